@@ -1,0 +1,149 @@
+# millrace: everything there is to run, from the airport example to the whole
+# of continuous integration. `make` alone explains itself.
+#
+# The only thing that must be installed is Go, 1.21 or later: the version
+# that go.mod asks for is fetched by it. The targets that need a real Apache
+# Kafka also need Java 17 and Maven.
+
+export GOTOOLCHAIN := auto
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# make run
+DATA    ?=
+BROKERS ?=
+ONCE    ?=
+LISTEN  ?=
+SUMMARY ?=
+
+# make test, race, bench, fuzz
+PKG       ?= ./...
+TIMEOUT   ?= 9m
+BENCHTIME ?= 1s
+FUZZTIME  ?= 10s
+
+# make kafka-start, kafka-stop, test-kafka
+KAFKA_DIR       ?= $(CURDIR)/.data/kafka
+KAFKA_PORT      ?= 19092
+MILLRACE_KAFKA  ?= 127.0.0.1:$(KAFKA_PORT)
+KAFKA_PKG       ?= ./internal/broker/... ./test/...
+
+BIN      := $(CURDIR)/.bin
+DEVTOOLS := internal/devtools
+
+# The files that the formatters own: all of ours, and no fixture.
+GO_FILES = git ls-files --cached --others --exclude-standard '*.go' | grep -v /testdata/
+
+# ---------------------------------------------------------------- for everyone
+
+.PHONY: help
+help: ## show this list
+	@printf 'millrace: make TARGET [VARIABLE=value …]\n\n'
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^## / { printf "\n%s\n", substr($$0, 4) } \
+		/^[a-z][a-z-]*:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@printf '\nVariables of run:  DATA=DIR  BROKERS=host:port,…  ONCE=1  LISTEN=host:port  SUMMARY=FILE\n'
+	@printf 'of test and bench: PKG=./topology/...  TIMEOUT=9m  BENCHTIME=1s  FUZZTIME=10s\n'
+	@printf 'of the broker:     KAFKA_DIR=DIR  KAFKA_PORT=19092  MILLRACE_KAFKA=host:port\n'
+
+## Use it
+.PHONY: run
+run: ## run the airport example (its own broker unless BROKERS is given; ONCE=1 ends it when all is processed)
+	@go run ./examples/airport \
+		$(if $(DATA),--data '$(DATA)') \
+		$(if $(BROKERS),--brokers '$(BROKERS)') \
+		$(if $(filter-out 0 false no,$(ONCE)),--once) \
+		$(if $(LISTEN),--listen '$(LISTEN)') \
+		$(if $(SUMMARY),--summary '$(SUMMARY)')
+
+.PHONY: build
+build: ## build the millrace command into .bin
+	go build -o '$(BIN)/' ./cmd/...
+
+## Check it
+.PHONY: test
+test: ## run all tests, with the race detector
+	go test -race -timeout $(TIMEOUT) $(PKG)
+
+.PHONY: race
+race: ## run the tests again and again in random order, to find races (PKG=./processors/...)
+	go test -race -timeout $(TIMEOUT) -count 5 -shuffle on $(PKG)
+
+.PHONY: test-kafka
+test-kafka: ## run the suites against the Apache Kafka at MILLRACE_KAFKA (see kafka-start)
+	MILLRACE_KAFKA='$(MILLRACE_KAFKA)' go test -race -timeout $(TIMEOUT) -count 1 -p 1 $(KAFKA_PKG)
+
+.PHONY: bench
+bench: ## run all benchmarks
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -timeout 60m $(PKG)
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME
+	@for package in $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(PKG)); do \
+		for target in $$(go test -list '^Fuzz' "$$package" | { grep '^Fuzz' || true; }); do \
+			echo "fuzz $$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+		done; \
+	done
+
+.PHONY: cover
+cover: ## write test coverage to .cover and print it for each function
+	@mkdir -p .cover
+	go test -timeout $(TIMEOUT) -covermode atomic -coverpkg ./... -coverprofile .cover/profile $(PKG)
+	go tool cover -html .cover/profile -o .cover/index.html
+	@go tool cover -func .cover/profile | tail -n 1
+
+.PHONY: vet
+vet: ## run go vet
+	go vet $(PKG)
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint ## run golangci-lint (its first build takes minutes)
+	'$(BIN)/golangci-lint' run $(PKG)
+
+.PHONY: fmt
+fmt: $(BIN)/gofumpt $(BIN)/gci ## format all Go files
+	@$(GO_FILES) | xargs '$(BIN)/gofumpt' -w
+	@$(GO_FILES) | xargs '$(BIN)/gci' write -s standard -s default -s localmodule
+
+.PHONY: fmt-check
+fmt-check: $(BIN)/gofumpt $(BIN)/gci ## fail if a Go file is not formatted
+	@bad=$$( { $(GO_FILES) | xargs '$(BIN)/gofumpt' -l; \
+		$(GO_FILES) | xargs '$(BIN)/gci' list -s standard -s default -s localmodule; } | sort -u); \
+	if [ -n "$$bad" ]; then printf 'not formatted; run make fmt:\n%s\n' "$$bad" >&2; exit 1; fi
+
+.PHONY: tidy-check
+tidy-check: ## fail if go.mod or go.sum is not tidy
+	go mod tidy -diff
+	go -C $(DEVTOOLS) mod tidy -diff
+
+## A real Apache Kafka
+.PHONY: kafka-start
+kafka-start: ## start one node of Apache Kafka in KAFKA_DIR (needs Java 17 and Maven)
+	@test/kafka/kafka.sh start '$(KAFKA_DIR)' '$(KAFKA_PORT)'
+
+.PHONY: kafka-stop
+kafka-stop: ## stop it
+	@test/kafka/kafka.sh stop '$(KAFKA_DIR)'
+
+## Everything
+.PHONY: ci
+ci: ## what continuous integration runs
+	.ci/run
+
+.PHONY: clean
+clean: ## remove what make built, and the data of its Kafka
+	rm -rf .bin .cover .data
+
+# Tools are built once for each version in internal/devtools/go.mod.
+$(BIN)/gofumpt: $(DEVTOOLS)/go.mod
+	go -C $(DEVTOOLS) build -o '$@' mvdan.cc/gofumpt
+
+$(BIN)/gci: $(DEVTOOLS)/go.mod
+	go -C $(DEVTOOLS) build -o '$@' github.com/daixiang0/gci
+
+$(BIN)/golangci-lint: $(DEVTOOLS)/go.mod
+	go -C $(DEVTOOLS) build -o '$@' github.com/golangci/golangci-lint/v2/cmd/golangci-lint

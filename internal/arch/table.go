@@ -1,0 +1,119 @@
+package arch
+
+// row says which packages of this module the packages of a pattern may import
+// in their non-test files. The most specific row is the first that matches.
+type row struct {
+	pkg string   // pattern: a package, or "folder/..." for it and all below
+	may []string // patterns of packages within the module
+	why string
+}
+
+// layers is the table of imports. A package without a row may not exist: who
+// adds one decides here where it stands.
+func layers() []row {
+	return []row{
+		{"codecs", nil, "the bottom: bytes and values, nothing else"},
+		{"codecs/...", []string{"codecs"}, "a codec that needs a library lives in a package of its own"},
+
+		{"state/statetest", []string{"state", "codecs"}, "a conformance suite knows the contract, never an engine"},
+		{"state/pebblestore", []string{"state"}, "an engine sees encoded rows only"},
+		{"state", []string{"codecs"}, "typed stores encode and decode"},
+
+		{"topology/topologytest", []string{"topology", "state", "codecs"}, "the test driver runs a topology on in-memory state"},
+		{"topology", []string{"state", "codecs", "internal/murmur2"}, "operators keep state; how it is stored or shipped is not their concern"},
+
+		{"aggregates/aggregatestest", []string{"aggregates", "codecs"}, "given/when/then over a decider"},
+		{"aggregates", []string{"codecs"}, "deciding is a pure function; streams have no part in it"},
+
+		{"internal/murmur2", nil, "Kafka's hash of keys, shared by all who place a record"},
+		{"internal/fault", nil, "places where the crash suite breaks the runtime; anything impure may name one"},
+		{"internal/broker", []string{"state", "codecs", "internal/murmur2", "internal/fault"}, "offsets and positions are vocabulary of state; topologies are not its concern"},
+		{"internal/arch", nil, "it reads the others as text"},
+
+		{"processors", []string{"topology", "state", "state/pebblestore", "codecs", "internal/..."}, "the runtime brings logic, state and broker together"},
+		{"views", []string{"state", "state/pebblestore", "codecs", "internal/..."}, "a view reads tables; it must not know which topology wrote them"},
+		{"edge", []string{"views", "aggregates", "state", "state/pebblestore", "codecs", "internal/..."}, "commands go to aggregates, whose owner keeps them in an engine of state; queries go to views. Never topology or processors: an edge scales alone"},
+
+		{"cmd/millrace", []string{"internal/broker", "processors", "views", "topology", "state", "codecs"}, "the operator's tool looks at clusters through the client that all else uses"},
+		{"examples/...", []string{"examples/...", "edge", "views", "processors", "aggregates", "topology/...", "state/...", "codecs/..."}, "an example uses what a user can: nothing internal"},
+		{"test/...", []string{"test/...", "examples/...", "edge", "views", "processors", "aggregates/...", "topology/...", "state/...", "codecs/...", "internal/broker", "internal/fault"}, "the suites drive the public API from outside, start brokers and break things"},
+	}
+}
+
+// confinement says where an outside library may be imported.
+type confinement struct {
+	library string   // pattern of import paths
+	only    []string // patterns of packages within the module
+	why     string
+}
+
+// confinements is the table of outside libraries. The first row that matches
+// an import decides.
+func confinements() []confinement {
+	return []confinement{
+		{"github.com/lovoo/goka/...", []string{"internal/broker"}, "its root package links test doubles into every binary, and its boundaries are untyped"},
+		{"github.com/IBM/sarama/...", []string{"internal/broker"}, "only the seams below goka speak it; all else is franz-go"},
+		{"github.com/twmb/franz-go/pkg/kfake/...", []string{"internal/broker"}, "the embedded broker has one owner, who mends what a crash leaves"},
+		{"github.com/twmb/franz-go/pkg/kadm/...", []string{"internal/broker", "cmd/millrace"}, "administration goes through broker.Client; the operator's tool prints what it answers"},
+		{"github.com/twmb/franz-go/pkg/kgo/...", []string{"internal/broker", "processors", "views", "edge", "examples/..."}, "records travel as kgo.Record between broker and those who fill them, so that none is copied; the outside systems of an example bring their own client"},
+		{"github.com/twmb/franz-go/...", []string{"internal/broker"}, "one place knows how records reach Kafka"},
+		{"github.com/cockroachdb/pebble/...", []string{"state/pebblestore"}, "everyone else sees state.Engine"},
+		{"github.com/gorilla/mux/...", []string{"edge"}, "HTTP is the edge's"},
+		{"github.com/prometheus/client_golang/...", []string{"processors", "edge", "views", "internal/..."}, "pure packages count nothing themselves"},
+		{"github.com/spf13/cobra/...", []string{"cmd/millrace"}, "the command line has one owner"},
+	}
+}
+
+// confinedFunction is a function of an outside library that fewer packages may
+// use than may import the library.
+type confinedFunction struct {
+	library, function string
+	only              []string
+	why               string
+}
+
+// confinedFunctions is the table of such functions.
+func confinedFunctions() []confinedFunction {
+	return []confinedFunction{
+		{"github.com/twmb/franz-go/pkg/kgo", "NewClient", []string{"internal/broker", "examples/..."}, "who opens a client decides about transactions, fencing and isolation, and that is decided once"},
+	}
+}
+
+// pure is the list of packages that compute and do nothing else: the same
+// input gives the same output, on any machine, at any time. Replay and the
+// deterministic tests rest on it.
+func pure() []string {
+	return []string{"codecs", "state", "topology", "aggregates", "internal/murmur2"}
+}
+
+// impureImport is a package of the standard library that a pure package must
+// not import, because it reaches out of the process or rolls dice.
+type impureImport struct{ pattern, does string }
+
+func impureImports() []impureImport {
+	return []impureImport{
+		{"net/...", "reaches the network"},
+		{"os/...", "reaches files, processes and the environment"},
+		{"syscall/...", "reaches the operating system"},
+		{"io/ioutil", "reaches files"},
+		{"log", "writes to a global"},
+		{"log/syslog", "reaches the network"},
+		{"math/rand/...", "rolls dice"},
+		{"crypto/rand", "rolls dice"},
+		{"plugin", "reaches files"},
+		{"database/sql/...", "reaches databases"},
+	}
+}
+
+// clockFunctions are the functions of package time that read or follow the
+// clock. Types and arithmetic of package time are pure.
+func clockFunctions() []string {
+	return []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"}
+}
+
+const (
+	// longFile is worth a thought: is this one concept?
+	longFile = 400
+	// tooLongFile is not allowed.
+	tooLongFile = 700
+)

@@ -1,0 +1,4 @@
+// Package broken is a fixture.
+package broken
+
+import _ "example.com/m/missing"

@@ -1,0 +1,4 @@
+// Package clean is a fixture.
+package clean
+
+import _ "time"

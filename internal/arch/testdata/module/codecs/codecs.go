@@ -1,0 +1,2 @@
+// Package codecs is a fixture.
+package codecs

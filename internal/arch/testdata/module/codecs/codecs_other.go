@@ -1,0 +1,7 @@
+//go:build plan9
+
+package codecs
+
+import "time"
+
+var started = time.Now()

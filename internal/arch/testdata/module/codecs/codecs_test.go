@@ -1,0 +1,8 @@
+package codecs_test
+
+import (
+	"testing"
+	"time"
+)
+
+func TestSleepy(*testing.T) { time.Sleep(time.Millisecond) }
