@@ -1,0 +1,88 @@
+package state
+
+import "iter"
+
+// Batch collects the changes of one commit: rows for the changelog and the engine, local rows for the engine only,
+// and the changelog offset that they bring the state to. The zero value is an empty batch. A Batch belongs to one
+// goroutine.
+type Batch struct {
+	ops       []batchOp
+	data      []byte
+	offset    int64
+	hasOffset bool
+}
+
+// Op is one change of a batch.
+type Op struct {
+	// Key is the key of the row inside its partition.
+	Key []byte
+	// Value is the new value. Nil deletes the row; an empty value is not nil.
+	Value []byte
+	// Local marks a derived row, which the engine keeps and the changelog never sees.
+	Local bool
+}
+
+// batchOp finds the key and the value in Batch.data by offset, since data moves when it grows.
+type batchOp struct {
+	key, value, end int
+	isDelete, local bool
+}
+
+// Set writes a row. It copies key and value; a nil value is stored as an empty one.
+func (b *Batch) Set(key, value []byte) { b.add(key, value, false, false) }
+
+// Delete removes a row, which need not exist. It copies key.
+func (b *Batch) Delete(key []byte) { b.add(key, nil, true, false) }
+
+// SetLocal writes a local row. It copies key and value; a nil value is stored as an empty one.
+func (b *Batch) SetLocal(key, value []byte) { b.add(key, value, false, true) }
+
+// DeleteLocal removes a local row, which need not exist. It copies key.
+func (b *Batch) DeleteLocal(key []byte) { b.add(key, nil, true, true) }
+
+// SetOffset says which changelog offset the state has reached once the batch is applied.
+func (b *Batch) SetOffset(offset int64) { b.offset, b.hasOffset = offset, true }
+
+// Offset returns what SetOffset was given since the last Reset, and false if it was not called.
+func (b *Batch) Offset() (offset int64, ok bool) { return b.offset, b.hasOffset }
+
+// Len returns the number of changes, local ones included.
+func (b *Batch) Len() int { return len(b.ops) }
+
+// Size returns the bytes of all keys and values.
+func (b *Batch) Size() int { return len(b.data) }
+
+// Ops yields the changes in the order in which they were added: of two changes of one key the later one counts. The
+// slices belong to the batch, must not be modified and are valid until Reset.
+func (b *Batch) Ops() iter.Seq[Op] {
+	return func(yield func(Op) bool) {
+		for _, op := range b.ops {
+			o := Op{Key: b.data[op.key:op.value:op.value], Local: op.local}
+			if !op.isDelete {
+				o.Value = b.data[op.value:op.end:op.end]
+			}
+			if !yield(o) {
+				return
+			}
+		}
+	}
+}
+
+// Reset empties the batch and keeps its memory for reuse.
+func (b *Batch) Reset() {
+	b.ops, b.data = b.ops[:0], b.data[:0]
+	b.offset, b.hasOffset = 0, false
+}
+
+func (b *Batch) add(key, value []byte, isDelete, local bool) {
+	if b.data == nil {
+		// Slices of a nil slice are nil, and an empty value must not be.
+		b.data = make([]byte, 0, 256)
+	}
+	op := batchOp{key: len(b.data), isDelete: isDelete, local: local}
+	b.data = append(b.data, key...)
+	op.value = len(b.data)
+	b.data = append(b.data, value...)
+	op.end = len(b.data)
+	b.ops = append(b.ops, op)
+}

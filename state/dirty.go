@@ -1,0 +1,195 @@
+package state
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// dirtyRows holds the dirty rows of a store. Adding appends to a list; only who needs the rows in order pays for the
+// order, and who asks again after few additions pays for these only:
+//
+//	pending  q c x                 not yet in order
+//	chunks   [a b d] [e k m p]     in order, each of limited length, so that an insertion moves few pointers
+type dirtyRows[V any] struct {
+	pending []*row[V]
+	chunks  [][]*row[V]
+	n       int
+	version uint64 // changes whenever positions in chunks may have moved
+}
+
+const maxChunk = 512
+
+func (d *dirtyRows[V]) add(r *row[V]) {
+	d.pending = append(d.pending, r)
+	d.n++
+	d.version++
+}
+
+// each calls f with every row, in no particular order. f must not add rows.
+func (d *dirtyRows[V]) each(f func(*row[V])) {
+	for _, chunk := range d.chunks {
+		for _, r := range chunk {
+			f(r)
+		}
+	}
+	for _, r := range d.pending {
+		f(r)
+	}
+}
+
+// reset replaces the content by rows that are in order.
+func (d *dirtyRows[V]) reset(sorted []*row[V]) {
+	clear(d.pending)
+	d.pending = d.pending[:0]
+	d.n = len(sorted)
+	d.version++
+	d.build(sorted)
+}
+
+// order moves what is pending into the chunks.
+func (d *dirtyRows[V]) order() {
+	switch {
+	case len(d.pending) == 0:
+		return
+	case len(d.pending) > d.n/16:
+		all := make([]*row[V], 0, d.n)
+		for _, chunk := range d.chunks {
+			all = append(all, chunk...)
+		}
+		all = append(all, d.pending...)
+		sortRows(all)
+		d.build(all)
+	default:
+		for _, r := range d.pending {
+			d.insert(r)
+		}
+	}
+	clear(d.pending)
+	d.pending = d.pending[:0]
+	d.version++
+}
+
+// sortRows sorts by key. Comparing the first bytes in which keys differ settles nearly all comparisons without a look
+// at the rows, which lie anywhere in memory.
+func sortRows[V any](rows []*row[V]) {
+	type headed struct {
+		head uint64
+		row  *row[V]
+	}
+	shared := rows[0].key
+	for _, r := range rows {
+		n := 0
+		for n < len(r.key) && n < len(shared) && r.key[n] == shared[n] {
+			n++
+		}
+		shared = shared[:n]
+	}
+	heads := make([]headed, len(rows))
+	for i, r := range rows {
+		var head [8]byte
+		copy(head[:], r.key[len(shared):])
+		heads[i] = headed{head: binary.BigEndian.Uint64(head[:]), row: r}
+	}
+	slices.SortFunc(heads, func(a, b headed) int {
+		if a.head != b.head {
+			return cmp.Compare(a.head, b.head)
+		}
+		return strings.Compare(a.row.key, b.row.key)
+	})
+	for i, h := range heads {
+		rows[i] = h.row
+	}
+}
+
+func (d *dirtyRows[V]) build(sorted []*row[V]) {
+	d.chunks = d.chunks[:0]
+	for chunk := range slices.Chunk(sorted, maxChunk/2) {
+		d.chunks = append(d.chunks, chunk)
+	}
+}
+
+func (d *dirtyRows[V]) insert(r *row[V]) {
+	c, i := d.find(r.key)
+	if c == len(d.chunks) {
+		// Above all rows: the last chunk takes it. There is one, else order would have built them.
+		c--
+		i = len(d.chunks[c])
+	}
+	chunk := slices.Insert(d.chunks[c], i, r)
+	d.chunks[c] = chunk
+	if len(chunk) >= maxChunk {
+		half := len(chunk) / 2
+		d.chunks[c] = chunk[:half:half]
+		d.chunks = slices.Insert(d.chunks, c+1, chunk[half:])
+	}
+}
+
+// find returns the place of the first row in order that is not below key, or (len(chunks), 0).
+func (d *dirtyRows[V]) find(key string) (chunk, index int) {
+	chunk = sort.Search(len(d.chunks), func(i int) bool {
+		c := d.chunks[i]
+		return c[len(c)-1].key >= key
+	})
+	if chunk == len(d.chunks) {
+		return chunk, 0
+	}
+	rows := d.chunks[chunk]
+	return chunk, sort.Search(len(rows), func(i int) bool { return rows[i].key >= key })
+}
+
+// cursor walks over the dirty rows in order while rows may be added: it finds its place again by key.
+type cursor[V any] struct {
+	rows    *dirtyRows[V]
+	floor   []byte // nothing below is yielded
+	above   bool   // nor floor itself
+	hi      []byte // nil: no upper bound
+	chunk   int
+	index   int
+	version uint64
+	placed  bool
+}
+
+func (d *dirtyRows[V]) cursor(lo, hi []byte) cursor[V] {
+	return cursor[V]{rows: d, floor: append([]byte{}, lo...), hi: hi}
+}
+
+// peek returns the row at the cursor, nil at the end.
+func (c *cursor[V]) peek() *row[V] {
+	if !c.placed || c.version != c.rows.version {
+		c.rows.order()
+		c.chunk, c.index = c.rows.find(string(c.floor))
+		c.version, c.placed = c.rows.version, true
+		if r := c.at(); r != nil && c.above && r.key == string(c.floor) {
+			c.index++
+		}
+	}
+	r := c.at()
+	if r == nil || c.hi != nil && r.key >= string(c.hi) {
+		return nil
+	}
+	return r
+}
+
+func (c *cursor[V]) at() *row[V] {
+	if c.chunk < len(c.rows.chunks) && c.index == len(c.rows.chunks[c.chunk]) {
+		c.chunk, c.index = c.chunk+1, 0
+	}
+	if c.chunk == len(c.rows.chunks) {
+		return nil
+	}
+	return c.rows.chunks[c.chunk][c.index]
+}
+
+// next moves beyond the row r that peek returned.
+func (c *cursor[V]) next(r *row[V]) {
+	c.index++
+	c.floor, c.above = append(c.floor[:0], r.key...), true
+}
+
+// passed says that the walk is beyond key, which is no dirty row: rows that are added below it come too late.
+func (c *cursor[V]) passed(key []byte) {
+	c.floor, c.above = append(c.floor[:0], key...), true
+}

@@ -1,0 +1,42 @@
+// Package state keeps the state of tasks: the byte engines that hold what is committed, the typed stores that tasks
+// work on, and the formats that both share with changelogs and views.
+//
+//	 task (one goroutine)                                     readers (any goroutine)
+//	   │ Get, Put, Delete, Range, Fetch                           │ Get, Range, Prefix, Fetch
+//	   ▼                                                          ▼
+//	KeyValue[K,V]  Windowed[K,V]      decoded rows,          KeyValueReader  WindowReader
+//	   │    write-back cache          charged to a Budget         │
+//	   │ Flush                                                    │
+//	   ▼                                                          │
+//	 Batch ───────────────▶ changelog (the rows that are not local)
+//	   │ Apply, after Kafka has confirmed                         │
+//	   ▼                                                          ▼
+//	Partition: sorted bytes, what is committed ◀──────────────────┘
+//	   │
+//	Engine: NewMemory, pebblestore.Open
+//
+// A task reads and writes decoded values. Changed rows are dirty: they stay in the store until the task commits, so
+// that ten thousand updates of one key become one record of the changelog and one write to the engine. A commit is
+//
+//	store.Flush(batch)        every dirty row, once, in key order
+//	…                         write the batch to the changelog, commit the transaction
+//	partition.Apply(batch)    rows and changelog offset, both or neither
+//	store.Committed()         the rows are clean
+//
+// and a commit that failed is store.Rollback(): the dirty rows are forgotten and reads see the partition again.
+//
+// The rules that hold everywhere:
+//
+//   - S1: a Partition holds committed state only, and the offset it reports is the one that its rows reflect, also
+//     after a crash.
+//   - S2: a dirty row is never evicted, and a clean row equals the row of the partition.
+//   - S3: rows sort by their encoded keys; range reads mean encoded-key order.
+//   - S4: local rows (indexes) can be computed from the rows of the changelog. They are written to the engine in the
+//     same batch and never to a topic; [Layout.RestoreRow] computes them again.
+//   - S5: nil means null (no row), empty means an empty value. They are never confused.
+//
+// All formats are described, with diagrams, in docs/formats.md.
+//
+// The package does no I/O, reads no clock and starts no goroutine. The pebble engine is in package pebblestore, the
+// conformance suite for engines in package statetest.
+package state

@@ -1,0 +1,66 @@
+package state
+
+import (
+	"encoding/base64"
+	"fmt"
+	"maps"
+)
+
+// Offsets is a set of input positions that a client wants to see reflected in what it reads (a consistency token), or
+// that a view reflects: the next offset for each topic partition.
+type Offsets map[TopicPartition]int64
+
+// Merge returns a new map with the larger offset of each entry: what covers it covers both.
+func (o Offsets) Merge(other Offsets) Offsets {
+	merged := make(Offsets, len(o)+len(other))
+	maps.Copy(merged, o)
+	for tp, offset := range other {
+		if known, ok := merged[tp]; !ok || offset > known {
+			merged[tp] = offset
+		}
+	}
+	return merged
+}
+
+// Covers reports whether everything below the required offsets is also below these. A partition that is missing here
+// covers nothing but offset 0.
+func (o Offsets) Covers(required Offsets) bool {
+	for tp, offset := range required {
+		if offset > 0 && o[tp] < offset {
+			return false
+		}
+	}
+	return true
+}
+
+const tokenVersion = 1
+
+// Token returns the offsets as text that fits in an HTTP header or a URL: base64url without padding. No offsets are
+// the empty text. Equal offsets have equal tokens.
+func (o Offsets) Token() string {
+	if len(o) == 0 {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(appendOffsets([]byte{tokenVersion}, o))
+}
+
+// ParseToken reads what [Offsets.Token] returned. The result is never nil, and empty for the empty text.
+func ParseToken(token string) (Offsets, error) {
+	if token == "" {
+		return Offsets{}, nil
+	}
+	// Strict refuses stray bits at the end, which would make many spellings of one token.
+	data, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil {
+		return nil, fmt.Errorf("parse position token: %w", err)
+	}
+	r := reader{data: data}
+	if version := r.byte(); r.err == nil && version != tokenVersion {
+		return nil, fmt.Errorf("parse position token: version %d, this program reads version %d", version, tokenVersion)
+	}
+	offsets := r.offsets()
+	if err := r.end(); err != nil {
+		return nil, fmt.Errorf("parse position token: %w", err)
+	}
+	return offsets, nil
+}

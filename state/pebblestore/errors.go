@@ -1,0 +1,161 @@
+package pebblestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+var (
+	// ErrLocked means that another process, or another engine of this one, uses the directory.
+	ErrLocked = errors.New("state directory is in use")
+	// ErrCorrupt means that files of the directory are damaged, missing or not ours. The state is lost, but not the
+	// changelog: [Remove] the directory and restore.
+	ErrCorrupt = errors.New("state directory is corrupt")
+)
+
+// openError turns an error of pebble.Open into one that says what to do. The directory is locked by now and can be
+// written: what the operating system did not refuse is wrong with the files. Pebble marks some of that only.
+func openError(dir string, err error) error {
+	pathErr, errno := (*fs.PathError)(nil), syscall.Errno(0)
+	if fromSystem := errors.As(err, &pathErr) || errors.As(err, &errno); fromSystem && !isCorrupt(err) {
+		return fmt.Errorf("open state directory %s: %w", dir, err)
+	}
+	return corrupt(dir, err)
+}
+
+// isCorrupt reports whether err says that files are damaged or missing. Pebble marks the former; a file that a
+// MANIFEST names and that is gone is the latter.
+func isCorrupt(err error) bool {
+	return pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist)
+}
+
+func corrupt(dir string, err error) error {
+	return fmt.Errorf("%w: %s: %w; remove the directory and start again: the state is restored from its changelog",
+		ErrCorrupt, dir, err)
+}
+
+// health remembers what goes wrong in pebble's background work, which retries without end and reports to a listener
+// only.
+type health struct {
+	dir    string
+	logger *slog.Logger
+
+	mu struct {
+		sync.Mutex
+		err     error         // of the last flush or compaction, nil once one succeeds
+		corrupt bool          // err is for good
+		failed  chan struct{} // closed while err is not nil
+	}
+}
+
+func newHealth(dir string, logger *slog.Logger) *health {
+	h := &health{dir: dir, logger: logger}
+	h.mu.failed = make(chan struct{})
+	return h
+}
+
+// check returns why writes cannot become durable at present, nil if they can.
+func (h *health) check() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.mu.err
+}
+
+// failed returns a channel that is closed while check returns an error.
+func (h *health) failed() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.mu.failed
+}
+
+func (h *health) fail(err error) { h.record(err, isCorrupt(err)) }
+
+func (h *health) record(err error, isCorrupt bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.mu.corrupt || errors.Is(err, pebble.ErrCancelledCompaction) {
+		return
+	}
+	first := h.mu.err == nil
+	h.mu.corrupt = isCorrupt
+	if isCorrupt {
+		h.mu.err = corrupt(h.dir, err)
+	} else {
+		h.mu.err = fmt.Errorf("write state directory %s: %w; make room or repair the disk: writing goes on by itself", h.dir, err)
+	}
+	if first {
+		close(h.mu.failed)
+	}
+	if first || h.mu.corrupt {
+		// Pebble tries again at once: a full disk would fill the log as well.
+		h.logger.Error("state directory cannot be written", slog.String("dir", h.dir), slog.Any("error", err))
+	}
+}
+
+func (h *health) succeed() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.mu.err == nil || h.mu.corrupt {
+		return
+	}
+	h.mu.err = nil
+	h.mu.failed = make(chan struct{})
+	h.logger.Info("state directory can be written again", slog.String("dir", h.dir))
+}
+
+func (h *health) listener() *pebble.EventListener {
+	return &pebble.EventListener{
+		BackgroundError: h.fail,
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			h.record(fmt.Errorf("%s: %w", info.Path, info.Details), true)
+		},
+		FlushEnd: func(info pebble.FlushInfo) {
+			if info.Err == nil {
+				h.succeed()
+			}
+		},
+		CompactionEnd: func(info pebble.CompactionInfo) {
+			if info.Err == nil {
+				h.succeed()
+			}
+		},
+	}
+}
+
+// readError explains an error of a read.
+func (h *health) readError(err error) error {
+	if isCorrupt(err) {
+		return corrupt(h.dir, err)
+	}
+	return fmt.Errorf("read state directory %s: %w", h.dir, err)
+}
+
+// logger passes on what pebble logs.
+type logger struct{ slog *slog.Logger }
+
+// Infof implements pebble.Logger.
+func (l logger) Infof(format string, args ...any) { l.log(slog.LevelDebug, format, args) }
+
+// Errorf implements pebble.Logger.
+func (l logger) Errorf(format string, args ...any) { l.log(slog.LevelError, format, args) }
+
+// Fatalf implements pebble.Logger. It must not return: pebble calls it when it cannot go on without damage, such as
+// when its MANIFEST cannot be written. A panic ends the process like pebble's own logger does, and says where.
+func (l logger) Fatalf(format string, args ...any) {
+	l.log(slog.LevelError, format, args)
+	panic(fmt.Sprintf("pebblestore: "+format, args...))
+}
+
+func (l logger) log(level slog.Level, format string, args []any) {
+	ctx := context.Background()
+	if l.slog.Enabled(ctx, level) {
+		l.slog.LogAttrs(ctx, level, "pebble", slog.String("message", fmt.Sprintf(format, args...)))
+	}
+}

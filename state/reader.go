@@ -1,0 +1,174 @@
+package state
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/seed84377926/millrace/codecs"
+)
+
+// KeyValueReader reads the committed rows of a key-value store, from any partition that holds them. It caches nothing,
+// keeps nothing and is safe for concurrent use.
+type KeyValueReader[K, V any] struct {
+	name  string
+	key   codecs.Codec[K]
+	value codecs.Codec[V]
+}
+
+// NewKeyValueReader returns a reader of the key-value store with the given name.
+func NewKeyValueReader[K, V any](name string, key codecs.Codec[K], value codecs.Codec[V]) *KeyValueReader[K, V] {
+	return &KeyValueReader[K, V]{name: name, key: key, value: value}
+}
+
+// Get returns the value of key in part and its timestamp in milliseconds, and false if there is none.
+func (r *KeyValueReader[K, V]) Get(part Partition, key K) (value V, timestamp int64, ok bool, err error) {
+	rowKey, err := r.key.Append(AppendRowKey(nil, r.name, nil), key)
+	if err != nil {
+		return value, 0, false, fmt.Errorf("store %q: key: %w", r.name, err)
+	}
+	return readRow(r.name, r.value, part, rowKey)
+}
+
+// Range yields the rows of part with lo <= key < hi in the order of their encoded keys, as they were when the loop
+// began. Nil bounds are open. An error ends the sequence.
+func (r *KeyValueReader[K, V]) Range(part Partition, lo, hi *K) iter.Seq2[Entry[K, V], error] {
+	return func(yield func(Entry[K, V], error) bool) {
+		low, high, err := encodeBounds(r.name, r.key, lo, hi)
+		if err != nil {
+			yield(Entry[K, V]{}, err)
+			return
+		}
+		r.scan(part, low, high, yield)
+	}
+}
+
+// Prefix yields the rows of part whose encoded key starts with prefix, as Range does.
+func (r *KeyValueReader[K, V]) Prefix(part Partition, prefix []byte) iter.Seq2[Entry[K, V], error] {
+	return func(yield func(Entry[K, V], error) bool) { r.scan(part, prefix, prefixEnd(prefix), yield) }
+}
+
+func (r *KeyValueReader[K, V]) scan(part Partition, low, high []byte, yield func(Entry[K, V], error) bool) {
+	for row, err := range scanRows(r.name, r.value, part, low, high) {
+		e := Entry[K, V]{Value: row.value, Timestamp: row.timestamp}
+		if err == nil {
+			e.Key, err = decodeKey(r.name, r.key, row.key)
+		}
+		if err != nil {
+			yield(Entry[K, V]{}, err)
+			return
+		}
+		if !yield(e, nil) {
+			return
+		}
+	}
+}
+
+// WindowReader reads the committed rows of a window store, from any partition that holds them. It caches nothing,
+// keeps nothing and is safe for concurrent use.
+type WindowReader[K, V any] struct {
+	name  string
+	size  int64 // of the windows, in milliseconds
+	key   codecs.Codec[K]
+	value codecs.Codec[V]
+}
+
+// NewWindowReader returns a reader of the window store that spec describes.
+func NewWindowReader[K, V any](spec Spec, key codecs.Codec[K], value codecs.Codec[V]) *WindowReader[K, V] {
+	return &WindowReader[K, V]{name: spec.Name, size: spec.WindowSize.Milliseconds(), key: key, value: value}
+}
+
+// Get returns the value of the window of key that starts at start (milliseconds) and its timestamp, and false if
+// there is none.
+func (r *WindowReader[K, V]) Get(part Partition, key K, start int64) (value V, timestamp int64, ok bool, err error) {
+	encoded, err := r.encode(key)
+	if err != nil {
+		return value, 0, false, err
+	}
+	rowKey := AppendWindowKey(AppendRowKey(nil, r.name, nil), encoded, start)
+	return readRow(r.name, r.value, part, rowKey)
+}
+
+// Fetch yields the windows of key with from <= start < to (milliseconds) by ascending start, as they were when the
+// loop began. An error ends the sequence.
+func (r *WindowReader[K, V]) Fetch(part Partition, key K, from, to int64) iter.Seq2[WindowEntry[K, V], error] {
+	return func(yield func(WindowEntry[K, V], error) bool) {
+		encoded, err := r.encode(key)
+		if err != nil {
+			yield(WindowEntry[K, V]{}, err)
+			return
+		}
+		if from >= to {
+			return
+		}
+		low, high := AppendWindowKey(nil, encoded, from), AppendWindowKey(nil, encoded, to)
+		for row, err := range scanRows(r.name, r.value, part, low, high) {
+			if err != nil {
+				yield(WindowEntry[K, V]{}, err)
+				return
+			}
+			e := WindowEntry[K, V]{
+				Key:       key,
+				Window:    windowOf(windowStart(row.key), r.size),
+				Value:     row.value,
+				Timestamp: row.timestamp,
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// All yields the windows of all keys with from <= start < to (milliseconds), by ascending start and then in the order
+// of their escaped keys. The time index leads to them, so that only these windows are read. They are those that there
+// were when the loop began, each with the value that it has when the loop comes to it. An error ends the sequence.
+func (r *WindowReader[K, V]) All(part Partition, from, to int64) iter.Seq2[WindowEntry[K, V], error] {
+	return func(yield func(WindowEntry[K, V], error) bool) {
+		if from >= to {
+			return
+		}
+		prefix := appendWindowIndexPrefix(nil, r.name)
+		rowKey := AppendRowKey(nil, r.name, nil)
+		namePrefix := len(rowKey)
+		low, high := appendInt64(slices.Clip(prefix), from), appendInt64(slices.Clip(prefix), to)
+		for index, err := range part.Scan(low, high) {
+			var e WindowEntry[K, V]
+			found := false
+			if err == nil {
+				rowKey = appendWindowKeyOf(rowKey[:namePrefix], index.Key[len(prefix):])
+				e, found, err = r.read(part, rowKey, rowKey[namePrefix:])
+			}
+			if err != nil {
+				yield(WindowEntry[K, V]{}, fmt.Errorf("scan store %q: %w", r.name, err))
+				return
+			}
+			// A window that was deleted since the loop began is none.
+			if found && !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// read returns the window with the given keys, that of the row and that in the store.
+func (r *WindowReader[K, V]) read(part Partition, rowKey, storeKey []byte) (e WindowEntry[K, V], ok bool, err error) {
+	encoded, start, err := SplitWindowKey(nil, storeKey)
+	if err != nil {
+		return e, false, err
+	}
+	if e.Key, err = decodeKey(r.name, r.key, encoded); err != nil {
+		return e, false, err
+	}
+	e.Window = windowOf(start, r.size)
+	e.Value, e.Timestamp, ok, err = readRow(r.name, r.value, part, rowKey)
+	return e, ok, err
+}
+
+func (r *WindowReader[K, V]) encode(key K) ([]byte, error) {
+	encoded, err := r.key.Append(nil, key)
+	if err != nil {
+		return nil, fmt.Errorf("store %q: key: %w", r.name, err)
+	}
+	return encoded, nil
+}

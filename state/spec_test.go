@@ -1,0 +1,69 @@
+package state_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/state"
+)
+
+func TestValidateStoreName(t *testing.T) {
+	for _, name := range []string{"a", "0", "flights", "delays-by-carrier", "a-", "9lives"} {
+		require.NoError(t, state.ValidateStoreName(name), name)
+	}
+	for name, want := range map[string]string{
+		"":           "empty",
+		"-a":         `character 1 is '-'`,
+		"Flights":    `character 1 is 'F'`,
+		"a b":        `character 2 is ' '`,
+		"a\x00":      `character 2 is '\x00'`,
+		"a.b":        `character 2 is '.'`,
+		"verspätung": `store name "verspätung"`,
+	} {
+		require.ErrorContains(t, state.ValidateStoreName(name), want, name)
+	}
+}
+
+func TestSpec_Validate(t *testing.T) {
+	window := state.Spec{Name: "w", Kind: state.WindowKind, WindowSize: time.Second}
+	for _, spec := range []state.Spec{{Name: "kv", Kind: state.KeyValueKind}, window} {
+		require.NoError(t, spec.Validate())
+	}
+	for want, spec := range map[string]state.Spec{
+		`store name "W"`:       {Name: "W", Kind: state.WindowKind, WindowSize: time.Second},
+		"no window size":       {Name: "w", Kind: state.KeyValueKind, WindowSize: time.Second},
+		"window size 0s":       {Name: "w", Kind: state.WindowKind},
+		"window size 1.5ms":    {Name: "w", Kind: state.WindowKind, WindowSize: 1500 * time.Microsecond},
+		"retention -1s":        {Name: "w", Kind: state.WindowKind, WindowSize: time.Second, Retention: -time.Second},
+		`"w": unknown kind(0)`: {Name: "w"},
+		`"w": unknown kind(9)`: {Name: "w", Kind: 9},
+	} {
+		require.ErrorContains(t, spec.Validate(), want)
+	}
+	require.Equal(t, "key-value", state.KeyValueKind.String())
+	require.Equal(t, "window", state.WindowKind.String())
+}
+
+func TestNew_badSpecs(t *testing.T) {
+	_, err := state.NewKeyValue("Bad", nil, nil, codecs.String, codecs.String)
+	require.ErrorContains(t, err, `"Bad"`)
+	_, err = state.NewWindowed(state.Spec{Name: "kv", Kind: state.KeyValueKind}, nil, nil, codecs.String, codecs.String)
+	require.ErrorContains(t, err, "not a window store")
+	_, err = state.NewWindowed(state.Spec{Name: "w", Kind: state.WindowKind}, nil, nil, codecs.String, codecs.String)
+	require.ErrorContains(t, err, "window size")
+	kv := state.Spec{Name: "twice", Kind: state.KeyValueKind}
+	_, err = state.NewLayout(kv, kv)
+	require.ErrorContains(t, err, `"twice" is defined twice`)
+	_, err = state.NewLayout(state.Spec{Name: "w"})
+	require.ErrorContains(t, err, "unknown kind")
+}
+
+func TestWindow(t *testing.T) {
+	w := state.Window{Start: 1_717_200_000_000, End: 1_717_203_600_500}
+	require.Equal(t, "2024-06-01T00:00:00Z/2024-06-01T01:00:00.5Z", w.String())
+	require.Equal(t, time.Date(2024, 6, 1, 0, 0, 0, 0, time.UTC), w.StartTime())
+	require.Equal(t, time.UTC, w.EndTime().Location())
+}

@@ -1,0 +1,69 @@
+package state
+
+import (
+	"errors"
+	"iter"
+)
+
+// ErrClosed is returned by the partitions of an engine that was closed.
+var ErrClosed = errors.New("state: engine is closed")
+
+// Engine keeps the committed state of all tasks of one processor group, or of one view, on this instance: bytes,
+// sorted by key, split by partition. [NewMemory] and pebblestore.Open make one. Engines are safe for concurrent use.
+type Engine interface {
+	// Open returns the committed state of partition p, empty if the engine never saw it. Opening a partition again
+	// returns the same state at no cost. p is 0 to [MaxPartition].
+	Open(p int32) (Partition, error)
+	// Partitions lists the partitions the engine has rows or an offset of, ascending.
+	Partitions() ([]int32, error)
+	// Drop removes all rows of partition p and its offset. Partitions that are open stay usable and are empty.
+	// It must not run beside Apply on the same partition.
+	Drop(p int32) error
+	// Flush makes all that was applied durable.
+	Flush() error
+	// Close waits for running reads, flushes and closes. Using a Partition after Close returns ErrClosed. Closing
+	// again does nothing. Close must not be called from within a loop over Scan.
+	Close() error
+}
+
+// Partition is the committed state of one task. Readers may run beside the one goroutine that applies batches.
+type Partition interface {
+	// Get appends the value of key to dst and reports whether key exists.
+	Get(dst, key []byte) (value []byte, ok bool, err error)
+	// Scan yields the rows with lo <= key < hi in key order, as they were when the loop over them began. A nil hi
+	// means no upper bound. The slices of a row are valid until the next one and must not be modified; lo and hi
+	// must not change while the sequence is in use. An error ends the sequence.
+	Scan(lo, hi []byte) iter.Seq2[Row, error]
+	// Apply makes the batch visible and, with it, its offset: both or neither survive a crash. A batch without an
+	// offset leaves the offset as it is. The batch may be reused as soon as Apply has returned.
+	Apply(b *Batch) error
+	// Offset returns the last changelog offset the state reflects, and false if none was ever applied.
+	Offset() (offset int64, ok bool)
+}
+
+// MaxPartition is the highest partition number that engines accept: two bytes hold a partition, and the highest
+// value is the engine's own.
+const MaxPartition = 1<<16 - 2
+
+// Row is one row of a partition.
+type Row struct{ Key, Value []byte }
+
+// Store is what a task does with every store at its commit, whatever its kind and types. Like the task itself it
+// belongs to one goroutine.
+type Store interface {
+	// Spec describes the store.
+	Spec() Spec
+	// Flush appends all dirty rows, in key order, and the index rows that go with them to b. The rows stay dirty
+	// until Committed or Rollback. After an error b is incomplete: drop it and roll the store back.
+	Flush(b *Batch) error
+	// Committed says that the batch of the last Flush was applied to the partition: its rows are clean. Rows that
+	// were changed after that Flush stay dirty.
+	Committed()
+	// Rollback forgets all dirty rows: reads see the partition again.
+	Rollback()
+	// DirtyBytes estimates the memory held by dirty rows, in bytes.
+	DirtyBytes() int64
+	// Close forgets everything and gives the cached bytes back to the Budget. The store must not be used afterwards;
+	// closing again does nothing.
+	Close()
+}

@@ -1,0 +1,18 @@
+package state
+
+// TableRef says where the rows of one store can be read from outside: everything a view needs to know of the topology
+// that writes them. A topology hands it out, a view opens it; it can also be written by hand.
+type TableRef struct {
+	// Group is the processor group that writes the table.
+	Group string
+	// Topic is the compacted topic that holds the rows, beside those of the group's other stores.
+	Topic string
+	// Store describes the rows.
+	Store Spec
+	// Direct are the source topics whose records reach the store in the same task, so that the task's own input
+	// offsets say what the store reflects. Sorted.
+	Direct []string
+	// Derived are the source topics whose records reach the store through at least one repartition topic. A topic may
+	// be direct and derived. Sorted.
+	Derived []string
+}

@@ -1,0 +1,247 @@
+package state
+
+import (
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+
+	"github.com/seed84377926/millrace/codecs"
+)
+
+// Windowed is a store of one row for each key and window start, with the write-back cache of its task above a
+// partition. All windows have the same size. It belongs to one goroutine. What [KeyValue] says about values that hold
+// pointers goes for this store too.
+//
+// A local row for each window finds it by time, so that [Windowed.Expire] reads only what it removes:
+//
+//	start ────▶  09:00        10:00        11:00        12:00
+//	row          a b          a c          b            a          sorted by key, then start
+//	local row    a b          a c          b            a          sorted by start, then key
+//	             └─ Expire(11:00) removes ─┘
+type Windowed[K, V any] struct {
+	rows    *cache[V]
+	key     codecs.Codec[K]
+	size    int64  // of the windows, in milliseconds
+	oldest  int64  // no window starts before; tells Expire when there is nothing to do
+	buf     []byte // scratch for encoded keys
+	rowKey  []byte // scratch for store keys
+	scratch []byte // scratch for keys found by Expire
+}
+
+var _ Store = (*Windowed[int, int])(nil)
+
+// WindowEntry is one row of a window store.
+type WindowEntry[K, V any] struct {
+	Key       K
+	Window    Window
+	Value     V
+	Timestamp int64 // milliseconds
+}
+
+// NewWindowed returns the window store that spec describes in part. A nil budget means one of its own with
+// [DefaultBudgetBytes]. It fails if the spec is not valid or not that of a window store.
+func NewWindowed[K, V any](
+	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
+) (*Windowed[K, V], error) {
+	if err := validateWindowSpec(spec); err != nil {
+		return nil, err
+	}
+	s := &Windowed[K, V]{
+		rows:   newCache(spec, part, budget, value),
+		key:    key,
+		size:   spec.WindowSize.Milliseconds(),
+		oldest: math.MinInt64,
+	}
+	s.rows.indexKey = func(dst, storeKey []byte) []byte { return appendWindowIndexKey(dst, spec.Name, storeKey) }
+	return s, nil
+}
+
+func validateWindowSpec(spec Spec) error {
+	if err := spec.Validate(); err != nil {
+		return err
+	}
+	if spec.Kind != WindowKind {
+		return fmt.Errorf("store %q is a %v store, not a window store", spec.Name, spec.Kind)
+	}
+	return nil
+}
+
+// Get returns the value of the window of key that starts at start (milliseconds) and its timestamp, and false if
+// there is none.
+func (s *Windowed[K, V]) Get(key K, start int64) (value V, timestamp int64, ok bool, err error) {
+	if err := s.encode(key); err != nil {
+		return value, 0, false, err
+	}
+	return s.GetEncoded(s.buf, start)
+}
+
+// GetEncoded is Get for a key that is encoded already. It does not keep key. It allocates nothing if the row is
+// cached.
+func (s *Windowed[K, V]) GetEncoded(key []byte, start int64) (value V, timestamp int64, ok bool, err error) {
+	s.rowKey = AppendWindowKey(s.rowKey[:0], key, start)
+	r, err := s.rows.get(s.rowKey)
+	if err != nil {
+		return value, 0, false, err
+	}
+	return r.value, r.timestamp, r.present, nil
+}
+
+// Put makes value the value of the window of key that starts at start. The store keeps value until it is replaced or
+// evicted: the caller must not modify what it points to.
+func (s *Windowed[K, V]) Put(key K, start int64, value V, timestamp int64) error {
+	if err := s.encode(key); err != nil {
+		return err
+	}
+	return s.PutEncoded(s.buf, start, value, timestamp)
+}
+
+// PutEncoded is Put for a key that is encoded already. It does not keep key. It allocates nothing if the row is
+// cached.
+func (s *Windowed[K, V]) PutEncoded(key []byte, start int64, value V, timestamp int64) error {
+	s.rowKey = AppendWindowKey(s.rowKey[:0], key, start)
+	s.rows.put(s.rowKey, value, timestamp)
+	s.oldest = min(s.oldest, start)
+	return nil
+}
+
+// Delete removes the window of key that starts at start, which need not exist.
+func (s *Windowed[K, V]) Delete(key K, start int64) error {
+	if err := s.encode(key); err != nil {
+		return err
+	}
+	return s.DeleteEncoded(s.buf, start)
+}
+
+// DeleteEncoded is Delete for a key that is encoded already. It does not keep key.
+func (s *Windowed[K, V]) DeleteEncoded(key []byte, start int64) error {
+	s.rowKey = AppendWindowKey(s.rowKey[:0], key, start)
+	s.rows.delete(s.rowKey)
+	return nil
+}
+
+// Fetch yields the windows of key with from <= start < to (milliseconds) by ascending start, changes that are not
+// committed included. The loop body may change the store; changes are seen if the loop is not beyond them. It must
+// not flush, commit or roll back. An error ends the sequence.
+func (s *Windowed[K, V]) Fetch(key K, from, to int64) iter.Seq2[WindowEntry[K, V], error] {
+	return func(yield func(WindowEntry[K, V], error) bool) {
+		encoded, err := s.key.Append(nil, key)
+		if err != nil {
+			yield(WindowEntry[K, V]{}, fmt.Errorf("store %q: key: %w", s.rows.spec.Name, err))
+			return
+		}
+		if from >= to {
+			return
+		}
+		for r, err := range s.rows.scan(AppendWindowKey(nil, encoded, from), AppendWindowKey(nil, encoded, to)) {
+			if err != nil {
+				yield(WindowEntry[K, V]{}, err)
+				return
+			}
+			e := WindowEntry[K, V]{
+				Key:       key,
+				Window:    windowOf(windowStart(r.key), s.size),
+				Value:     r.value,
+				Timestamp: r.timestamp,
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Expire deletes all windows that end at or before the given time (milliseconds) and returns how many there were. It
+// costs nothing if no window is that old.
+func (s *Windowed[K, V]) Expire(before int64) (n int, err error) {
+	if before < math.MinInt64+s.size {
+		return 0, nil
+	}
+	lastStart := before - s.size
+	if lastStart < s.oldest {
+		return 0, nil
+	}
+	oldest, n, err := s.expireCommitted(lastStart)
+	if err != nil {
+		return 0, fmt.Errorf("expire store %q: %w", s.rows.spec.Name, err)
+	}
+	s.rows.dirty.each(func(r *row[V]) {
+		if !r.present {
+			return
+		}
+		start := readInt64([]byte(r.key[len(r.key)-startSize:]))
+		if start > lastStart {
+			oldest = min(oldest, start)
+			return
+		}
+		s.rows.remove(r)
+		r.transient = true
+		n++
+	})
+	s.oldest = oldest
+	return n, nil
+}
+
+// expireCommitted deletes the windows of the partition that start at lastStart or before, and returns the start of the
+// first one that stays.
+func (s *Windowed[K, V]) expireCommitted(lastStart int64) (oldest int64, n int, err error) {
+	prefix := appendWindowIndexPrefix(nil, s.rows.spec.Name)
+	// Starting at the oldest window skips what engines keep of the index rows that were deleted before it.
+	low := appendInt64(slices.Clip(prefix), s.oldest)
+	high := append(prefix[:len(prefix)-1:len(prefix)-1], afterStoreEnd)
+	for index, err := range s.rows.part.Scan(low, high) {
+		if err != nil {
+			return 0, 0, err
+		}
+		key := index.Key[len(prefix):]
+		if len(key) < startSize {
+			return 0, 0, fmt.Errorf("index row %q is too short", index.Key)
+		}
+		start := readInt64(key)
+		if start > lastStart {
+			return start, n, nil
+		}
+		s.scratch = appendWindowKeyOf(s.scratch[:0], key)
+		r := s.rows.lookup(s.scratch)
+		switch {
+		case r == nil:
+			r = &row[V]{present: true, committed: exists}
+			s.rows.insert(r, s.scratch, 0)
+		case !r.present:
+			continue
+		}
+		s.rows.remove(r)
+		r.transient = true
+		n++
+	}
+	return math.MaxInt64, n, nil
+}
+
+// Spec implements [Store].
+func (s *Windowed[K, V]) Spec() Spec { return s.rows.spec }
+
+// Flush implements [Store].
+func (s *Windowed[K, V]) Flush(b *Batch) error { return s.rows.flush(b) }
+
+// Committed implements [Store].
+func (s *Windowed[K, V]) Committed() { s.rows.committed() }
+
+// Rollback implements [Store].
+func (s *Windowed[K, V]) Rollback() {
+	s.rows.rollback()
+	// Windows that were expired may be back.
+	s.oldest = math.MinInt64
+}
+
+// DirtyBytes implements [Store].
+func (s *Windowed[K, V]) DirtyBytes() int64 { return s.rows.account.dirty }
+
+// Close implements [Store].
+func (s *Windowed[K, V]) Close() { s.rows.close() }
+
+func (s *Windowed[K, V]) encode(key K) (err error) {
+	if s.buf, err = s.key.Append(s.buf[:0], key); err != nil {
+		return fmt.Errorf("store %q: key: %w", s.rows.spec.Name, err)
+	}
+	return nil
+}
