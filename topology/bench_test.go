@@ -1,0 +1,127 @@
+package topology_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// discard is a Sink that forgets.
+type discard struct{}
+
+func (discard) Send(string, topology.RawRecord) error { return nil }
+
+// numbers is a topology that reads int64 keys and values from "in": codecs that allocate nothing.
+func numbers(tb testing.TB, define func(s topology.Stream[int64, int64])) *topology.Task {
+	tb.Helper()
+	b := topology.NewBuilder("bench")
+	define(topology.Source(b, "in", codecs.Int64, codecs.Int64))
+	top, err := b.Build()
+	require.NoError(tb, err)
+	part, err := state.NewMemory().Open(0)
+	require.NoError(tb, err)
+	task, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{State: part, Sink: discard{}})
+	require.NoError(tb, err)
+	tb.Cleanup(task.Close)
+	return task
+}
+
+// records are encoded records with the given number of keys, one millisecond apart.
+func records(tb testing.TB, n, keys int) []topology.RawRecord {
+	tb.Helper()
+	out := make([]topology.RawRecord, n)
+	for i := range out {
+		key, err := codecs.Int64.Append(nil, int64(i%keys))
+		require.NoError(tb, err)
+		value, err := codecs.Int64.Append(nil, int64(i))
+		require.NoError(tb, err)
+		out[i] = topology.RawRecord{Key: key, Value: value, Timestamp: int64(i), Offset: int64(i)}
+	}
+	return out
+}
+
+func benchmark(b *testing.B, task *topology.Task) {
+	b.Helper()
+	in := records(b, 4096, 1000)
+	run := func(i int) {
+		if err := task.Process(0, &in[i%len(in)]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for i := range in { // fill the caches
+		run(i)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		run(i)
+	}
+}
+
+func statelessChain(s topology.Stream[int64, int64]) {
+	s.Filter(func(_, v int64) bool { return v >= 0 }).
+		MapValues(func(v int64) int64 { return v + 1 }).
+		Rekey(func(_, v int64) int64 { return v % 10 }).
+		To("out", codecs.Int64, codecs.Int64)
+}
+
+// 0 allocs/op: chunks for encoded keys and values are the only memory that a stateless chain takes.
+func BenchmarkStatelessChain(b *testing.B) { benchmark(b, numbers(b, statelessChain)) }
+
+func BenchmarkFilterMapValues(b *testing.B) {
+	benchmark(b, numbers(b, func(s topology.Stream[int64, int64]) {
+		s.Filter(func(_, v int64) bool { return v >= 0 }).MapValues(func(v int64) int64 { return v + 1 }).To("out", codecs.Int64, codecs.Int64)
+	}))
+}
+
+func BenchmarkCount(b *testing.B) {
+	benchmark(b, numbers(b, func(s topology.Stream[int64, int64]) { s.GroupByKey().Count("counts") }))
+}
+
+func BenchmarkCountTo(b *testing.B) {
+	benchmark(b, numbers(b, func(s topology.Stream[int64, int64]) {
+		s.GroupByKey().Count("counts").ToStream().To("out", codecs.Int64, codecs.Int64)
+	}))
+}
+
+func BenchmarkTumblingCount(b *testing.B) {
+	benchmark(b, numbers(b, func(s topology.Stream[int64, int64]) {
+		s.GroupByKey().WindowedBy(topology.Tumbling(10 * time.Second)).Count("counts")
+	}))
+}
+
+func BenchmarkJoinTable(b *testing.B) {
+	builder := topology.NewBuilder("bench")
+	stream := topology.Source(builder, "in", codecs.Int64, codecs.Int64)
+	table := topology.TableOf(builder, "table", codecs.Int64, codecs.Int64)
+	stream.JoinTable(table, func(v, row int64) int64 { return v + row }).To("out", codecs.Int64, codecs.Int64)
+	top, err := builder.Build()
+	require.NoError(b, err)
+	part, err := state.NewMemory().Open(0)
+	require.NoError(b, err)
+	task, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{State: part, Sink: discard{}})
+	require.NoError(b, err)
+	b.Cleanup(task.Close)
+	rows := records(b, 1000, 1000)
+	for i := range rows {
+		require.NoError(b, task.Process(1, &rows[i]))
+	}
+	benchmark(b, task)
+}
+
+// A record must not cost an allocation, whatever the benchmark's rounding says.
+func TestStatelessChain_allocatesNothing(t *testing.T) {
+	task := numbers(t, statelessChain)
+	in := records(t, 1000, 10)
+	const chunks = 2 // of encoded output, in 1000 records
+	allocs := testing.AllocsPerRun(10, func() {
+		for i := range in {
+			require.NoError(t, task.Process(0, &in[i]))
+		}
+	})
+	require.LessOrEqual(t, allocs, float64(chunks))
+}

@@ -1,0 +1,272 @@
+package topology
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/seed84377926/millrace/state"
+)
+
+// cut makes the topology: it splits the graph at repartitions into parts that are connected by arrows or shared stores.
+func cut(b *Builder) (*Topology, error) {
+	top := &Topology{name: b.app, nodes: b.nodes, late: &b.late}
+	nameNodes(b)
+	parts := connected(b.nodes)
+	groups := make(map[*node]string) // of every node
+	for _, nodes := range parts {
+		sub := &SubTopology{top: top, name: subName(nodes), nodes: nodes}
+		top.subs = append(top.subs, sub)
+		for _, n := range nodes {
+			groups[n] = sub.Group()
+		}
+	}
+	flow := newOrigins()
+	for _, sub := range top.subs {
+		sub.fill(groups, flow)
+	}
+	for _, sub := range top.subs {
+		top.tables = append(top.tables, sub.tables(flow)...)
+	}
+	if err := errors.Join(append(checkNames(top), checkPartitions(top)...)...); err != nil {
+		return nil, err
+	}
+	return top, nil
+}
+
+// nameNodes names the nodes that the user did not.
+func nameNodes(b *Builder) {
+	taken := make(map[string]bool)
+	for name := range b.names {
+		taken[name] = true
+	}
+	counts := make(map[string]int)
+	for _, n := range b.nodes {
+		switch {
+		case n.name != "" && n.repartition == nil:
+			continue
+		case n.repartition != nil && n.repartition.sink == n:
+			n.name = n.repartition.name + "-repartition-sink"
+		case n.repartition != nil:
+			n.name = n.repartition.name + "-repartition-source"
+		case n.topic != "":
+			n.name = n.kind + "-" + n.topic
+		default:
+			counts[n.kind]++
+			n.name = fmt.Sprintf("%s-%d", n.kind, counts[n.kind])
+		}
+		for unique, i := n.name, 2; taken[n.name]; i++ {
+			n.name = fmt.Sprintf("%s-%d", unique, i)
+		}
+		taken[n.name] = true
+	}
+}
+
+// connected returns the parts of the graph, each in the order of its nodes, ordered by their first nodes.
+func connected(nodes []*node) [][]*node {
+	leader := make([]int, len(nodes))
+	for i := range leader {
+		leader[i] = i
+	}
+	var find func(i int) int
+	find = func(i int) int {
+		if leader[i] != i {
+			leader[i] = find(leader[i])
+		}
+		return leader[i]
+	}
+	union := func(a, b *node) {
+		i, j := find(a.id), find(b.id)
+		leader[max(i, j)] = min(i, j)
+	}
+	for _, n := range nodes {
+		for _, parent := range n.parents {
+			union(n, parent)
+		}
+		for _, store := range n.stores {
+			union(n, store.owner)
+		}
+	}
+	var parts [][]*node
+	part := make(map[int]int) // by leader
+	for i, n := range nodes {
+		at, ok := part[find(i)]
+		if !ok {
+			at = len(parts)
+			part[find(i)] = at
+			parts = append(parts, nil)
+		}
+		parts[at] = append(parts[at], n)
+	}
+	return parts
+}
+
+// subName names a part after its first stateful operator that the user named, or else after its first source.
+func subName(nodes []*node) string {
+	for _, n := range nodes {
+		if n.named && n.owns() {
+			return n.name
+		}
+	}
+	first := nodes[slices.IndexFunc(nodes, func(n *node) bool { return n.open != nil })]
+	if first.repartition != nil {
+		return first.repartition.name
+	}
+	return first.topic
+}
+
+// owns reports whether n writes a store.
+func (n *node) owns() bool {
+	return slices.ContainsFunc(n.stores, func(s *storeInfo) bool { return s.owner == n })
+}
+
+// fill sets inputs, outputs and stores.
+func (s *SubTopology) fill(groups map[*node]string, flow *origins) {
+	windowed := false
+	for _, n := range s.nodes {
+		for _, store := range n.stores {
+			if store.owner == n {
+				s.stores = append(s.stores, store.spec)
+				windowed = windowed || store.spec.Kind == state.WindowKind
+			}
+		}
+		switch {
+		case n.open != nil:
+			input := Input{Topic: n.topic, Origins: flow.of(n).all()}
+			if r := n.repartition; r != nil {
+				input.Repartition, input.Partitions, input.Upstream = true, r.partitions, []string{groups[r.sink]}
+			}
+			s.sources = append(s.sources, n)
+			s.inputs = append(s.inputs, input)
+		case n.topic != "" && !slices.Contains(s.outputs, n.topic):
+			s.outputs = append(s.outputs, n.topic)
+		}
+	}
+	if windowed {
+		s.stores = append(s.stores, timesSpec())
+	}
+}
+
+func (s *SubTopology) tables(flow *origins) []state.TableRef {
+	var refs []state.TableRef
+	for _, n := range s.nodes {
+		for _, store := range n.stores {
+			if store.owner != n {
+				continue
+			}
+			reach := flow.of(n)
+			refs = append(refs, state.TableRef{
+				Group: s.Group(), Topic: s.TableTopic(), Store: store.spec,
+				Direct: slices.Sorted(maps.Keys(reach.direct)), Derived: slices.Sorted(maps.Keys(reach.derived)),
+			})
+		}
+	}
+	return refs
+}
+
+// origins finds the external source topics whose records reach a node.
+type origins struct{ known map[*node]reach }
+
+// reach is a set of source topics, by how their records come: within the sub-topology, or through repartitions.
+type reach struct{ direct, derived map[string]bool }
+
+func newOrigins() *origins { return &origins{known: make(map[*node]reach)} }
+
+func (o *origins) of(n *node) reach {
+	if r, ok := o.known[n]; ok {
+		return r
+	}
+	r := reach{direct: make(map[string]bool), derived: make(map[string]bool)}
+	switch {
+	case n.open == nil:
+		for _, parent := range n.parents {
+			r.add(o.of(parent))
+		}
+		for _, store := range n.stores {
+			if store.owner != n {
+				r.add(o.of(store.owner))
+			}
+		}
+	case n.repartition == nil:
+		r.direct[n.topic] = true
+	default:
+		for _, topic := range o.of(n.repartition.sink).all() {
+			r.derived[topic] = true
+		}
+	}
+	o.known[n] = r
+	return r
+}
+
+func (r reach) add(other reach) {
+	maps.Copy(r.direct, other.direct)
+	maps.Copy(r.derived, other.derived)
+}
+
+func (r reach) all() []string {
+	all := maps.Clone(r.direct)
+	maps.Copy(all, r.derived)
+	return slices.Sorted(maps.Keys(all))
+}
+
+// checkNames finds names that the cut made and that are not unique or too long.
+func checkNames(top *Topology) []error {
+	var errs []error
+	groups := make(map[string]*SubTopology)
+	internal := make(map[string]string) // topic to what it is
+	claim := func(topic, what, site string) {
+		if err := checkTopic(topic); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %s: %w", site, what, err))
+		}
+		if other, ok := internal[topic]; ok {
+			errs = append(errs, fmt.Errorf("%s: %s: its topic %q is also %s; choose another name", site, what, topic, other))
+		}
+		internal[topic] = what
+	}
+	for _, sub := range top.subs {
+		first := sub.nodes[0]
+		if other := groups[sub.name]; other != nil {
+			errs = append(errs, fmt.Errorf("%s: sub-topology %q: the one that begins at %s has the same name; "+
+				"rename a store or read another topic", first.site, sub.name, other.nodes[0].site))
+			continue
+		}
+		groups[sub.name] = sub
+		claim(sub.TableTopic(), fmt.Sprintf("the changelog of sub-topology %q", sub.name), first.site)
+		for _, n := range sub.nodes {
+			if n.repartition != nil && n.repartition.sink == n {
+				claim(n.topic, fmt.Sprintf("repartition %q", n.repartition.name), n.site)
+			}
+		}
+	}
+	for _, n := range top.nodes {
+		if what, ok := internal[n.topic]; ok && n.repartition == nil {
+			errs = append(errs, fmt.Errorf("%s: %s: topic %q is that of %s, which only the topology itself may use",
+				n.site, n.label(), n.topic, what))
+		}
+	}
+	return errs
+}
+
+// checkPartitions finds repartitions that are read by the same tasks and want different numbers of partitions.
+func checkPartitions(top *Topology) []error {
+	var errs []error
+	for _, sub := range top.subs {
+		var first *repartition
+		for _, n := range sub.sources {
+			r := n.repartition
+			if r == nil || !r.counted {
+				continue
+			}
+			if first == nil {
+				first = r
+			}
+			if r.partitions != first.partitions {
+				errs = append(errs, fmt.Errorf("%s: repartition %q: %d partitions, but repartition %q at %s, which is read by the same "+
+					"tasks, has %d; tasks read the same partition of all their topics",
+					n.site, r.name, r.partitions, first.name, first.sink.site, first.partitions))
+			}
+		}
+	}
+	return errs
+}

@@ -1,0 +1,62 @@
+// Package topology describes stream processing as a graph of typed operators, and runs the logic of that graph.
+//
+// A [Builder] collects operators; [Source] and [TableOf] start, the methods of [Stream] and [Table] continue:
+//
+//	b := topology.NewBuilder("airport")
+//	flights := topology.Source(b, "flights", codecs.String, codecs.JSON[Flight]())
+//	airlines := topology.TableOf(b, "airlines", codecs.String, codecs.JSON[Airline]())
+//	flights.
+//		Filter(departed).
+//		Rekey(byCarrier).Repartition("flights-by-carrier", codecs.String, codecs.JSON[Flight]()).
+//		JoinTable(airlines, withName).
+//		GroupByKey().
+//		WindowedBy(topology.Tumbling(time.Hour).Grace(10 * time.Minute)).
+//		Aggregate("delays-by-carrier", zeroDelay, addDelay, codecs.JSON[Delay]()).
+//		ToStream(startOfWindow).
+//		To("hourly-delays", codecs.String, codecs.JSON[Delay]())
+//	top, err := b.Build()
+//
+// [Builder.Build] returns an immutable [Topology], or all mistakes at once, each with the place in the user's code. It
+// cuts the graph where records change partition, at the repartitions, into [SubTopology] parts:
+//
+//	 flights ──▶ filter ──▶ rekey ──▶ │ topic flights-by-carrier │ ──▶ join ──▶ aggregate ──▶ to hourly-delays
+//	                                  │                          │      ▲           │
+//	                                  │                          │  airlines   delays-by-carrier
+//	└────── sub-topology "flights" ──┘                          └─── sub-topology "delays-by-carrier" ───┘
+//
+// Each sub-topology is run by one processor group, as one [Task] for each partition of its inputs. A task gets encoded
+// records, keeps typed stores above a state.Partition and hands encoded records to a [Sink].
+//
+// # Operators
+//
+// Functions given to operators must be pure and total: the same arguments give the same result, no I/O, no shared
+// state, no panic. A failed commit is processed again, and only pure functions give the same results then. They must
+// not modify what they are given.
+//
+// Records may have a null key or a null value. Functions are called with the zero value of K for a null key. They are
+// never called for a null value: the stateless operators pass such a record on as it is, the others say what they do.
+//
+// What an operator cannot use, it drops, and every drop is reported to [TaskConfig].OnDrop with its reason.
+//
+// # Time
+//
+//   - T1: The stream time of a task is the largest timestamp of the records it has processed; it never goes back.
+//   - T2: Each windowed operator has a stream time of its own, over the records that reach it, so that a filter before
+//     it delays it. It is part of the state: it survives restarts.
+//   - T3: A result that depends on several records has the largest of their timestamps.
+//
+// # Partitioning and names
+//
+// Equal keys are in the same partition as long as nobody changes keys. [Stream.Rekey] does; whatever needs equal keys
+// together refuses such a stream until [Stream.Repartition] has sent it through a topic.
+//
+// Names of stores and repartitions are chosen by the user and become parts of topic names. Nothing that depends on the
+// position of an operator in the program ever does, so operators can be added and removed without losing state:
+//
+//	group              <app>-<sub-topology>       named after its first named stateful operator, or its source topic
+//	changelog topic    <app>-<sub-topology>-table
+//	repartition topic  <app>-<name>-repartition
+//
+// The package does no I/O, follows no clock, starts no goroutine and rolls no dice. A Builder and the streams of it belong
+// to one goroutine, a Topology is safe for concurrent use, a Task belongs to one goroutine at a time.
+package topology

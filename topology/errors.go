@@ -1,0 +1,62 @@
+package topology
+
+import "fmt"
+
+// DecodeError says that an input record could not be decoded. Nothing of the record was processed: the task goes on as if
+// the record did not exist, if its owner decides so.
+type DecodeError struct {
+	Node, Topic string
+	Partition   int32
+	Offset      int64
+	// Part is "key" or "value".
+	Part string
+	// Err is the error of the codec.
+	Err error
+}
+
+// Error implements error.
+func (e *DecodeError) Error() string {
+	return fmt.Sprintf("node %q: topic %q partition %d offset %d: %s cannot be decoded: %v",
+		e.Node, e.Topic, e.Partition, e.Offset, e.Part, e.Err)
+}
+
+// Unwrap returns the error of the codec.
+func (e *DecodeError) Unwrap() error { return e.Err }
+
+// RecordError says that a node failed on an input record and will fail again: a function of the user panicked
+// ([*PanicError]) or a codec refused a value. The record may be half processed: the task must be rolled back before it
+// does anything else.
+type RecordError struct {
+	Node, Topic string
+	Partition   int32
+	Offset      int64
+	Err         error
+}
+
+// Error implements error.
+func (e *RecordError) Error() string {
+	return fmt.Sprintf("node %q: topic %q partition %d offset %d: %v", e.Node, e.Topic, e.Partition, e.Offset, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *RecordError) Unwrap() error { return e.Err }
+
+// PanicError is a panic of a function or codec of the user.
+type PanicError struct {
+	// Value is what was given to panic.
+	Value any
+	// Stack is the stack trace of the goroutine.
+	Stack []byte
+}
+
+// Error implements error. It does not print the stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Unwrap returns the value of the panic if it is an error.
+func (e *PanicError) Unwrap() error {
+	err, ok := e.Value.(error)
+	if !ok {
+		return nil
+	}
+	return err
+}

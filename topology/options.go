@@ -1,0 +1,18 @@
+package topology
+
+// NodeOption is an option of an operator: [Named].
+type NodeOption interface{ applyNode(o *nodeOptions) }
+
+type nodeOptions struct {
+	name  string
+	named bool
+}
+
+type namedOption string
+
+func (n namedOption) applyNode(o *nodeOptions) { o.name, o.named = string(n), true }
+
+// Named chooses the name of an operator in descriptions, drops and errors. Without it, the operator is named after its
+// kind and a number, which changes when other operators are added. For [TableOf] it is the name of the store too.
+// Names are unique in a topology: lower-case letters, digits and hyphens.
+func Named(name string) NodeOption { return namedOption(name) }

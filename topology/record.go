@@ -1,0 +1,65 @@
+package topology
+
+import "github.com/seed84377926/millrace/state"
+
+// Record is what flows through a stream.
+type Record[K, V any] struct {
+	// Key is the zero value if NullKey is set.
+	Key K
+	// Value is the zero value if NullValue is set.
+	Value V
+	// NullKey says that the record has no key.
+	NullKey bool
+	// NullValue says that the record has no value; in a stream that comes from a table it deletes the key.
+	NullValue bool
+	// Timestamp is the time of the event, in milliseconds since the Unix epoch.
+	Timestamp int64
+	// Headers travel with the record through all operators. They are shared: nobody may modify them.
+	Headers []Header
+}
+
+// Header is one header of a record. Keys may repeat.
+type Header struct {
+	Key   string
+	Value []byte
+}
+
+// RawRecord is a record as Kafka has it. A nil slice is null, an empty one is not.
+type RawRecord struct {
+	Key, Value []byte
+	// Timestamp is in milliseconds since the Unix epoch.
+	Timestamp int64
+	Headers   []Header
+	// Offset is that of an input record; a Sink ignores it.
+	Offset int64
+	// PartitionKey is the part of the key that decides the partition of an output record, if it is not all of it:
+	// windows of one key belong together. nil means Key. Unused for input records.
+	PartitionKey []byte
+}
+
+// item is a record on its way from one operator to the next. The node that forwards it owns it and uses it again for its
+// next record: receivers must not keep it and must not modify it.
+type item[K, V any] struct {
+	Record[K, V]
+	key *encodedKey
+}
+
+// change is an update of a table, or of a windowed table, on its way from one operator to the next. It is owned and
+// reused like an item.
+type change[K, V any] struct {
+	Key       K
+	Window    state.Window // of a windowed table
+	Old, New  V
+	HasOld    bool // the key had a row before
+	HasNew    bool // the key has a row now; false is a deletion
+	Timestamp int64
+	Headers   []Header
+	key       *encodedKey
+}
+
+// encodedKey keeps the encoding of a key, so that a record's key is encoded once however many operators need it. All
+// records that carry one key share one encodedKey; the node that sets the key resets it. data lives in the arena of the
+// task and is valid while the task processes the input record.
+type encodedKey struct{ data []byte }
+
+func (k *encodedKey) reset() { k.data = nil }

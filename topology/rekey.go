@@ -1,0 +1,30 @@
+package topology
+
+// Rekey replaces each key by f of the record. The key of a record with a null key is the zero value for f. The result for
+// a record with a null value has a null key: f is not called.
+//
+// Equal new keys may be in different partitions. Grouping and joining need them together and refuse the stream until
+// [Stream.Repartition] has sent it through a topic; the other operators do not care.
+func (s Stream[K, V]) Rekey[K2 any](f func(key K, value V) K2, opts ...NodeOption) Stream[K2, V] {
+	n := s.builder().node("rekey", opts)
+	n.require(f != nil, "function")
+	return rekey(s, n, f)
+}
+
+func rekey[K, V, K2 any](s Stream[K, V], n *node, f func(key K, value V) K2) Stream[K2, V] {
+	out := then(s.out, n, func(t *Task, next receiver[item[K2, V]]) receiver[item[K, V]] {
+		rekeyed := &item[K2, V]{key: new(encodedKey)}
+		return func(it *item[K, V]) error {
+			rekeyed.key.reset()
+			rekeyed.Record = Record[K2, V]{
+				Value: it.Value, NullKey: it.NullValue, NullValue: it.NullValue, Timestamp: it.Timestamp, Headers: it.Headers,
+			}
+			if !it.NullValue {
+				t.at = n
+				rekeyed.Key = f(it.Key, it.Value)
+			}
+			return next(rekeyed)
+		}
+	})
+	return Stream[K2, V]{out: out, keys: keying[K2]{changed: n.site}}
+}

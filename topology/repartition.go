@@ -1,0 +1,60 @@
+package topology
+
+import (
+	"fmt"
+
+	"github.com/seed84377926/millrace/codecs"
+)
+
+// RepartitionOption is an option of [Stream.Repartition] and [Stream.GroupBy]: [Partitions].
+type RepartitionOption interface{ applyRepartition(r *repartition) }
+
+type partitionsOption int32
+
+func (p partitionsOption) applyRepartition(r *repartition) { r.partitions, r.counted = int32(p), true }
+
+// Partitions sets the number of partitions of a repartition topic. Without it, the topic has as many as the topics it
+// is joined with, or else as many as the sources before it. The number belongs to the topic for its life.
+func Partitions(n int32) RepartitionOption { return partitionsOption(n) }
+
+// repartition connects the sink before a repartition topic with the source behind it.
+type repartition struct {
+	name         string
+	sink, source *node
+	partitions   int32
+	counted      bool // partitions was given
+}
+
+// Repartition sends the stream through a topic of its own, <app>-<name>-repartition, so that records with equal keys come
+// together in one partition. Everything behind it runs in another sub-topology. A record with a null key is dropped.
+func (s Stream[K, V]) Repartition(
+	name string, key codecs.Codec[K], value codecs.Codec[V], opts ...RepartitionOption,
+) Stream[K, V] {
+	return through(s, "repartition", name, key, value, opts)
+}
+
+func through[K, V any](
+	s Stream[K, V], kind, name string, key codecs.Codec[K], value codecs.Codec[V], opts []RepartitionOption,
+) Stream[K, V] {
+	b := s.builder()
+	r := &repartition{name: name}
+	sink := b.namedNode(kind, name)
+	sink.requireCodecs(key != nil, value != nil)
+	for _, opt := range opts {
+		if opt == nil {
+			b.errorf(sink, "option is nil")
+			continue
+		}
+		opt.applyRepartition(r)
+	}
+	if r.counted && r.partitions <= 0 {
+		b.errorf(sink, "%d partitions; a topic has at least one", r.partitions)
+	}
+	sink.topic = fmt.Sprintf("%s-%s-repartition", b.app, name)
+	source := &node{builder: b, kind: "source", site: sink.site, topic: sink.topic, repartition: r}
+	b.register(source)
+	sink.repartition, r.sink, r.source = r, sink, source
+
+	write(s, sink, key, value, true)
+	return receive(source, key, value)
+}

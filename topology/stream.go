@@ -1,0 +1,113 @@
+package topology
+
+import (
+	"reflect"
+
+	"github.com/seed84377926/millrace/codecs"
+)
+
+// Stream is a sequence of records. Its methods are the operators that can follow; a stream may be used several times,
+// and every use gets all records.
+//
+// Streams are made by [Source] and by operators. The zero Stream is not usable: calling a method on it panics.
+type Stream[K, V any] struct {
+	out  *port[item[K, V]]
+	keys keying[K]
+}
+
+// keying is what is known of the keys of a stream or table.
+type keying[K any] struct {
+	codec codecs.Codec[K] // nil if the operator that made the keys has none
+	// changed is where the user changed the keys, "file:line"; equal keys may be in different partitions since. Empty if
+	// they are where their partitioner put them.
+	changed string
+}
+
+// receiver takes what flows along one arrow of the graph: M is an item or a change. It must not keep m.
+type receiver[M any] func(m *M) error
+
+// port is the typed output of a node: the arrows that leave it.
+type port[M any] struct {
+	node  *node
+	links []func(*Task) receiver[M]
+}
+
+// then puts n below from. make is called once for each task; it returns what takes the output of from, given next, what
+// takes the output of n. It is all that an operator with one input needs.
+func then[M, M2 any](from *port[M], n *node, create func(t *Task, next receiver[M2]) receiver[M]) *port[M2] {
+	out := &port[M2]{node: n}
+	link(from, n, func(t *Task) receiver[M] { return create(t, out.receiver(t)) })
+	return out
+}
+
+// link draws an arrow from a port to one input of n.
+func link[M any](from *port[M], n *node, wire func(*Task) receiver[M]) {
+	if n.addParent(from.node) {
+		from.links = append(from.links, wire)
+	}
+}
+
+// receiver returns what takes the output of p in t. Whoever asks gets the same: a node with several inputs wires what is
+// below it once.
+func (p *port[M]) receiver(t *Task) receiver[M] {
+	return once(t, p, func() receiver[M] {
+		receivers := make([]receiver[M], len(p.links))
+		for i, wire := range p.links {
+			receivers[i] = wire(t)
+		}
+		switch len(receivers) {
+		case 0:
+			return func(*M) error { return nil }
+		case 1:
+			return receivers[0]
+		}
+		return func(m *M) error {
+			for _, receive := range receivers {
+				if err := receive(m); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	})
+}
+
+func (s Stream[K, V]) builder() *Builder {
+	if s.out == nil {
+		panic("topology: method of the zero Stream called; streams are made by topology.Source")
+	}
+	return s.out.node.builder
+}
+
+// copartitioned reports whether equal keys are known to be in one partition, and remembers a mistake of n if not.
+func (k keying[K]) copartitioned(n *node) bool {
+	if k.changed == "" {
+		return true
+	}
+	n.builder.errorf(n, "the keys were changed at %s, so equal keys may be in different partitions; "+
+		"call Repartition between the two", k.changed)
+	return false
+}
+
+// sameEncoding remembers a mistake of n if the other side of a join, which node other made, encodes its keys by another kind of
+// codec: equal keys would be in different partitions.
+func (k keying[K]) sameEncoding(n *node, others keying[K], other *node) {
+	if k.codec == nil || others.codec == nil || reflect.TypeOf(k.codec) == reflect.TypeOf(others.codec) {
+		return
+	}
+	n.builder.errorf(n, "one side encodes its keys with %T, the %s at %s with %T, so equal keys may be in different partitions; "+
+		"use one codec for both", k.codec, other.label(), other.site, others.codec)
+}
+
+// encode returns the encoding of the key of a record, which is made once for all operators that ask.
+func (k keying[K]) encode(t *Task, n *node, memo *encodedKey, key K) ([]byte, error) {
+	if memo.data != nil {
+		return memo.data, nil
+	}
+	data, err := encode(&t.arena, k.codec, key)
+	if err != nil {
+		return nil, t.recordError(n, err)
+	}
+	memo.data = data
+	return data, nil
+}

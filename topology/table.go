@@ -1,0 +1,110 @@
+package topology
+
+import (
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/state"
+)
+
+// Table is the latest value for each key, kept in a store. It is made by [TableOf] and by aggregations.
+type Table[K, V any] struct {
+	out  *port[change[K, V]]
+	keys keying[K]
+	rows *keyValueStore[K, V]
+}
+
+// keyValueStore is a key-value store with its types.
+type keyValueStore[K, V any] struct {
+	info  *storeInfo
+	key   codecs.Codec[K]
+	value codecs.Codec[V]
+}
+
+// keepKeyValue registers the key-value store of n, which has the name of n.
+func keepKeyValue[K, V any](n *node, key codecs.Codec[K], value codecs.Codec[V]) *keyValueStore[K, V] {
+	info := n.keep(state.Spec{Name: n.name, Kind: state.KeyValueKind})
+	return &keyValueStore[K, V]{info: info, key: key, value: value}
+}
+
+// open returns the store in t, the same to all who ask.
+func (s *keyValueStore[K, V]) open(t *Task) *state.KeyValue[K, V] {
+	return once(t, s, func() *state.KeyValue[K, V] {
+		rows, err := state.NewKeyValue(s.info.spec.Name, t.cfg.State, t.cfg.Budget, s.key, s.value)
+		if err != nil {
+			t.fail(err)
+			return nil
+		}
+		t.stores = append(t.stores, rows)
+		return rows
+	})
+}
+
+// TableOf reads a topic as a table: each record replaces the value of its key, whatever its timestamp, and a null value
+// deletes it. A record with a null key is dropped. The rows are kept in a store named like the topic; a topic whose name
+// is no store name needs [Named].
+func TableOf[K, V any](b *Builder, topic string, key codecs.Codec[K], value codecs.Codec[V], opts ...NodeOption) Table[K, V] {
+	source := b.node("source", nil)
+	stream := read(source, topic, key, value)
+	n := b.node("table", opts)
+	if !n.named {
+		n.name = topic
+		b.nameTable(n)
+	}
+	rows := keepKeyValue(n, key, value)
+	out := then(stream.out, n, func(t *Task, next receiver[change[K, V]]) receiver[item[K, V]] {
+		store := rows.open(t)
+		c := new(change[K, V])
+		return func(it *item[K, V]) (err error) {
+			t.at = n
+			if it.NullKey {
+				t.drop(n, DropNullKey)
+				return nil
+			}
+			encoded, err := stream.keys.encode(t, n, it.key, it.Key)
+			if err != nil {
+				return err
+			}
+			*c = change[K, V]{
+				Key: it.Key, New: it.Value, HasNew: !it.NullValue, Timestamp: it.Timestamp, Headers: it.Headers, key: it.key,
+			}
+			if c.Old, _, c.HasOld, err = store.GetEncoded(encoded); err != nil {
+				return t.nodeError(n, err)
+			}
+			if err := setRow(store, encoded, c); err != nil {
+				return t.nodeError(n, err)
+			}
+			return next(c)
+		}
+	})
+	return Table[K, V]{out: out, keys: stream.keys, rows: rows}
+}
+
+// setRow stores the new value of a change.
+func setRow[K, V any](store *state.KeyValue[K, V], key []byte, c *change[K, V]) error {
+	if c.HasNew {
+		return store.PutEncoded(key, c.New, c.Timestamp)
+	}
+	return store.DeleteEncoded(key)
+}
+
+// nameTable gives a table the name of its topic.
+func (b *Builder) nameTable(n *node) {
+	if checkTopic(n.name) != nil {
+		return // an error of the source
+	}
+	if checkName(n.name) != nil {
+		b.errorf(n, "the name of topic %q cannot be that of a store; choose one with topology.Named", n.name)
+		return
+	}
+	if other := b.names[n.name]; other != nil {
+		b.errorf(n, "the name %q is taken by the %s at %s; choose one with topology.Named", n.name, other.kind, other.site)
+		return
+	}
+	b.names[n.name] = n
+}
+
+func (t Table[K, V]) builder() *Builder {
+	if t.out == nil {
+		panic("topology: method of the zero Table called; tables are made by topology.TableOf and aggregations")
+	}
+	return t.out.node.builder
+}

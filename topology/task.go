@@ -1,0 +1,220 @@
+package topology
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/seed84377926/millrace/state"
+)
+
+// Sink takes the output of a task.
+type Sink interface {
+	// Send takes a record for a topic, in order for each topic and key. The slices of r are handed over: the task never
+	// modifies them again. Whoever implements Send chooses the partition: [Partition] of r.PartitionKey, or of r.Key if
+	// that is nil; any partition for a null key. An error of Send fails Process.
+	Send(topic string, r RawRecord) error
+}
+
+// Reasons of a [Drop].
+const (
+	DropNullKey           = "null-key"           // the operator needs a key
+	DropNullValue         = "null-value"         // the operator needs a value
+	DropLateWindow        = "late-window"        // the window and its grace are over; counted for each window
+	DropNegativeTimestamp = "negative-timestamp" // the record has no usable time
+)
+
+// Drop is a record that an operator could not use.
+type Drop struct {
+	// Node is the name of the operator as [Topology.Describe] shows it, Reason one of the Drop constants.
+	Node, Reason string
+	// Topic, Partition and Offset are those of the input record that was processed.
+	Topic     string
+	Partition int32
+	Offset    int64
+}
+
+// TaskConfig says what a task works with.
+type TaskConfig struct {
+	// Partition is the partition of all inputs; it appears in errors and drops.
+	Partition int32
+	// State is the committed state of the task. Required.
+	State state.Partition
+	// Budget bounds the memory of all stores that share it. nil means one of its own for each store.
+	Budget *state.Budget
+	// Sink takes the output. Required.
+	Sink Sink
+	// OnDrop hears of every record that an operator drops. nil means nobody does.
+	OnDrop func(Drop)
+}
+
+// Task processes one partition of a sub-topology. Its owner calls Process for each input record and, to commit, Flush,
+// then Committed when the batch of Flush is applied to the state, or Rollback if it will never be. A Task belongs to one
+// goroutine at a time.
+//
+// After an error of Process that is not a [*DecodeError] the task must be rolled back, and what it sent since the last
+// commit must be taken back too: the record may have been processed in part.
+type Task struct {
+	sub    *SubTopology
+	cfg    TaskConfig
+	inputs []rawReceiver
+	stores []state.Store
+	times  *times
+	time   clock // task stream time
+	arena  arena
+
+	// The input record that is processed, and the node that last called a function of the user.
+	input  int
+	offset int64
+	at     *node
+
+	// While the task is wired.
+	wired map[any]any
+	errs  []error
+}
+
+// rawReceiver takes the encoded records of one input.
+type rawReceiver func(*RawRecord) error
+
+func newTask(sub *SubTopology, cfg TaskConfig) (*Task, error) {
+	if cfg.State == nil {
+		return nil, fmt.Errorf("task of sub-topology %q: TaskConfig.State is nil", sub.name)
+	}
+	if cfg.Sink == nil {
+		return nil, fmt.Errorf("task of sub-topology %q: TaskConfig.Sink is nil", sub.name)
+	}
+	t := &Task{sub: sub, cfg: cfg, time: newClock(), wired: make(map[any]any)}
+	if cfg.OnDrop == nil {
+		t.cfg.OnDrop = func(Drop) {}
+	}
+	for _, source := range sub.sources {
+		t.inputs = append(t.inputs, source.open(t))
+	}
+	if err := errors.Join(t.errs...); err != nil {
+		t.Close()
+		return nil, fmt.Errorf("task of sub-topology %q: %w", sub.name, err)
+	}
+	t.wired = nil
+	return t, nil
+}
+
+// once returns what create returned for key when this task was wired first: for what nodes or the inputs of one node share.
+func once[T any](t *Task, key any, create func() T) T {
+	if have, ok := t.wired[key].(T); ok {
+		return have
+	}
+	made := create()
+	t.wired[key] = made
+	return made
+}
+
+// fail makes NewTask return err.
+func (t *Task) fail(err error) { t.errs = append(t.errs, err) }
+
+// Process runs one record of the given input, an index of [SubTopology.Inputs], through the sub-topology. It does not
+// keep r, and does not modify it; keys and values may be reused when it returns, headers must not be modified later.
+//
+// A [*DecodeError] means that nothing was done. Any other error names the node, topic and offset and calls for a
+// rollback; if it wraps a [*RecordError], the record itself is to blame, else state or sink are. A panic in a function of
+// the user is such an error.
+func (t *Task) Process(input int, r *RawRecord) (err error) {
+	if input < 0 || input >= len(t.inputs) {
+		return fmt.Errorf("sub-topology %q has %d inputs: there is none with index %d", t.sub.name, len(t.inputs), input)
+	}
+	t.input, t.offset = input, r.Offset
+	t.arena.begin()
+	defer t.recovered(&err)
+	err = t.inputs[input](r)
+	t.arena.end()
+	return err
+}
+
+// recovered turns a panic into an error that names the node and the record.
+func (t *Task) recovered(err *error) {
+	if v := recover(); v != nil {
+		*err = t.recordError(t.at, &PanicError{Value: v, Stack: debug.Stack()})
+	}
+}
+
+// StreamTime returns the largest timestamp of the records processed, in milliseconds, -1 if there is none.
+func (t *Task) StreamTime() int64 { return t.time.now }
+
+// SetStreamTime sets the stream time that a restored task goes on from.
+func (t *Task) SetStreamTime(timestamp int64) { t.time.set(timestamp) }
+
+// Flush removes expired windows and appends all changes since the last commit to b. They stay pending until Committed or
+// Rollback.
+func (t *Task) Flush(b *state.Batch) error {
+	t.time.flushed = t.time.now
+	if t.times != nil {
+		if err := t.times.flush(); err != nil {
+			return fmt.Errorf("flush sub-topology %q: %w", t.sub.name, err)
+		}
+	}
+	for _, s := range t.stores {
+		if err := s.Flush(b); err != nil {
+			return fmt.Errorf("flush sub-topology %q: %w", t.sub.name, err)
+		}
+	}
+	return nil
+}
+
+// Committed says that the batch of the last Flush is applied to the state.
+func (t *Task) Committed() {
+	t.time.committed = t.time.flushed
+	if t.times != nil {
+		t.times.committed()
+	}
+	for _, s := range t.stores {
+		s.Committed()
+	}
+}
+
+// Rollback forgets everything since the last commit, stream times included.
+func (t *Task) Rollback() {
+	t.time.rollback()
+	if t.times != nil {
+		t.times.rollback()
+	}
+	for _, s := range t.stores {
+		s.Rollback()
+	}
+}
+
+// DirtyBytes returns the approximate memory of the changes since the last commit.
+func (t *Task) DirtyBytes() int64 {
+	var n int64
+	for _, s := range t.stores {
+		n += s.DirtyBytes()
+	}
+	return n
+}
+
+// Close gives the memory of the stores back to the budget. What is not committed is lost. The task must not be used
+// afterwards, but may be closed again.
+func (t *Task) Close() {
+	for _, s := range t.stores {
+		s.Close()
+	}
+	t.stores = nil
+}
+
+func (t *Task) topic() string { return t.sub.inputs[t.input].Topic }
+
+func (t *Task) drop(n *node, reason string) {
+	t.cfg.OnDrop(Drop{Node: n.name, Reason: reason, Topic: t.topic(), Partition: t.cfg.Partition, Offset: t.offset})
+}
+
+// recordError wraps an error that the record is to blame for.
+func (t *Task) recordError(n *node, err error) error {
+	return &RecordError{Node: n.name, Topic: t.topic(), Partition: t.cfg.Partition, Offset: t.offset, Err: err}
+}
+
+// nodeError wraps an error of the state or the sink.
+func (t *Task) nodeError(n *node, err error) error {
+	return fmt.Errorf("node %q: topic %q partition %d offset %d: %w", n.name, t.topic(), t.cfg.Partition, t.offset, err)
+}
+
+func (t *Task) decodeError(n *node, part string, err error) error {
+	return &DecodeError{Node: n.name, Topic: t.topic(), Partition: t.cfg.Partition, Offset: t.offset, Part: part, Err: err}
+}

@@ -1,0 +1,111 @@
+package topology
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/seed84377926/millrace/state"
+)
+
+// Topology is a validated graph of operators, cut into sub-topologies. It never changes and is safe for concurrent use;
+// the slices that its methods return are the caller's.
+type Topology struct {
+	name   string
+	nodes  []*node
+	subs   []*SubTopology
+	tables []state.TableRef
+	late   *lateErrors
+}
+
+// Name returns the name of the application.
+func (t *Topology) Name() string { return t.name }
+
+// SubTopologies returns the parts, in the order in which they appear in the program.
+func (t *Topology) SubTopologies() []*SubTopology { return slices.Clone(t.subs) }
+
+// Tables returns all stores that views can read.
+func (t *Topology) Tables() []state.TableRef {
+	tables := slices.Clone(t.tables)
+	for i := range tables {
+		tables[i] = cloneTable(tables[i])
+	}
+	return tables
+}
+
+// Table returns the store with the given name, and false if there is none.
+func (t *Topology) Table(store string) (state.TableRef, bool) {
+	for _, ref := range t.tables {
+		if ref.Store.Name == store {
+			return cloneTable(ref), true
+		}
+	}
+	return state.TableRef{}, false
+}
+
+func cloneTable(ref state.TableRef) state.TableRef {
+	ref.Direct, ref.Derived = slices.Clone(ref.Direct), slices.Clone(ref.Derived)
+	return ref
+}
+
+// SubTopology is a part of a topology that one processor group runs. It never changes and is safe for concurrent use;
+// the slices that its methods return are the caller's.
+type SubTopology struct {
+	top     *Topology
+	name    string
+	nodes   []*node
+	sources []*node // in the order of inputs
+	inputs  []Input
+	outputs []string
+	stores  []state.Spec
+}
+
+// Input is a topic that the tasks of a sub-topology read.
+type Input struct {
+	// Topic is the name of the topic.
+	Topic string
+	// Repartition says that the topic is internal: the runtime creates it, and sub-topologies write to it.
+	Repartition bool
+	// Partitions is the number of partitions that the user wants; 0 means as many as the other inputs have, or else the
+	// sources that reach it. Always 0 for external topics.
+	Partitions int32
+	// Upstream are the groups that write to a repartition topic; empty for external topics.
+	Upstream []string
+	// Origins are the external source topics whose records reach this input: the topic itself, or all that reach it through
+	// repartition topics. Sorted.
+	Origins []string
+}
+
+// Name returns the name, unique in the topology: that of the first stateful operator that the user named, or else that of the
+// first topic it reads.
+func (s *SubTopology) Name() string { return s.name }
+
+// Group returns the name of the processor group, <app>-<name>.
+func (s *SubTopology) Group() string { return fmt.Sprintf("%s-%s", s.top.name, s.name) }
+
+// TableTopic returns the name of the changelog topic of the group, <group>-table.
+func (s *SubTopology) TableTopic() string { return s.Group() + "-table" }
+
+// Inputs returns the topics it reads, in the order that Task.Process counts them.
+func (s *SubTopology) Inputs() []Input {
+	inputs := slices.Clone(s.inputs)
+	for i := range inputs {
+		inputs[i].Upstream, inputs[i].Origins = slices.Clone(inputs[i].Upstream), slices.Clone(inputs[i].Origins)
+	}
+	return inputs
+}
+
+// Outputs returns the topics it writes to, repartition topics included and its changelog not.
+func (s *SubTopology) Outputs() []string { return slices.Clone(s.outputs) }
+
+// Stores returns all stores in the changelog of the group. A store named "stream-times", if there is one, is the task's
+// own.
+func (s *SubTopology) Stores() []state.Spec { return slices.Clone(s.stores) }
+
+// NewTask returns a task that works on cfg.State. It fails if the state cannot be read, or if somebody called the builder
+// after Build.
+func (s *SubTopology) NewTask(cfg TaskConfig) (*Task, error) {
+	if err := s.top.late.err(); err != nil {
+		return nil, fmt.Errorf("topology %q: %w", s.top.name, err)
+	}
+	return newTask(s, cfg)
+}

@@ -1,0 +1,335 @@
+package topologytest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// TB is what a Driver needs of a test. A *testing.T is one, and so is [Example].
+type TB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// Example is the TB of example functions, which have no test: Fatalf panics.
+func Example() TB { return panics{} }
+
+type panics struct{}
+
+func (panics) Helper()                           {}
+func (panics) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+// Option is an option of [NewDriver].
+type Option func(*Driver)
+
+// CommitEvery commits after every n piped records instead of each.
+func CommitEvery(n int) Option {
+	return func(d *Driver) { d.commitDue = func() bool { return len(d.pending) >= n } }
+}
+
+// CommitRandomly commits after one in four piped records, chosen by the seed.
+func CommitRandomly(seed uint64) Option {
+	const oneIn = 4
+	dice := rand.New(rand.NewPCG(seed, seed))
+	return func(d *Driver) { d.commitDue = func() bool { return dice.IntN(oneIn) == 0 } }
+}
+
+// CacheBytes limits the memory of all stores. With very little, nearly every read goes to the engine.
+func CacheBytes(n int64) Option { return func(d *Driver) { d.cacheBytes = n } }
+
+// Driver runs a topology. It belongs to one goroutine. Anything that goes wrong fails the test, unless the method returns an
+// error.
+type Driver struct {
+	t          TB
+	top        *topology.Topology
+	runners    []*runner
+	commitDue  func() bool
+	cacheBytes int64
+
+	sent    []sent           // outputs, since the beginning
+	read    map[string]int   // topic to how much of sent Drain has seen
+	drops   []topology.Drop  // since the beginning
+	offsets map[string]int64 // next offset by topic
+	pending []piped          // since the last commit
+
+	committed struct {
+		sent, drops int
+		offsets     map[string]int64
+	}
+}
+
+// sent is one output record.
+type sent struct {
+	topic string
+	topology.RawRecord
+}
+
+// piped is one input record.
+type piped struct {
+	topic string
+	topology.RawRecord
+}
+
+// runner runs the only task of one sub-topology.
+type runner struct {
+	sub        *topology.SubTopology
+	task       *topology.Task
+	part       state.Partition
+	changelog  map[string][]byte // what Kafka would have kept
+	streamTime int64             // committed
+	inputs     []topology.Input
+	queues     [][]topology.RawRecord // by input
+}
+
+// NewDriver starts the tasks of top on empty state.
+func NewDriver(t TB, top *topology.Topology, opts ...Option) *Driver {
+	t.Helper()
+	d := &Driver{t: t, top: top, read: make(map[string]int), offsets: make(map[string]int64)}
+	CommitEvery(1)(d)
+	for _, opt := range opts {
+		opt(d)
+	}
+	for _, sub := range top.SubTopologies() {
+		inputs := sub.Inputs()
+		d.runners = append(d.runners, &runner{
+			sub: sub, inputs: inputs, queues: make([][]topology.RawRecord, len(inputs)),
+			changelog: make(map[string][]byte), streamTime: -1,
+		})
+	}
+	for _, r := range d.runners {
+		d.must(r.wipe())
+	}
+	d.open()
+	d.committed.offsets = maps.Clone(d.offsets)
+	return d
+}
+
+func (d *Driver) must(err error) {
+	d.t.Helper()
+	if err != nil {
+		d.t.Fatalf("topology %q: %v", d.top.Name(), err)
+	}
+}
+
+// open starts all tasks on the state that is there.
+func (d *Driver) open() {
+	d.t.Helper()
+	budget := state.NewBudget(d.cacheBytes)
+	for _, r := range d.runners {
+		task, err := r.sub.NewTask(topology.TaskConfig{
+			State: r.part, Budget: budget, Sink: d,
+			OnDrop: func(drop topology.Drop) { d.drops = append(d.drops, drop) },
+		})
+		d.must(err)
+		r.task = task
+		r.task.SetStreamTime(r.streamTime)
+	}
+}
+
+// wipe gives r a new engine.
+func (r *runner) wipe() (err error) {
+	r.part, err = state.NewMemory().Open(0)
+	return err
+}
+
+// PipeRaw runs an encoded record through the topology. If it fails, state and outputs are as if the record had never been.
+// A topic that no sub-topology reads is an error.
+func (d *Driver) PipeRaw(topic string, r topology.RawRecord) error {
+	if !d.enqueue(topic, r) {
+		return fmt.Errorf("topic %q is read by no part of the topology", topic)
+	}
+	d.pending = append(d.pending, piped{topic, r})
+	if err := d.run(); err != nil {
+		failed := len(d.pending) - 1
+		d.rollback(d.pending[:failed])
+		return err
+	}
+	if d.commitDue() {
+		d.Commit()
+	}
+	return nil
+}
+
+// Send implements topology.Sink.
+func (d *Driver) Send(topic string, r topology.RawRecord) error {
+	d.sent = append(d.sent, sent{topic, r})
+	d.enqueue(topic, r)
+	return nil
+}
+
+// enqueue gives r the next offset of the topic and puts it before all tasks that read the topic.
+func (d *Driver) enqueue(topic string, r topology.RawRecord) (read bool) {
+	r.Offset, r.PartitionKey = d.offsets[topic], nil
+	d.offsets[topic]++
+	for _, runner := range d.runners {
+		for i, input := range runner.inputs {
+			if input.Topic == topic {
+				runner.queues[i] = append(runner.queues[i], r)
+				read = true
+			}
+		}
+	}
+	return read
+}
+
+// run processes all that is queued, whichever sub-topology it leads to.
+func (d *Driver) run() error {
+	for i := 0; i < len(d.runners); {
+		done, err := d.runners[i].step()
+		if err != nil {
+			return err
+		}
+		if done {
+			i++
+		} else {
+			i = 0
+		}
+	}
+	return nil
+}
+
+// step processes the queued record with the smallest timestamp; done means that there is none.
+func (r *runner) step() (done bool, err error) {
+	first := -1
+	for i, queue := range r.queues {
+		if len(queue) > 0 && (first < 0 || queue[0].Timestamp < r.queues[first][0].Timestamp) {
+			first = i
+		}
+	}
+	if first < 0 {
+		return true, nil
+	}
+	record := r.queues[first][0]
+	r.queues[first] = r.queues[first][1:]
+	if err := r.task.Process(first, &record); err != nil {
+		return false, fmt.Errorf("sub-topology %q: record %s: %w", r.sub.Name(), printRaw(record), err)
+	}
+	return false, nil
+}
+
+func printRaw(r topology.RawRecord) string {
+	return fmt.Sprintf("%q -> %q @%d", r.Key, r.Value, r.Timestamp)
+}
+
+// Commit commits all tasks.
+func (d *Driver) Commit() {
+	d.t.Helper()
+	for _, r := range d.runners {
+		d.must(r.commit())
+	}
+	d.pending = nil
+	d.committed.sent, d.committed.drops, d.committed.offsets = len(d.sent), len(d.drops), maps.Clone(d.offsets)
+}
+
+func (r *runner) commit() error {
+	var batch state.Batch
+	if err := r.task.Flush(&batch); err != nil {
+		return err
+	}
+	if err := r.part.Apply(&batch); err != nil {
+		return fmt.Errorf("commit sub-topology %q: %w", r.sub.Name(), err)
+	}
+	r.task.Committed()
+	r.streamTime = r.task.StreamTime()
+	for op := range batch.Ops() {
+		switch {
+		case op.Local:
+		case op.Value == nil:
+			delete(r.changelog, string(op.Key))
+		default:
+			r.changelog[string(op.Key)] = slices.Clone(op.Value)
+		}
+	}
+	return nil
+}
+
+// Restart stops all tasks in order and starts them again on their state.
+func (d *Driver) Restart() {
+	d.t.Helper()
+	d.Commit()
+	d.close()
+	d.open()
+}
+
+// Crash stops all tasks without a commit, starts them again on their state and pipes again what was not committed. Outputs
+// that were not committed are taken back.
+func (d *Driver) Crash() {
+	d.t.Helper()
+	d.close()
+	d.open()
+	d.rollback(d.pending)
+}
+
+// Restore stops all tasks in order, loses their state and starts them again on state restored from the changelogs.
+func (d *Driver) Restore() {
+	d.t.Helper()
+	d.Commit()
+	d.close()
+	for _, r := range d.runners {
+		d.must(errors.Join(r.wipe(), r.restore()))
+	}
+	d.open()
+}
+
+// restore rebuilds the state from the changelog.
+func (r *runner) restore() error {
+	layout, err := state.NewLayout(r.sub.Stores()...)
+	if err != nil {
+		return err
+	}
+	var batch state.Batch
+	for _, key := range slices.Sorted(maps.Keys(r.changelog)) {
+		known, err := layout.RestoreRow(&batch, []byte(key), r.changelog[key])
+		if err != nil {
+			return err
+		}
+		if !known {
+			return fmt.Errorf("restore sub-topology %q: no store knows the row %q", r.sub.Name(), key)
+		}
+	}
+	return r.part.Apply(&batch)
+}
+
+func (d *Driver) close() {
+	for _, r := range d.runners {
+		r.task.Close()
+	}
+}
+
+// rollback returns to the last commit and pipes the given records again.
+func (d *Driver) rollback(again []piped) {
+	d.t.Helper()
+	again = slices.Clone(again)
+	for _, r := range d.runners {
+		r.task.Rollback()
+		clear(r.queues)
+	}
+	d.sent, d.drops = d.sent[:d.committed.sent], d.drops[:d.committed.drops]
+	d.offsets, d.pending = maps.Clone(d.committed.offsets), nil
+	for _, p := range again {
+		d.enqueue(p.topic, p.RawRecord)
+		d.pending = append(d.pending, p)
+		d.must(d.run())
+	}
+}
+
+// Drops returns all records that were dropped so far, in order.
+func (d *Driver) Drops() []topology.Drop { return slices.Clone(d.drops) }
+
+// StreamTime returns the stream time of a sub-topology's task, -1 if it has processed nothing.
+func (d *Driver) StreamTime(subTopology string) int64 {
+	d.t.Helper()
+	for _, r := range d.runners {
+		if r.sub.Name() == subTopology {
+			return r.task.StreamTime()
+		}
+	}
+	d.t.Fatalf("topology %q has no sub-topology %q", d.top.Name(), subTopology)
+	return 0
+}

@@ -1,0 +1,268 @@
+package topologytest
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// Scenario is a topology that scripts can use.
+type Scenario struct {
+	// Define adds the operators.
+	Define func(b *topology.Builder)
+	// Formats says how the keys and values of a topic or store are written; those without an entry are text.
+	Formats map[string]Format
+}
+
+// RunScripts runs the scripts in a folder, or one script, each as a test of its own. A script is a sequence of commands,
+// each followed by ---- and the expected answer; go test -rewrite writes the answers anew. Commands are:
+//
+//	topology name=NAME [commit-every=N] [commit-seed=N] [cache=BYTES]   start scenario NAME on empty state
+//	pipe TOPIC key=K value=V ts=N [header=NAME/VALUE]                   answers the outputs; no key or value means null
+//	pipe TOPIC                                                          several records: one line of arguments each
+//	store NAME                                                          the rows of a store
+//	drops                                                               the drops since the last time
+//	stream-time NAME                                                    of a sub-topology
+//	commit, restart, crash, restore                                     what the Driver's methods do
+//	describe, dot                                                       the topology
+//
+// An output is printed as "TOPIC: KEY -> VALUE @TIMESTAMP". Values with special characters are written in parentheses.
+func RunScripts(t *testing.T, path string, scenarios map[string]Scenario) {
+	t.Helper()
+	datadriven.Walk(t, path, func(t *testing.T, path string) {
+		s := &script{scenarios: scenarios}
+		datadriven.RunTest(t, path, func(t *testing.T, td *datadriven.TestData) string {
+			t.Helper()
+			answer, err := s.command(t, td)
+			if err != nil {
+				return fmt.Sprintf("error: %v\n", err)
+			}
+			return answer
+		})
+	})
+}
+
+// script is the state of one script.
+type script struct {
+	scenarios map[string]Scenario
+	formats   map[string]Format
+	top       *topology.Topology
+	d         *Driver
+	shown     int // of Driver.sent
+	drops     int // of Driver.drops
+}
+
+func (s *script) command(t *testing.T, td *datadriven.TestData) (string, error) {
+	t.Helper()
+	if td.Cmd == "topology" {
+		return s.start(t, td)
+	}
+	if s.d == nil {
+		td.Fatalf(t, "no topology yet; begin with: topology name=…")
+	}
+	switch td.Cmd {
+	case "pipe":
+		return s.pipe(t, td)
+	case "store":
+		return s.store(td.CmdArgs[0].Key)
+	case "drops":
+		return s.printDrops(), nil
+	case "stream-time":
+		return fmt.Sprintln(s.d.StreamTime(td.CmdArgs[0].Key)), nil
+	case "commit":
+		s.d.Commit()
+	case "restart":
+		s.d.Restart()
+	case "crash":
+		s.d.Crash()
+	case "restore":
+		s.d.Restore()
+	case "describe":
+		return s.top.Describe(), nil
+	case "dot":
+		return s.top.DOT(), nil
+	default:
+		td.Fatalf(t, "unknown command %q", td.Cmd)
+	}
+	return s.outputs()
+}
+
+func (s *script) start(t *testing.T, td *datadriven.TestData) (string, error) {
+	t.Helper()
+	var name string
+	var every, cache int
+	var seed uint64
+	td.ScanArgs(t, "name", &name)
+	var opts []Option
+	if td.MaybeScanArgs(t, "commit-every", &every) {
+		opts = append(opts, CommitEvery(every))
+	}
+	if td.MaybeScanArgs(t, "commit-seed", &seed) {
+		opts = append(opts, CommitRandomly(seed))
+	}
+	if td.MaybeScanArgs(t, "cache", &cache) {
+		opts = append(opts, CacheBytes(int64(cache)))
+	}
+	scenario, ok := s.scenarios[name]
+	if !ok {
+		td.Fatalf(t, "no scenario is named %q", name)
+	}
+	b := topology.NewBuilder(name)
+	scenario.Define(b)
+	top, err := b.Build()
+	if err != nil {
+		return "", err
+	}
+	*s = script{scenarios: s.scenarios, formats: scenario.Formats, top: top, d: NewDriver(t, top, opts...)}
+	return "", nil
+}
+
+// pipe pipes one record, or one for each line of input.
+func (s *script) pipe(t *testing.T, td *datadriven.TestData) (string, error) {
+	t.Helper()
+	topic := td.CmdArgs[0].Key
+	lines := [][]datadriven.CmdArg{td.CmdArgs[1:]}
+	if td.Input != "" {
+		lines = nil
+		for line := range strings.Lines(td.Input) {
+			_, args, err := datadriven.ParseLine("pipe " + line)
+			if err != nil {
+				td.Fatalf(t, "%v", err)
+			}
+			lines = append(lines, args)
+		}
+	}
+	var out strings.Builder
+	for _, args := range lines {
+		r, err := s.parse(topic, args)
+		if err != nil {
+			td.Fatalf(t, "%v", err)
+		}
+		if err := s.d.PipeRaw(topic, r); err != nil {
+			fmt.Fprintf(&out, "error: %v\n", err)
+		}
+		answer, err := s.outputs()
+		if err != nil {
+			return "", err
+		}
+		out.WriteString(answer)
+	}
+	return out.String(), nil
+}
+
+func (s *script) parse(topic string, args []datadriven.CmdArg) (r topology.RawRecord, err error) {
+	for _, arg := range args {
+		text := strings.Join(arg.Vals, ", ")
+		switch arg.Key {
+		case "key":
+			r.Key, err = s.formats[topic].key().Encode(text)
+		case "value":
+			r.Value, err = s.formats[topic].value().Encode(text)
+		case "ts":
+			r.Timestamp, err = strconv.ParseInt(text, 10, 64)
+		case "header":
+			name, value, _ := strings.Cut(text, "/")
+			r.Headers = append(r.Headers, topology.Header{Key: name, Value: []byte(value)})
+		default:
+			err = fmt.Errorf("pipe has no argument %q", arg.Key)
+		}
+		if err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// outputs prints what was sent to topics that are not internal since it was called last.
+func (s *script) outputs() (string, error) {
+	var out strings.Builder
+	s.shown = min(s.shown, len(s.d.sent))
+	for _, sent := range s.d.sent[s.shown:] {
+		if s.internal(sent.topic) {
+			continue
+		}
+		line, err := s.formats[sent.topic].print(sent.Key, sent.Value)
+		if err != nil {
+			return "", fmt.Errorf("output %q: %w", sent.topic, err)
+		}
+		fmt.Fprintf(&out, "%s: %s @%d", sent.topic, line, sent.Timestamp)
+		for _, h := range sent.Headers {
+			fmt.Fprintf(&out, " %s/%s", h.Key, h.Value)
+		}
+		out.WriteByte('\n')
+	}
+	s.shown = len(s.d.sent)
+	return out.String(), nil
+}
+
+func (s *script) internal(topic string) bool {
+	for _, r := range s.d.runners {
+		for _, input := range r.inputs {
+			if input.Repartition && input.Topic == topic {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (f Format) print(key, value []byte) (string, error) {
+	k, err := printed(f.key(), key)
+	if err != nil {
+		return "", fmt.Errorf("key %q: %w", key, err)
+	}
+	v, err := printed(f.value(), value)
+	if err != nil {
+		return "", fmt.Errorf("value %q: %w", value, err)
+	}
+	return k + " -> " + v, nil
+}
+
+func (s *script) store(name string) (string, error) {
+	ref, ok := s.top.Table(name)
+	if !ok {
+		return "", fmt.Errorf("there is no store %q", name)
+	}
+	var out strings.Builder
+	format := s.formats[name]
+	if ref.Store.Kind == state.WindowKind {
+		for _, row := range Windows(s.d, name, codecs.Bytes, codecs.Bytes) {
+			key, err := format.key().Print(row.Key)
+			if err != nil {
+				return "", err
+			}
+			value, err := format.value().Print(row.Value)
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(&out, "%s@%d/%d -> %s @%d\n", key, row.Window.Start, row.Window.End, value, row.Timestamp)
+		}
+		return out.String(), nil
+	}
+	for _, row := range Rows(s.d, name, codecs.Bytes, codecs.Bytes) {
+		line, err := format.print(row.Key, row.Value)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&out, "%s @%d\n", line, row.Timestamp)
+	}
+	return out.String(), nil
+}
+
+func (s *script) printDrops() string {
+	var out strings.Builder
+	drops := s.d.Drops()
+	s.drops = min(s.drops, len(drops))
+	for _, drop := range drops[s.drops:] {
+		fmt.Fprintf(&out, "%s: %s (%s offset %d)\n", drop.Node, drop.Reason, drop.Topic, drop.Offset)
+	}
+	s.drops = len(drops)
+	return out.String()
+}

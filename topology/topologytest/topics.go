@@ -1,0 +1,125 @@
+package topologytest
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// InputTopic pipes typed records into a topic.
+type InputTopic[K, V any] struct {
+	d     *Driver
+	topic string
+	key   codecs.Codec[K]
+	value codecs.Codec[V]
+}
+
+// Input returns the input topic with the given name, which the topology must read.
+func Input[K, V any](d *Driver, topic string, key codecs.Codec[K], value codecs.Codec[V]) *InputTopic[K, V] {
+	d.t.Helper()
+	reads := func(r *runner) bool {
+		return slices.ContainsFunc(r.inputs, func(i topology.Input) bool { return i.Topic == topic })
+	}
+	if !slices.ContainsFunc(d.runners, reads) {
+		d.t.Fatalf("topology %q does not read topic %q", d.top.Name(), topic)
+	}
+	return &InputTopic[K, V]{d, topic, key, value}
+}
+
+// Pipe runs a record through the topology. timestamp is in milliseconds since the Unix epoch.
+func (in *InputTopic[K, V]) Pipe(key K, value V, timestamp int64) {
+	in.d.t.Helper()
+	in.PipeRecord(topology.Record[K, V]{Key: key, Value: value, Timestamp: timestamp})
+}
+
+// PipeNullKey pipes a record without a key.
+func (in *InputTopic[K, V]) PipeNullKey(value V, timestamp int64) {
+	in.d.t.Helper()
+	in.PipeRecord(topology.Record[K, V]{NullKey: true, Value: value, Timestamp: timestamp})
+}
+
+// PipeNullValue pipes a record without a value, which deletes the key of a table.
+func (in *InputTopic[K, V]) PipeNullValue(key K, timestamp int64) {
+	in.d.t.Helper()
+	in.PipeRecord(topology.Record[K, V]{Key: key, NullValue: true, Timestamp: timestamp})
+}
+
+// PipeRecord pipes a record with all that it has.
+func (in *InputTopic[K, V]) PipeRecord(r topology.Record[K, V]) {
+	in.d.t.Helper()
+	if err := in.TryPipe(r); err != nil {
+		in.d.t.Fatalf("pipe into %q: %v", in.topic, err)
+	}
+}
+
+// TryPipe is PipeRecord for records that may fail. After an error, state and outputs are as if the record had never been.
+func (in *InputTopic[K, V]) TryPipe(r topology.Record[K, V]) (err error) {
+	raw := topology.RawRecord{Timestamp: r.Timestamp, Headers: r.Headers}
+	if !r.NullKey {
+		if raw.Key, err = in.key.Append([]byte{}, r.Key); err != nil {
+			return fmt.Errorf("key: %w", err)
+		}
+	}
+	if !r.NullValue {
+		if raw.Value, err = in.value.Append([]byte{}, r.Value); err != nil {
+			return fmt.Errorf("value: %w", err)
+		}
+	}
+	return in.d.PipeRaw(in.topic, raw)
+}
+
+// OutputTopic reads typed records from a topic.
+type OutputTopic[K, V any] struct {
+	d     *Driver
+	topic string
+	key   codecs.Codec[K]
+	value codecs.Codec[V]
+}
+
+// Output returns the output topic with the given name, which the topology must write. A repartition topic can be read too.
+func Output[K, V any](d *Driver, topic string, key codecs.Codec[K], value codecs.Codec[V]) *OutputTopic[K, V] {
+	d.t.Helper()
+	writes := func(r *runner) bool { return slices.Contains(r.sub.Outputs(), topic) }
+	if !slices.ContainsFunc(d.runners, writes) {
+		d.t.Fatalf("topology %q does not write topic %q", d.top.Name(), topic)
+	}
+	return &OutputTopic[K, V]{d, topic, key, value}
+}
+
+// Drain returns the records written since the last call, for the same topic, of this method.
+func (out *OutputTopic[K, V]) Drain() []topology.Record[K, V] {
+	out.d.t.Helper()
+	var records []topology.Record[K, V]
+	from := min(out.d.read[out.topic], len(out.d.sent))
+	for _, s := range out.d.sent[from:] {
+		if s.topic != out.topic {
+			continue
+		}
+		r, err := out.decode(s.RawRecord)
+		if err != nil {
+			out.d.t.Fatalf("output %q: record %s: %v", out.topic, printRaw(s.RawRecord), err)
+		}
+		records = append(records, r)
+	}
+	out.d.read[out.topic] = len(out.d.sent)
+	return records
+}
+
+func (out *OutputTopic[K, V]) decode(raw topology.RawRecord) (r topology.Record[K, V], err error) {
+	r = topology.Record[K, V]{
+		NullKey: raw.Key == nil, NullValue: raw.Value == nil, Timestamp: raw.Timestamp, Headers: raw.Headers,
+	}
+	if !r.NullKey {
+		if r.Key, err = out.key.Decode(raw.Key); err != nil {
+			return r, fmt.Errorf("key: %w", err)
+		}
+	}
+	if !r.NullValue {
+		if r.Value, err = out.value.Decode(raw.Value); err != nil {
+			return r, fmt.Errorf("value: %w", err)
+		}
+	}
+	return r, nil
+}

@@ -1,0 +1,74 @@
+package topology
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/state"
+)
+
+// Windowed is a key together with a window.
+type Windowed[K any] struct {
+	Key    K
+	Window state.Window
+}
+
+// String returns "key@start/end".
+func (w Windowed[K]) String() string { return fmt.Sprintf("%v@%v", w.Key, w.Window) }
+
+// WithWindow keeps the window in the key, for [WindowedTable.ToStream].
+func WithWindow[K any](key K, window state.Window) Windowed[K] { return Windowed[K]{key, window} }
+
+const windowStartSize = 8
+
+// TimeWindowedCodec encodes the keys of windows of one size as Kafka Streams does: the encoded key, followed by the start of
+// the window in 8 bytes, big endian. Records with such keys are partitioned by the key without the window, so that all windows
+// of a key are in one partition.
+func TimeWindowedCodec[K any](key codecs.Codec[K], size time.Duration) codecs.Codec[Windowed[K]] {
+	return timeWindowedCodec[K]{key, size.Milliseconds()}
+}
+
+type timeWindowedCodec[K any] struct {
+	key  codecs.Codec[K]
+	size int64
+}
+
+// innerKeyer is a codec of keys that are not partitioned by all of their bytes.
+type innerKeyer interface {
+	// innerKey returns the part of an encoded key that decides the partition.
+	innerKey(encoded []byte) []byte
+}
+
+// Append implements codecs.Codec.
+func (c timeWindowedCodec[K]) Append(dst []byte, w Windowed[K]) ([]byte, error) {
+	data, err := c.key.Append(dst, w.Key)
+	if err != nil {
+		return dst, fmt.Errorf("key of a window: %w", err)
+	}
+	return binary.BigEndian.AppendUint64(data, uint64(w.Window.Start)), nil
+}
+
+// Decode implements codecs.Codec.
+func (c timeWindowedCodec[K]) Decode(data []byte) (w Windowed[K], err error) {
+	if len(data) < windowStartSize {
+		return w, fmt.Errorf("key of a window: %d bytes, want at least %d", len(data), windowStartSize)
+	}
+	start := binary.BigEndian.Uint64(data[len(data)-windowStartSize:])
+	if start > math.MaxInt64-uint64(c.size) {
+		return w, errors.New("key of a window: the start of the window is beyond all time")
+	}
+	if w.Key, err = c.key.Decode(c.innerKey(data)); err != nil {
+		return w, fmt.Errorf("key of a window: %w", err)
+	}
+	w.Window = state.Window{Start: int64(start), End: int64(start) + c.size}
+	return w, nil
+}
+
+func (c timeWindowedCodec[K]) innerKey(encoded []byte) []byte {
+	end := len(encoded) - windowStartSize
+	return encoded[:end:end]
+}
