@@ -1,0 +1,295 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/state"
+)
+
+const (
+	// fetchMaxWait is how long a broker may hold a fetch that has nothing to answer. Data is answered at once, but a
+	// partition that is added waits until the fetch under way, which does not know it, has been answered.
+	fetchMaxWait = 100 * time.Millisecond
+
+	// metadataMinAge replaces the five seconds that franz-go waits between two metadata updates: a partition that is
+	// added, a topic created a moment ago or a leader that moved should not hold a task up for so long.
+	metadataMinAge = 20 * time.Millisecond
+
+	// A feed that holds more than feedHigh bytes is paused until its reader has taken it below feedLow.
+	feedHigh = 4 << 20
+	feedLow  = 1 << 20
+)
+
+// Fetcher reads any number of partitions, read_committed, over one client. Each partition is a [Feed], added and
+// closed at any time; one slow feed is paused and does not hold back the others.
+//
+// One goroutine, started by NewFetcher and ended by Close, polls the client and is the only one to change what the
+// client reads: a partition is added or removed between two polls, so that records fetched for an earlier feed of a
+// partition never reach a later one.
+type Fetcher struct {
+	kafka  *kgo.Client
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu struct {
+		sync.Mutex
+		closed  bool
+		wake    context.CancelFunc // ends the poll under way
+		changes []func()           // adds, removes, pauses and resumes to carry out before the next poll
+	}
+	feeds map[state.TopicPartition]*Feed // touched by the polling goroutine only
+}
+
+// NewFetcher connects a fetcher. Close it to end its goroutine.
+func NewFetcher(client *Client) (*Fetcher, error) {
+	opts := append(client.Options(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // positions count markers: without them a feed would never reach the end of its log
+		kgo.FetchMaxWait(fetchMaxWait),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.MetadataMinAge(metadataMinAge), // an added partition is read after a metadata update
+	)
+	kafka, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("fetcher: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	f := &Fetcher{kafka: kafka, cancel: cancel, done: make(chan struct{}), feeds: make(map[state.TopicPartition]*Feed)}
+	go f.run(ctx)
+	return f, nil
+}
+
+// Close ends all feeds and the fetcher's goroutine. It may be called twice.
+func (f *Fetcher) Close() {
+	f.mu.Lock()
+	f.mu.closed = true
+	f.mu.Unlock()
+	f.cancel()
+	<-f.done
+	f.kafka.Close()
+}
+
+// Add starts reading a partition at offset from. A partition has at most one open feed. ready is signalled when the
+// feed has something to take, so that one goroutine can wait for several feeds; it must have room for one signal. With
+// nil the feed makes its own.
+func (f *Fetcher) Add(topic string, partition int32, from int64, ready chan struct{}) *Feed {
+	if ready == nil {
+		ready = make(chan struct{}, 1)
+	}
+	feed := &Feed{fetcher: f, tp: state.TopicPartition{Topic: topic, Partition: partition}, ready: ready}
+	feed.mu.next = from
+	f.change(func() {
+		if f.feeds[feed.tp] != nil {
+			feed.fail(fmt.Errorf("read %s/%d: it already has a feed", topic, partition))
+			return
+		}
+		f.feeds[feed.tp] = feed
+		f.kafka.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(from)}})
+	})
+	return feed
+}
+
+// change queues fn for the polling goroutine and wakes it.
+func (f *Fetcher) change(fn func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.changes = append(f.mu.changes, fn)
+	if f.mu.wake != nil {
+		f.mu.wake()
+	}
+}
+
+func (f *Fetcher) run(ctx context.Context) {
+	defer close(f.done)
+	for {
+		pollCtx, changes := f.beginPoll(ctx)
+		for _, change := range changes {
+			change()
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		if len(changes) == 0 {
+			f.dispatch(pollCtx, f.kafka.PollFetches(pollCtx))
+		}
+	}
+	for _, feed := range f.feeds {
+		feed.fail(errors.New("fetcher is closed"))
+	}
+}
+
+// beginPoll takes the queued changes. If there are none, the context it returns is cancelled by the next one.
+func (f *Fetcher) beginPoll(ctx context.Context) (context.Context, []func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mu.wake != nil {
+		f.mu.wake()
+		f.mu.wake = nil
+	}
+	changes := f.mu.changes
+	f.mu.changes = nil
+	if len(changes) > 0 {
+		return ctx, changes
+	}
+	ctx, f.mu.wake = context.WithCancel(ctx)
+	return ctx, nil
+}
+
+func (f *Fetcher) dispatch(pollCtx context.Context, fetches kgo.Fetches) {
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		feed := f.feeds[state.TopicPartition{Topic: p.Topic, Partition: p.Partition}]
+		if feed == nil {
+			return // the error the client injects for a cancelled poll, or a partition just removed
+		}
+		if p.Err != nil && pollCtx.Err() == nil {
+			feed.fail(fmt.Errorf("read %s/%d: %w", p.Topic, p.Partition, p.Err))
+		}
+		if len(p.Records) == 0 {
+			return
+		}
+		if feed.put(p.Records) {
+			f.kafka.PauseFetchPartitions(map[string][]int32{p.Topic: {p.Partition}})
+		}
+	})
+}
+
+// Batch is a run of records of one partition in offset order, without markers. Next is the position behind it, markers
+// included; it may be ahead of the last record, and a batch may bring nothing but a position.
+type Batch struct {
+	Records []*kgo.Record
+	Next    int64
+}
+
+// Feed is one partition being read. One goroutine takes from it; Close may come from another.
+type Feed struct {
+	fetcher *Fetcher
+	tp      state.TopicPartition
+	ready   chan struct{}
+
+	mu struct {
+		sync.Mutex
+		batches []Batch
+		bytes   int
+		paused  bool
+		closed  bool
+		next    int64 // position behind everything fetched so far
+		err     error
+	}
+}
+
+// Take returns the next batch, and false if there is none yet: then the feed's channel is signalled when there is. A
+// signal may be spurious. An error ends the feed.
+func (f *Feed) Take() (Batch, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.mu.batches) == 0 {
+		return Batch{}, false, f.mu.err
+	}
+	batch := f.mu.batches[0]
+	f.mu.batches[0] = Batch{}
+	f.mu.batches = f.mu.batches[1:]
+	for _, rec := range batch.Records {
+		f.mu.bytes -= recordSize(rec)
+	}
+	if f.mu.paused && f.mu.bytes < feedLow {
+		f.mu.paused = false
+		f.fetcher.change(f.resume)
+	}
+	return batch, true, nil
+}
+
+// Next waits for a batch.
+func (f *Feed) Next(ctx context.Context) (Batch, error) {
+	for {
+		batch, ok, err := f.Take()
+		if ok || err != nil {
+			return batch, err
+		}
+		select {
+		case <-f.ready:
+		case <-ctx.Done():
+			return Batch{}, context.Cause(ctx)
+		}
+	}
+}
+
+// Fetched returns the position behind everything fetched so far, taken or not.
+func (f *Feed) Fetched() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mu.next
+}
+
+// Close stops reading the partition. What was fetched and not taken is dropped. It may be called twice.
+func (f *Feed) Close() {
+	f.mu.Lock()
+	closed := f.mu.closed
+	f.mu.closed = true
+	f.mu.batches = nil
+	f.mu.Unlock()
+	if closed {
+		return
+	}
+	f.fetcher.change(func() {
+		if f.fetcher.feeds[f.tp] != f {
+			return
+		}
+		delete(f.fetcher.feeds, f.tp)
+		partition := map[string][]int32{f.tp.Topic: {f.tp.Partition}}
+		f.fetcher.kafka.RemoveConsumePartitions(partition)
+		f.fetcher.kafka.ResumeFetchPartitions(partition)
+	})
+}
+
+func (f *Feed) resume() {
+	if f.fetcher.feeds[f.tp] == f {
+		f.fetcher.kafka.ResumeFetchPartitions(map[string][]int32{f.tp.Topic: {f.tp.Partition}})
+	}
+}
+
+// put queues what a fetch brought and says whether the partition must be paused now.
+func (f *Feed) put(records []*kgo.Record) (pause bool) {
+	batch := Batch{Next: records[len(records)-1].Offset + 1}
+	batch.Records = withoutControl(records)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mu.closed {
+		return false
+	}
+	for _, rec := range batch.Records {
+		f.mu.bytes += recordSize(rec)
+	}
+	f.mu.batches = append(f.mu.batches, batch)
+	f.mu.next = batch.Next
+	f.signal()
+	if f.mu.bytes > feedHigh && !f.mu.paused {
+		f.mu.paused = true
+		return true
+	}
+	return false
+}
+
+func (f *Feed) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mu.err == nil {
+		f.mu.err = err
+	}
+	f.signal()
+}
+
+func (f *Feed) signal() {
+	select {
+	case f.ready <- struct{}{}:
+	default:
+	}
+}
+
+// recordSize is what a record costs while it waits: its bytes and the record itself.
+func recordSize(rec *kgo.Record) int { return len(rec.Key) + len(rec.Value) + 200 }

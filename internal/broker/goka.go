@@ -1,0 +1,201 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/lovoo/goka"
+	"github.com/lovoo/goka/storage"
+
+	"github.com/seed84377926/millrace/internal/murmur2"
+)
+
+// handles passes Go values through goka, which carries bytes only: put returns an eight-byte ticket, take redeems it
+// once.
+type handles[T any] struct {
+	mu struct {
+		sync.Mutex
+		last uint64
+		held map[uint64]T
+	}
+}
+
+func (h *handles[T]) put(v T) []byte {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.mu.held == nil {
+		h.mu.held = make(map[uint64]T)
+	}
+	h.mu.last++
+	h.mu.held[h.mu.last] = v
+	return ticket(h.mu.last)
+}
+
+// take returns the value of a ticket, and false if it was redeemed before.
+func (h *handles[T]) take(data []byte) (T, bool) {
+	id := ticketID(data)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	v, ok := h.mu.held[id]
+	delete(h.mu.held, id)
+	return v, ok
+}
+
+func ticket(id uint64) []byte {
+	data := make([]byte, 8)
+	for i := range data {
+		data[i] = byte(id >> (8 * i))
+	}
+	return data
+}
+
+func ticketID(data []byte) (id uint64) {
+	for i, b := range data {
+		id |= uint64(b) << (8 * i)
+	}
+	return id
+}
+
+// gokaTopics is goka's topic manager on our client. Topics are created and verified by the runtime before goka starts,
+// with the configuration they need; here they must merely be there.
+type gokaTopics struct {
+	client *Client
+}
+
+// adminTimeout bounds the requests that goka makes without a context.
+const adminTimeout = 30 * time.Second
+
+func (t gokaTopics) EnsureTableExists(topic string, partitions int) error {
+	return t.mustExist(topic, partitions)
+}
+
+func (t gokaTopics) EnsureStreamExists(topic string, partitions int) error {
+	return t.mustExist(topic, partitions)
+}
+
+func (t gokaTopics) EnsureTopicExists(topic string, partitions, _ int, _ map[string]string) error {
+	return t.mustExist(topic, partitions)
+}
+
+func (t gokaTopics) mustExist(topic string, want int) error {
+	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
+	defer cancel()
+	n, err := t.client.Partitions(ctx, topic)
+	if err != nil {
+		return err
+	}
+	if int(n) != want {
+		return fmt.Errorf("topic %s has %d partitions, want %d", topic, n, want)
+	}
+	return nil
+}
+
+func (t gokaTopics) Partitions(topic string) ([]int32, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
+	defer cancel()
+	n, err := t.client.Partitions(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	partitions := make([]int32, n)
+	for i := range partitions {
+		partitions[i] = int32(i)
+	}
+	return partitions, nil
+}
+
+// GetOffset answers goka's "newest" with the high watermark, never the last stable offset: see Restore.
+func (t gokaTopics) GetOffset(topic string, partition int32, when int64) (int64, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
+	defer cancel()
+	if when == sarama.OffsetOldest {
+		return t.client.StartOffset(ctx, topic, partition)
+	}
+	return t.client.EndOffset(ctx, topic, partition)
+}
+
+func (gokaTopics) Close() error { return nil } // the client belongs to who made it
+
+// gokaProducer satisfies goka, which wants a producer; ours is the fenced writer, beside goka.
+type gokaProducer struct{}
+
+var errNoEmit = errors.New("goka's producer is not used: records go through the fenced writer")
+
+func (gokaProducer) EmitWithHeaders(string, string, []byte, goka.Headers) *goka.Promise {
+	promise, finish := goka.NewPromiseWithFinisher()
+	finish(nil, errNoEmit)
+	return promise
+}
+
+func (p gokaProducer) Emit(topic, key string, value []byte) *goka.Promise {
+	return p.EmitWithHeaders(topic, key, value, nil)
+}
+
+func (gokaProducer) Close() error { return nil }
+
+// gokaLog lets goka log at debug level: what matters to a user is logged by the runtime, with its own words.
+type gokaLog struct{ logger *slog.Logger }
+
+func (l gokaLog) Print(v ...any)                 { l.logger.Debug("goka", slog.String("text", fmt.Sprint(v...))) }
+func (l gokaLog) Println(v ...any)               { l.Print(v...) }
+func (l gokaLog) Printf(format string, v ...any) { l.Print(fmt.Sprintf(format, v...)) }
+func (l gokaLog) Debugf(format string, v ...any) { l.Print(fmt.Sprintf(format, v...)) }
+
+// javaHash is Kafka's default partitioner as the hash goka partitions with.
+func javaHash() hash.Hash32 { return murmur2.New() }
+
+// gokaTable is the storage goka recovers a table into: a thin face of a TableStore, whose own batches carry the offset.
+type gokaTable struct {
+	table   TableStore
+	batches *handles[Batch]
+}
+
+func (gokaTable) Open() error          { return nil }
+func (gokaTable) Close() error         { return nil } // the engine below stays open: the next session costs nothing
+func (gokaTable) MarkRecovered() error { return nil }
+
+func (s gokaTable) GetOffset(none int64) (int64, error) {
+	if offset, ok := s.table.Offset(); ok {
+		return offset, nil
+	}
+	return none, nil
+}
+
+// SetOffset has nothing to do: Restore recorded the offset in the same batch as the rows.
+func (gokaTable) SetOffset(int64) error { return nil }
+
+func (s gokaTable) Get(key string) ([]byte, error) {
+	value, _, err := s.table.Get(nil, []byte(key))
+	return value, err
+}
+
+func (s gokaTable) Has(key string) (bool, error) {
+	_, ok, err := s.table.Get(nil, []byte(key))
+	return ok, err
+}
+
+// Set is how goka's update callback stores a message. A message stands for a whole fetched batch, so its value is the
+// ticket of one.
+func (s gokaTable) Set(_ string, value []byte) error {
+	batch, ok := s.batches.take(value)
+	if !ok {
+		return errors.New("batch was taken before")
+	}
+	return s.table.Restore(batch.Records, batch.Next-1)
+}
+
+func (gokaTable) Delete(string) error {
+	return errors.New("table is written by its task's commits only, not through goka")
+}
+
+func (gokaTable) Iterator() (storage.Iterator, error) {
+	return nil, errors.New("table is read through millrace's views, not through goka")
+}
+
+func (s gokaTable) IteratorWithRange([]byte, []byte) (storage.Iterator, error) { return s.Iterator() }

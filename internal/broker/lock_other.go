@@ -1,0 +1,15 @@
+//go:build !(darwin || dragonfly || freebsd || linux || netbsd || openbsd)
+
+package broker
+
+import (
+	"errors"
+	"os"
+	"runtime"
+)
+
+// tryLock refuses: without a lock that ends with the process, two brokers
+// could write to one directory.
+func tryLock(*os.File) error {
+	return errors.New("file locks are not supported on " + runtime.GOOS)
+}

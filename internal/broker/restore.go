@@ -1,0 +1,123 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Restore reads a changelog partition from offset from on and hands its committed records to apply, a fetch at a time,
+// until the position has reached the high watermark of the moment of the call; it returns that position. The records
+// and their slices are apply's. Called after [TakeOver] it sees all that earlier owners committed: whatever they
+// committed lies below the watermark, and what they left open was aborted.
+//
+// The bound is the read_uncommitted end and what counts is the position, not a data record: the last entries of a
+// transactional log are markers, which no reader gets, and the last stable offset may lie before committed records
+// while some other transaction is open (KAFKA-10167).
+func Restore(ctx context.Context, client *Client, topic string, partition int32, from int64, apply func([]*kgo.Record) error) (int64, error) {
+	fail := func(err error) (int64, error) {
+		return 0, fmt.Errorf("restore %s/%d: %w", topic, partition, err)
+	}
+	end, err := client.EndOffset(ctx, topic, partition)
+	if err != nil {
+		return fail(err)
+	}
+	start, err := client.StartOffset(ctx, topic, partition)
+	if err != nil {
+		return fail(err)
+	}
+	position := max(from, start)
+	if position >= end {
+		return position, nil
+	}
+	reader, err := newPartitionReader(client, topic, partition, position)
+	if err != nil {
+		return fail(err)
+	}
+	defer reader.Close()
+	for position < end {
+		records, next, err := reader.Poll(ctx)
+		if err != nil {
+			return fail(err)
+		}
+		if len(records) > 0 {
+			if err := apply(records); err != nil {
+				return fail(err)
+			}
+		}
+		position = max(position, next)
+	}
+	return position, nil
+}
+
+// partitionReader reads one partition read_committed and knows its position past markers.
+type partitionReader struct {
+	kafka *kgo.Client
+}
+
+func newPartitionReader(client *Client, topic string, partition int32, from int64) (*partitionReader, error) {
+	opts := append(client.Options(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // without them the position would stop before the last marker
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(from)}}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchMaxWait(fetchMaxWait),
+	)
+	kafka, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, err
+	}
+	return &partitionReader{kafka: kafka}, nil
+}
+
+// Poll waits for the next fetch and returns its data records and the position behind all it brought, markers
+// included.
+func (r *partitionReader) Poll(ctx context.Context) (records []*kgo.Record, next int64, err error) {
+	fetches := r.kafka.PollFetches(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, 0, err
+	}
+	var failed error
+	fetches.EachError(func(_ string, _ int32, err error) { failed = err })
+	if failed != nil {
+		return nil, 0, failed
+	}
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		if len(p.Records) == 0 {
+			return
+		}
+		next = p.Records[len(p.Records)-1].Offset + 1
+		records = withoutControl(p.Records)
+	})
+	return records, next, nil
+}
+
+func (r *partitionReader) Close() { r.kafka.Close() }
+
+// withoutControl filters transaction markers out, in place.
+func withoutControl(records []*kgo.Record) []*kgo.Record {
+	kept := records[:0]
+	for _, rec := range records {
+		if !rec.Attrs.IsControl() {
+			kept = append(kept, rec)
+		}
+	}
+	return kept
+}
+
+// CommittedEnd returns the last stable offset of a partition: a read_committed reader gets no further.
+func (c *Client) CommittedEnd(ctx context.Context, topic string, partition int32) (int64, error) {
+	ends, err := c.admin.ListCommittedOffsets(ctx, topic)
+	if err != nil {
+		return 0, fmt.Errorf("committed end of %s/%d: %w", topic, partition, err)
+	}
+	end, ok := ends.Lookup(topic, partition)
+	if !ok {
+		return 0, fmt.Errorf("committed end of %s/%d: %w", topic, partition, ErrTopicMissing)
+	}
+	if end.Err != nil {
+		return 0, fmt.Errorf("committed end of %s/%d: %w", topic, partition, end.Err)
+	}
+	return end.Offset, nil
+}
