@@ -1,0 +1,154 @@
+package processors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// App runs a topology on this instance, together with all other instances of the same application. Its methods are
+// safe for concurrent use.
+type App struct {
+	top       *topology.Topology
+	cfg       Config
+	lifecycle lifecycle
+	budget    *state.Budget
+	client    *broker.Client
+
+	mu struct {
+		sync.Mutex
+		groups []*group
+		cancel context.CancelCauseFunc // ends Run
+	}
+}
+
+// New makes an App of a topology. Nothing is connected before Run.
+func New(top *topology.Topology, cfg Config) (*App, error) {
+	if top == nil {
+		return nil, errors.New("processors: no topology")
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	return &App{
+		top: top, cfg: cfg,
+		lifecycle: lifecycle{changed: cfg.Hooks.StateChanged},
+		budget:    state.NewBudget(cfg.CacheBytes),
+	}, nil
+}
+
+// State returns where the App is in its life.
+func (a *App) State() State { return a.lifecycle.state() }
+
+// Run runs the application until ctx ends, then commits what is open, leaves the groups and returns nil; or until it
+// cannot go on and returns why. Bad topics and unusable directories are reported before anything is processed. It may
+// be called once.
+func (a *App) Run(ctx context.Context) (err error) {
+	if !a.lifecycle.enter(Starting) {
+		return fmt.Errorf("run %s: it is %s: an App runs once", a.top.Name(), a.State())
+	}
+	defer func() {
+		if err != nil {
+			a.lifecycle.enter(Failed)
+			err = fmt.Errorf("run %s: %w", a.top.Name(), err)
+			return
+		}
+		a.lifecycle.enter(Closed)
+	}()
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a.mu.Lock()
+	a.mu.cancel = cancel
+	a.mu.Unlock()
+
+	a.client, err = broker.Connect(ctx, broker.Config{Brokers: a.cfg.Brokers, ClientID: a.top.Name(), Logger: a.cfg.Logger})
+	if err != nil {
+		return err
+	}
+	defer a.client.Close()
+	plans, err := plan(ctx, a.top, a.client, a.cfg.Replication)
+	if err != nil {
+		return err
+	}
+	// Tasks outlive ctx by one commit: they are stopped in order, not cut off.
+	tasks, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	defer func() { err = errors.Join(err, a.close(abandon)) }()
+	for _, p := range plans {
+		g, err := openGroup(a, p)
+		if err != nil {
+			return err
+		}
+		a.mu.Lock()
+		a.mu.groups = append(a.mu.groups, g)
+		a.mu.Unlock()
+	}
+	a.lifecycle.enter(Rebalancing)
+	for _, g := range a.groups() {
+		if err := g.join(tasks); err != nil {
+			return err
+		}
+	}
+
+	<-ctx.Done()
+	a.lifecycle.enter(Draining)
+	a.cfg.Logger.Info("draining", slog.String("app", a.top.Name()))
+	if failure, ok := errors.AsType[*appFailure](context.Cause(ctx)); ok {
+		return failure.err
+	}
+	return nil
+}
+
+// drainTimeout bounds how long Run waits at its end for the brokers to take the last commits. What they do not take in
+// time is not lost: the next owner of the tasks reads it again.
+const drainTimeout = 30 * time.Second
+
+func (a *App) close(abandon func()) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	defer context.AfterFunc(ctx, abandon)()
+	var errs []error
+	for _, g := range a.groups() {
+		errs = append(errs, g.close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// appFailure is the cause with which a failing part ends Run.
+type appFailure struct{ err error }
+
+func (f *appFailure) Error() string { return f.err.Error() }
+
+// fail ends Run with err.
+func (a *App) fail(err error) {
+	a.mu.Lock()
+	cancel := a.mu.cancel
+	a.mu.Unlock()
+	cancel(&appFailure{err})
+}
+
+// taskChanged recomputes the App's state after something changed about a task.
+func (a *App) taskChanged() {
+	for _, g := range a.groups() {
+		if !g.running() {
+			a.lifecycle.enter(Rebalancing)
+			return
+		}
+	}
+	a.lifecycle.enter(Running)
+}
+
+func (a *App) groups() []*group {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.mu.groups
+}

@@ -1,0 +1,135 @@
+package processors
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// Config says where an application runs and how. Brokers and Dir are required; the zero value of everything else is
+// its documented default.
+type Config struct {
+	// Brokers are host:port addresses of the Kafka cluster; one that answers is enough.
+	Brokers []string
+
+	// Dir is the directory of the application's state on this instance. It is kept between runs: a restart then
+	// restores only what happened since. Two processes never share one.
+	Dir string
+
+	// Logger receives what happens. Nil discards it.
+	Logger *slog.Logger
+
+	// CommitInterval is how long a task works before it commits, and so the delay before anybody sees its
+	// results. The default is 100 ms, as in Kafka Streams with exactly-once.
+	CommitInterval time.Duration
+
+	// CacheBytes bounds the write-back caches of all tasks of this instance together. The default is 256 MiB.
+	CacheBytes int64
+
+	// MaxTaskIdle is how long a task waits for an input that is empty and known to be caught up, before it goes on
+	// with the others (KIP-695). 0, the default, does not wait. While an input is not known to be caught up the
+	// task always waits, so that records are merged by timestamp; a negative value never waits.
+	MaxTaskIdle time.Duration
+
+	// Replication is the replication factor of the internal topics that are created; 0 means the broker's default.
+	Replication int16
+
+	// Address is where other instances reach this one, host:port. It is told to all members of the groups.
+	Address string
+
+	// SessionTimeout is how long the groups wait for an instance that has gone silent. The default is 10 s.
+	SessionTimeout time.Duration
+
+	// TransactionTimeout bounds how long the open transaction of a dead task holds readers back if nobody takes the
+	// task over. The default is 20 s.
+	TransactionTimeout time.Duration
+
+	// ProcessingRetries is how often in a row a task retries, with growing pauses, a record that its operators or
+	// codecs fail on before the application gives up. The default is 5. Failures of brokers and disks are retried
+	// for ever: they are nobody's record's fault.
+	ProcessingRetries int
+
+	// Hooks are told what happens.
+	Hooks Hooks
+}
+
+// Hooks are called when something happens that a program may want to act on. Nil functions are skipped. They are called
+// from the runtime's goroutines and must return soon.
+type Hooks struct {
+	// StateChanged is called after each change of the application's state.
+	StateChanged func(from, to State)
+	// TaskFailed is called when a task's life ended with an error; the task tries again unless fatal.
+	TaskFailed func(group string, partition int32, err error, fatal bool)
+	// RestoreProgress is called while a task restores: after each batch, and once more when it is done.
+	RestoreProgress func(RestoreProgress)
+	// Dropped is called for each record that was dropped, with the reason.
+	Dropped func(group string, drop topology.Drop)
+}
+
+// RestoreProgress says how far the restore of one task is.
+type RestoreProgress struct {
+	Group     string
+	Partition int32
+	Start     int64 // first changelog offset that was missing locally
+	Next      int64 // next offset to restore
+	End       int64 // where the restore ends
+	Records   int64 // records restored so far
+	Done      bool
+}
+
+const (
+	defaultCommitInterval    = 100 * time.Millisecond
+	defaultProcessingRetries = 5
+)
+
+func (c Config) withDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.CommitInterval == 0 {
+		c.CommitInterval = defaultCommitInterval
+	}
+	if c.SessionTimeout == 0 {
+		c.SessionTimeout = broker.DefaultSessionTimeout
+	}
+	if c.TransactionTimeout == 0 {
+		c.TransactionTimeout = broker.DefaultTransactionTimeout
+	}
+	if c.ProcessingRetries == 0 {
+		c.ProcessingRetries = defaultProcessingRetries
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	var errs []error
+	if len(c.Brokers) == 0 {
+		errs = append(errs, errors.New("Brokers is empty: name at least one host:port"))
+	}
+	if c.Dir == "" {
+		errs = append(errs, errors.New("Dir is empty: name a directory for the application's state"))
+	}
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{
+		{"CommitInterval", int64(c.CommitInterval)},
+		{"CacheBytes", c.CacheBytes},
+		{"Replication", int64(c.Replication)},
+		{"SessionTimeout", int64(c.SessionTimeout)},
+		{"TransactionTimeout", int64(c.TransactionTimeout)},
+		{"ProcessingRetries", int64(c.ProcessingRetries)},
+	} {
+		if f.value < 0 {
+			errs = append(errs, fmt.Errorf("%s is negative", f.name))
+		}
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("processors configuration: %w", errors.Join(errs...))
+	}
+	return nil
+}

@@ -1,0 +1,40 @@
+// Package processors runs a topology: it is the runtime that turns the pure graph of package topology into goka
+// processor groups that consume, keep state and commit, exactly once.
+//
+//	app, err := processors.New(top, processors.Config{Brokers: []string{"127.0.0.1:9092"}, Dir: "state"})
+//	err = app.Run(ctx)
+//
+// # From topology to tasks
+//
+// Each sub-topology is a processor group, a Kafka consumer group of the same name. A group has as many tasks as its
+// inputs have partitions; the group decides which instance should run which. A task is one sub-topology on one
+// partition, touched by one goroutine at a time:
+//
+//	membership ──assigned──▶ task: life after life
+//	                          │
+//	                          ▼
+//	   take over ──▶ restore ──▶ work ⇄ commit ──▶ … ──error──▶ take over
+//	   (fence,        (goka recovers    (inputs merged by
+//	    offsets)       the table)        timestamp, through goka
+//	                                     into the topology)
+//
+// # Invariants
+//
+//   - P1: the fence decides. Membership says who should work on a partition; whoever holds the partition's transactional
+//     id is the only one who can commit for it. Offsets and watermarks are read after the takeover, never before.
+//   - P2: one transaction holds everything a commit means: outputs, changelog rows, marks, the position record and the
+//     input offsets.
+//   - P3: nothing reaches the engine before Kafka has confirmed the transaction, and the changelog offset is in the same
+//     batch as the rows. So local state is never ahead of the changelog and never has to be wiped.
+//   - P4: any failure, also one whose outcome is unknown, ends the life: what is not committed is dropped and the next
+//     takeover settles what was left open. Nothing is guessed.
+//
+// # Positions and marks
+//
+// With each commit a task writes which input offsets its state reflects. Through repartition topics it also passes marks
+// on, so that a task, and every view of it, knows which offsets of topics it never reads itself are reflected: that is
+// how a query waits for a command's events whatever lies between (docs/formats.md).
+//
+// The package does not retry what cannot succeed: after Config.ProcessingRetries failures on the same record, Run
+// returns the error.
+package processors

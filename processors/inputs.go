@@ -1,0 +1,171 @@
+package processors
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/internal/broker"
+)
+
+// maxUnit bounds the records a task hands to goka at once, and with it how long it takes to notice a commit that is
+// due.
+const maxUnit = 4096
+
+// unit is what a task processes in one go: records of its inputs, merged by timestamp.
+type unit struct {
+	records []unitRecord
+}
+
+type unitRecord struct {
+	input  int
+	record *kgo.Record
+}
+
+// feed brings the records of one input partition (broker.Feed).
+type feed interface {
+	Take() (broker.Batch, bool, error)
+	Fetched() int64
+	Close()
+}
+
+// input is one input partition of a task while it is read.
+type input struct {
+	topic string
+	feed  feed
+	batch broker.Batch // the records not yet taken
+	// next is the offset behind the last record that went into a unit, and behind the markers after it.
+	next int64
+	// caughtUp says that, since it ran empty, the input was seen to have nothing more: its position had reached the
+	// end of the log. It stays so until the next record.
+	caughtUp bool
+	// idleSince is when it was first seen empty and caught up, zero if it is not.
+	idleSince time.Time
+}
+
+// head returns the next record without taking it.
+func (in *input) head() *kgo.Record {
+	if len(in.batch.Records) == 0 {
+		return nil
+	}
+	return in.batch.Records[0]
+}
+
+// fill takes the next batch from the feed if the last one is used up.
+func (in *input) fill() error {
+	for len(in.batch.Records) == 0 {
+		in.next = max(in.next, in.batch.Next)
+		batch, ok, err := in.feed.Take()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return nil
+		}
+		in.batch = batch
+	}
+	return nil
+}
+
+// take removes the head.
+func (in *input) take() *kgo.Record {
+	rec := in.batch.Records[0]
+	in.batch.Records = in.batch.Records[1:]
+	in.next = rec.Offset + 1
+	if len(in.batch.Records) == 0 {
+		in.next = in.batch.Next // past the markers behind it
+	}
+	in.caughtUp = false
+	in.idleSince = time.Time{}
+	return rec
+}
+
+// inputs merges the input partitions of a task by the rules of Kafka Streams:
+//
+//   - S1: nothing is chosen while an input is empty and not known to be caught up.
+//   - S2: an empty input that is caught up is waited for no longer than the idle time.
+//   - S3: the next record is the one with the smallest timestamp among the heads; offset order within a partition never
+//     changes; a tie goes to the input named first.
+type inputs struct {
+	all     []*input
+	maxIdle time.Duration
+	// end asks for the end of an input's committed log.
+	end func(ctx context.Context, topic string) (int64, error)
+	now func() time.Time
+}
+
+// next appends to u what may be processed now. If nothing may and an idle time is running, it returns how long to wait
+// before asking again even if nothing arrives.
+func (s *inputs) next(ctx context.Context, u *unit) (wait time.Duration, err error) {
+	u.records = u.records[:0]
+	for len(u.records) < maxUnit {
+		best, bestIndex := (*input)(nil), 0
+		var empty int
+		for i, in := range s.all {
+			if err := in.fill(); err != nil {
+				return 0, err
+			}
+			switch head := in.head(); {
+			case head == nil:
+				empty++
+			case best == nil || head.Timestamp.Before(best.head().Timestamp):
+				best, bestIndex = in, i
+			}
+		}
+		if best == nil {
+			return 0, nil
+		}
+		if empty > 0 && s.maxIdle >= 0 {
+			ready, wait, err := s.mayGoOn(ctx)
+			if err != nil || !ready {
+				return wait, err
+			}
+		}
+		u.records = append(u.records, unitRecord{bestIndex, best.take()})
+		// While all others are empty and may be passed over, the rest of the batch needs no comparison.
+		for empty == len(s.all)-1 && best.head() != nil && len(u.records) < maxUnit {
+			u.records = append(u.records, unitRecord{bestIndex, best.take()})
+		}
+	}
+	return 0, nil
+}
+
+// mayGoOn says whether the empty inputs need not be waited for.
+func (s *inputs) mayGoOn(ctx context.Context) (ready bool, wait time.Duration, err error) {
+	for _, in := range s.all {
+		if in.head() != nil {
+			continue
+		}
+		if !in.caughtUp {
+			end, err := s.end(ctx, in.topic)
+			if err != nil {
+				return false, 0, err
+			}
+			if in.feed.Fetched() < end {
+				return false, caughtUpAgain, nil // what it lacks is on its way
+			}
+			in.caughtUp = true
+		}
+		if s.maxIdle > 0 {
+			if in.idleSince.IsZero() {
+				in.idleSince = s.now()
+			}
+			if left := s.maxIdle - s.now().Sub(in.idleSince); left > 0 {
+				return false, left, nil
+			}
+		}
+	}
+	return true, 0, nil
+}
+
+// caughtUpAgain is how soon the end of a lagging input is asked for again if nothing arrives before: its log may end in
+// an open transaction, which brings nothing until it is over.
+const caughtUpAgain = 20 * time.Millisecond
+
+// close stops reading.
+func (s *inputs) close() {
+	for _, in := range s.all {
+		in.feed.Close()
+	}
+}

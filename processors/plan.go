@@ -1,0 +1,196 @@
+package processors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// groupPlan is a sub-topology with what the cluster says about its topics.
+type groupPlan struct {
+	sub        *topology.SubTopology
+	partitions int32            // number of tasks
+	outputs    map[string]int32 // partitions of the topics it writes
+	// marks are the repartition topics it writes: downstream tasks learn from marks in them how far it is.
+	marks []string
+	// upstreamDirect says, for each repartition input, which source topics the upstream sub-topology reads itself;
+	// the other origins of the input reach it through all upstream tasks.
+	upstreamDirect map[string]map[string]bool
+	// upstreamTasks is the number of tasks of the sub-topology that writes a repartition input.
+	upstreamTasks map[string]int32
+}
+
+// plan resolves the number of partitions of everything and creates the internal topics. Nothing is processed if
+// anything is wrong, and everything that is wrong is in the error.
+func plan(ctx context.Context, top *topology.Topology, client *broker.Client, replication int16) ([]*groupPlan, error) {
+	subs := top.SubTopologies()
+	sizes, err := sizeTopics(ctx, subs, client)
+	if err != nil {
+		return nil, err
+	}
+	if err := client.EnsureTopics(ctx, internalTopics(subs, sizes, replication)...); err != nil {
+		return nil, fmt.Errorf("internal topics of %s: %w", top.Name(), err)
+	}
+	return planGroups(subs, sizes), nil
+}
+
+// internalTopics are the topics that belong to the application: the groups' tables and the repartition topics.
+func internalTopics(subs []*topology.SubTopology, sizes topicSizes, replication int16) (specs []broker.TopicSpec) {
+	for _, sub := range subs {
+		specs = append(specs, broker.TopicSpec{
+			Name: sub.TableTopic(), Partitions: sizes.groups[sub.Group()], Kind: broker.Changelog, Replication: replication,
+		})
+		for _, in := range sub.Inputs() {
+			if in.Repartition {
+				specs = append(specs, broker.TopicSpec{
+					Name: in.Topic, Partitions: sizes.topics[in.Topic], Kind: broker.Repartition, Replication: replication,
+				})
+			}
+		}
+	}
+	return specs
+}
+
+// planGroups connects the groups: who writes what, and what marks from upstream mean.
+func planGroups(subs []*topology.SubTopology, sizes topicSizes) []*groupPlan {
+	plans := make([]*groupPlan, 0, len(subs))
+	byGroup := make(map[string]*groupPlan)
+	for _, sub := range subs {
+		p := &groupPlan{
+			sub: sub, partitions: sizes.groups[sub.Group()],
+			outputs:        make(map[string]int32),
+			upstreamDirect: make(map[string]map[string]bool),
+			upstreamTasks:  make(map[string]int32),
+		}
+		for _, topic := range sub.Outputs() {
+			p.outputs[topic] = sizes.topics[topic]
+		}
+		plans = append(plans, p)
+		byGroup[sub.Group()] = p
+	}
+	for _, p := range plans {
+		for _, in := range p.sub.Inputs() {
+			if in.Repartition {
+				p.hear(in, byGroup)
+			}
+		}
+	}
+	return plans
+}
+
+// hear connects a repartition input with the group that writes it.
+func (p *groupPlan) hear(in topology.Input, byGroup map[string]*groupPlan) {
+	direct := make(map[string]bool)
+	for _, group := range in.Upstream {
+		upstream := byGroup[group]
+		upstream.marks = append(upstream.marks, in.Topic)
+		p.upstreamTasks[in.Topic] = upstream.partitions
+		for _, from := range upstream.sub.Inputs() {
+			if !from.Repartition {
+				direct[from.Topic] = true
+			}
+		}
+	}
+	p.upstreamDirect[in.Topic] = direct
+}
+
+// topicSizes is the number of partitions of every topic and the number of tasks of every group.
+type topicSizes struct {
+	topics map[string]int32
+	groups map[string]int32
+}
+
+// sizeTopics asks for the external topics and derives the rest by the rules of Kafka Streams (S54, S55): all inputs of
+// a sub-topology have the same number of partitions; a repartition topic without a number of its own takes that of the
+// external inputs beside it, else the largest of its upstream groups.
+func sizeTopics(ctx context.Context, subs []*topology.SubTopology, client *broker.Client) (topicSizes, error) {
+	sizes := topicSizes{topics: make(map[string]int32), groups: make(map[string]int32)}
+	var errs []error
+	internal := make(map[string]bool)
+	for _, sub := range subs {
+		for _, in := range sub.Inputs() {
+			if in.Repartition {
+				internal[in.Topic] = true
+			}
+		}
+	}
+	ask := func(topic string) {
+		if internal[topic] || sizes.topics[topic] != 0 {
+			return
+		}
+		n, err := client.Partitions(ctx, topic)
+		if err != nil {
+			errs = append(errs, err)
+			n = -1
+		}
+		sizes.topics[topic] = n
+	}
+	for _, sub := range subs {
+		for _, in := range sub.Inputs() {
+			ask(in.Topic)
+		}
+		for _, topic := range sub.Outputs() {
+			ask(topic)
+		}
+	}
+	// Upstream groups may come later in the list than their readers: go round until nothing new is known.
+	for range subs {
+		for _, sub := range subs {
+			if sizes.groups[sub.Group()] == 0 {
+				sizes.size(sub)
+			}
+		}
+	}
+	for _, sub := range subs {
+		n := sizes.groups[sub.Group()]
+		for _, in := range sub.Inputs() {
+			if got := sizes.topics[in.Topic]; got > 0 && got != n {
+				errs = append(errs, fmt.Errorf(
+					"sub-topology %s: its inputs are not co-partitioned: topic %s has %d partitions, others have %d; recreate one of them or repartition the stream to %d",
+					sub.Name(), in.Topic, got, n, n))
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return topicSizes{}, errors.Join(errs...)
+	}
+	return sizes, nil
+}
+
+// size sets the number of tasks of one sub-topology and of its repartition inputs, if what they follow is known.
+func (s topicSizes) size(sub *topology.SubTopology) {
+	var n int32
+	for _, in := range sub.Inputs() {
+		if !in.Repartition && s.topics[in.Topic] > 0 && n == 0 {
+			n = s.topics[in.Topic]
+		}
+	}
+	for _, in := range sub.Inputs() {
+		if in.Repartition && in.Partitions > 0 && n == 0 {
+			n = in.Partitions
+		}
+	}
+	if n == 0 {
+		for _, in := range sub.Inputs() {
+			for _, group := range in.Upstream {
+				n = max(n, s.groups[group])
+			}
+		}
+	}
+	if n == 0 {
+		return
+	}
+	s.groups[sub.Group()] = n
+	for _, in := range sub.Inputs() {
+		if !in.Repartition {
+			continue
+		}
+		s.topics[in.Topic] = n
+		if in.Partitions > 0 {
+			s.topics[in.Topic] = in.Partitions
+		}
+	}
+}

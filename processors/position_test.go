@@ -1,0 +1,141 @@
+package processors
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// threeStages plans events ─▶ first ─▶ second ─▶ third, two tasks each.
+func threeStages(t *testing.T) map[string]*groupPlan {
+	t.Helper()
+	b := topology.NewBuilder("app")
+	identity := func(k, _ string) string { return k }
+	stream := topology.Source(b, "events", codecs.String, codecs.String)
+	stream.GroupByKey().Count("first")
+	for _, stage := range []string{"second", "third"} {
+		stream = stream.Rekey(identity).Repartition("to-"+stage, codecs.String, codecs.String)
+		stream.GroupByKey().Count(stage)
+	}
+	top, err := b.Build()
+	require.NoError(t, err)
+	sizes := topicSizes{topics: map[string]int32{"events": 2}, groups: map[string]int32{}}
+	for range top.SubTopologies() {
+		for _, sub := range top.SubTopologies() {
+			sizes.size(sub)
+		}
+	}
+	plans := make(map[string]*groupPlan)
+	for _, p := range planGroups(top.SubTopologies(), sizes) {
+		plans[p.sub.Name()] = p
+	}
+	require.Len(t, plans, 3)
+	return plans
+}
+
+// hear delivers sender's mark to the receiver.
+func hear(t *testing.T, receiver *progress, topic string, sender *progress) {
+	t.Helper()
+	for _, rec := range markRecords(topic, 2, sender.partition, sender.mark(topic).Token()) {
+		if rec.Partition == receiver.partition {
+			require.True(t, isMark(rec))
+			require.NoError(t, receiver.heard(rec))
+		}
+	}
+	receiver.advance(nil)
+}
+
+func tp(topic string, partition int32) state.TopicPartition {
+	return state.TopicPartition{Topic: topic, Partition: partition}
+}
+
+func TestProgress_positionsReachEveryStageThroughMarks(t *testing.T) {
+	plans := threeStages(t)
+	stage := func(name string) (tasks [2]*progress) {
+		for p := range tasks {
+			tasks[p] = newProgress(plans[name], int32(p), state.NewPosition())
+		}
+		return tasks
+	}
+	first, second, third := stage("first"), stage("second"), stage("third")
+	const toSecond, toThird = "app-to-second-repartition", "app-to-third-repartition"
+
+	first[0].advance([]*input{{topic: "events", next: 10}})
+	require.Equal(t, int64(10), first[0].position.Direct[tp("events", 0)])
+	first[1].advance([]*input{{topic: "events", next: 20}})
+
+	// events/0 reaches the second stage through the first task alone, so one mark is enough.
+	hear(t, second[0], toSecond, first[0])
+	require.Equal(t, map[state.TopicPartition]int64{tp("events", 0): 10}, second[0].position.Derived)
+	hear(t, second[0], toSecond, first[1])
+	require.Equal(t, map[state.TopicPartition]int64{tp("events", 0): 10, tp("events", 1): 20}, second[0].position.Derived)
+
+	// It reaches the third through any task of the second: nothing is covered before all have said so, and then the
+	// slowest counts.
+	hear(t, third[1], toThird, second[0])
+	require.Empty(t, third[1].position.Derived)
+	first[0].advance([]*input{{topic: "events", next: 15}})
+	hear(t, second[1], toSecond, first[0])
+	hear(t, third[1], toThird, second[1])
+	require.Equal(t, map[state.TopicPartition]int64{tp("events", 0): 10}, third[1].position.Derived)
+	hear(t, second[0], toSecond, first[0])
+	hear(t, third[1], toThird, second[0])
+	require.Equal(t, map[state.TopicPartition]int64{tp("events", 0): 15}, third[1].position.Derived)
+}
+
+func TestProgress_survivesARestartAndForgetsWhatTheTopologyNoLongerReads(t *testing.T) {
+	plans := threeStages(t)
+	p := newProgress(plans["second"], 0, state.NewPosition())
+	first := newProgress(plans["first"], 1, state.NewPosition())
+	first.advance([]*input{{topic: "events", next: 7}})
+	hear(t, p, "app-to-second-repartition", first)
+	p.position.Direct[tp("gone", 0)] = 99
+
+	restored, err := state.DecodePosition(p.position.Append(nil))
+	require.NoError(t, err)
+	again := newProgress(plans["second"], 0, restored)
+	again.advance(nil)
+	require.Equal(t, map[state.TopicPartition]int64{tp("events", 1): 7}, again.position.Derived)
+	require.NotContains(t, again.position.Direct, tp("gone", 0))
+}
+
+func TestProgress_brokenMarkIsAnError(t *testing.T) {
+	p := newProgress(threeStages(t)["second"], 0, state.NewPosition())
+	rec := &kgo.Record{Topic: "t", Partition: 1, Offset: 5, Value: []byte("!"), Headers: []kgo.RecordHeader{{Key: markHeader}}}
+	require.ErrorContains(t, p.heard(rec), "mark at t/1 offset 5")
+}
+
+// Two repartition topics carry the same source: it is reflected as far as the slower of them.
+func TestProgress_sourceThatComesTwoWaysNeedsBoth(t *testing.T) {
+	b := topology.NewBuilder("app")
+	events := topology.Source(b, "events", codecs.String, codecs.String)
+	identity := func(k, _ string) string { return k }
+	left := events.Rekey(identity).Repartition("left", codecs.String, codecs.String).GroupByKey().Count("lefts")
+	events.Rekey(identity).Repartition("right", codecs.String, codecs.String).
+		JoinTable(left, func(v string, _ int64) string { return v }).GroupByKey().Count("rights")
+	top, err := b.Build()
+	require.NoError(t, err)
+	sizes := topicSizes{topics: map[string]int32{"events": 1}, groups: map[string]int32{}}
+	for range top.SubTopologies() {
+		for _, sub := range top.SubTopologies() {
+			sizes.size(sub)
+		}
+	}
+	plans := planGroups(top.SubTopologies(), sizes)
+	require.Len(t, plans, 2)
+	source, sink := newProgress(plans[0], 0, state.NewPosition()), newProgress(plans[1], 0, state.NewPosition())
+	if len(plans[0].marks) == 0 {
+		source, sink = newProgress(plans[1], 0, state.NewPosition()), newProgress(plans[0], 0, state.NewPosition())
+	}
+	source.advance([]*input{{topic: "events", next: 5}})
+	hear(t, sink, "app-left-repartition", source)
+	require.Empty(t, sink.position.Derived, "nothing is known of the other way")
+	source.advance([]*input{{topic: "events", next: 9}})
+	hear(t, sink, "app-right-repartition", source)
+	require.Equal(t, map[state.TopicPartition]int64{tp("events", 0): 5}, sink.position.Derived)
+}

@@ -1,0 +1,470 @@
+package processors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/internal/fault"
+	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// taskState is what a task is doing.
+type taskState int32
+
+const (
+	taskStarting taskState = iota
+	taskTakingOver
+	taskRestoring
+	taskRunning
+	taskWaiting // before it tries again
+	taskStopped
+)
+
+var taskStateNames = [...]string{"starting", "taking over", "restoring", "running", "waiting to retry", "stopped"} //nolint:gochecknoglobals // a table
+
+func (s taskState) String() string { return taskStateNames[s] }
+
+// isRecordsFault says whether a record, or what the operators make of it, is to blame, and not a broker or a disk. Trying
+// again may not help then.
+func isRecordsFault(err error) bool {
+	var decode *topology.DecodeError
+	var record *topology.RecordError
+	return errors.As(err, &decode) || errors.As(err, &record)
+}
+
+// inconsistentError says that the state and the group's offsets contradict each other. Only a person can say which is
+// right.
+type inconsistentError struct{ err error }
+
+func (e *inconsistentError) Error() string { return e.err.Error() }
+func (e *inconsistentError) Unwrap() error { return e.err }
+
+// task runs one sub-topology on one partition. It lives one life after the other: take over, restore, work and commit
+// until something fails; then everything that was not committed is dropped and the next life begins with a takeover,
+// which settles whatever the last one left open. Its goroutine starts with start and ends with stop or abandon.
+type task struct {
+	group     *group
+	partition int32
+	logger    *slog.Logger
+	table     *restoredTable
+	stats     taskStats
+
+	stopping chan struct{} // closed: commit and end
+	stopOnce sync.Once
+	cancel   context.CancelFunc // ends at once, nothing is committed
+	done     chan struct{}
+
+	state atomic.Int32
+	fatal bool // it gave up; touched by the task's goroutine
+
+	life *life // of the session under way; touched by the goroutine that runs the task
+}
+
+// life is what a task has between a takeover and the end of its session.
+type life struct {
+	task     *topology.Task
+	writer   *broker.Writer
+	inputs   *inputs
+	progress *progress
+	batch    state.Batch
+	unit     unit
+	open     bool      // a transaction is open
+	due      time.Time // when it must be committed
+	records  int       // processed since the last commit
+	last     atomic.Int64
+	sent     map[string]int32 // next partition for records without a key, by topic
+}
+
+// start starts the task's goroutine.
+func (t *task) start(ctx context.Context) {
+	ctx, t.cancel = context.WithCancel(ctx)
+	go func() {
+		defer close(t.done)
+		defer t.enter(taskStopped)
+		t.run(ctx)
+	}()
+}
+
+// stop lets the task commit what it has and ends it.
+func (t *task) stop() {
+	t.stopOnce.Do(func() { close(t.stopping) })
+	<-t.done
+	t.cancel()
+}
+
+// abandon ends the task at once: somebody else owns the partition already, so nothing of it could be committed.
+func (t *task) abandon() {
+	t.cancel()
+	t.stop()
+}
+
+// run keeps a goka processor for the task running until the task is stopped. goka's processor ends early only when it
+// cannot be set up, since the loop over lives is inside.
+func (t *task) run(ctx context.Context) {
+	var backoff retryBackoff
+	for {
+		err := t.runProcessor(ctx)
+		if t.ending(ctx) || t.fatal {
+			return
+		}
+		t.failed(err, false)
+		if !t.wait(ctx, backoff.next()) {
+			return
+		}
+	}
+}
+
+func (t *task) runProcessor(ctx context.Context) error {
+	t.enter(taskStarting)
+	processor, err := broker.NewGroupTask(broker.GroupTaskConfig{
+		Client: t.group.app.client, Restores: t.group.restores,
+		Group: t.group.plan.sub.Group(), Inputs: t.group.inputTopics(), Partition: t.partition,
+		Table: t.table, Process: t.process, Run: t.lives, Logger: t.logger,
+	})
+	if err != nil {
+		return err
+	}
+	t.stats.processor.Store(processor)
+	return processor.Run(ctx)
+}
+
+// lives is the loop inside goka: one life after the other.
+func (t *task) lives(ctx context.Context, sessions *broker.Sessions) error {
+	var backoff retryBackoff
+	var retries int
+	for {
+		committed, err := t.live(ctx, sessions)
+		if stopErr := sessions.Stop(); stopErr != nil {
+			t.logger.Debug("session ended", slog.Any("error", stopErr))
+		}
+		if t.ending(ctx) {
+			return nil
+		}
+		if committed > 0 {
+			backoff.reset()
+			retries = 0
+		}
+		var inconsistent *inconsistentError
+		if isRecordsFault(err) {
+			retries++
+		}
+		t.fatal = retries > t.group.app.cfg.ProcessingRetries || errors.As(err, &inconsistent)
+		t.failed(err, t.fatal)
+		if t.fatal {
+			return nil
+		}
+		if !t.wait(ctx, backoff.next()) {
+			return nil
+		}
+	}
+}
+
+// live is one life, in the order that is the proof: fence, offsets, watermark and restore, work. It returns how often it
+// committed and why it ended; a nil error only when the task is stopping.
+func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int64, err error) {
+	sub := t.group.plan.sub
+	before := t.stats.commits.Load()
+	defer func() { commits = t.stats.commits.Load() - before }()
+
+	t.enter(taskTakingOver)
+	writer, err := broker.TakeOver(ctx, t.group.app.client, broker.WriterConfig{
+		TransactionalID: fault.TransactionalID(fmt.Sprintf("%s.%s.%d", t.group.app.client.ClusterID(), sub.Group(), t.partition)),
+		Group:           sub.Group(),
+		Timeout:         t.group.app.cfg.TransactionTimeout,
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer writer.Close()
+	fault.Point("takeover.fenced")
+	offsets, err := writer.Committed(ctx, t.group.inputTopics(), t.partition)
+	if err != nil {
+		return 0, err
+	}
+
+	fault.Point("takeover.offsets")
+	t.enter(taskRestoring)
+	end, err := t.group.app.client.EndOffset(ctx, sub.TableTopic(), t.partition)
+	if err != nil {
+		return 0, err
+	}
+	t.table.begin(end)
+	if err := sessions.Start(ctx); err != nil {
+		return 0, err
+	}
+	t.table.finish()
+	fault.Point("takeover.restored")
+
+	l, err := t.begin(writer, offsets)
+	if err != nil {
+		return 0, err
+	}
+	defer l.close()
+	t.life = l
+	t.enter(taskRunning)
+	return 0, t.work(ctx, sessions)
+}
+
+// begin makes what a life needs from the restored state and the committed offsets.
+func (t *task) begin(writer *broker.Writer, offsets map[string]int64) (*life, error) {
+	sub := t.group.plan.sub
+	position, err := t.restoredPosition(offsets)
+	if err != nil {
+		return nil, err
+	}
+	l := &life{writer: writer, progress: newProgress(t.group.plan, t.partition, position), sent: make(map[string]int32)}
+	l.last.Store(-1)
+	l.task, err = sub.NewTask(topology.TaskConfig{
+		Partition: t.partition, State: t.table.part, Budget: t.group.app.budget,
+		Sink:   &sink{life: l, plan: t.group.plan},
+		OnDrop: t.dropped,
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.task.SetStreamTime(position.StreamTime)
+
+	ready := t.stats.ready
+	l.inputs = &inputs{maxIdle: t.group.app.cfg.MaxTaskIdle, now: time.Now, end: func(ctx context.Context, topic string) (int64, error) {
+		return t.group.app.client.CommittedEnd(ctx, topic, t.partition)
+	}}
+	for _, in := range sub.Inputs() {
+		from := max(offsets[in.Topic], 0)
+		if p, ok := position.Direct[state.TopicPartition{Topic: in.Topic, Partition: t.partition}]; ok {
+			from = p
+		}
+		l.inputs.all = append(l.inputs.all, &input{
+			topic: in.Topic, next: from, feed: t.group.reads.Add(in.Topic, t.partition, from, ready),
+		})
+	}
+	return l, nil
+}
+
+// restoredPosition reads the position that was committed with the state and holds it against the group's offsets. Both
+// are committed in one transaction: where they differ, somebody changed one without the other.
+func (t *task) restoredPosition(offsets map[string]int64) (state.Position, error) {
+	data, ok, err := t.table.part.Get(nil, []byte(state.PositionKey))
+	if err != nil {
+		return state.Position{}, fmt.Errorf("read position: %w", err)
+	}
+	sub := t.group.plan.sub
+	if !ok {
+		for topic, offset := range offsets {
+			if offset > 0 {
+				return state.Position{}, &inconsistentError{fmt.Errorf(
+					"group %s has committed offset %d of %s/%d, but its table %s holds no state: the table was deleted or recreated; "+
+						"reset the group's offsets to build the state anew, or bring the table back",
+					sub.Group(), offset, topic, t.partition, sub.TableTopic())}
+			}
+		}
+		return state.NewPosition(), nil
+	}
+	position, err := state.DecodePosition(data)
+	if err != nil {
+		return state.Position{}, fmt.Errorf("read position: %w", err)
+	}
+	for topic, offset := range offsets {
+		reflected, known := position.Direct[state.TopicPartition{Topic: topic, Partition: t.partition}]
+		if offset < 0 || !known {
+			continue // no offset: expired or deleted, and the position knows better
+		}
+		if offset != reflected {
+			return state.Position{}, &inconsistentError{fmt.Errorf(
+				"group %s has committed offset %d of %s/%d, but its state reflects %d: the offsets were changed by hand; "+
+					"set them back, or delete the table %s and the state directory to build the state anew",
+				sub.Group(), offset, topic, t.partition, reflected, sub.TableTopic())}
+		}
+	}
+	return position, nil
+}
+
+// work processes and commits until the task is stopping or something fails.
+func (t *task) work(ctx context.Context, sessions *broker.Sessions) error {
+	l := t.life
+	for {
+		wait, err := l.inputs.next(ctx, &l.unit)
+		if err != nil {
+			return err
+		}
+		if len(l.unit.records) > 0 {
+			if err := t.deliver(sessions); err != nil {
+				return err
+			}
+		}
+		stopping := t.isStopping()
+		if l.open && (stopping || !time.Now().Before(l.due) || t.group.app.budget.CommitDue()) {
+			if err := t.commit(ctx, sessions); err != nil {
+				return err
+			}
+		}
+		if stopping {
+			return nil
+		}
+		if len(l.unit.records) > 0 {
+			continue
+		}
+		if err := t.idle(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// idle waits until there may be something to do: data, a commit that is due, an idle time that is over (wait, 0 for
+// none), or the end.
+func (t *task) idle(ctx context.Context, wait time.Duration) error {
+	if t.life.open {
+		left := max(time.Until(t.life.due), time.Millisecond)
+		if wait == 0 || left < wait {
+			wait = left
+		}
+	}
+	var alarm <-chan time.Time
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		alarm = timer.C
+	}
+	select {
+	case <-t.stats.ready:
+	case <-alarm:
+	case <-t.stopping:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// deliver hands the unit to goka, whose partition goroutine runs process.
+func (t *task) deliver(sessions *broker.Sessions) error {
+	l := t.life
+	if !l.open {
+		if err := l.writer.Begin(); err != nil {
+			return err
+		}
+		l.open = true
+		l.due = time.Now().Add(t.group.app.cfg.CommitInterval)
+	}
+	fault.Point("task.unit")
+	last := l.unit.records[len(l.unit.records)-1].record
+	return sessions.Deliver(last.Topic, last.Offset, last.Timestamp, &l.unit)
+}
+
+// process runs a unit through the topology. It is called by goka.
+func (t *task) process(work any) error {
+	u, ok := work.(*unit)
+	if !ok {
+		return fmt.Errorf("goka delivered %T", work)
+	}
+	l := t.life
+	inputs := t.group.plan.sub.Inputs()
+	var raw topology.RawRecord
+	for _, r := range u.records {
+		if inputs[r.input].Repartition && isMark(r.record) {
+			if err := l.progress.heard(r.record); err != nil {
+				return err
+			}
+			continue
+		}
+		raw = topology.RawRecord{
+			Key: r.record.Key, Value: r.record.Value,
+			Timestamp: r.record.Timestamp.UnixMilli(), Offset: r.record.Offset,
+			Headers: rawHeaders(r.record.Headers),
+		}
+		if err := l.task.Process(r.input, &raw); err != nil {
+			return fmt.Errorf("process %s/%d offset %d: %w", r.record.Topic, r.record.Partition, r.record.Offset, err)
+		}
+	}
+	l.records += len(u.records)
+	t.stats.records.Add(int64(len(u.records)))
+	return nil
+}
+
+func rawHeaders(headers []kgo.RecordHeader) []topology.Header {
+	if len(headers) == 0 {
+		return nil
+	}
+	raw := make([]topology.Header, len(headers))
+	for i, h := range headers {
+		raw[i] = topology.Header{Key: h.Key, Value: h.Value}
+	}
+	return raw
+}
+
+func (l *life) close() {
+	l.inputs.close()
+	l.task.Close()
+}
+
+func (t *task) dropped(drop topology.Drop) {
+	t.stats.drop(drop.Reason)
+	if hook := t.group.app.cfg.Hooks.Dropped; hook != nil {
+		hook(t.group.plan.sub.Group(), drop)
+	}
+}
+
+func (t *task) enter(s taskState) {
+	if taskState(t.state.Swap(int32(s))) != s {
+		t.group.app.taskChanged()
+	}
+}
+
+func (t *task) isStopping() bool {
+	select {
+	case <-t.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+func (t *task) ending(ctx context.Context) bool { return t.isStopping() || ctx.Err() != nil }
+
+// failed tells that a life ended with err.
+func (t *task) failed(err error, fatal bool) {
+	t.stats.failures.Add(1)
+	if fatal {
+		t.logger.Error("task failed for good", slog.Any("error", err))
+	} else {
+		t.logger.Warn("task failed and takes over again", slog.Any("error", err))
+	}
+	if hook := t.group.app.cfg.Hooks.TaskFailed; hook != nil {
+		hook(t.group.plan.sub.Group(), t.partition, err, fatal)
+	}
+	if fatal {
+		t.group.app.fail(fmt.Errorf("group %s, partition %d: %w", t.group.plan.sub.Group(), t.partition, err))
+	}
+}
+
+// wait pauses before the next attempt and reports whether there is to be one.
+func (t *task) wait(ctx context.Context, d time.Duration) bool {
+	t.enter(taskWaiting)
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-t.stopping:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// retryBackoff doubles pauses from 50 ms to 5 s.
+type retryBackoff struct{ last time.Duration }
+
+func (b *retryBackoff) next() time.Duration {
+	b.last = min(max(2*b.last, 50*time.Millisecond), 5*time.Second)
+	return b.last
+}
+
+func (b *retryBackoff) reset() { b.last = 0 }

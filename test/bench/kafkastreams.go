@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// The Kafka Streams side is a Java program of a page and a list of what it needs.
+//
+//go:embed kafkastreams
+var kafkaStreams embed.FS
+
+// measureKafkaStreams builds the Java program, if it was not built before, and runs it.
+func measureKafkaStreams(ctx context.Context, o options, topic string) (result, error) {
+	classpath, err := buildKafkaStreams(ctx)
+	if err != nil {
+		return result{}, fmt.Errorf("build the Kafka Streams side (it needs Java 17 and Maven): %w", err)
+	}
+	return runWorker(exec.CommandContext(ctx, "java", "-Xmx2g", "-cp", classpath, "CountBench",
+		o.brokers, topic, topic+"-ks", fmt.Sprint(o.records)))
+}
+
+// buildKafkaStreams compiles into the user's cache directory and returns the class path.
+func buildKafkaStreams(ctx context.Context) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "millrace", "bench-kafka-streams")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "kafkastreams")); err != nil {
+		return "", err
+	}
+	if err := os.CopyFS(dir, kafkaStreams); err != nil {
+		return "", err
+	}
+	lib, classes := filepath.Join(dir, "lib"), filepath.Join(dir, "classes")
+	if _, err := os.Stat(filepath.Join(lib, ".complete")); err != nil {
+		if err := command(ctx, "mvn", "-q", "-B", "-f", filepath.Join(dir, "kafkastreams", "pom.xml"),
+			"dependency:copy-dependencies", "-DoutputDirectory="+lib); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(lib, ".complete"), nil, 0o644); err != nil {
+			return "", err
+		}
+	}
+	err = command(ctx, "javac", "-cp", filepath.Join(lib, "*"), "-d", classes, filepath.Join(dir, "kafkastreams", "src", "CountBench.java"))
+	return classes + string(os.PathListSeparator) + filepath.Join(lib, "*"), err
+}
+
+func command(ctx context.Context, name string, args ...string) error {
+	output, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w\n%s", name, err, output)
+	}
+	return nil
+}

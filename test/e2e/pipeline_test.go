@@ -1,0 +1,204 @@
+// Package e2e runs whole applications, from records in Kafka to answers of views, on a broker of its own or, when
+// MILLRACE_KAFKA names one, on a real Apache Kafka.
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/processors"
+	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/views"
+)
+
+const partitions = 4
+
+// wordCount counts the records of each key, and through a repartition topic those of each value.
+func wordCount(t *testing.T, app, source string) *topology.Topology {
+	t.Helper()
+	b := topology.NewBuilder(app)
+	lines := topology.Source(b, source, codecs.String, codecs.String)
+	lines.GroupByKey().Count("by-key")
+	lines.Rekey(func(_, v string) string { return v }).
+		Repartition("words", codecs.String, codecs.String).
+		GroupByKey().Count("by-word")
+	top, err := b.Build()
+	require.NoError(t, err)
+	return top
+}
+
+// brokers returns where to run: a real broker, or an embedded one that ends with the test.
+func brokers(t *testing.T) []string {
+	t.Helper()
+	if kafka := os.Getenv("MILLRACE_KAFKA"); kafka != "" {
+		return []string{kafka}
+	}
+	embedded, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{Dir: t.TempDir(), Logger: testLogger(t)})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, embedded.Close()) })
+	return embedded.Addrs()
+}
+
+func testLogger(t *testing.T) *slog.Logger {
+	if !testing.Verbose() {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+type cluster struct {
+	brokers []string
+	kafka   *kgo.Client
+	admin   *kadm.Client
+}
+
+func openCluster(t *testing.T) *cluster {
+	t.Helper()
+	addrs := brokers(t)
+	kafka, err := kgo.NewClient(kgo.SeedBrokers(addrs...), kgo.ProducerLinger(0))
+	require.NoError(t, err)
+	t.Cleanup(kafka.Close)
+	return &cluster{brokers: addrs, kafka: kafka, admin: kadm.NewClient(kafka)}
+}
+
+// produce writes n records with keys k0…k6 and values w0…w10 and returns the offsets behind them.
+func (c *cluster) produce(t *testing.T, topic string, from, n int) state.Offsets {
+	t.Helper()
+	offsets := make(state.Offsets)
+	records := make([]*kgo.Record, 0, n)
+	for i := from; i < from+n; i++ {
+		records = append(records, &kgo.Record{
+			Topic: topic, Key: fmt.Append(nil, "k", i%7), Value: fmt.Append(nil, "w", i%11), Timestamp: time.UnixMilli(int64(i)),
+		})
+	}
+	for _, r := range c.kafka.ProduceSync(t.Context(), records...) {
+		require.NoError(t, r.Err)
+		tp := state.TopicPartition{Topic: topic, Partition: r.Record.Partition}
+		offsets[tp] = max(offsets[tp], r.Record.Offset+1)
+	}
+	return offsets
+}
+
+// pipeline is a running application with its views.
+type pipeline struct {
+	app            *processors.App
+	views          *views.Views
+	byKey, byWord  *views.KeyValueView[string, int64]
+	cancel         context.CancelFunc
+	appDone, vDone chan error
+}
+
+func startPipeline(t *testing.T, c *cluster, top *topology.Topology, dir string) *pipeline {
+	t.Helper()
+	app, err := processors.New(top, processors.Config{
+		Brokers: c.brokers, Dir: dir + "/state", Logger: testLogger(t), CommitInterval: 10 * time.Millisecond,
+	})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &pipeline{app: app, cancel: cancel, appDone: make(chan error, 1), vDone: make(chan error, 1)}
+	go func() { p.appDone <- app.Run(ctx) }()
+
+	open, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	p.views, err = views.Open(open, views.Config{Brokers: c.brokers, Dir: dir + "/views", Logger: testLogger(t)}, top.Tables()...)
+	require.NoError(t, err)
+	go func() { p.vDone <- p.views.Run(ctx) }()
+	p.byKey, err = views.KeyValue(p.views, "by-key", codecs.String, codecs.Int64)
+	require.NoError(t, err)
+	p.byWord, err = views.KeyValue(p.views, "by-word", codecs.String, codecs.Int64)
+	require.NoError(t, err)
+	return p
+}
+
+func (p *pipeline) stop(t *testing.T) {
+	t.Helper()
+	p.cancel()
+	require.NoError(t, <-p.appDone)
+	require.NoError(t, <-p.vDone)
+	require.Equal(t, processors.Closed, p.app.State())
+}
+
+// requireCounts holds the views against n records, each counted once.
+func (p *pipeline) requireCounts(t *testing.T, n int, offsets state.Offsets) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	require.NoError(t, p.views.Wait(ctx, offsets))
+	require.Equal(t, residues(n, 7, "k"), counts(t, p.byKey))
+	require.Equal(t, residues(n, 11, "w"), counts(t, p.byWord))
+}
+
+func residues(n, mod int, prefix string) map[string]int64 {
+	want := make(map[string]int64)
+	for i := range n {
+		want[fmt.Sprint(prefix, i%mod)]++
+	}
+	return want
+}
+
+func counts(t *testing.T, v *views.KeyValueView[string, int64]) map[string]int64 {
+	t.Helper()
+	got := make(map[string]int64)
+	for entry, err := range v.Range(t.Context(), nil, nil) {
+		require.NoError(t, err)
+		got[entry.Key] = entry.Value
+	}
+	return got
+}
+
+// createTopics gives every test topics of its own, so that a shared real broker can be used again.
+func (c *cluster) createTopics(t *testing.T, topics ...string) {
+	t.Helper()
+	responses, err := c.admin.CreateTopics(t.Context(), partitions, 1, nil, topics...)
+	require.NoError(t, err)
+	for _, r := range responses {
+		require.NoError(t, r.Err)
+	}
+}
+
+func unique(name string) string { return fmt.Sprintf("%s-%d", name, time.Now().UnixNano()) }
+
+func TestPipeline_countsEveryRecordOnceAcrossRestarts(t *testing.T) {
+	c := openCluster(t)
+	source := unique("lines")
+	c.createTopics(t, source)
+	top := wordCount(t, unique("words"), source)
+	dir := t.TempDir()
+
+	const each = 2000
+	var offsets state.Offsets
+	for run := range 3 {
+		offsets = offsets.Merge(c.produce(t, source, run*each, each/2)) // before the start: catching up
+		p := startPipeline(t, c, top, dir)
+		p.requireCounts(t, run*each+each/2, offsets)
+		offsets = offsets.Merge(c.produce(t, source, run*each+each/2, each/2)) // while running
+		p.requireCounts(t, (run+1)*each, offsets)
+		p.stop(t)
+	}
+}
+
+func TestPipeline_rebuildsFromTheChangelogWithoutLocalState(t *testing.T) {
+	c := openCluster(t)
+	source := unique("lines")
+	c.createTopics(t, source)
+	top := wordCount(t, unique("words"), source)
+	offsets := c.produce(t, source, 0, 500)
+	p := startPipeline(t, c, top, t.TempDir())
+	p.requireCounts(t, 500, offsets)
+	p.stop(t)
+
+	offsets = offsets.Merge(c.produce(t, source, 500, 500))
+	p = startPipeline(t, c, top, t.TempDir())
+	p.requireCounts(t, 1000, offsets)
+	p.stop(t)
+}

@@ -1,0 +1,120 @@
+package views
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/seed84377926/millrace/state"
+)
+
+// BehindError says that a view did not reach the required offsets in time.
+type BehindError struct {
+	Required state.Offsets // what was asked for
+	Current  state.Offsets // what the view reflects
+}
+
+// Error names the first offset that is missing.
+func (e *BehindError) Error() string {
+	for tp, want := range e.Required {
+		if have, ok := e.Current[tp]; !ok || have < want {
+			return fmt.Sprintf("view is behind: it reflects %s up to offset %d, %d is required", tp, have, want)
+		}
+	}
+	return "view is behind"
+}
+
+// freshness knows which source offsets a group's view reflects, and wakes those who wait for more.
+type freshness struct {
+	direct, derived []string // source topics the group reads itself, or through repartition topics
+
+	mu struct {
+		sync.Mutex
+		positions []state.Position // by partition
+		changed   chan struct{}    // closed and replaced whenever a position moves
+	}
+}
+
+func newFreshness(partitions int32, direct, derived []string) *freshness {
+	f := &freshness{direct: direct, derived: derived}
+	f.mu.positions = make([]state.Position, partitions)
+	f.mu.changed = make(chan struct{})
+	return f
+}
+
+// advance sets the position of one partition.
+func (f *freshness) advance(partition int32, position state.Position) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.positions[partition] = position
+	close(f.mu.changed)
+	f.mu.changed = make(chan struct{})
+}
+
+// wait blocks until the view reflects everything required that can reach it; offsets of topics that never do are
+// passed over.
+func (f *freshness) wait(ctx context.Context, required state.Offsets) error {
+	for {
+		f.mu.Lock()
+		covered, changed := f.coveredLocked(required), f.mu.changed
+		f.mu.Unlock()
+		if covered {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return &BehindError{Required: required, Current: f.position()}
+		}
+	}
+}
+
+func (f *freshness) coveredLocked(required state.Offsets) bool {
+	for tp, want := range required {
+		if have, relevant := f.reflectedLocked(tp); relevant && have < want {
+			return false
+		}
+	}
+	return true
+}
+
+// reflectedLocked returns up to which offset of a source partition the whole view reflects it, and false if the topic
+// never reaches the view. What a task reads itself is all in its own partition; what comes through a repartition topic
+// may have gone to any, so that the slowest partition counts.
+func (f *freshness) reflectedLocked(tp state.TopicPartition) (offset int64, relevant bool) {
+	if slices.Contains(f.direct, tp.Topic) && int(tp.Partition) < len(f.mu.positions) {
+		offset, relevant = f.mu.positions[tp.Partition].Direct[tp], true
+	}
+	if slices.Contains(f.derived, tp.Topic) {
+		for _, position := range f.mu.positions {
+			have := position.Derived[tp]
+			if !relevant || have < offset {
+				offset, relevant = have, true
+			}
+		}
+	}
+	return offset, relevant
+}
+
+// position returns the source offsets the view reflects as a whole.
+func (f *freshness) position() state.Offsets {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	known := make(map[state.TopicPartition]bool)
+	for _, position := range f.mu.positions {
+		for tp := range position.Direct {
+			known[tp] = true
+		}
+		for tp := range position.Derived {
+			known[tp] = true
+		}
+	}
+	offsets := make(state.Offsets)
+	for tp := range known {
+		if offset, relevant := f.reflectedLocked(tp); relevant && offset > 0 {
+			offsets[tp] = offset
+		}
+	}
+	return offsets
+}

@@ -1,0 +1,279 @@
+package views
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/state/pebblestore"
+)
+
+// Config says where the tables are and where the local copies go. Brokers and Dir are required.
+type Config struct {
+	// Brokers are host:port addresses of the Kafka cluster; one that answers is enough.
+	Brokers []string
+	// Dir is the directory of the local copies, kept between runs. Two processes never share one.
+	Dir string
+	// Logger receives what happens. Nil discards it.
+	Logger *slog.Logger
+}
+
+func (c Config) validate() error {
+	var errs []error
+	if len(c.Brokers) == 0 {
+		errs = append(errs, errors.New("Brokers is empty: name at least one host:port"))
+	}
+	if c.Dir == "" {
+		errs = append(errs, errors.New("Dir is empty: name a directory for the views"))
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("views configuration: %w", errors.Join(errs...))
+	}
+	return nil
+}
+
+// Views are local copies of the stores of one or several processor groups. Open it, make typed views, Run it. Reads are
+// safe for concurrent use and may begin before Ready: they then see what an earlier run left.
+type Views struct {
+	logger  *slog.Logger
+	client  *broker.Client
+	fetcher *broker.Fetcher
+	groups  map[string]*groupView
+	stores  map[string]*groupView
+	ready   chan struct{}
+	close   sync.Once
+}
+
+// groupView is the copy of one group's table, with the stores that were asked for.
+type groupView struct {
+	group      string
+	topic      string
+	partitions int32
+	engine     state.Engine
+	tables     []*viewTable
+	specs      map[string]state.Spec
+	view       *broker.TableView
+	freshness  *freshness
+}
+
+// Open opens the views of the stores in tables. It waits, bounded by ctx, until the groups' tables exist: the
+// application creates them when it first runs. Close releases what Open took if Run is never called.
+func Open(ctx context.Context, cfg Config, tables ...state.TableRef) (_ *Views, err error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	vs := &Views{
+		logger: cfg.Logger, ready: make(chan struct{}),
+		groups: make(map[string]*groupView), stores: make(map[string]*groupView),
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("open views: %w", err), vs.Close())
+		}
+	}()
+	if vs.client, err = broker.Connect(ctx, broker.Config{Brokers: cfg.Brokers, ClientID: "views", Logger: cfg.Logger}); err != nil {
+		return nil, err
+	}
+	if vs.fetcher, err = broker.NewFetcher(vs.client); err != nil {
+		return nil, err
+	}
+	byGroup := make(map[string][]state.TableRef)
+	for _, table := range tables {
+		byGroup[table.Group] = append(byGroup[table.Group], table)
+	}
+	for group, refs := range byGroup {
+		g, err := vs.openGroup(ctx, filepath.Join(cfg.Dir, group), refs)
+		if err != nil {
+			return nil, fmt.Errorf("group %s: %w", group, err)
+		}
+		for _, ref := range refs {
+			vs.stores[ref.Store.Name] = g
+		}
+	}
+	return vs, nil
+}
+
+func (vs *Views) openGroup(ctx context.Context, dir string, refs []state.TableRef) (*groupView, error) {
+	g := &groupView{group: refs[0].Group, topic: refs[0].Topic, specs: make(map[string]state.Spec)}
+	var specs []state.Spec
+	for _, ref := range refs {
+		g.specs[ref.Store.Name] = ref.Store
+		specs = append(specs, ref.Store)
+	}
+	layout, err := state.NewLayout(specs...)
+	if err != nil {
+		return nil, err
+	}
+	if g.partitions, err = vs.waitForTopic(ctx, g.topic); err != nil {
+		return nil, err
+	}
+	if g.engine, err = pebblestore.Open(dir, pebblestore.Options{Logger: vs.logger}); err != nil {
+		return nil, err
+	}
+	vs.groups[g.group] = g
+	g.freshness = newFreshness(g.partitions, refs[0].Direct, refs[0].Derived)
+	for p := range g.partitions {
+		part, err := g.engine.Open(p)
+		if err != nil {
+			return nil, err
+		}
+		table, err := newViewTable(part, p, layout, g.freshness)
+		if err != nil {
+			return nil, err
+		}
+		g.tables = append(g.tables, table)
+	}
+	g.view, err = broker.NewTableView(broker.TableViewConfig{
+		Client: vs.client, Fetcher: vs.fetcher, Topic: g.topic, Logger: vs.logger,
+		Open: func(p int32) (broker.TableStore, error) { return g.tables[p], nil },
+	})
+	return g, err
+}
+
+// topicPoll is how often a table that does not exist yet is looked for.
+const topicPoll = 100 * time.Millisecond
+
+func (vs *Views) waitForTopic(ctx context.Context, topic string) (int32, error) {
+	for told := false; ; told = true {
+		n, err := vs.client.Partitions(ctx, topic)
+		if err == nil || !errors.Is(err, broker.ErrTopicMissing) {
+			return n, err
+		}
+		if !told {
+			vs.logger.Info("waiting for the application to create its table", slog.String("topic", topic))
+		}
+		timer := time.NewTimer(topicPoll)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return 0, fmt.Errorf("%w; start the application that writes it", err)
+		}
+	}
+}
+
+// Run fills the views and follows their tables until ctx ends, then closes them and returns nil. It may be called once.
+func (vs *Views) Run(ctx context.Context) error {
+	running, ctx := errgroup.WithContext(ctx)
+	for _, g := range vs.groups {
+		running.Go(func() error { return g.view.Run(ctx) })
+	}
+	running.Go(func() error {
+		for _, g := range vs.groups {
+			select {
+			case <-g.view.Running():
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		close(vs.ready)
+		return nil
+	})
+	err := running.Wait()
+	if err != nil {
+		err = fmt.Errorf("run views: %w", err)
+	}
+	return errors.Join(err, vs.Close())
+}
+
+// Ready is closed once every view has caught up with the end its table had when Run began.
+func (vs *Views) Ready() <-chan struct{} { return vs.ready }
+
+// Close releases files and connections. It is called by Run at its end and may be called again.
+func (vs *Views) Close() error {
+	var errs []error
+	vs.close.Do(func() {
+		if vs.fetcher != nil {
+			vs.fetcher.Close()
+		}
+		for _, g := range vs.groups {
+			errs = append(errs, g.engine.Close())
+		}
+		if vs.client != nil {
+			vs.client.Close()
+		}
+	})
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close views: %w", err)
+	}
+	return nil
+}
+
+// Wait blocks until all views cover the offsets required. When ctx ends first it returns a *BehindError.
+func (vs *Views) Wait(ctx context.Context, required state.Offsets) error {
+	for _, g := range vs.groups {
+		if err := g.freshness.wait(ctx, required); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Position returns the source offsets that every view reflects.
+func (vs *Views) Position() state.Offsets {
+	var all state.Offsets
+	for _, g := range vs.groups {
+		position := g.freshness.position()
+		if all == nil {
+			all = position
+			continue
+		}
+		for tp := range all {
+			if other, ok := position[tp]; ok {
+				all[tp] = min(all[tp], other)
+			} else {
+				delete(all, tp)
+			}
+		}
+	}
+	return all
+}
+
+// Info is a picture of the views, for people; it marshals to JSON.
+type Info struct {
+	Group    string                `json:"group"`
+	Topic    string                `json:"topic"`
+	Stores   []string              `json:"stores"`
+	Position map[string]int64      `json:"position"` // next source offset reflected, by topic/partition
+	Goka     broker.TableViewStats `json:"goka"`     // goka's own statistics
+}
+
+// Info returns a picture of every view, with goka's own statistics.
+func (vs *Views) Info(ctx context.Context) []Info {
+	var infos []Info
+	for _, g := range vs.groups {
+		info := Info{Group: g.group, Topic: g.topic, Position: make(map[string]int64), Goka: g.view.Stats(ctx)}
+		for name := range g.specs {
+			info.Stores = append(info.Stores, name)
+		}
+		for tp, offset := range g.freshness.position() {
+			info.Position[tp.String()] = offset
+		}
+		infos = append(infos, info)
+	}
+	return infos
+}
+
+// find returns the group that has the store, of the kind wanted.
+func (vs *Views) find(store string, kind state.Kind) (*groupView, state.Spec, error) {
+	g, ok := vs.stores[store]
+	if !ok {
+		return nil, state.Spec{}, fmt.Errorf("view %q: store was not opened; pass its table to views.Open", store)
+	}
+	spec := g.specs[store]
+	if spec.Kind != kind {
+		return nil, state.Spec{}, fmt.Errorf("view %q: store is of kind %v, not %v", store, spec.Kind, kind)
+	}
+	return g, spec, nil
+}
