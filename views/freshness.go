@@ -36,8 +36,14 @@ type freshness struct {
 	}
 }
 
-func newFreshness(partitions int32, direct, derived []string) *freshness {
-	f := &freshness{direct: direct, derived: derived}
+// newFreshness follows the stores of refs, all of one group. A source topic counts if it reaches any of them: they share
+// the group's commits and so its positions.
+func newFreshness(partitions int32, refs []state.TableRef) *freshness {
+	f := &freshness{}
+	for _, ref := range refs {
+		f.direct = append(f.direct, ref.Direct...)
+		f.derived = append(f.derived, ref.Derived...)
+	}
 	f.mu.positions = make([]state.Position, partitions)
 	f.mu.changed = make(chan struct{})
 	return f

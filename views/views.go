@@ -122,7 +122,7 @@ func (vs *Views) openGroup(ctx context.Context, dir string, refs []state.TableRe
 		return nil, err
 	}
 	vs.groups[g.group] = g
-	g.freshness = newFreshness(g.partitions, refs[0].Direct, refs[0].Derived)
+	g.freshness = newFreshness(g.partitions, refs)
 	for p := range g.partitions {
 		part, err := g.engine.Open(p)
 		if err != nil {
