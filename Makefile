@@ -25,6 +25,10 @@ TIMEOUT   ?= 9m
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
 
+# make crash
+SEED     ?= 1
+DURATION ?= 60s
+
 # make kafka-start, kafka-stop, test-kafka
 KAFKA_DIR       ?= $(CURDIR)/.data/kafka
 KAFKA_PORT      ?= 19092
@@ -79,6 +83,14 @@ test-kafka: ## run the suites against the Apache Kafka at MILLRACE_KAFKA (see ka
 .PHONY: bench
 bench: ## run all benchmarks
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -timeout 60m $(PKG)
+
+.PHONY: bench-quick
+bench-quick: ## compare the exactly-once count with Kafka Streams, on the Kafka at BROKERS (needs Java and Maven)
+	@go run ./test/bench --brokers '$(or $(BROKERS),$(MILLRACE_KAFKA))'
+
+.PHONY: crash
+crash: ## kill and stall real processes for a minute and check every key (BROKERS=host:port for a real Kafka, SEED=1)
+	@go run ./test/crash --seed $(SEED) --duration $(DURATION) --instances 3 --broker '$(or $(BROKERS),embedded)'
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME

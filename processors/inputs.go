@@ -38,7 +38,7 @@ type input struct {
 	// next is the offset behind the last record that went into a unit, and behind the markers after it.
 	next int64
 	// caughtUp says that, since it ran empty, the input was seen to have nothing more: its position had reached the
-	// end of the log. It stays so until the next record.
+	// end of the log. It stays so until the next record, or until another input brings a newer batch.
 	caughtUp bool
 	// idleSince is when it was first seen empty and caught up, zero if it is not.
 	idleSince time.Time
@@ -52,20 +52,18 @@ func (in *input) head() *kgo.Record {
 	return in.batch.Records[0]
 }
 
-// fill takes the next batch from the feed if the last one is used up.
-func (in *input) fill() error {
+// fill takes the next batch from the feed if the last one is used up. It says whether it brought records.
+func (in *input) fill() (fresh bool, err error) {
 	for len(in.batch.Records) == 0 {
 		in.next = max(in.next, in.batch.Next)
 		batch, ok, err := in.feed.Take()
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return nil
+		if err != nil || !ok {
+			return false, err
 		}
 		in.batch = batch
+		fresh = true
 	}
-	return nil
+	return fresh, nil
 }
 
 // take removes the head.
@@ -103,7 +101,7 @@ func (s *inputs) next(ctx context.Context, u *unit) (wait time.Duration, err err
 		best, bestIndex := (*input)(nil), 0
 		var empty int
 		for i, in := range s.all {
-			if err := in.fill(); err != nil {
+			if _, err := s.fill(in); err != nil {
 				return 0, err
 			}
 			switch head := in.head(); {
@@ -121,6 +119,11 @@ func (s *inputs) next(ctx context.Context, u *unit) (wait time.Duration, err err
 			if err != nil || !ready {
 				return wait, err
 			}
+			if again, err := s.arrived(); err != nil {
+				return 0, err
+			} else if again {
+				continue
+			}
 		}
 		u.records = append(u.records, unitRecord{bestIndex, best.take()})
 		// While all others are empty and may be passed over, the rest of the batch needs no comparison.
@@ -129,6 +132,36 @@ func (s *inputs) next(ctx context.Context, u *unit) (wait time.Duration, err err
 		}
 	}
 	return 0, nil
+}
+
+// fill fills one input. A batch is newer than what is known of the other inputs: they may have got records that were
+// written before those of the batch, and must be asked for their ends again.
+func (s *inputs) fill(in *input) (fresh bool, err error) {
+	fresh, err = in.fill()
+	if fresh {
+		for _, other := range s.all {
+			if other != in {
+				other.caughtUp = false
+			}
+		}
+	}
+	return fresh, err
+}
+
+// arrived takes what came into empty inputs while their ends were asked for, and says whether there was any: an input
+// has reached its end also when the last records were fetched a moment ago and nobody has looked at them yet.
+func (s *inputs) arrived() (some bool, err error) {
+	for _, in := range s.all {
+		if in.head() != nil {
+			continue
+		}
+		fresh, err := s.fill(in)
+		if err != nil {
+			return false, err
+		}
+		some = some || fresh
+	}
+	return some, nil
 }
 
 // mayGoOn says whether the empty inputs need not be waited for.

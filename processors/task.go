@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +14,6 @@ import (
 
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/internal/fault"
-	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
 )
 
@@ -41,13 +41,6 @@ func isRecordsFault(err error) bool {
 	return errors.As(err, &decode) || errors.As(err, &record)
 }
 
-// inconsistentError says that the state and the group's offsets contradict each other. Only a person can say which is
-// right.
-type inconsistentError struct{ err error }
-
-func (e *inconsistentError) Error() string { return e.err.Error() }
-func (e *inconsistentError) Unwrap() error { return e.err }
-
 // task runs one sub-topology on one partition. It lives one life after the other: take over, restore, work and commit
 // until something fails; then everything that was not committed is dropped and the next life begins with a takeover,
 // which settles whatever the last one left open. Its goroutine starts with start and ends with stop or abandon.
@@ -67,21 +60,6 @@ type task struct {
 	fatal bool // it gave up; touched by the task's goroutine
 
 	life *life // of the session under way; touched by the goroutine that runs the task
-}
-
-// life is what a task has between a takeover and the end of its session.
-type life struct {
-	task     *topology.Task
-	writer   *broker.Writer
-	inputs   *inputs
-	progress *progress
-	batch    state.Batch
-	unit     unit
-	open     bool      // a transaction is open
-	due      time.Time // when it must be committed
-	records  int       // processed since the last commit
-	last     atomic.Int64
-	sent     map[string]int32 // next partition for records without a key, by topic
 }
 
 // start starts the task's goroutine.
@@ -206,7 +184,7 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 
 	l, err := t.begin(writer, offsets)
 	if err != nil {
-		return 0, err
+		return 0, t.contradicted(ctx, writer, offsets, err)
 	}
 	defer l.close()
 	t.life = l
@@ -214,77 +192,21 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 	return 0, t.work(ctx, sessions)
 }
 
-// begin makes what a life needs from the restored state and the committed offsets.
-func (t *task) begin(writer *broker.Writer, offsets map[string]int64) (*life, error) {
-	sub := t.group.plan.sub
-	position, err := t.restoredPosition(offsets)
-	if err != nil {
-		return nil, err
+// contradicted looks twice at an inconsistency between state and offsets. An instance that stood still between reading
+// the two may have been overtaken: then the state it restored is that of a later owner, and so are the offsets by now.
+func (t *task) contradicted(ctx context.Context, writer *broker.Writer, offsets map[string]int64, err error) error {
+	var inconsistent *inconsistentError
+	if !errors.As(err, &inconsistent) {
+		return err
 	}
-	l := &life{writer: writer, progress: newProgress(t.group.plan, t.partition, position), sent: make(map[string]int32)}
-	l.last.Store(-1)
-	l.task, err = sub.NewTask(topology.TaskConfig{
-		Partition: t.partition, State: t.table.part, Budget: t.group.app.budget,
-		Sink:   &sink{life: l, plan: t.group.plan},
-		OnDrop: t.dropped,
-	})
-	if err != nil {
-		return nil, err
+	now, readErr := writer.Committed(ctx, t.group.inputTopics(), t.partition)
+	if readErr != nil {
+		return readErr
 	}
-	l.task.SetStreamTime(position.StreamTime)
-
-	ready := t.stats.ready
-	l.inputs = &inputs{maxIdle: t.group.app.cfg.MaxTaskIdle, now: time.Now, end: func(ctx context.Context, topic string) (int64, error) {
-		return t.group.app.client.CommittedEnd(ctx, topic, t.partition)
-	}}
-	for _, in := range sub.Inputs() {
-		from := max(offsets[in.Topic], 0)
-		if p, ok := position.Direct[state.TopicPartition{Topic: in.Topic, Partition: t.partition}]; ok {
-			from = p
-		}
-		l.inputs.all = append(l.inputs.all, &input{
-			topic: in.Topic, next: from, feed: t.group.reads.Add(in.Topic, t.partition, from, ready),
-		})
+	if !maps.Equal(now, offsets) {
+		return fmt.Errorf("take over partition %d: %w", t.partition, broker.ErrFenced)
 	}
-	return l, nil
-}
-
-// restoredPosition reads the position that was committed with the state and holds it against the group's offsets. Both
-// are committed in one transaction: where they differ, somebody changed one without the other.
-func (t *task) restoredPosition(offsets map[string]int64) (state.Position, error) {
-	data, ok, err := t.table.part.Get(nil, []byte(state.PositionKey))
-	if err != nil {
-		return state.Position{}, fmt.Errorf("read position: %w", err)
-	}
-	sub := t.group.plan.sub
-	if !ok {
-		for topic, offset := range offsets {
-			if offset > 0 {
-				return state.Position{}, &inconsistentError{fmt.Errorf(
-					"group %s has committed offset %d of %s/%d, but its table %s holds no state: the table was deleted or recreated; "+
-						"reset the group's offsets to build the state anew, or bring the table back",
-					sub.Group(), offset, topic, t.partition, sub.TableTopic())}
-			}
-		}
-		return state.NewPosition(), nil
-	}
-	position, err := state.DecodePosition(data)
-	if err != nil {
-		return state.Position{}, fmt.Errorf("read position: %w", err)
-	}
-	for topic, offset := range offsets {
-		reflected, known := position.Direct[state.TopicPartition{Topic: topic, Partition: t.partition}]
-		if offset < 0 || !known {
-			continue // no offset: expired or deleted, and the position knows better
-		}
-		if offset != reflected {
-			return state.Position{}, &inconsistentError{fmt.Errorf(
-				"group %s has committed offset %d of %s/%d, but its state reflects %d: the offsets were changed by hand; "+
-					"set them back, or delete the table %s and the state directory to build the state anew",
-				sub.Group(), offset, topic, t.partition, reflected, sub.TableTopic())}
-		}
-	}
-	return position, nil
+	return err
 }
 
 // work processes and commits until the task is stopping or something fails.
@@ -397,11 +319,6 @@ func rawHeaders(headers []kgo.RecordHeader) []topology.Header {
 		raw[i] = topology.Header{Key: h.Key, Value: h.Value}
 	}
 	return raw
-}
-
-func (l *life) close() {
-	l.inputs.close()
-	l.task.Close()
 }
 
 func (t *task) dropped(drop topology.Drop) {

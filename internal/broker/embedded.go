@@ -29,10 +29,6 @@ const (
 	// to; kfake's own limit is 6 seconds.
 	minSessionTimeout = 10 * time.Millisecond
 
-	// minRebalanceTimeout leaves members the time to commit what they must
-	// give up.
-	minRebalanceTimeout = 3 * time.Second
-
 	// closeTimeout bounds what Close asks of the broker before it ends it.
 	closeTimeout = 5 * time.Second
 )
@@ -221,17 +217,16 @@ func keepLastRecord(cluster *kfake.Cluster) {
 	})
 }
 
-// hurryRebalances has a rebalance wait for a member no longer than its session
-// timeout, or minRebalanceTimeout. kfake gives no session timer to a member
-// whose connection broke while it waited for the answer to its JoinGroup, so
-// that an instance killed at that moment would hold up its whole group for the
-// rebalance timeout, a minute. Whoever is removed too early joins again.
+// hurryRebalances has a rebalance wait for a member no longer than half of its
+// session timeout, whatever it asks for. In kfake the session of a member goes
+// on while it waits in JoinGroup, where it cannot send heartbeats; when it is
+// over, the member is removed and its JoinGroup never answered. So the wait for
+// those who do not come must end before the sessions of those who came.
 func hurryRebalances(cluster *kfake.Cluster) {
 	cluster.ControlKey(int16(kmsg.JoinGroup), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		if join, ok := request.(*kmsg.JoinGroupRequest); ok {
-			longest := max(join.SessionTimeoutMillis, int32(minRebalanceTimeout.Milliseconds()))
-			join.RebalanceTimeoutMillis = min(join.RebalanceTimeoutMillis, longest)
+			join.RebalanceTimeoutMillis = min(join.RebalanceTimeoutMillis, max(join.SessionTimeoutMillis/2, 1))
 		}
 		return nil, nil, false
 	})

@@ -60,7 +60,7 @@ func (g *gate) open() {
 				if err != nil {
 					return // the port was closed
 				}
-				if !g.pass(context.Background(), conn) {
+				if !g.pass(context.Background(), newLingering(conn)) {
 					conn.Close()
 				}
 			}

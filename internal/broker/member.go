@@ -28,6 +28,9 @@ type MemberConfig struct {
 	Lost func(partitions []int32)
 }
 
+// minRebalanceTimeout leaves a member with a very short session the time to commit what it gives up.
+const minRebalanceTimeout = 3 * time.Second
+
 // DefaultSessionTimeout is how long the group waits for a member that does not answer before others take its tasks.
 const DefaultSessionTimeout = 10 * time.Second
 
@@ -59,7 +62,9 @@ func JoinGroup(cfg MemberConfig) (*Member, error) {
 		kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(cfg.SessionTimeout),
 		kgo.HeartbeatInterval(cfg.SessionTimeout/5),
-		kgo.RebalanceTimeout(time.Minute),
+		// Whoever does not give up its tasks in the time in which a silent member would lose them, loses them, too: the
+		// fence makes that safe, and nobody else has to wait for it.
+		kgo.RebalanceTimeout(max(cfg.SessionTimeout, minRebalanceTimeout)),
 		kgo.Balancers(plan),
 		kgo.MetadataMinAge(metadataMinAge),
 		kgo.OnPartitionsAssigned(told(cfg.Assigned)),

@@ -1,0 +1,113 @@
+package processors
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// life is what a task has between a takeover and the end of its session.
+type life struct {
+	task     *topology.Task
+	writer   *broker.Writer
+	inputs   *inputs
+	progress *progress
+	batch    state.Batch
+	unit     unit
+	open     bool      // a transaction is open
+	due      time.Time // when it must be committed
+	records  int       // processed since the last commit
+	last     atomic.Int64
+	sent     map[string]int32 // next partition for records without a key, by topic
+}
+
+// begin makes what a life needs from the restored state and the committed offsets.
+func (t *task) begin(writer *broker.Writer, offsets map[string]int64) (*life, error) {
+	sub := t.group.plan.sub
+	position, err := t.restoredPosition(offsets)
+	if err != nil {
+		return nil, err
+	}
+	l := &life{writer: writer, progress: newProgress(t.group.plan, t.partition, position), sent: make(map[string]int32)}
+	l.last.Store(-1)
+	l.task, err = sub.NewTask(topology.TaskConfig{
+		Partition: t.partition, State: t.table.part, Budget: t.group.app.budget,
+		Sink:   &sink{life: l, plan: t.group.plan},
+		OnDrop: t.dropped,
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.task.SetStreamTime(position.StreamTime)
+
+	ready := t.stats.ready
+	l.inputs = &inputs{maxIdle: t.group.app.cfg.MaxTaskIdle, now: time.Now, end: func(ctx context.Context, topic string) (int64, error) {
+		return t.group.app.client.CommittedEnd(ctx, topic, t.partition)
+	}}
+	for _, in := range sub.Inputs() {
+		from := max(offsets[in.Topic], 0)
+		if p, ok := position.Direct[state.TopicPartition{Topic: in.Topic, Partition: t.partition}]; ok {
+			from = p
+		}
+		l.inputs.all = append(l.inputs.all, &input{
+			topic: in.Topic, next: from, feed: t.group.reads.Add(in.Topic, t.partition, from, ready),
+		})
+	}
+	return l, nil
+}
+
+// restoredPosition reads the position that was committed with the state and holds it against the group's offsets. Both
+// are committed in one transaction: where they differ, somebody changed one without the other.
+func (t *task) restoredPosition(offsets map[string]int64) (state.Position, error) {
+	data, ok, err := t.table.part.Get(nil, []byte(state.PositionKey))
+	if err != nil {
+		return state.Position{}, fmt.Errorf("read position: %w", err)
+	}
+	sub := t.group.plan.sub
+	if !ok {
+		for topic, offset := range offsets {
+			if offset > 0 {
+				return state.Position{}, &inconsistentError{fmt.Errorf(
+					"group %s has committed offset %d of %s/%d, but its table %s holds no state: the table was deleted or recreated; "+
+						"reset the group's offsets to build the state anew, or bring the table back",
+					sub.Group(), offset, topic, t.partition, sub.TableTopic())}
+			}
+		}
+		return state.NewPosition(), nil
+	}
+	position, err := state.DecodePosition(data)
+	if err != nil {
+		return state.Position{}, fmt.Errorf("read position: %w", err)
+	}
+	for topic, offset := range offsets {
+		reflected, known := position.Direct[state.TopicPartition{Topic: topic, Partition: t.partition}]
+		if offset < 0 || !known {
+			continue // no offset: expired or deleted, and the position knows better
+		}
+		if offset != reflected {
+			return state.Position{}, &inconsistentError{fmt.Errorf(
+				"group %s has committed offset %d of %s/%d, but its state reflects %d: the offsets were changed by hand; "+
+					"set them back, or delete the table %s and the state directory to build the state anew",
+				sub.Group(), offset, topic, t.partition, reflected, sub.TableTopic())}
+		}
+	}
+	return position, nil
+}
+
+func (l *life) close() {
+	l.inputs.close()
+	l.task.Close()
+}
+
+// inconsistentError says that the state and the group's offsets contradict each other. Only a person can say which is
+// right.
+type inconsistentError struct{ err error }
+
+func (e *inconsistentError) Error() string { return e.err.Error() }
+func (e *inconsistentError) Unwrap() error { return e.err }
+

@@ -1,0 +1,79 @@
+package processors_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/internal/fault"
+	"github.com/seed84377926/millrace/processors"
+	"github.com/seed84377926/millrace/state"
+)
+
+// An instance stands still in a takeover, after it has read the offsets. Another one takes over, commits and is gone.
+// The first then restores a state that is ahead of the offsets it knows: that is no contradiction but the sign that it
+// was overtaken, and it takes over again.
+func TestRun_overtakenDuringATakeoverIsNotAnInconsistency(t *testing.T) {
+	b := newBench(t, map[string]int32{"lines": 1})
+	value, err := codecs.Int64.Append(nil, 1)
+	require.NoError(t, err)
+	line := func() *kgo.Record { return &kgo.Record{Topic: "lines", Key: []byte("k"), Value: value} }
+	dir := t.TempDir()
+	start := func() (stop func()) {
+		app, err := processors.New(countLines(t), processors.Config{Brokers: b.brokers, Dir: dir})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- app.Run(ctx) }()
+		return func() {
+			cancel()
+			require.NoError(t, <-done)
+		}
+	}
+	b.produce(t, line())
+	stop := start()
+	b.waitForOffset(t, "app-counts", "lines", 1)
+	stop()
+
+	var once sync.Once
+	standing, goOn := make(chan struct{}), make(chan struct{})
+	fault.Install(&fault.Faults{Point: func(name string) {
+		if name == "takeover.offsets" {
+			once.Do(func() { close(standing); <-goOn })
+		}
+	}})
+	defer fault.Install(nil)
+	b.produce(t, line())
+	stop = start()
+	<-standing
+	b.commitAsAnotherOwner(t, 2)
+	close(goOn)
+
+	b.produce(t, line())
+	b.waitForOffset(t, "app-counts", "lines", 3)
+	stop()
+}
+
+// commitAsAnotherOwner takes the only task over and commits a position, as an instance of countLines would.
+func (b *bench) commitAsAnotherOwner(t *testing.T, position int64) {
+	t.Helper()
+	client, err := broker.Connect(t.Context(), broker.Config{Brokers: b.brokers})
+	require.NoError(t, err)
+	defer client.Close()
+	writer, err := broker.TakeOver(t.Context(), client, broker.WriterConfig{
+		TransactionalID: client.ClusterID() + ".app-counts.0", Group: "app-counts",
+	})
+	require.NoError(t, err)
+	defer writer.Close()
+	lines := state.TopicPartition{Topic: "lines", Partition: 0}
+	p := state.NewPosition()
+	p.Direct[lines] = position
+	require.NoError(t, writer.Begin())
+	writer.Produce(&kgo.Record{Topic: "app-counts-table", Key: []byte(state.PositionKey), Value: p.Append(nil)}, nil)
+	require.NoError(t, writer.Commit(t.Context(), state.Offsets{lines: position}))
+}
