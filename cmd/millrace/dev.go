@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed84377926/millrace/internal/broker"
+)
+
+const devBanner = `
+  millrace dev: a broker for development. NOT FOR PRODUCTION.
+  One process, one copy of the data, no access control, loopback only.
+  %s. Ctrl-C stops it.
+
+`
+
+func newDev(opts *options) *cobra.Command {
+	var config broker.EmbeddedConfig
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run a broker for development in the foreground",
+		Long: `Run the embedded broker in the foreground until it is interrupted.
+
+It speaks the Kafka protocol to any client on this machine. With --data it keeps
+what it was given and can be stopped, and even killed, and started again. It is
+one process without replication, meant for development and tests. When it is
+ready to be used, its address is printed on standard output.`,
+		Example: `  millrace dev
+  millrace dev --data /var/tmp/airport --port 0`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if config.Port < 0 || config.Port > 65535 {
+				return &usageError{cmd, fmt.Errorf("--port is %d; give one from 1 to 65535, or 0 for any free one", config.Port)}
+			}
+			config.Logger = opts.logger
+			return serve(cmd.Context(), config, cmd.OutOrStdout(), opts.stderr)
+		},
+	}
+	cmd.Flags().StringVar(&config.Dir, "data", "", "folder that keeps the data, made if it is missing; without it, data is in memory only")
+	cmd.Flags().IntVar(&config.Port, "port", 9092, "port on the loopback interface; 0 is any free one")
+	cmd.Flags().BoolVar(&config.NoSync, "no-sync", false, "do not wait for the disk: faster, and the last seconds are lost if the machine dies")
+	return cmd
+}
+
+// serve runs the broker until ctx ends, which is not an error.
+func serve(ctx context.Context, config broker.EmbeddedConfig, stdout, stderr io.Writer) error {
+	data := "The data is in memory and gone at the end; --data keeps it"
+	if config.Dir != "" {
+		data = "The data is kept in " + config.Dir
+	}
+	fmt.Fprintf(stderr, devBanner, data)
+	embedded, err := broker.StartEmbedded(ctx, config)
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(stdout, strings.Join(embedded.Addrs(), ",")); err != nil {
+		return errors.Join(fmt.Errorf("print the address: %w", err), embedded.Close())
+	}
+	<-ctx.Done()
+	if err := embedded.Close(); err != nil {
+		return fmt.Errorf("stop the broker: %w", err)
+	}
+	fmt.Fprintln(stderr, "stopped")
+	return nil
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"io"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed84377926/millrace/internal/broker"
+)
+
+// topicList is what `millrace topics` prints.
+type topicList struct {
+	Cluster string  `json:"cluster"`
+	Topics  []topic `json:"topics"`
+}
+
+func newTopics(opts *options) *cobra.Command {
+	var app string
+	cmd := &cobra.Command{
+		Use:   "topics",
+		Short: "List the topics of a cluster",
+		Long: `List the topics of a cluster with their partitions, replication, cleanup policy,
+retention, offsets and size.
+
+OFFSETS is the distance between the first and the last offset, summed over the
+partitions. Compaction and the markers of transactions leave gaps, so that it is
+an upper bound of the number of records.`,
+		Example: `  millrace topics
+  millrace topics --app airport --brokers kafka-1:9092,kafka-2:9092
+  millrace topics -o json | jq -r '.topics[].name'`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return opts.ask(cmd.Context(), func(ctx context.Context, client *broker.Client) error {
+				inspect := newInspector(client, opts, inspectorSteps)
+				topics, err := inspect.topics(ctx, func(name string) bool { return belongsTo(app, name) })
+				inspect.progress.end()
+				if err != nil {
+					return err
+				}
+				if topics == nil {
+					topics = []topic{} // a JSON list, not null
+				}
+				return opts.print(cmd.OutOrStdout(), topicList{Cluster: client.ClusterID(), Topics: topics})
+			})
+		},
+	}
+	opts.clusterFlags(cmd)
+	cmd.Flags().StringVar(&app, "app", "", "only the topics of this application, whose names begin with it")
+	return cmd
+}
+
+// writeTable prints one line for each topic.
+func (l topicList) writeTable(w io.Writer) error {
+	rows := newTable(w, "TOPIC", "PARTITIONS", "REPLICATION", "CLEANUP", "RETENTION", "OFFSETS", "SIZE")
+	for _, t := range l.Topics {
+		rows.row(t.Name, strconv.Itoa(len(t.Partitions)), strconv.Itoa(t.Replication), t.CleanupPolicy, t.retention(), number(t.Offsets), bytes(t.Bytes))
+	}
+	return rows.end()
+}
+
+// retention is how long a record stays. A topic that is only compacted keeps
+// its records whatever retention.ms says.
+func (t topic) retention() string {
+	if t.CleanupPolicy == "compact" {
+		return "last per key"
+	}
+	return retention(t.RetentionMS)
+}
