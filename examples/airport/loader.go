@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seed84377926/millrace/state"
+)
+
+// defaultInFlight is how many commands are on their way at once: enough to fill every commit of every partition, few
+// enough that the partitions stay close in event time.
+const defaultInFlight = 512
+
+// checkpointEvery is how many commands are sent between two checkpoints.
+const checkpointEvery = 1000
+
+// Loader posts commands to the edge in the order in which things happened, many at a time:
+//
+//	commands:   done done done │ sent  done  sent  sent │ waiting …
+//	                           └──── InFlight at most ──┘
+//
+// Two rules keep the order that matters. L1: no command is sent before the one InFlight places ahead of it and all
+// before that are done, so event time advances together everywhere. L2: no command is sent before the last one of the
+// same flight is done, so a flight never departs before it is scheduled.
+//
+// A load may be cut off anywhere and started again: a command that was carried out already is answered from the edge's
+// memory of its Idempotency-Key or, when the edge has forgotten that, refused by the flight's own rules with a code that
+// says so. The checkpoint only saves the time to ask again for what is known to be done.
+type Loader struct {
+	Client     *Client
+	Commands   []Command
+	InFlight   int         // 0 means defaultInFlight
+	Checkpoint *Checkpoint // nil keeps none
+	Progress   Progress
+	Logger     *slog.Logger
+}
+
+// LoadReport says what became of the commands.
+type LoadReport struct {
+	Skipped  int           // below the checkpoint, not sent
+	Accepted int           // carried out now
+	Repeated int           // carried out before, by an earlier run or an earlier try
+	Refused  int           // against a rule of the flight; somebody else gave it commands too
+	Elapsed  time.Duration // from the first command sent to the last answer
+	Token    state.Offsets // what a query must reflect to see every event
+}
+
+// loading is one run of a Loader.
+type loading struct {
+	*Loader
+	mu struct {
+		sync.Mutex
+		report LoadReport
+	}
+}
+
+// Load sends all commands and returns when all are answered. It retries what may succeed later until ctx ends, and stops
+// at the first answer that means a mistake in the program.
+func (l *Loader) Load(ctx context.Context) (LoadReport, error) {
+	run := &loading{Loader: l}
+	first, token := l.resume(ctx)
+	run.mu.report.Skipped, run.mu.report.Token = first, token
+	l.Progress.Advance(first)
+	defer l.Progress.Done()
+
+	started := time.Now()
+	err := run.sendAll(ctx, first)
+	report := run.reportNow()
+	report.Elapsed = time.Since(started)
+	if err != nil {
+		return report, err
+	}
+	return report, l.Checkpoint.Save(len(l.Commands), len(l.Commands), report.Token)
+}
+
+// resume returns the first command to send, and the token of those before it. A checkpoint is believed only if the edge
+// knows the last command below it: the directory may have met another broker since.
+func (l *Loader) resume(ctx context.Context) (first int, token state.Offsets) {
+	next, token := l.Checkpoint.Load(len(l.Commands))
+	if next == 0 {
+		return 0, nil
+	}
+	last := &l.Commands[next-1]
+	done, err := l.Client.Knows(ctx, last, token)
+	if err != nil || !done {
+		l.Logger.Warn("the checkpoint does not fit what the edge knows; sending every command again",
+			slog.Int("checkpoint", next), slog.String("flight", last.Flight.String()), slog.Any("error", err))
+		return 0, nil
+	}
+	return next, token
+}
+
+// sendAll sends the commands from first on.
+func (run *loading) sendAll(ctx context.Context, first int) error {
+	inFlight := run.InFlight
+	if inFlight == 0 {
+		inFlight = defaultInFlight
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	window := make([]<-chan struct{}, inFlight) // of command i at i mod inFlight: closed when it is done
+	lastOf := make(map[FlightID]<-chan struct{})
+	for i := first; i < len(run.Commands); i++ {
+		command := &run.Commands[i]
+		if !wait(groupCtx, window[i%inFlight]) { // L1: for command i-inFlight, after all before it
+			break
+		}
+		if sent := i - first; sent > inFlight && sent%checkpointEvery == 0 {
+			if err := run.Checkpoint.Save(len(run.Commands), i-inFlight+1, run.reportNow().Token); err != nil {
+				run.Logger.Warn("the load goes on without a checkpoint", slog.Any("error", err))
+			}
+		}
+		done, previous := make(chan struct{}), lastOf[command.Flight]
+		window[i%inFlight], lastOf[command.Flight] = done, done
+		group.Go(func() error {
+			if !wait(groupCtx, previous) { // L2
+				return context.Cause(groupCtx)
+			}
+			answer, err := run.Client.Post(groupCtx, command)
+			if err != nil {
+				return err
+			}
+			run.count(command, answer)
+			close(done)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return context.Cause(ctx) // the loop may have ended early with every answer in
+}
+
+// wait returns true when done is closed, at once if it is nil, and false if ctx ended first.
+func wait(ctx context.Context, done <-chan struct{}) bool {
+	if done == nil {
+		return ctx.Err() == nil
+	}
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (run *loading) count(command *Command, answer Answer) {
+	run.Progress.Advance(1)
+	if answer.Outcome == refused {
+		run.Logger.Warn("command refused", slog.String("command", command.Name),
+			slog.String("flight", command.Flight.String()), slog.String("reason", answer.Detail))
+	}
+	run.mu.Lock()
+	defer run.mu.Unlock()
+	report := &run.mu.report
+	switch answer.Outcome {
+	case accepted:
+		report.Accepted++
+	case repeated:
+		report.Repeated++
+	case refused:
+		report.Refused++
+	}
+	report.Token = report.Token.Merge(answer.Token)
+}
+
+func (run *loading) reportNow() LoadReport {
+	run.mu.Lock()
+	defer run.mu.Unlock()
+	return run.mu.report
+}
