@@ -110,4 +110,3 @@ type inconsistentError struct{ err error }
 
 func (e *inconsistentError) Error() string { return e.err.Error() }
 func (e *inconsistentError) Unwrap() error { return e.err }
-
