@@ -195,8 +195,7 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 // contradicted looks twice at an inconsistency between state and offsets. An instance that stood still between reading
 // the two may have been overtaken: then the state it restored is that of a later owner, and so are the offsets by now.
 func (t *task) contradicted(ctx context.Context, writer *broker.Writer, offsets map[string]int64, err error) error {
-	var inconsistent *inconsistentError
-	if !errors.As(err, &inconsistent) {
+	if _, ok := errors.AsType[*inconsistentError](err); !ok {
 		return err
 	}
 	now, readErr := writer.Committed(ctx, t.group.inputTopics(), t.partition)
