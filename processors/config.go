@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/seed84377926/millrace/internal/broker"
@@ -38,7 +39,8 @@ type Config struct {
 	// Replication is the replication factor of the internal topics that are created; 0 means the broker's default.
 	Replication int16
 
-	// Address is where other instances reach this one, host:port. It is told to all members of the groups.
+	// Address is where other instances reach this one, host:port. It is told to all members of the groups. The default
+	// names the process, "host/pid", for people: nobody can be reached there.
 	Address string
 
 	// SessionTimeout is how long the groups wait for an instance that has gone silent. The default is 10 s.
@@ -72,13 +74,13 @@ type Hooks struct {
 
 // RestoreProgress says how far the restore of one task is.
 type RestoreProgress struct {
-	Group     string
-	Partition int32
-	Start     int64 // first changelog offset that was missing locally
-	Next      int64 // next offset to restore
-	End       int64 // where the restore ends
-	Records   int64 // records restored so far
-	Done      bool
+	Group     string `json:"group"`
+	Partition int32  `json:"partition"`
+	Start     int64  `json:"start"`   // first changelog offset that was missing locally
+	Next      int64  `json:"next"`    // next offset to restore
+	End       int64  `json:"end"`     // where the restore ends
+	Records   int64  `json:"records"` // records restored so far
+	Done      bool   `json:"done"`
 }
 
 const (
@@ -89,6 +91,13 @@ const (
 func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Address == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "localhost"
+		}
+		c.Address = fmt.Sprintf("%s/%d", host, os.Getpid())
 	}
 	if c.CommitInterval == 0 {
 		c.CommitInterval = defaultCommitInterval
