@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -252,11 +254,10 @@ type Info struct {
 // Info returns a picture of every view, with goka's own statistics.
 func (vs *Views) Info(ctx context.Context) []Info {
 	var infos []Info
-	for _, g := range vs.groups {
+	for _, group := range slices.Sorted(maps.Keys(vs.groups)) {
+		g := vs.groups[group]
 		info := Info{Group: g.group, Topic: g.topic, Position: make(map[string]int64), Goka: g.view.Stats(ctx)}
-		for name := range g.specs {
-			info.Stores = append(info.Stores, name)
-		}
+		info.Stores = slices.Sorted(maps.Keys(g.specs))
 		for tp, offset := range g.freshness.position() {
 			info.Position[tp.String()] = offset
 		}

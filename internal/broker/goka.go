@@ -154,6 +154,7 @@ func javaHash() hash.Hash32 { return murmur2.New() }
 type gokaTable struct {
 	table   TableStore
 	batches *handles[Batch]
+	logger  *slog.Logger
 }
 
 func (gokaTable) Open() error          { return nil }
@@ -187,7 +188,11 @@ func (s gokaTable) Set(_ string, value []byte) error {
 	if !ok {
 		return errors.New("batch was taken before")
 	}
-	return s.table.Restore(batch.Records, batch.Next-1)
+	if err := s.table.Restore(batch.Records, batch.Next-1); err != nil {
+		s.logger.Error("rows of a table cannot be kept; they are tried again", slog.Any("error", err)) // goka only debugs
+		return err
+	}
+	return nil
 }
 
 func (gokaTable) Delete(string) error {

@@ -64,10 +64,12 @@ func NewGroupTask(cfg GroupTaskConfig) (*GroupTask, error) {
 		goka.WithTopicManagerBuilder(func([]string) (goka.TopicManager, error) { return gokaTopics{cfg.Client}, nil }),
 		goka.WithConsumerGroupBuilder(func([]string, string, string) (sarama.ConsumerGroup, error) { return t, nil }),
 		goka.WithConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) {
-			return tableReader{fetcher: cfg.Restores, batches: &t.restores}, nil
+			return tableReader{fetcher: cfg.Restores, batches: &t.restores, logger: cfg.Logger}, nil
 		}),
 		goka.WithProducerBuilder(func([]string, string, func() hash.Hash32) (goka.Producer, error) { return gokaProducer{}, nil }),
-		goka.WithStorageBuilder(func(string, int32) (storage.Storage, error) { return gokaTable{cfg.Table, &t.restores}, nil }),
+		goka.WithStorageBuilder(func(string, int32) (storage.Storage, error) {
+			return gokaTable{cfg.Table, &t.restores, cfg.Logger}, nil
+		}),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("group %s, partition %d: %w", cfg.Group, cfg.Partition, err)

@@ -30,6 +30,7 @@ type TableStore interface {
 type tableReader struct {
 	fetcher *Fetcher
 	batches *handles[Batch]
+	logger  *slog.Logger
 }
 
 func (c tableReader) ConsumePartition(topic string, partition int32, from int64) (sarama.PartitionConsumer, error) {
@@ -37,6 +38,7 @@ func (c tableReader) ConsumePartition(topic string, partition int32, from int64)
 	pc := &tablePartition{
 		topic: topic, partition: partition,
 		cancel:   cancel,
+		logger:   c.logger,
 		messages: make(chan *sarama.ConsumerMessage, 1),
 		errs:     make(chan *sarama.ConsumerError, 1),
 	}
@@ -50,6 +52,7 @@ type tablePartition struct {
 	topic     string
 	partition int32
 	cancel    context.CancelFunc
+	logger    *slog.Logger
 	messages  chan *sarama.ConsumerMessage
 	errs      chan *sarama.ConsumerError
 }
@@ -66,6 +69,7 @@ func (p *tablePartition) run(ctx context.Context, feed *Feed, batches *handles[B
 			return
 		}
 		if err != nil {
+			p.logger.Warn("table cannot be read; it is tried again", slog.Any("error", err))
 			p.errs <- &sarama.ConsumerError{Topic: p.topic, Partition: p.partition, Err: err}
 			<-ctx.Done()
 			return
@@ -151,14 +155,14 @@ func NewTableView(cfg TableViewConfig) (*TableView, error) {
 		goka.WithViewBackoffBuilder(newTableBackoff),
 		goka.WithViewTopicManagerBuilder(func([]string) (goka.TopicManager, error) { return gokaTopics{cfg.Client}, nil }),
 		goka.WithViewConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) {
-			return tableReader{fetcher: cfg.Fetcher, batches: &v.batches}, nil
+			return tableReader{fetcher: cfg.Fetcher, batches: &v.batches, logger: cfg.Logger}, nil
 		}),
 		goka.WithViewStorageBuilder(func(_ string, p int32) (storage.Storage, error) {
 			table, err := cfg.Open(p)
 			if err != nil {
 				return nil, err
 			}
-			return gokaTable{table, &v.batches}, nil
+			return gokaTable{table, &v.batches, cfg.Logger}, nil
 		}),
 	)
 	if err != nil {
