@@ -24,6 +24,10 @@
 // decides on one command after the other, and commits many of them together: their events, the new states and the
 // answers are one transaction. Nothing is answered before the transaction is committed.
 //
+// Beside the event topic there are two topics with as many partitions: <name>-<aggregate>-state, the changelog of
+// states and answers, and <name>-<aggregate>-owners, where an owner says its name before it fences the one before it.
+// A fenced owner that reads another name there steps down for good.
+//
 //   - E1: a positive answer means that the events are committed, and a definite error that they are not and never
 //     will be. When the owner cannot know, the answer is 503 with "outcome": "unknown".
 //   - E2: answers that depend on state, rejections included, are given only after a commit that proves that nobody
@@ -31,7 +35,8 @@
 //   - E3: state reaches the local store only after Kafka has confirmed the transaction that changed it, together with
 //     the changelog offset; the changelog alone is enough to rebuild it.
 //   - E4: a command with an Idempotency-Key is executed once within the window. Its answer is stored in the
-//     transaction of its events and repeated byte for byte.
+//     transaction of its events and repeated byte for byte. The key stands for aggregate, path and body; a client that
+//     decides anew, say after 412, makes a new key.
 //   - E5: one aggregate is in one partition, and one partition has one owner at a time, who sees every event that was
 //     ever acknowledged: the history of each aggregate is linear.
 //

@@ -77,13 +77,13 @@ func (o *owner) execute(ctx context.Context, w writer, batch []*pending) (unreso
 		return nil, err
 	}
 	// Committed. An error is one of the local store, which the takeover mends; the answers are true all the same.
-	for i, done := range u.outcomes {
-		o.finish(done.p, answers[i])
-	}
 	o.mu.Lock()
 	o.mu.commits++
 	o.mu.batch = len(u.outcomes)
 	o.mu.Unlock()
+	for i, done := range u.outcomes {
+		o.finish(done.p, answers[i])
+	}
 	return nil, err
 }
 

@@ -326,6 +326,8 @@ func (b *bench) start() *bench {
 	return b
 }
 
+func (b *bench) report() ownerReport { return b.owner.report() }
+
 // command makes a pending command.
 func (b *bench) command(id, key, name, payload string) *pending {
 	c, err := b.owner.typ.Decode(name, []byte(payload))

@@ -76,20 +76,17 @@ func (c *ownerCollector) Collect(ch chan<- prometheus.Metric) {
 		aggregate := v.typ.Name()
 		for _, o := range v.owners.all() {
 			partition := strconv.Itoa(int(o.partition))
-			now, _ := o.state()
+			now := o.report()
 			for _, status := range []ownerStatus{takingOver, restoring, serving, fenced, stopped} {
 				value := 0.
-				if status == now {
+				if status == now.Status {
 					value = 1
 				}
 				ch <- prometheus.MustNewConstMetric(statusDesc, prometheus.GaugeValue, value, aggregate, partition, string(status))
 			}
-			o.mu.Lock()
-			committed, lost := o.mu.commits, o.mu.fences
-			o.mu.Unlock()
-			ch <- prometheus.MustNewConstMetric(queue, prometheus.GaugeValue, float64(len(o.queue)), aggregate, partition)
-			ch <- prometheus.MustNewConstMetric(commits, prometheus.CounterValue, float64(committed), aggregate, partition)
-			ch <- prometheus.MustNewConstMetric(fencedDesc, prometheus.CounterValue, float64(lost), aggregate, partition)
+			ch <- prometheus.MustNewConstMetric(queue, prometheus.GaugeValue, float64(now.Queue), aggregate, partition)
+			ch <- prometheus.MustNewConstMetric(commits, prometheus.CounterValue, float64(now.Commits), aggregate, partition)
+			ch <- prometheus.MustNewConstMetric(fencedDesc, prometheus.CounterValue, float64(now.Fenced), aggregate, partition)
 		}
 	}
 }

@@ -183,9 +183,7 @@ func TestOwner_decidesOneAfterTheOtherInABatch(t *testing.T) {
 		require.Equal(t, payloads[i].status, b.wait(p).status, payloads[i].payload)
 	}
 	require.Len(t, b.log.committedEvents(), 3)
-	b.owner.mu.Lock()
-	require.Equal(t, int64(1), b.owner.mu.commits)
-	b.owner.mu.Unlock()
+	require.Equal(t, int64(1), b.report().Commits)
 
 	row, ok, err := b.owner.store.Get(nil, snapshotKey("a"))
 	require.NoError(t, err)
@@ -297,9 +295,7 @@ func TestOwner_fencedByATimeoutTakesOverAgain(t *testing.T) {
 	require.Equal(t, 503, a.status)
 	require.Equal(t, 200, b.do("a", "", "deposit", `{"amount":10}`).status)
 	require.Len(t, log.committedEvents(), 2)
-	b.owner.mu.Lock()
-	defer b.owner.mu.Unlock()
-	require.Equal(t, int64(1), b.owner.mu.fences)
+	require.Equal(t, int64(1), b.report().Fenced)
 }
 
 func TestOwner_retriesTakeovers(t *testing.T) {

@@ -128,14 +128,18 @@ type ownerReport struct {
 func (set *owners) report() any {
 	reports := []ownerReport{}
 	for _, o := range set.all() {
-		o.mu.Lock()
-		reports = append(reports, ownerReport{
-			Partition: o.partition, Status: o.mu.status, Detail: o.mu.detail, Queue: len(o.queue),
-			InFlight: len(o.mu.inFlight), Commits: o.mu.commits, LastBatch: o.mu.batch, Fenced: o.mu.fences,
-		})
-		o.mu.Unlock()
+		reports = append(reports, o.report())
 	}
 	return reports
+}
+
+func (o *owner) report() ownerReport {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return ownerReport{
+		Partition: o.partition, Status: o.mu.status, Detail: o.mu.detail, Queue: len(o.queue),
+		InFlight: len(o.mu.inFlight), Commits: o.mu.commits, LastBatch: o.mu.batch, Fenced: o.mu.fences,
+	}
 }
 
 // kafkaLedgers returns the ledgers of the partitions of one aggregate type. The transactional id names the cluster

@@ -40,7 +40,7 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.brokers, "brokers", "", "host:port of a running Apache Kafka (required)")
-	flag.IntVar(&o.records, "records", 1_200_000, "records to count")
+	flag.IntVar(&o.records, "records", 1_000_000, "records to count")
 	flag.IntVar(&o.keys, "keys", 100_000, "different keys")
 	flag.IntVar(&o.partitions, "partitions", 4, "partitions of the topic")
 	flag.StringVar(&o.cpuProfile, "cpuprofile", "", "write a CPU profile of millrace's second half to this file")
