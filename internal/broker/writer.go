@@ -45,6 +45,10 @@ type Writer struct {
 	cfg      WriterConfig
 	topicIDs map[string][16]byte // of the topics that offsets were read or committed for
 
+	loading map[state.TopicPartition]struct{} // partitions that records went to and the client may not list yet, see settle
+	settled map[state.TopicPartition]struct{} // partitions that it lists
+	last    state.TopicPartition              // where the last record went
+
 	mu struct {
 		sync.Mutex
 		err error // first failed produce of the open transaction
@@ -76,7 +80,10 @@ func TakeOver(ctx context.Context, client *Client, cfg WriterConfig) (*Writer, e
 		kafka.Close()
 		return nil, fmt.Errorf("take over %s: %w", cfg.TransactionalID, fencedOr(err))
 	}
-	return &Writer{client: client, kafka: kafka, cfg: cfg, topicIDs: make(map[string][16]byte)}, nil
+	return &Writer{
+		client: client, kafka: kafka, cfg: cfg, topicIDs: make(map[string][16]byte),
+		loading: make(map[state.TopicPartition]struct{}), settled: make(map[state.TopicPartition]struct{}),
+	}, nil
 }
 
 // topicID asks once for each topic. A topic that is deleted and created again has another id: the broker then refuses
@@ -175,6 +182,13 @@ func (w *Writer) Begin() error {
 // every acked call happens before Commit returns. Produce blocks while the client's buffer is full. A failure is
 // kept and returned by Commit.
 func (w *Writer) Produce(rec *kgo.Record, acked func(*kgo.Record)) {
+	// Most records go where the one before went, and need no look into the maps.
+	if tp := (state.TopicPartition{Topic: rec.Topic, Partition: rec.Partition}); tp != w.last {
+		if _, ok := w.settled[tp]; !ok {
+			w.loading[tp] = struct{}{}
+		}
+		w.last = tp
+	}
 	// The context of the record is not the caller's: a record dropped for a cancelled context would leave a gap in
 	// the transaction that only Commit's error tells, and Commit already is what waits.
 	w.kafka.Produce(context.Background(), rec, func(rec *kgo.Record, err error) {
@@ -216,8 +230,31 @@ func (w *Writer) Commit(ctx context.Context, offsets state.Offsets) error {
 		}
 	}
 	fault.Point("writer.offsets")
+	if err := w.settle(ctx); err != nil {
+		return fmt.Errorf("end transaction of %s: %w", w.cfg.TransactionalID, err)
+	}
 	if err := w.kafka.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		return fmt.Errorf("end transaction of %s: %w", w.cfg.TransactionalID, fencedOr(err))
+	}
+	return nil
+}
+
+// settle waits until the client lists every partition that the transaction wrote to. When it produces to a topic for the
+// first time, it sends the records before it stores the topic's partitions (kgo: storePartitionsUpdate). If the answer
+// and the flush overtake that store, EndTransaction finds no partition that was written to, aborts what is acknowledged
+// and returns nil; or it forgets to reset the partition's sequence, so that the next transaction is refused.
+func (w *Writer) settle(ctx context.Context) error {
+	for tp := range w.loading {
+		for {
+			if leader, _, err := w.kafka.PartitionLeader(tp.Topic, tp.Partition); leader >= 0 || err != nil {
+				break
+			}
+			if err := pause(ctx, 100*time.Microsecond); err != nil {
+				return err
+			}
+		}
+		w.settled[tp] = struct{}{}
+		delete(w.loading, tp)
 	}
 	return nil
 }
