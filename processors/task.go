@@ -153,6 +153,11 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 	before := t.stats.commits.Load()
 	defer func() { commits = t.stats.commits.Load() - before }()
 
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	atWork := t.cancelIfStopped(cancel)
+	defer atWork()
+
 	t.enter(taskTakingOver)
 	writer, err := broker.TakeOver(ctx, t.group.app.client, broker.WriterConfig{
 		TransactionalID: fault.TransactionalID(fmt.Sprintf("%s.%s.%d", t.group.app.client.ClusterID(), sub.Group(), t.partition)),
@@ -188,8 +193,23 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 	}
 	defer l.close()
 	t.life = l
+	atWork()
 	t.enter(taskRunning)
 	return 0, t.work(ctx, sessions)
+}
+
+// cancelIfStopped calls cancel if the task is stopped before it is at work: a takeover or a restore has nothing to commit,
+// and whoever waits for the partition need not wait for its end. The function it returns ends the watch.
+func (t *task) cancelIfStopped(cancel context.CancelFunc) (atWork func()) {
+	working := make(chan struct{})
+	go func() {
+		select {
+		case <-t.stopping:
+			cancel()
+		case <-working:
+		}
+	}()
+	return sync.OnceFunc(func() { close(working) })
 }
 
 // contradicted looks twice at an inconsistency between state and offsets. An instance that stood still between reading
