@@ -1,0 +1,246 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// instance is one worker and its successors on the same directory. It belongs to the conductor's goroutine.
+type instance struct {
+	index   int
+	dir     string
+	process *process // nil while it is down
+	birth   int      // number of the process, so that what an old one said late is not taken for the new one's
+
+	running bool // it said so
+	stalled bool // stopped, to be continued
+	leaving bool // told to end
+	doomed  bool // killed, or about to kill itself
+	commits int64
+}
+
+// idle says whether nothing is happening to the instance, so that something may.
+func (i *instance) idle() bool {
+	return i.process != nil && !i.stalled && !i.leaving && !i.doomed
+}
+
+// taskID is one task of the application, whoever runs it.
+type taskID struct {
+	group     string
+	partition int
+}
+
+// ownership is who took a task over last, and since when and why nobody has it.
+type ownership struct {
+	owner *instance
+	birth int
+	lost  time.Time
+	why   string
+}
+
+// points are the places at which a worker may break, and up to which hit: the commit protocol, step by step, and
+// takeovers.
+func points() []struct {
+	name string
+	hits int
+} {
+	return []struct {
+		name string
+		hits int
+	}{
+		{"task.unit", 120},           // records are processed, outputs on their way
+		{"commit.begin", 80},         // before the dirty rows are flushed
+		{"commit.flushed", 80},       // before they are produced
+		{"commit.produced", 80},      // before all is acknowledged
+		{"writer.flushed", 80},       // before the group is added to the transaction
+		{"writer.offsets-added", 80}, // before the offsets
+		{"writer.offsets", 80},       // before the transaction is ended
+		{"commit.confirmed", 80},     // before the engine applies
+		{"commit.applied", 80},       // after
+		{"takeover.fenced", 6},       // before the offsets are read
+		{"takeover.offsets", 6},      // before the restore
+		{"takeover.restored", 6},     // before the work
+	}
+}
+
+// launch starts the instance's next process. plan is where it breaks by itself, "" for nowhere.
+func (c *conductor) launch(i *instance, plan string) error {
+	i.birth++
+	i.running, i.stalled, i.leaving, i.doomed = false, false, false, false
+	birth := i.birth
+	args := []string{
+		workerCommand, "--app", c.app, "--brokers", c.entry, "--dir", i.dir, "--session-timeout", c.o.sessionTimeout.String(),
+	}
+	if c.o.noFence {
+		args = append(args, "--no-fence")
+	}
+	process, err := spawn(args, []string{faultEnv + "=" + plan}, filepath.Join(c.dir, filepath.Base(i.dir)+".log"),
+		func(line string) { c.post(func() { c.heard(i, birth, line) }) },
+		func(state *os.ProcessState) { c.post(func() { c.ended(i, birth, state) }) },
+	)
+	i.process = process
+	return err
+}
+
+// heard takes in what a worker said.
+func (c *conductor) heard(i *instance, birth int, line string) {
+	words := strings.Fields(line)
+	switch {
+	case len(words) == 0:
+	case words[0] == saysCommits && len(words) == 2:
+		n, err := strconv.ParseInt(words[1], 10, 64)
+		if err == nil && birth == i.birth {
+			c.commits += n - i.commits
+			i.commits = n
+		}
+	case words[0] == saysOwns && len(words) == 4:
+		if p, err := strconv.Atoi(words[2]); err == nil {
+			c.owns(i, birth, taskID{words[1], p})
+		}
+	case birth != i.birth:
+	case words[0] == saysRunning:
+		i.running = true
+		c.failures = 0
+	case words[0] == saysFault && len(words) == 3:
+		c.points++
+		if words[1] == actStop {
+			c.stalls++
+			c.stalling(i)
+			return
+		}
+		i.doomed = true
+		c.kills++
+		c.lost(i, "kill")
+	}
+}
+
+// owns notes that a task is at work again.
+func (c *conductor) owns(i *instance, birth int, id taskID) {
+	task := c.tasks[id]
+	if task == nil {
+		task = &ownership{}
+		c.tasks[id] = task
+	}
+	if !task.lost.IsZero() && (task.owner != i || task.birth != birth) {
+		c.takeovers[task.why] = append(c.takeovers[task.why], time.Since(task.lost))
+	}
+	task.owner, task.birth, task.lost = i, birth, time.Time{}
+}
+
+// lost notes that nobody works on the tasks of an instance from now on.
+func (c *conductor) lost(i *instance, why string) {
+	for _, task := range c.tasks {
+		if task.owner == i && task.birth == i.birth && task.lost.IsZero() {
+			task.lost, task.why = time.Now(), why
+		}
+	}
+}
+
+// stalling notes that a worker is stopped, and has it continued: some before the session timeout is over, most after.
+func (c *conductor) stalling(i *instance) {
+	i.stalled = true
+	c.lost(i, "stall")
+	birth := i.birth
+	shortest, longest := 300*time.Millisecond, 3*c.o.sessionTimeout
+	if c.o.noFence {
+		shortest, longest = 3*c.o.sessionTimeout, 4*c.o.sessionTimeout
+	}
+	c.after(c.between(shortest, longest), func() {
+		if i.process != nil && i.birth == birth && i.stalled {
+			i.stalled = false
+			c.found(i)
+			i.process.signal(syscall.SIGCONT)
+		}
+	})
+}
+
+// found notes that a stalled instance goes on: what nobody took from it was never lost for good.
+func (c *conductor) found(i *instance) {
+	for _, task := range c.tasks {
+		if task.owner == i && task.birth == i.birth {
+			task.lost = time.Time{}
+		}
+	}
+}
+
+// ended takes in that a process is gone, and has the next one started.
+func (c *conductor) ended(i *instance, birth int, state *os.ProcessState) {
+	if birth != i.birth {
+		return
+	}
+	i.process = nil
+	i.commits = 0
+	killed := !state.Exited()
+	switch {
+	case i.doomed:
+	case killed:
+		c.verdict.wrong("worker", filepath.Base(i.dir), "ended by %v, which nobody sent; see its log", state)
+	case state.ExitCode() == 2:
+		c.verdict.wrong("worker", filepath.Base(i.dir), "panicked; see its log")
+	case i.leaving && state.ExitCode() == 0:
+	case i.leaving:
+		c.say("%s left with exit code %d", filepath.Base(i.dir), state.ExitCode())
+	case i.running:
+		// A worker outlives every fault of the others and of the broker: only its own may end it.
+		c.verdict.wrong("worker", filepath.Base(i.dir), "gave up with exit code %d: %s", state.ExitCode(), lastLine(filepath.Join(c.dir, filepath.Base(i.dir)+".log")))
+		c.failures++
+	default:
+		c.failures++ // it could not start: the broker may be down
+	}
+	if !c.closing {
+		c.after(c.between(0, time.Second), func() { c.start(i) })
+	}
+}
+
+// start starts an instance, if it is down.
+func (c *conductor) start(i *instance) {
+	if i.process != nil || c.closing {
+		return
+	}
+	if c.brokerDown {
+		c.after(100*time.Millisecond, func() { c.start(i) })
+		return
+	}
+	if err := c.launch(i, c.plan(i)); err != nil {
+		c.fail(err)
+	}
+}
+
+// plan draws where the next process of an instance breaks by itself: every other one does. In the negative control one
+// instance does nothing but stall at the worst place, where its transaction holds outputs and nothing yet that would hold
+// the next owner back, while the others are awake to take over.
+func (c *conductor) plan(i *instance) string {
+	if c.o.noFence {
+		if i.index > 0 {
+			return ""
+		}
+		return fmt.Sprintf("commit.begin:%d:%s", 20+c.rng.IntN(20), actStop)
+	}
+	if !c.chaos || c.rng.IntN(2) == 0 {
+		return ""
+	}
+	all := points()
+	point := all[c.rng.IntN(len(all))]
+	act := actKill
+	if c.rng.IntN(3) == 0 {
+		act = actStop
+	}
+	return fmt.Sprintf("%s:%d:%s", point.name, 1+c.rng.IntN(point.hits), act)
+}
+
+// lastLine returns the last line of a file, for messages.
+func lastLine(path string) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	text := strings.TrimSpace(string(data))
+	return text[strings.LastIndexByte(text, '\n')+1:]
+}

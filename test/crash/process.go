@@ -1,0 +1,69 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// process is a child: this binary again, with a hidden subcommand. It ends by itself when the orchestrator is gone, since
+// its standard input ends then.
+type process struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+	done  chan struct{} // closed after exited was called
+}
+
+// spawn starts a child. line is called for each line it prints and exited once, after the last line, both from one
+// goroutine, which ends with the child. What the child writes to standard error is appended to the file log.
+func spawn(args, env []string, log string, line func(string), exited func(*os.ProcessState)) (*process, error) {
+	binary, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("log of a child: %w", err)
+	}
+	defer file.Close() // the child has its own
+	// Not the caller's context: children are ended by signals, which are what is tested.
+	cmd := exec.CommandContext(context.Background(), binary, args...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stderr = file
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", args[0], err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", args[0], err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", args[0], err)
+	}
+	p := &process{cmd: cmd, stdin: stdin, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		for lines := bufio.NewScanner(stdout); lines.Scan(); {
+			line(lines.Text())
+		}
+		_ = cmd.Wait() // how it ended is in its state
+		exited(cmd.ProcessState)
+	}()
+	return p, nil
+}
+
+// signal sends a signal. A child that has ended gets none.
+func (p *process) signal(sig syscall.Signal) { _ = p.cmd.Process.Signal(sig) }
+
+// kill ends the child at once, also while it is stopped, and waits until it is gone.
+func (p *process) kill() {
+	p.signal(syscall.SIGKILL)
+	<-p.done
+}
