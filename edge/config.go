@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/seed84377926/millrace/security"
 )
 
 // Config configures a [Server]. Name and Dir are required, Brokers too if there are aggregates; the zero value of
@@ -21,6 +23,9 @@ type Config struct {
 
 	// Brokers of the Kafka cluster, host:port.
 	Brokers []string
+
+	// Security protects the connections to the brokers. The default is neither encryption nor authentication.
+	Security security.Config
 
 	// Dir holds the state of the aggregates and the key that signs cursors. It is created if it is missing. What is in
 	// it belongs to this server alone; apart from the key it can be rebuilt from Kafka.
@@ -172,6 +177,7 @@ func (c Config) validate() error {
 	if c.DefaultWait > c.MaxWait {
 		fault("Config.DefaultWait is %s, more than MaxWait, %s", c.DefaultWait, c.MaxWait)
 	}
+	problems = append(problems, c.Security.Validate())
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("edge: %w", err)
 	}

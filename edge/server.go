@@ -75,7 +75,7 @@ func New(ctx context.Context, config Config) (_ *Server, err error) {
 		return nil, fmt.Errorf("edge: listen on %s: %w; stop what uses the address or set Config.Listen", config.Listen, err)
 	}
 	if len(config.Brokers) > 0 {
-		s.client, err = broker.Connect(ctx, broker.Config{Brokers: config.Brokers, ClientID: config.Name + "-edge", Logger: config.Logger})
+		s.client, err = broker.Connect(ctx, broker.Config{Brokers: config.Brokers, Security: config.Security, ClientID: config.Name + "-edge", Logger: config.Logger})
 		if err != nil {
 			return nil, fmt.Errorf("edge: %w", err)
 		}

@@ -70,7 +70,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	a.mu.cancel = cancel
 	a.mu.Unlock()
 
-	a.client, err = broker.Connect(ctx, broker.Config{Brokers: a.cfg.Brokers, ClientID: a.top.Name(), Logger: a.cfg.Logger})
+	a.client, err = broker.Connect(ctx, broker.Config{Brokers: a.cfg.Brokers, Security: a.cfg.Security, ClientID: a.top.Name(), Logger: a.cfg.Logger})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/security"
 	"github.com/seed84377926/millrace/topology"
 )
 
@@ -16,6 +17,9 @@ import (
 type Config struct {
 	// Brokers are host:port addresses of the Kafka cluster; one that answers is enough.
 	Brokers []string
+
+	// Security protects the connections to the brokers. The default is neither encryption nor authentication.
+	Security security.Config
 
 	// Dir is the directory of the application's state on this instance. It is kept between runs: a restart then
 	// restores only what happened since. Two processes never share one.
@@ -136,6 +140,9 @@ func (c Config) validate() error {
 		if f.value < 0 {
 			errs = append(errs, fmt.Errorf("%s is negative", f.name))
 		}
+	}
+	if err := c.Security.Validate(); err != nil {
+		errs = append(errs, err)
 	}
 	if len(errs) > 0 {
 		return fmt.Errorf("processors configuration: %w", errors.Join(errs...))

@@ -65,6 +65,7 @@ func (g *group) join(ctx context.Context) error {
 		Assigned: func(partitions []int32) { g.assign(ctx, partitions) },
 		Revoked:  func(partitions []int32) { g.release(partitions, (*task).stop) },
 		Lost:     func(partitions []int32) { g.release(partitions, (*task).abandon) },
+		Denied:   g.denied,
 	})
 	if err != nil {
 		return err
@@ -73,6 +74,19 @@ func (g *group) join(ctx context.Context) error {
 	defer g.mu.Unlock()
 	g.mu.member = member
 	return nil
+}
+
+// denied ends the application if it was never allowed into the group. A permission that is taken away later is waited
+// for, like a broker that is gone.
+func (g *group) denied(err error) {
+	g.mu.Lock()
+	assigned := g.mu.assigned
+	g.mu.Unlock()
+	if assigned {
+		g.logger.Error("the group is not accessible any more; it is tried again", slog.Any("error", err))
+		return
+	}
+	g.app.fail(err)
 }
 
 // members returns which partitions each member of the group has, by its address.

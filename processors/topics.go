@@ -32,6 +32,12 @@ type Topic struct {
 // EnsureTopics creates those of the topics that are missing, and verifies those that exist. If any cannot be used as it
 // is, the error names all of them, with the remedy, and nothing is created. logger may be nil.
 func EnsureTopics(ctx context.Context, brokers []string, logger *slog.Logger, topics ...Topic) error {
+	return Config{Brokers: brokers, Logger: logger}.EnsureTopics(ctx, topics...)
+}
+
+// EnsureTopics is the function EnsureTopics for a cluster that needs Security. Only Brokers, Security and Logger of the
+// Config are used.
+func (c Config) EnsureTopics(ctx context.Context, topics ...Topic) error {
 	kinds := map[TopicKind]broker.TopicKind{EventLog: broker.EventLog, TableTopic: broker.Table, StreamTopic: broker.Stream}
 	specs := make([]broker.TopicSpec, len(topics))
 	for i, t := range topics {
@@ -41,7 +47,7 @@ func EnsureTopics(ctx context.Context, brokers []string, logger *slog.Logger, to
 		}
 		specs[i] = broker.TopicSpec{Name: t.Name, Kind: kind, Partitions: t.Partitions, Replication: t.Replication}
 	}
-	client, err := broker.Connect(ctx, broker.Config{Brokers: brokers, Logger: logger})
+	client, err := broker.Connect(ctx, broker.Config{Brokers: c.Brokers, Security: c.Security, Logger: c.Logger})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/security"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/state/pebblestore"
 )
@@ -22,6 +23,8 @@ import (
 type Config struct {
 	// Brokers are host:port addresses of the Kafka cluster; one that answers is enough.
 	Brokers []string
+	// Security protects the connections to the brokers. The default is neither encryption nor authentication.
+	Security security.Config
 	// Dir is the directory of the local copies, kept between runs. Two processes never share one.
 	Dir string
 	// Logger receives what happens. Nil discards it.
@@ -35,6 +38,9 @@ func (c Config) validate() error {
 	}
 	if c.Dir == "" {
 		errs = append(errs, errors.New("Dir is empty: name a directory for the views"))
+	}
+	if err := c.Security.Validate(); err != nil {
+		errs = append(errs, err)
 	}
 	if len(errs) > 0 {
 		return fmt.Errorf("views configuration: %w", errors.Join(errs...))
@@ -84,7 +90,7 @@ func Open(ctx context.Context, cfg Config, tables ...state.TableRef) (_ *Views, 
 			err = errors.Join(fmt.Errorf("open views: %w", err), vs.Close())
 		}
 	}()
-	if vs.client, err = broker.Connect(ctx, broker.Config{Brokers: cfg.Brokers, ClientID: "views", Logger: cfg.Logger}); err != nil {
+	if vs.client, err = broker.Connect(ctx, broker.Config{Brokers: cfg.Brokers, Security: cfg.Security, ClientID: "views", Logger: cfg.Logger}); err != nil {
 		return nil, err
 	}
 	if vs.fetcher, err = broker.NewFetcher(vs.client); err != nil {

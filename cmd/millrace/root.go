@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/security"
 )
 
 // The exit codes.
@@ -35,6 +36,7 @@ func (e *usageError) Unwrap() error { return e.err }
 // options are the flags that all commands share.
 type options struct {
 	brokers  []string
+	security security.Config
 	output   string
 	timeout  time.Duration
 	logLevel string
@@ -92,6 +94,7 @@ func newRoot(stderr io.Writer) *cobra.Command {
 // clusterFlags adds the flags of commands that ask a cluster.
 func (o *options) clusterFlags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&o.brokers, "brokers", []string{"127.0.0.1:9092"}, "addresses of the cluster, as host:port; one that answers is enough")
+	o.securityFlags(cmd)
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second, "how long the cluster may take to answer everything")
 	o.outputFlag(cmd)
 }
@@ -119,6 +122,9 @@ func (o *options) prepare(cmd *cobra.Command) error {
 	if cmd.Flags().Lookup("timeout") != nil && o.timeout <= 0 {
 		return &usageError{cmd, fmt.Errorf("--timeout is %s; give a positive duration, such as 30s", o.timeout)}
 	}
+	if err := o.checkSecurity(cmd); err != nil {
+		return err
+	}
 	o.logger = slog.New(slog.NewTextHandler(o.stderr, &slog.HandlerOptions{Level: level}))
 	return nil
 }
@@ -136,7 +142,7 @@ func (o *options) ask(ctx context.Context, fn func(context.Context, *broker.Clie
 }
 
 func (o *options) connected(ctx context.Context, fn func(context.Context, *broker.Client) error) error {
-	client, err := broker.Connect(ctx, broker.Config{Brokers: o.brokers, ClientID: "millrace-cli", Logger: o.logger})
+	client, err := broker.Connect(ctx, broker.Config{Brokers: o.brokers, Security: o.security, ClientID: "millrace-cli", Logger: o.logger})
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ type row struct {
 func layers() []row {
 	return []row{
 		{"codecs", nil, "the bottom: bytes and values, nothing else"},
+		{"security", nil, "settings of connections, set by users and read by internal/broker"},
 		{"codecs/...", []string{"codecs"}, "a codec that needs a library lives in a package of its own"},
 
 		{"state/statetest", []string{"state", "codecs"}, "a conformance suite knows the contract, never an engine"},
@@ -27,16 +28,16 @@ func layers() []row {
 
 		{"internal/murmur2", nil, "Kafka's hash of keys, shared by all who place a record"},
 		{"internal/fault", nil, "places where the crash suite breaks the runtime; anything impure may name one"},
-		{"internal/broker", []string{"state", "codecs", "internal/murmur2", "internal/fault"}, "offsets and positions are vocabulary of state; topologies are not its concern"},
+		{"internal/broker", []string{"security", "state", "codecs", "internal/murmur2", "internal/fault"}, "offsets and positions are vocabulary of state; topologies are not its concern"},
 		{"internal/arch", nil, "it reads the others as text"},
 
-		{"processors", []string{"topology", "state", "state/pebblestore", "codecs", "internal/..."}, "the runtime brings logic, state and broker together"},
-		{"views", []string{"state", "state/pebblestore", "codecs", "internal/..."}, "a view reads tables; it must not know which topology wrote them"},
-		{"edge", []string{"views", "aggregates", "state", "state/pebblestore", "codecs", "internal/..."}, "commands go to aggregates, whose owner keeps them in an engine of state; queries go to views. Never topology or processors: an edge scales alone"},
+		{"processors", []string{"security", "topology", "state", "state/pebblestore", "codecs", "internal/..."}, "the runtime brings logic, state and broker together"},
+		{"views", []string{"security", "state", "state/pebblestore", "codecs", "internal/..."}, "a view reads tables; it must not know which topology wrote them"},
+		{"edge", []string{"security", "views", "aggregates", "state", "state/pebblestore", "codecs", "internal/..."}, "commands go to aggregates, whose owner keeps them in an engine of state; queries go to views. Never topology or processors: an edge scales alone"},
 
-		{"cmd/millrace", []string{"internal/broker", "processors", "views", "topology", "state", "codecs"}, "the operator's tool looks at clusters through the client that all else uses"},
-		{"examples/...", []string{"examples/...", "edge", "views", "processors", "aggregates", "topology/...", "state/...", "codecs/..."}, "an example uses what a user can: nothing internal"},
-		{"test/...", []string{"test/...", "examples/...", "edge", "views", "processors", "aggregates/...", "topology/...", "state/...", "codecs/...", "internal/broker", "internal/fault"}, "the suites drive the public API from outside, start brokers and break things"},
+		{"cmd/millrace", []string{"internal/broker", "security", "processors", "views", "topology", "state", "codecs"}, "the operator's tool looks at clusters through the client that all else uses"},
+		{"examples/...", []string{"examples/...", "security", "edge", "views", "processors", "aggregates", "topology/...", "state/...", "codecs/..."}, "an example uses what a user can: nothing internal"},
+		{"test/...", []string{"test/...", "examples/...", "security", "edge", "views", "processors", "aggregates/...", "topology/...", "state/...", "codecs/...", "internal/broker", "internal/fault"}, "the suites drive the public API from outside, start brokers and break things"},
 	}
 }
 

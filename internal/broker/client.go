@@ -24,27 +24,33 @@ var ErrTopicMissing = errors.New("topic does not exist")
 // readers that do so make clients of their own from Options. Safe for
 // concurrent use.
 type Client struct {
-	config    Config
-	kafka     *kgo.Client
-	admin     *kadm.Client
-	clusterID string
+	config     Config
+	protection protection
+	kafka      *kgo.Client
+	admin      *kadm.Client
+	clusterID  string
 }
 
 // Connect opens a connection to the cluster of config and proves that it
 // works: a broker answers, and one under the address that the cluster itself
 // advertises. The caller owns the client and must Close it. If nothing answers,
-// the error wraps ErrUnreachable and names the addresses, the cause and the
-// remedy.
+// the error wraps ErrUnreachable, and if one side does not trust the other,
+// ErrUntrusted; it names the addresses, the cause and the remedy.
 func Connect(ctx context.Context, config Config) (*Client, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
 	config = config.withDefaults()
-	kafka, err := kgo.NewClient(config.options()...)
+	protection, err := config.protect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kafka, err := kgo.NewClient(append(config.options(), protection.options...)...)
 	if err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
 	client := newClient(config, kafka)
+	client.protection = protection
 	if err := client.handshake(ctx); err != nil {
 		client.Close()
 		return nil, err
@@ -62,8 +68,11 @@ func newClient(config Config, kafka *kgo.Client) *Client {
 // setup, and without it shows only as endless retries much later.
 func (c *Client) handshake(ctx context.Context) error {
 	if err := c.kafka.Ping(ctx); err != nil {
-		return fmt.Errorf("broker: %w at %s: %w; start Kafka there, correct the addresses, or start the embedded broker",
-			ErrUnreachable, strings.Join(c.config.Brokers, ", "), err)
+		remedy, kind := c.config.explain(err)
+		if remedy == "" {
+			remedy = "start Kafka there, correct the addresses, or start the embedded broker"
+		}
+		return fmt.Errorf("broker: %w at %s: %w; %s", kind, strings.Join(c.config.Brokers, ", "), err, remedy)
 	}
 	metadata, err := c.admin.BrokerMetadata(ctx)
 	if err != nil {
@@ -78,8 +87,12 @@ func (c *Client) handshake(ctx context.Context) error {
 		}
 		advertised = append(advertised, fmt.Sprintf("%s:%d", node.Host, node.Port))
 	}
-	return fmt.Errorf("broker: %w: %s answers, but advertises %s, and that cannot be reached from here: %w; correct advertised.listeners of the broker",
-		ErrUnreachable, strings.Join(c.config.Brokers, ", "), strings.Join(advertised, ", "), failure)
+	remedy, kind := c.config.explain(failure)
+	if remedy == "" {
+		remedy = "correct advertised.listeners of the broker"
+	}
+	return fmt.Errorf("broker: %w: %s answers, but advertises %s, and that cannot be reached from here: %w; %s",
+		kind, strings.Join(c.config.Brokers, ", "), strings.Join(advertised, ", "), failure, remedy)
 }
 
 // ClusterID returns the identity of the cluster, which transactional ids begin
@@ -87,9 +100,9 @@ func (c *Client) handshake(ctx context.Context) error {
 func (c *Client) ClusterID() string { return c.clusterID }
 
 // Options returns the options for further franz-go clients of the same
-// cluster: addresses, client id, logger, dial timeout. The slice is the
-// caller's, to append to.
-func (c *Client) Options() []kgo.Opt { return c.config.options() }
+// cluster: addresses, client id, logger, dial timeout, security. The slice is
+// the caller's, to append to.
+func (c *Client) Options() []kgo.Opt { return append(c.config.options(), c.protection.options...) }
 
 // Admin returns the administrative client. It is valid until Close; do not
 // close it.
@@ -140,7 +153,7 @@ func (c *Client) topic(ctx context.Context, topic string) (kmsg.MetadataResponse
 		}
 	}
 	if err != nil {
-		return found, fmt.Errorf("broker: asking for topic %q: %w", topic, err)
+		return found, fmt.Errorf("broker: asking for topic %q: %w", topic, c.denied(err, "Describe", "it"))
 	}
 	return found, nil
 }
@@ -165,15 +178,21 @@ func (c *Client) topics(ctx context.Context, names []string) (map[string]kmsg.Me
 		return nil, err
 	}
 	topics := make(map[string]kmsg.MetadataResponseTopic, len(names))
+	var hidden []string
 	for _, topic := range response.Topics {
 		err := kerr.ErrorForCode(topic.ErrorCode)
 		switch {
 		case errors.Is(err, kerr.UnknownTopicOrPartition):
+		case isDenial(err) && topic.Topic != nil:
+			hidden = append(hidden, *topic.Topic)
 		case err != nil || topic.Topic == nil:
 			return nil, fmt.Errorf("%v: %w", names, err)
 		default:
 			topics[*topic.Topic] = topic
 		}
+	}
+	if len(hidden) > 0 {
+		return nil, c.denied(kerr.TopicAuthorizationFailed, "Describe", "topic "+strings.Join(hidden, ", topic "))
 	}
 	return topics, nil
 }
@@ -236,7 +255,7 @@ func (c *Client) offset(ctx context.Context, topic string, partition int32, time
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		return 0, c.missingPartition(ctx, topic, partition)
 	case err != nil:
-		return 0, fmt.Errorf("broker: offset of %s/%d: %w", topic, partition, err)
+		return 0, fmt.Errorf("broker: offset of %s/%d: %w", topic, partition, c.denied(err, "Describe", "topic "+topic))
 	}
 	return response.Topics[0].Partitions[0].Offset, nil
 }

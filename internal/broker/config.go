@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/security"
 )
 
 // defaultDialTimeout is generous enough for a broker in another region, and
@@ -33,6 +35,9 @@ type Config struct {
 	// DialTimeout bounds the opening of one connection. The default is 10
 	// seconds.
 	DialTimeout time.Duration
+
+	// Security protects the connections. The default is neither encryption nor authentication.
+	Security security.Config
 }
 
 // withDefaults returns c with every unset field filled in.
@@ -63,6 +68,7 @@ func (c Config) validate() error {
 	if c.DialTimeout < 0 {
 		problems = append(problems, fmt.Errorf("Config.DialTimeout is %s; give a positive duration, or 0 for %s", c.DialTimeout, defaultDialTimeout))
 	}
+	problems = append(problems, c.Security.Validate())
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
@@ -93,7 +99,8 @@ func validateAddress(address string) error {
 	return nil
 }
 
-// options translates c, which has its defaults, for franz-go.
+// options translates c, which has its defaults, for franz-go; all but
+// Security, which protect does.
 func (c Config) options() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),

@@ -33,6 +33,7 @@ const (
 // client reads: a partition is added or removed between two polls, so that records fetched for an earlier feed of a
 // partition never reach a later one.
 type Fetcher struct {
+	client *Client
 	kafka  *kgo.Client
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -60,7 +61,7 @@ func NewFetcher(client *Client) (*Fetcher, error) {
 		return nil, fmt.Errorf("fetcher: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &Fetcher{kafka: kafka, cancel: cancel, done: make(chan struct{}), feeds: make(map[state.TopicPartition]*Feed)}
+	f := &Fetcher{client: client, kafka: kafka, cancel: cancel, done: make(chan struct{}), feeds: make(map[state.TopicPartition]*Feed)}
 	go f.run(ctx)
 	return f, nil
 }
@@ -148,7 +149,7 @@ func (f *Fetcher) dispatch(pollCtx context.Context, fetches kgo.Fetches) {
 			return // the error the client injects for a cancelled poll, or a partition just removed
 		}
 		if p.Err != nil && pollCtx.Err() == nil {
-			feed.fail(fmt.Errorf("read %s/%d: %w", p.Topic, p.Partition, p.Err))
+			feed.fail(fmt.Errorf("read %s/%d: %w", p.Topic, p.Partition, f.client.denied(p.Err, "Read", "this topic")))
 		}
 		if len(p.Records) == 0 {
 			return

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +27,8 @@ type MemberConfig struct {
 	Revoked func(partitions []int32)
 	// Lost is called with partitions that were given to others already.
 	Lost func(partitions []int32)
+	// Denied is called when the broker does not allow this program to be in the group. The member keeps trying.
+	Denied func(error)
 }
 
 // minRebalanceTimeout leaves a member with a very short session the time to commit what it gives up.
@@ -70,6 +73,7 @@ func JoinGroup(cfg MemberConfig) (*Member, error) {
 		kgo.OnPartitionsAssigned(told(cfg.Assigned)),
 		kgo.OnPartitionsRevoked(told(cfg.Revoked)),
 		kgo.OnPartitionsLost(told(cfg.Lost)),
+		kgo.WithHooks(membershipErrors{cfg}),
 	)
 	kafka, err := kgo.NewClient(opts...)
 	if err != nil {
@@ -78,6 +82,20 @@ func JoinGroup(cfg MemberConfig) (*Member, error) {
 	// Records are read by the fetcher, from offsets that were read after the takeover.
 	kafka.PauseFetchTopics(cfg.Topics...)
 	return &Member{kafka: kafka, plan: plan}, nil
+}
+
+// membershipErrors hears what ends a session with the group. franz-go begins a new one after a while; only of a denial
+// nothing else would be heard, since the member never gets to work.
+type membershipErrors struct{ cfg MemberConfig }
+
+var _ kgo.HookGroupManageError = membershipErrors{}
+
+// OnGroupManageError implements kgo.HookGroupManageError.
+func (m membershipErrors) OnGroupManageError(err error) {
+	if m.cfg.Denied != nil && isDenial(err) {
+		m.cfg.Denied(fmt.Errorf("join group %s: %w", m.cfg.Group,
+			m.cfg.Client.denied(err, "Read", fmt.Sprintf("group %s and on topic %s", m.cfg.Group, strings.Join(m.cfg.Topics, ", topic ")))))
+	}
 }
 
 // Members returns which partitions each member had in the last plan, by the member's address.

@@ -53,7 +53,8 @@ func Restore(ctx context.Context, client *Client, topic string, partition int32,
 
 // partitionReader reads one partition read_committed and knows its position past markers.
 type partitionReader struct {
-	kafka *kgo.Client
+	client *Client
+	kafka  *kgo.Client
 }
 
 func newPartitionReader(client *Client, topic string, partition int32, from int64) (*partitionReader, error) {
@@ -68,7 +69,7 @@ func newPartitionReader(client *Client, topic string, partition int32, from int6
 	if err != nil {
 		return nil, err
 	}
-	return &partitionReader{kafka: kafka}, nil
+	return &partitionReader{client: client, kafka: kafka}, nil
 }
 
 // Poll waits for the next fetch and returns its data records and the position behind all it brought, markers
@@ -81,7 +82,7 @@ func (r *partitionReader) Poll(ctx context.Context) (records []*kgo.Record, next
 	var failed error
 	fetches.EachError(func(_ string, _ int32, err error) { failed = err })
 	if failed != nil {
-		return nil, 0, failed
+		return nil, 0, r.client.denied(failed, "Read", "this topic")
 	}
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		if len(p.Records) == 0 {

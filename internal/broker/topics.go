@@ -136,12 +136,12 @@ func (c *Client) describe(ctx context.Context, topics map[string]existingTopic) 
 	slices.Sort(list)
 	resources, err := c.admin.DescribeTopicConfigs(ctx, list...)
 	if err != nil {
-		return fmt.Errorf("broker: asking for the configuration of %s: %w", strings.Join(list, ", "), err)
+		return fmt.Errorf("broker: asking for the configuration of %s: %w", strings.Join(list, ", "), c.denied(err, "DescribeConfigs", "each of them"))
 	}
 	for _, resource := range resources {
 		if resource.Err != nil {
-			return fmt.Errorf("broker: asking for the configuration of topic %q: %w; allow DescribeConfigs on it",
-				resource.Name, resource.Err)
+			return fmt.Errorf("broker: asking for the configuration of topic %q: %w",
+				resource.Name, c.denied(resource.Err, "DescribeConfigs", "it"))
 		}
 		topic := topics[resource.Name]
 		topic.configs = make(map[string]string)
@@ -187,7 +187,7 @@ func (c *Client) create(ctx context.Context, specs []TopicSpec, dry bool, proble
 			// wait for the topic tells.
 			raced = append(raced, spec)
 		default:
-			*problems = append(*problems, refusal(spec, err, topic.ErrorMessage))
+			*problems = append(*problems, c.refusal(spec, err, topic.ErrorMessage))
 		}
 	}
 	if err := c.awaitTopics(ctx, raced); err != nil {
@@ -223,13 +223,13 @@ func creation(spec TopicSpec) kmsg.CreateTopicsRequestTopic {
 }
 
 // refusal explains why the cluster would not create a topic.
-func refusal(spec TopicSpec, err error, detail *string) error {
+func (c *Client) refusal(spec TopicSpec, err error, detail *string) error {
 	remedy := "create it by hand and look into the log of the broker"
 	switch {
 	case errors.Is(err, kerr.InvalidReplicationFactor):
 		remedy = "ask for no more replicas than there are brokers"
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
-		remedy = "allow Create on it, or have it created"
+		remedy = fmt.Sprintf("allow Create on it to %s, or have it created", c.protection.principal)
 	case errors.Is(err, kerr.InvalidTopicException):
 		remedy = "rename it: a topic exists whose name differs only in '.' and '_'"
 	case errors.Is(err, kerr.PolicyViolation):

@@ -78,7 +78,7 @@ func TakeOver(ctx context.Context, client *Client, cfg WriterConfig) (*Writer, e
 	}
 	if _, _, err := kafka.ProducerID(ctx); err != nil {
 		kafka.Close()
-		return nil, fmt.Errorf("take over %s: %w", cfg.TransactionalID, fencedOr(err))
+		return nil, fmt.Errorf("take over %s: %w", cfg.TransactionalID, client.denied(fencedOr(err), "Write", "this transactional id"))
 	}
 	return &Writer{
 		client: client, kafka: kafka, cfg: cfg, topicIDs: make(map[string][16]byte),
@@ -126,7 +126,7 @@ func (w *Writer) Committed(ctx context.Context, topics []string, partition int32
 			return offsets, nil
 		}
 		if !kerr.IsRetriable(err) {
-			return nil, fmt.Errorf("committed offsets of group %s: %w", w.cfg.Group, err)
+			return nil, fmt.Errorf("committed offsets of group %s: %w", w.cfg.Group, w.client.denied(err, "Describe", "this group and its topics"))
 		}
 		if err := pause(ctx, 20*time.Millisecond); err != nil {
 			return nil, fmt.Errorf("committed offsets of group %s: %w", w.cfg.Group, err)
@@ -195,7 +195,7 @@ func (w *Writer) Produce(rec *kgo.Record, acked func(*kgo.Record)) {
 		if err != nil {
 			w.mu.Lock()
 			if w.mu.err == nil {
-				w.mu.err = fmt.Errorf("produce to %s/%d: %w", rec.Topic, rec.Partition, fencedOr(err))
+				w.mu.err = fmt.Errorf("produce to %s/%d: %w", rec.Topic, rec.Partition, w.client.denied(fencedOr(err), "Write", "this topic"))
 			}
 			w.mu.Unlock()
 			return
@@ -226,7 +226,7 @@ func (w *Writer) Commit(ctx context.Context, offsets state.Offsets) error {
 	fault.Point("writer.flushed")
 	if len(offsets) > 0 {
 		if err := w.commitOffsets(ctx, offsets); err != nil {
-			return fmt.Errorf("commit offsets of group %s: %w", w.cfg.Group, fencedOr(err))
+			return fmt.Errorf("commit offsets of group %s: %w", w.cfg.Group, w.client.denied(fencedOr(err), "Read", "this group and its topics"))
 		}
 	}
 	fault.Point("writer.offsets")
