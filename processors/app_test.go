@@ -289,3 +289,56 @@ func (b *bench) waitForOffset(t *testing.T, group, topic string, offset int64) {
 		return err == nil && ok && at.At == offset
 	}, 20*time.Second, time.Millisecond)
 }
+
+// Records that retention deleted before they were processed are lost, and nobody may find out by counting.
+func TestRun_inputDeletedBeforeItWasProcessedIsAnError(t *testing.T) {
+	b := newBench(t, map[string]int32{"lines": 1})
+	value, err := codecs.Int64.Append(nil, 1)
+	require.NoError(t, err)
+	line := &kgo.Record{Topic: "lines", Key: []byte("k"), Value: value}
+	b.produce(t, line, &kgo.Record{Topic: "lines", Key: []byte("k"), Value: value})
+	top, dir := countLines(t), t.TempDir()
+	app, err := processors.New(top, processors.Config{Brokers: b.brokers, Dir: dir})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- app.Run(ctx) }()
+	b.waitForOffset(t, "app-counts", "lines", 2)
+	cancel()
+	require.NoError(t, <-done)
+
+	for range 3 {
+		b.produce(t, &kgo.Record{Topic: "lines", Key: []byte("k"), Value: value})
+	}
+	var upTo kadm.Offsets
+	upTo.AddOffset("lines", 0, 4, -1)
+	_, err = b.admin.DeleteRecords(t.Context(), upTo)
+	require.NoError(t, err)
+	err = run(t, top, processors.Config{Brokers: b.brokers, Dir: dir})
+	require.ErrorContains(t, err, "read lines/0 from offset 2, in a log from 4 to 5")
+	require.ErrorContains(t, err, "retention deleted records that were not processed yet")
+}
+
+// A topic whose oldest records are gone before the application first sees it is read from the first one there is.
+func TestRun_firstStartBeginsAtTheFirstRecordThereIs(t *testing.T) {
+	b := newBench(t, map[string]int32{"lines": 1})
+	value, err := codecs.Int64.Append(nil, 1)
+	require.NoError(t, err)
+	for range 3 {
+		b.produce(t, &kgo.Record{Topic: "lines", Key: []byte("k"), Value: value})
+	}
+	var upTo kadm.Offsets
+	upTo.AddOffset("lines", 0, 2, -1)
+	_, err = b.admin.DeleteRecords(t.Context(), upTo)
+	require.NoError(t, err)
+
+	app, err := processors.New(countLines(t), processors.Config{Brokers: b.brokers, Dir: t.TempDir()})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- app.Run(ctx) }()
+	b.waitForOffset(t, "app-counts", "lines", 3)
+	require.Equal(t, int64(1), app.Processed())
+	cancel()
+	require.NoError(t, <-done)
+}

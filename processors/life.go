@@ -27,7 +27,7 @@ type life struct {
 }
 
 // begin makes what a life needs from the restored state and the committed offsets.
-func (t *task) begin(writer *broker.Writer, offsets map[string]int64) (*life, error) {
+func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[string]int64) (*life, error) {
 	sub := t.group.plan.sub
 	position, err := t.restoredPosition(offsets)
 	if err != nil {
@@ -50,9 +50,15 @@ func (t *task) begin(writer *broker.Writer, offsets map[string]int64) (*life, er
 		return t.group.app.client.CommittedEnd(ctx, topic, t.partition)
 	}}
 	for _, in := range sub.Inputs() {
-		from := max(offsets[in.Topic], 0)
-		if p, ok := position.Direct[state.TopicPartition{Topic: in.Topic, Partition: t.partition}]; ok {
-			from = p
+		from, ok := position.Direct[state.TopicPartition{Topic: in.Topic, Partition: t.partition}]
+		if !ok {
+			from = offsets[in.Topic]
+		}
+		if from < 0 { // never read: from the first record there is
+			if from, err = t.group.app.client.StartOffset(ctx, in.Topic, t.partition); err != nil {
+				l.close()
+				return nil, err
+			}
 		}
 		l.inputs.all = append(l.inputs.all, &input{
 			topic: in.Topic, next: from, feed: t.group.reads.Add(in.Topic, t.partition, from, ready),

@@ -135,7 +135,7 @@ func (t *task) lives(ctx context.Context, sessions *broker.Sessions) error {
 		if isRecordsFault(err) {
 			retries++
 		}
-		t.fatal = retries > t.group.app.cfg.ProcessingRetries || errors.As(err, &inconsistent)
+		t.fatal = retries > t.group.app.cfg.ProcessingRetries || errors.As(err, &inconsistent) || errors.Is(err, broker.ErrOffsetLost)
 		t.failed(err, t.fatal)
 		if t.fatal {
 			return nil
@@ -187,7 +187,7 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 	t.table.finish()
 	fault.Point("takeover.restored")
 
-	l, err := t.begin(writer, offsets)
+	l, err := t.begin(ctx, writer, offsets)
 	if err != nil {
 		return 0, t.contradicted(ctx, writer, offsets, err)
 	}

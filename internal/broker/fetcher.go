@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/state"
@@ -149,7 +150,7 @@ func (f *Fetcher) dispatch(pollCtx context.Context, fetches kgo.Fetches) {
 			return // the error the client injects for a cancelled poll, or a partition just removed
 		}
 		if p.Err != nil && pollCtx.Err() == nil {
-			feed.fail(fmt.Errorf("read %s/%d: %w", p.Topic, p.Partition, f.client.denied(p.Err, "Read", "this topic")))
+			feed.fail(f.readError(p, feed))
 		}
 		if len(p.Records) == 0 {
 			return
@@ -158,6 +159,18 @@ func (f *Fetcher) dispatch(pollCtx context.Context, fetches kgo.Fetches) {
 			f.kafka.PauseFetchPartitions(map[string][]int32{p.Topic: {p.Partition}})
 		}
 	})
+}
+
+// ErrOffsetLost says that the log no longer has, or never had, the offset that was to be read.
+var ErrOffsetLost = errors.New("offset is not in the log")
+
+func (f *Fetcher) readError(p kgo.FetchTopicPartition, feed *Feed) error {
+	if errors.Is(p.Err, kerr.OffsetOutOfRange) {
+		return fmt.Errorf("read %s/%d from offset %d, in a log from %d to %d: %w; "+
+			"its retention deleted records that were not processed yet, or the topic was recreated",
+			p.Topic, p.Partition, feed.Fetched(), p.LogStartOffset, p.HighWatermark, ErrOffsetLost)
+	}
+	return fmt.Errorf("read %s/%d: %w", p.Topic, p.Partition, f.client.denied(p.Err, "Read", "this topic"))
 }
 
 // Batch is a run of records of one partition in offset order, without markers. Next is the position behind it, markers
