@@ -23,8 +23,11 @@ type cache[V any] struct {
 	codec codecs.Codec[V]
 	// account is the store's part of the budget.
 	account account
-	// indexKey appends the key of the local row that goes with a row; nil for stores without an index.
-	indexKey func(dst, storeKey []byte) []byte
+	// indexKey appends the key of the local row that goes with a row; nil for stores without an index, and nothing
+	// appended for rows without.
+	indexKey func(dst, storeKey []byte, timestamp int64) []byte
+	// indexMoves says that the index goes by timestamp: a row that changes leaves its old local row.
+	indexMoves bool
 
 	rows  map[string]*row[V]
 	last  *row[V] // the row looked up last: a Put after a Get of the same key finds it here
@@ -44,6 +47,7 @@ type row[V any] struct {
 	key       string // store key
 	value     V
 	timestamp int64
+	indexed   int64 // the timestamp that the local row has if committed is exists; only if the index moves
 	cost      int64 // bytes charged to the account
 	slot      int   // index in cache.ring
 
@@ -114,6 +118,7 @@ func (c *cache[V]) get(key []byte) (*row[V], error) {
 		if r.timestamp, r.value, err = decodeRow(c.codec, data); err != nil {
 			return nil, c.failed("read", key, err)
 		}
+		r.indexed = r.timestamp
 	}
 	c.insert(r, key, int64(len(data)))
 	return r, nil
@@ -252,21 +257,49 @@ func (c *cache[V]) flushRow(b *Batch, r *row[V]) error {
 		}
 		c.value = data[:0]
 		b.Set(key, data)
-		if c.indexKey != nil && r.committed != exists {
-			c.index = c.indexKey(c.index[:0], key[c.prefixLen:])
-			b.SetLocal(c.index, nil)
-		}
+		c.setIndex(b, r, key[c.prefixLen:])
 		c.charge(r, int64(len(data)))
 	case r.committed != absent:
 		b.Delete(key)
-		if c.indexKey != nil {
-			c.index = c.indexKey(c.index[:0], key[c.prefixLen:])
-			b.DeleteLocal(c.index)
+		if !c.indexMoves || r.committed == exists {
+			c.deleteIndex(b, key[c.prefixLen:], r.indexed)
 		}
 		c.charge(r, 0)
 	}
 	r.flushed, r.changed = existenceOf(r.present), false
 	return nil
+}
+
+// setIndex writes the local row of a row that exists, unless the partition holds it. If the index moves and it is not
+// known what the partition holds, an old local row stays behind, for the store to remove when it comes across it.
+func (c *cache[V]) setIndex(b *Batch, r *row[V], storeKey []byte) {
+	if c.indexKey == nil {
+		return
+	}
+	known := r.committed == exists
+	if c.indexMoves {
+		if known && r.indexed != r.timestamp {
+			c.deleteIndex(b, storeKey, r.indexed)
+		}
+		// What was flushed before may never have been applied.
+		known = known && r.indexed == r.timestamp && r.flushed == unknown
+		r.indexed = r.timestamp
+	}
+	if known {
+		return
+	}
+	if c.index = c.indexKey(c.index[:0], storeKey, r.timestamp); len(c.index) > 0 {
+		b.SetLocal(c.index, nil)
+	}
+}
+
+func (c *cache[V]) deleteIndex(b *Batch, storeKey []byte, timestamp int64) {
+	if c.indexKey == nil {
+		return
+	}
+	if c.index = c.indexKey(c.index[:0], storeKey, timestamp); len(c.index) > 0 {
+		b.DeleteLocal(c.index)
+	}
 }
 
 // charge corrects what a dirty row was estimated to take, now that its size is known.

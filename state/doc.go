@@ -4,8 +4,10 @@
 //	 task (one goroutine)                                     readers (any goroutine)
 //	   │ Get, Put, Delete, Range, Fetch                           │ Get, Range, Prefix, Fetch
 //	   ▼                                                          ▼
-//	KeyValue[K,V]  Windowed[K,V]      decoded rows,          KeyValueReader  WindowReader
-//	   │    write-back cache          charged to a Budget         │
+//	KeyValue[K,V]  Expiring[K,V]      decoded rows,          KeyValueReader
+//	Windowed[K,V]  Sessions[K,V]      charged to a Budget    WindowReader  SessionReader
+//	Versioned[K,V]                                           VersionReader
+//	   │    write-back cache                                      │
 //	   │ Flush                                                    │
 //	   ▼                                                          │
 //	 Batch ───────────────▶ changelog (the rows that are not local)
@@ -25,6 +27,17 @@
 //
 // and a commit that failed is store.Rollback(): the dirty rows are forgotten and reads see the partition again.
 //
+// What a row is found by besides its key:
+//
+//	KeyValue    nothing                    expires never
+//	Expiring    nothing                    by its timestamp, a TTL later
+//	Windowed    the start of a window      by the end of the window
+//	Sessions    start and end              by its end
+//	Versioned   a time at which it is      by the time at which another version replaced it
+//	            the valid one
+//
+// Stores expire nothing by themselves: they know no stream time but what their task tells them.
+//
 // The rules that hold everywhere:
 //
 //   - S1: a Partition holds committed state only, and the offset it reports is the one that its rows reflect, also
@@ -32,7 +45,8 @@
 //   - S2: a dirty row is never evicted, and a clean row equals the row of the partition.
 //   - S3: rows sort by their encoded keys; range reads mean encoded-key order.
 //   - S4: local rows (indexes) can be computed from the rows of the changelog. They are written to the engine in the
-//     same batch and never to a topic; [Layout.RestoreRow] computes them again.
+//     same batch and never to a topic; [Layout.RestoreRow] computes them again. A local row may lead to nothing; a row
+//     that needs a local row always has it.
 //   - S5: nil means null (no row), empty means an empty value. They are never confused.
 //
 // All formats are described, with diagrams, in docs/formats.md.

@@ -80,27 +80,6 @@ func SplitWindowKey(dst, storeKey []byte) (key []byte, start int64, err error) {
 // windowStart returns the start of the window of a well-formed window key.
 func windowStart(storeKey []byte) int64 { return readInt64(storeKey[len(storeKey)-startSize:]) }
 
-// appendWindowIndexKey appends the row key of the local row that finds a window row by time. Since the parts of the
-// window key only change places, one can be computed from the other without looking into the key.
-func appendWindowIndexKey(dst []byte, store string, storeKey []byte) []byte {
-	dst = appendWindowIndexPrefix(dst, store)
-	cut := len(storeKey) - startSize
-	dst = append(dst, storeKey[cut:]...)
-	return append(dst, storeKey[:cut]...)
-}
-
-// appendWindowKeyOf appends the window key that an index key leads to; suffix is the index key without its prefix.
-func appendWindowKeyOf(dst, suffix []byte) []byte {
-	cut := min(len(suffix), startSize)
-	return append(append(dst, suffix[cut:]...), suffix[:cut]...)
-}
-
-func appendWindowIndexPrefix(dst []byte, store string) []byte {
-	dst = append(dst, localPrefix)
-	dst = append(dst, store...)
-	return append(dst, storeEnd)
-}
-
 // appendEscaped appends key so that it is followed by an end mark and still sorts as before: no escaped key is a
 // prefix of another one.
 func appendEscaped(dst, key []byte) []byte {

@@ -1,6 +1,9 @@
 package state
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Layout knows the stores whose rows share a changelog, so that restore can tell them apart. It is immutable and
 // safe for concurrent use.
@@ -25,7 +28,8 @@ func NewLayout(specs ...Spec) (*Layout, error) {
 
 // RestoreRow appends to b what a record of the changelog means for these stores: the row itself and its local rows.
 // key is the record's key with the store's name before it; a nil value is a tombstone. Rows of the runtime, such as
-// the position, are restored as they are. Rows of other stores are skipped and reported false. It does not keep key
+// the position, are restored as they are. In a store with a TTL, the local row of what a record replaces or deletes
+// stays behind until the owner's next Expire comes across it; who only reads gives a spec without the TTL instead. Rows of other stores are skipped and reported false. It does not keep key
 // and value.
 func (l *Layout) RestoreRow(b *Batch, key, value []byte) (known bool, err error) {
 	if len(key) > 0 && key[0] == runtimePrefix {
@@ -40,22 +44,51 @@ func (l *Layout) RestoreRow(b *Batch, key, value []byte) (known bool, err error)
 	if !ok {
 		return false, nil
 	}
-	switch spec.Kind {
-	case KeyValueKind:
-		restore(b, key, value)
-	case WindowKind:
-		if _, _, err := SplitWindowKey(nil, storeKey); err != nil {
-			return false, fmt.Errorf("restore store %q: %w", store, err)
-		}
-		restore(b, key, value)
-		index := appendWindowIndexKey(make([]byte, 0, len(key)+1), store, storeKey)
-		if value == nil {
-			b.DeleteLocal(index)
-		} else {
-			b.SetLocal(index, nil)
-		}
+	index, err := spec.indexKey(storeKey, value)
+	if err != nil {
+		return false, fmt.Errorf("restore store %q: %w", store, err)
+	}
+	restore(b, key, value)
+	switch {
+	case index == nil:
+	case value == nil:
+		b.DeleteLocal(index)
+	default:
+		b.SetLocal(index, nil)
 	}
 	return true, nil
+}
+
+// indexKey returns the key of the local row that goes with a row, nil if there is none, or none that can be told. It
+// fails if the row is not one of such a store. A nil value means that the row is deleted.
+func (s Spec) indexKey(storeKey, value []byte) (index []byte, err error) {
+	switch s.Kind {
+	case WindowKind:
+		if _, _, err := SplitWindowKey(nil, storeKey); err != nil {
+			return nil, err
+		}
+		return appendTimeIndexKey(nil, s.Name, storeKey, startSize), nil
+	case SessionKind:
+		if _, _, err := SplitSessionKey(nil, storeKey); err != nil {
+			return nil, err
+		}
+		return appendTimeIndexKey(nil, s.Name, storeKey, sessionSize), nil
+	case VersionedKind:
+		_, end, err := SplitVersionKey(nil, storeKey)
+		if err != nil || end == math.MaxInt64 {
+			return nil, err
+		}
+		return appendTimeIndexKey(nil, s.Name, storeKey, versionSize), nil
+	default:
+		if s.TTL == 0 || value == nil {
+			return nil, nil
+		}
+		timestamp, _, err := SplitRowValue(value)
+		if err != nil {
+			return nil, err
+		}
+		return appendTTLIndexKey(nil, s.Name, storeKey, timestamp), nil
+	}
 }
 
 func restore(b *Batch, key, value []byte) {

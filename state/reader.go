@@ -128,7 +128,7 @@ func (r *WindowReader[K, V]) All(part Partition, from, to int64) iter.Seq2[Windo
 		if from >= to {
 			return
 		}
-		prefix := appendWindowIndexPrefix(nil, r.name)
+		prefix := appendIndexPrefix(nil, r.name)
 		rowKey := AppendRowKey(nil, r.name, nil)
 		namePrefix := len(rowKey)
 		low, high := appendInt64(slices.Clip(prefix), from), appendInt64(slices.Clip(prefix), to)
@@ -136,7 +136,7 @@ func (r *WindowReader[K, V]) All(part Partition, from, to int64) iter.Seq2[Windo
 			var e WindowEntry[K, V]
 			found := false
 			if err == nil {
-				rowKey = appendWindowKeyOf(rowKey[:namePrefix], index.Key[len(prefix):])
+				rowKey = appendKeyOfIndex(rowKey[:namePrefix], index.Key[len(prefix):], startSize)
 				e, found, err = r.read(part, rowKey, rowKey[namePrefix:])
 			}
 			if err != nil {

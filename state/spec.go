@@ -13,6 +13,10 @@ const (
 	KeyValueKind Kind = iota + 1
 	// WindowKind is a store of one row for each key and window start, with an index by time.
 	WindowKind
+	// SessionKind is a store of one row for each key and session, with an index by the end of the session.
+	SessionKind
+	// VersionedKind is a store of all versions of each key, with an index by the time at which they were replaced.
+	VersionedKind
 )
 
 // String returns the name of the kind as it appears in descriptions of a topology.
@@ -22,10 +26,16 @@ func (k Kind) String() string {
 		return "key-value"
 	case WindowKind:
 		return "window"
+	case SessionKind:
+		return "session"
+	case VersionedKind:
+		return "versioned"
 	default:
 		return fmt.Sprintf("kind(%d)", uint8(k))
 	}
 }
+
+func (k Kind) known() bool { return KeyValueKind <= k && k <= VersionedKind }
 
 // Spec describes one store: for topics, restore and readers.
 type Spec struct {
@@ -35,9 +45,13 @@ type Spec struct {
 	Kind Kind
 	// WindowSize is the length of the windows of a window store, in whole milliseconds.
 	WindowSize time.Duration
-	// Retention is how long a window store keeps a window, counted in stream time; 0 means until it is deleted.
-	// The store itself expires nothing: its task calls Expire.
+	// Retention is how long a window store keeps a window, a session store a session after its end, and a versioned
+	// store a version after it was replaced, counted in stream time; 0 means until it is deleted, and for versions
+	// forever. The store itself expires nothing: its task calls Expire.
 	Retention time.Duration
+	// TTL is how long a key-value store keeps a row after the row's timestamp, counted in stream time, in whole
+	// milliseconds; 0 means until it is deleted. Such a store is made by [NewExpiring].
+	TTL time.Duration
 }
 
 // Validate returns an error that names the store and the field that is wrong.
@@ -45,8 +59,14 @@ func (s Spec) Validate() error {
 	if err := ValidateStoreName(s.Name); err != nil {
 		return err
 	}
+	if s.TTL != 0 && s.Kind != KeyValueKind && s.Kind.known() {
+		return fmt.Errorf("store %q: a %v store has a retention, not a TTL of %v", s.Name, s.Kind, s.TTL)
+	}
 	switch s.Kind {
 	case KeyValueKind:
+		if s.TTL < 0 || s.TTL%time.Millisecond != 0 {
+			return fmt.Errorf("store %q: TTL %v: want a positive number of whole milliseconds, or 0 for none", s.Name, s.TTL)
+		}
 		if s.WindowSize != 0 || s.Retention != 0 {
 			return fmt.Errorf("store %q: a key-value store has no window size and no retention", s.Name)
 		}
@@ -54,11 +74,32 @@ func (s Spec) Validate() error {
 		if s.WindowSize <= 0 || s.WindowSize%time.Millisecond != 0 {
 			return fmt.Errorf("store %q: window size %v: want a positive number of whole milliseconds", s.Name, s.WindowSize)
 		}
-		if s.Retention < 0 {
-			return fmt.Errorf("store %q: retention %v is negative", s.Name, s.Retention)
+		return s.validateRetention()
+	case SessionKind, VersionedKind:
+		if s.WindowSize != 0 {
+			return fmt.Errorf("store %q: a %v store has no window size", s.Name, s.Kind)
 		}
+		return s.validateRetention()
 	default:
 		return fmt.Errorf("store %q: unknown %v", s.Name, s.Kind)
+	}
+	return nil
+}
+
+func (s Spec) validateRetention() error {
+	if s.Retention < 0 {
+		return fmt.Errorf("store %q: retention %v is negative", s.Name, s.Retention)
+	}
+	return nil
+}
+
+// validateKind is Validate for a store that only one kind will do for.
+func (s Spec) validateKind(kind Kind) error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	if s.Kind != kind {
+		return fmt.Errorf("store %q is a %v store, not a %v store", s.Name, s.Kind, kind)
 	}
 	return nil
 }

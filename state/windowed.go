@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"slices"
 
 	"github.com/seed84377926/millrace/codecs"
 )
@@ -20,13 +19,12 @@ import (
 //	local row    a b          a c          b            a          sorted by start, then key
 //	             └─ Expire(11:00) removes ─┘
 type Windowed[K, V any] struct {
-	rows    *cache[V]
-	key     codecs.Codec[K]
-	size    int64  // of the windows, in milliseconds
-	oldest  int64  // no window starts before; tells Expire when there is nothing to do
-	buf     []byte // scratch for encoded keys
-	rowKey  []byte // scratch for store keys
-	scratch []byte // scratch for keys found by Expire
+	rows   *cache[V]
+	index  *timeIndex[V] // by start
+	key    codecs.Codec[K]
+	size   int64  // of the windows, in milliseconds
+	buf    []byte // scratch for encoded keys
+	rowKey []byte // scratch for store keys
 }
 
 var _ Store = (*Windowed[int, int])(nil)
@@ -44,27 +42,16 @@ type WindowEntry[K, V any] struct {
 func NewWindowed[K, V any](
 	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
 ) (*Windowed[K, V], error) {
-	if err := validateWindowSpec(spec); err != nil {
+	if err := spec.validateKind(WindowKind); err != nil {
 		return nil, err
 	}
-	s := &Windowed[K, V]{
-		rows:   newCache(spec, part, budget, value),
-		key:    key,
-		size:   spec.WindowSize.Milliseconds(),
-		oldest: math.MinInt64,
-	}
-	s.rows.indexKey = func(dst, storeKey []byte) []byte { return appendWindowIndexKey(dst, spec.Name, storeKey) }
-	return s, nil
-}
-
-func validateWindowSpec(spec Spec) error {
-	if err := spec.Validate(); err != nil {
-		return err
-	}
-	if spec.Kind != WindowKind {
-		return fmt.Errorf("store %q is a %v store, not a window store", spec.Name, spec.Kind)
-	}
-	return nil
+	rows := newCache(spec, part, budget, value)
+	return &Windowed[K, V]{
+		rows:  rows,
+		index: newTimeIndex(rows, startSize),
+		key:   key,
+		size:  spec.WindowSize.Milliseconds(),
+	}, nil
 }
 
 // Get returns the value of the window of key that starts at start (milliseconds) and its timestamp, and false if
@@ -101,7 +88,7 @@ func (s *Windowed[K, V]) Put(key K, start int64, value V, timestamp int64) error
 func (s *Windowed[K, V]) PutEncoded(key []byte, start int64, value V, timestamp int64) error {
 	s.rowKey = AppendWindowKey(s.rowKey[:0], key, start)
 	s.rows.put(s.rowKey, value, timestamp)
-	s.oldest = min(s.oldest, start)
+	s.index.added(start)
 	return nil
 }
 
@@ -157,64 +144,7 @@ func (s *Windowed[K, V]) Expire(before int64) (n int, err error) {
 	if before < math.MinInt64+s.size {
 		return 0, nil
 	}
-	lastStart := before - s.size
-	if lastStart < s.oldest {
-		return 0, nil
-	}
-	oldest, n, err := s.expireCommitted(lastStart)
-	if err != nil {
-		return 0, fmt.Errorf("expire store %q: %w", s.rows.spec.Name, err)
-	}
-	s.rows.dirty.each(func(r *row[V]) {
-		if !r.present {
-			return
-		}
-		start := readInt64([]byte(r.key[len(r.key)-startSize:]))
-		if start > lastStart {
-			oldest = min(oldest, start)
-			return
-		}
-		s.rows.remove(r)
-		r.transient = true
-		n++
-	})
-	s.oldest = oldest
-	return n, nil
-}
-
-// expireCommitted deletes the windows of the partition that start at lastStart or before, and returns the start of the
-// first one that stays.
-func (s *Windowed[K, V]) expireCommitted(lastStart int64) (oldest int64, n int, err error) {
-	prefix := appendWindowIndexPrefix(nil, s.rows.spec.Name)
-	// Starting at the oldest window skips what engines keep of the index rows that were deleted before it.
-	low := appendInt64(slices.Clip(prefix), s.oldest)
-	high := append(prefix[:len(prefix)-1:len(prefix)-1], afterStoreEnd)
-	for index, err := range s.rows.part.Scan(low, high) {
-		if err != nil {
-			return 0, 0, err
-		}
-		key := index.Key[len(prefix):]
-		if len(key) < startSize {
-			return 0, 0, fmt.Errorf("index row %q is too short", index.Key)
-		}
-		start := readInt64(key)
-		if start > lastStart {
-			return start, n, nil
-		}
-		s.scratch = appendWindowKeyOf(s.scratch[:0], key)
-		r := s.rows.lookup(s.scratch)
-		switch {
-		case r == nil:
-			r = &row[V]{present: true, committed: exists}
-			s.rows.insert(r, s.scratch, 0)
-		case !r.present:
-			continue
-		}
-		s.rows.remove(r)
-		r.transient = true
-		n++
-	}
-	return math.MaxInt64, n, nil
+	return s.index.expire(before - s.size)
 }
 
 // Spec implements [Store].
@@ -229,8 +159,7 @@ func (s *Windowed[K, V]) Committed() { s.rows.committed() }
 // Rollback implements [Store].
 func (s *Windowed[K, V]) Rollback() {
 	s.rows.rollback()
-	// Windows that were expired may be back.
-	s.oldest = math.MinInt64
+	s.index.rolledBack()
 }
 
 // DirtyBytes implements [Store].

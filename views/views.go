@@ -117,7 +117,9 @@ func (vs *Views) openGroup(ctx context.Context, dir string, refs []state.TableRe
 	var specs []state.Spec
 	for _, ref := range refs {
 		g.specs[ref.Store.Name] = ref.Store
-		specs = append(specs, ref.Store)
+		kept := ref.Store
+		kept.TTL = 0 // the table's owner expires rows; a view follows its tombstones and needs no index of its own
+		specs = append(specs, kept)
 	}
 	layout, err := state.NewLayout(specs...)
 	if err != nil {

@@ -48,6 +48,13 @@ func Run(t *testing.T, open func(t *testing.T) state.Engine) {
 		{"window store: restore", testRestore},
 		{"random key-value store", testKeyValueModel},
 		{"random window store", testWindowedModel},
+		{"session store", testSessions},
+		{"versioned store", testVersioned},
+		{"expiring store", testExpiring},
+		{"session, versioned and expiring stores: restore", testRestoreKinds},
+		{"random session store", testSessionsModel},
+		{"random versioned store", testVersionedModel},
+		{"random expiring store", testExpiringModel},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := open(t)

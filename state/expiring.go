@@ -1,0 +1,203 @@
+package state
+
+import (
+	"fmt"
+	"iter"
+	"math"
+
+	"github.com/seed84377926/millrace/codecs"
+)
+
+// Expiring is a key-value store whose rows go when stream time passes their timestamp by more than the TTL of the
+// spec. It is like [KeyValue]
+// otherwise, also in what that says about values that hold pointers. It belongs to one goroutine.
+//
+// [Expiring.Advance] tells stream time. Reads don't see rows that it has passed, whether Expire has removed them yet or
+// not: what a task reads depends on its input, not on its commits. A row that is put with a timestamp that old is not
+// seen either, and what it replaced is gone.
+//
+// A local row for each row finds it by its timestamp, so that Expire reads only what it removes. A row that is changed
+// moves its local row if the store knows the row; else the old local row stays behind until Expire comes across it.
+type Expiring[K, V any] struct {
+	kv       KeyValue[K, V]
+	ttl      int64 // milliseconds
+	alive    horizon
+	oldest   int64    // no row has a lower timestamp; tells Expire when there is nothing to do
+	obsolete []string // local rows without a row
+	flushed  int      // how many of obsolete the last Flush deleted
+}
+
+var _ Store = (*Expiring[int, int])(nil)
+
+// NewExpiring returns the key-value store with a TTL that spec describes in part. A nil budget means one of its own
+// with [DefaultBudgetBytes]. It fails if the spec is not valid or not that of a key-value store with a TTL. The store
+// does not know what stream time it had reached before: call Advance.
+func NewExpiring[K, V any](
+	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
+) (*Expiring[K, V], error) {
+	if err := spec.validateKind(KeyValueKind); err != nil {
+		return nil, err
+	}
+	if spec.TTL == 0 {
+		return nil, fmt.Errorf("store %q: TTL is 0: want the time that rows live", spec.Name)
+	}
+	rows := newCache(spec, part, budget, value)
+	rows.indexMoves = true
+	rows.indexKey = func(dst, storeKey []byte, timestamp int64) []byte {
+		return appendTTLIndexKey(dst, spec.Name, storeKey, timestamp)
+	}
+	return &Expiring[K, V]{
+		kv:     KeyValue[K, V]{rows: rows, key: key},
+		ttl:    spec.TTL.Milliseconds(),
+		alive:  newHorizon(),
+		oldest: math.MinInt64,
+	}, nil
+}
+
+// Get returns the value of key and its timestamp in milliseconds, and false if there is none that is alive.
+func (s *Expiring[K, V]) Get(key K) (value V, timestamp int64, ok bool, err error) {
+	if err := s.kv.encode(key); err != nil {
+		return value, 0, false, err
+	}
+	return s.GetEncoded(s.kv.buf)
+}
+
+// GetEncoded is Get for a key that is encoded already. It does not keep key. It allocates nothing if the row is
+// cached.
+func (s *Expiring[K, V]) GetEncoded(key []byte) (value V, timestamp int64, ok bool, err error) {
+	r, err := s.kv.rows.get(key)
+	if err != nil || !r.present || r.timestamp < s.alive.now {
+		return value, 0, false, err
+	}
+	return r.value, r.timestamp, true, nil
+}
+
+// Put makes value the value of key, alive from its timestamp on for the TTL. The store keeps value until it is
+// replaced or evicted: the caller must not modify what it points to.
+func (s *Expiring[K, V]) Put(key K, value V, timestamp int64) error {
+	if err := s.kv.encode(key); err != nil {
+		return err
+	}
+	return s.PutEncoded(s.kv.buf, value, timestamp)
+}
+
+// PutEncoded is Put for a key that is encoded already. It does not keep key. It allocates nothing if the row is
+// cached.
+func (s *Expiring[K, V]) PutEncoded(key []byte, value V, timestamp int64) error {
+	s.oldest = min(s.oldest, timestamp)
+	return s.kv.PutEncoded(key, value, timestamp)
+}
+
+// Delete removes key, which need not exist.
+func (s *Expiring[K, V]) Delete(key K) error { return s.kv.Delete(key) }
+
+// DeleteEncoded is Delete for a key that is encoded already. It does not keep key.
+func (s *Expiring[K, V]) DeleteEncoded(key []byte) error { return s.kv.DeleteEncoded(key) }
+
+// Range yields the rows that are alive with lo <= key < hi, as [KeyValue.Range] does.
+func (s *Expiring[K, V]) Range(lo, hi *K) iter.Seq2[Entry[K, V], error] {
+	return func(yield func(Entry[K, V], error) bool) {
+		for e, err := range s.kv.Range(lo, hi) {
+			if err == nil && e.Timestamp < s.alive.now {
+				continue
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// Advance says that stream time has reached the given time (milliseconds): rows that are older by more than the TTL
+// are not seen any more. It costs nothing.
+func (s *Expiring[K, V]) Advance(streamTime int64) { s.alive.raise(minus(streamTime, s.ttl)) }
+
+// Expire deletes all rows with a timestamp before the given time (milliseconds), which is stream time less the TTL,
+// and returns how many there were. It costs nothing if no row is that old.
+func (s *Expiring[K, V]) Expire(before int64) (n int, err error) {
+	s.alive.raise(before)
+	if before == math.MinInt64 || before <= s.oldest {
+		return 0, nil
+	}
+	oldest, n, err := s.expireCommitted(before)
+	if err != nil {
+		return 0, fmt.Errorf("expire store %q: %w", s.kv.rows.spec.Name, err)
+	}
+	s.kv.rows.dirty.each(func(r *row[V]) {
+		switch {
+		case !r.present:
+		case r.timestamp >= before:
+			oldest = min(oldest, r.timestamp)
+		default:
+			s.kv.rows.remove(r)
+			r.transient = true
+			n++
+		}
+	})
+	s.oldest = oldest
+	return n, nil
+}
+
+// expireCommitted deletes the rows that the local rows before a time lead to, and returns the time of the first local
+// row that stays.
+func (s *Expiring[K, V]) expireCommitted(before int64) (oldest int64, n int, err error) {
+	for index, err := range scanIndex(s.kv.rows.part, s.kv.rows.spec.Name, s.oldest) {
+		if err != nil {
+			return 0, 0, err
+		}
+		if index.time >= before {
+			return index.time, n, nil
+		}
+		r, err := s.kv.rows.get(index.suffix[timeSize:])
+		if err != nil {
+			return 0, 0, err
+		}
+		if r.committed != exists || r.indexed != index.time {
+			// The row's own local row, if there is one, is another one.
+			s.obsolete = append(s.obsolete, string(index.key))
+		}
+		if r.present && r.timestamp < before {
+			s.kv.rows.remove(r)
+			r.transient = true
+			n++
+		}
+	}
+	return math.MaxInt64, n, nil
+}
+
+// Spec implements [Store].
+func (s *Expiring[K, V]) Spec() Spec { return s.kv.Spec() }
+
+// Flush implements [Store].
+func (s *Expiring[K, V]) Flush(b *Batch) error {
+	s.alive.flush()
+	// Before the rows: one of them may want such a local row again.
+	for _, key := range s.obsolete {
+		b.DeleteLocal([]byte(key))
+	}
+	s.flushed = len(s.obsolete)
+	return s.kv.rows.flush(b)
+}
+
+// Committed implements [Store].
+func (s *Expiring[K, V]) Committed() {
+	s.alive.commit()
+	s.obsolete = append(s.obsolete[:0], s.obsolete[s.flushed:]...)
+	s.flushed = 0
+	s.kv.rows.committed()
+}
+
+// Rollback implements [Store]. Rows are alive that were at the last commit; a store without one
+// does not know stream time again.
+func (s *Expiring[K, V]) Rollback() {
+	s.alive.rollback()
+	s.obsolete, s.flushed = nil, 0
+	s.oldest = math.MinInt64
+	s.kv.rows.rollback()
+}
+
+// DirtyBytes implements [Store].
+func (s *Expiring[K, V]) DirtyBytes() int64 { return s.kv.DirtyBytes() }
+
+// Close implements [Store].
+func (s *Expiring[K, V]) Close() { s.kv.Close() }

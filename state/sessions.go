@@ -1,0 +1,268 @@
+package state
+
+import (
+	"fmt"
+	"iter"
+	"math"
+	"time"
+
+	"github.com/seed84377926/millrace/codecs"
+)
+
+// Session is a span of event time between two records: the milliseconds t with Start <= t <= End. Unlike that of a
+// [Window], its end belongs to it; a session of one record starts and ends with it.
+type Session struct{ Start, End int64 }
+
+// StartTime returns the first instant of the session, in UTC.
+func (s Session) StartTime() time.Time { return time.UnixMilli(s.Start).UTC() }
+
+// EndTime returns the last instant of the session, in UTC.
+func (s Session) EndTime() time.Time { return time.UnixMilli(s.End).UTC() }
+
+// String returns the session as an ISO 8601 interval: start, slash, end.
+func (s Session) String() string { return Window(s).String() }
+
+func (s Session) validate() error {
+	if s.Start > s.End {
+		return fmt.Errorf("session starts at %d, after its end at %d", s.Start, s.End)
+	}
+	return nil
+}
+
+// Sessions is a store of one row for each key and session, with the write-back cache of its task above a partition.
+// It belongs to one goroutine. What [KeyValue] says about values that hold pointers goes for this store too.
+//
+// The sessions of a key lie together, by their ends. A local row for each session finds it by its end, whatever the
+// key, so that [Sessions.Expire] reads only what it removes.
+type Sessions[K, V any] struct {
+	rows   *cache[V]
+	index  *timeIndex[V] // by end
+	key    codecs.Codec[K]
+	buf    []byte // scratch for encoded keys
+	rowKey []byte // scratch for store keys
+}
+
+var _ Store = (*Sessions[int, int])(nil)
+
+// SessionEntry is one row of a session store.
+type SessionEntry[K, V any] struct {
+	Key       K
+	Session   Session
+	Value     V
+	Timestamp int64 // milliseconds
+}
+
+// NewSessions returns the session store that spec describes in part. A nil budget means one of its own with
+// [DefaultBudgetBytes]. It fails if the spec is not valid or not that of a session store.
+func NewSessions[K, V any](
+	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
+) (*Sessions[K, V], error) {
+	if err := spec.validateKind(SessionKind); err != nil {
+		return nil, err
+	}
+	rows := newCache(spec, part, budget, value)
+	return &Sessions[K, V]{rows: rows, index: newTimeIndex(rows, sessionSize), key: key}, nil
+}
+
+// Get returns the value of the session of key with just that start and end and its timestamp, and false if there is
+// none.
+func (s *Sessions[K, V]) Get(key K, session Session) (value V, timestamp int64, ok bool, err error) {
+	if err := s.encode(key, session); err != nil {
+		return value, 0, false, err
+	}
+	r, err := s.rows.get(s.rowKey)
+	if err != nil {
+		return value, 0, false, err
+	}
+	return r.value, r.timestamp, r.present, nil
+}
+
+// Put makes value the value of the session of key. The store keeps value until it is replaced or evicted: the caller
+// must not modify what it points to. It fails if the session ends before it starts.
+func (s *Sessions[K, V]) Put(key K, session Session, value V, timestamp int64) error {
+	if err := s.encode(key, session); err != nil {
+		return err
+	}
+	s.rows.put(s.rowKey, value, timestamp)
+	s.index.added(session.End)
+	return nil
+}
+
+// Remove removes the session of key with just that start and end, which need not exist.
+func (s *Sessions[K, V]) Remove(key K, session Session) error {
+	if err := s.encode(key, session); err != nil {
+		return err
+	}
+	s.rows.delete(s.rowKey)
+	return nil
+}
+
+// FindSessions yields the sessions of key with End >= earliestEnd and Start <= latestStart (milliseconds, both
+// included) by ascending end and then start, changes that are not committed included. A record at t continues just
+// the sessions in FindSessions(key, t-gap, t+gap).
+//
+// All sessions of the key from earliestEnd on are looked at: sessions may overlap. The loop body may change the store;
+// changes are seen if the loop is not beyond them, so that who merges sessions puts the result after the loop. It must
+// not flush, commit or roll back. An error ends the sequence.
+func (s *Sessions[K, V]) FindSessions(key K, earliestEnd, latestStart int64) iter.Seq2[SessionEntry[K, V], error] {
+	return func(yield func(SessionEntry[K, V], error) bool) {
+		low, high, err := sessionBounds(s.rows.spec.Name, s.key, key, earliestEnd)
+		if err != nil {
+			yield(SessionEntry[K, V]{}, err)
+			return
+		}
+		yieldSessions(key, latestStart, s.rows.scan(low, high), yield)
+	}
+}
+
+// Expire deletes all sessions with an end before the given time (milliseconds) and returns how many there were. It
+// costs nothing if no session is that old.
+func (s *Sessions[K, V]) Expire(before int64) (n int, err error) {
+	if before == math.MinInt64 {
+		return 0, nil
+	}
+	return s.index.expire(before - 1)
+}
+
+// Spec implements [Store].
+func (s *Sessions[K, V]) Spec() Spec { return s.rows.spec }
+
+// Flush implements [Store].
+func (s *Sessions[K, V]) Flush(b *Batch) error { return s.rows.flush(b) }
+
+// Committed implements [Store].
+func (s *Sessions[K, V]) Committed() { s.rows.committed() }
+
+// Rollback implements [Store].
+func (s *Sessions[K, V]) Rollback() {
+	s.rows.rollback()
+	s.index.rolledBack()
+}
+
+// DirtyBytes implements [Store].
+func (s *Sessions[K, V]) DirtyBytes() int64 { return s.rows.account.dirty }
+
+// Close implements [Store].
+func (s *Sessions[K, V]) Close() { s.rows.close() }
+
+// encode leaves the store key in s.rowKey.
+func (s *Sessions[K, V]) encode(key K, session Session) (err error) {
+	if s.buf, err = s.key.Append(s.buf[:0], key); err == nil {
+		err = session.validate()
+	}
+	if err != nil {
+		return fmt.Errorf("store %q: key: %w", s.rows.spec.Name, err)
+	}
+	s.rowKey = AppendSessionKey(s.rowKey[:0], s.buf, session)
+	return nil
+}
+
+// sessionBounds returns the store keys between which the sessions of key from earliestEnd on lie.
+func sessionBounds[K any](store string, codec codecs.Codec[K], key K, earliestEnd int64) (low, high []byte, err error) {
+	encoded, err := codec.Append(nil, key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("store %q: key: %w", store, err)
+	}
+	escaped := appendEscaped(nil, encoded)
+	high = afterEscaped(escaped)
+	return appendInt64(appendInt64(escaped, earliestEnd), math.MinInt64), high, nil
+}
+
+// yieldSessions yields the sessions among rows that start at latestStart or before.
+func yieldSessions[K, V any](
+	key K, latestStart int64, rows iter.Seq2[scanned[V], error], yield func(SessionEntry[K, V], error) bool,
+) {
+	for r, err := range rows {
+		if err != nil {
+			yield(SessionEntry[K, V]{}, err)
+			return
+		}
+		session := sessionOf(r.key)
+		if session.Start > latestStart {
+			continue
+		}
+		if !yield(SessionEntry[K, V]{Key: key, Session: session, Value: r.value, Timestamp: r.timestamp}, nil) {
+			return
+		}
+	}
+}
+
+// SessionReader reads the committed rows of a session store, from any partition that holds them. It caches nothing,
+// keeps nothing and is safe for concurrent use.
+type SessionReader[K, V any] struct {
+	name  string
+	key   codecs.Codec[K]
+	value codecs.Codec[V]
+}
+
+// NewSessionReader returns a reader of the session store with the given name.
+func NewSessionReader[K, V any](name string, key codecs.Codec[K], value codecs.Codec[V]) *SessionReader[K, V] {
+	return &SessionReader[K, V]{name: name, key: key, value: value}
+}
+
+// Get returns the value of the session of key with just that start and end and its timestamp, and false if there is
+// none.
+func (r *SessionReader[K, V]) Get(
+	part Partition, key K, session Session,
+) (value V, timestamp int64, ok bool, err error) {
+	encoded, err := r.key.Append(nil, key)
+	if err != nil {
+		return value, 0, false, fmt.Errorf("store %q: key: %w", r.name, err)
+	}
+	return readRow(r.name, r.value, part, AppendSessionKey(AppendRowKey(nil, r.name, nil), encoded, session))
+}
+
+// FindSessions yields the sessions of key with End >= earliestEnd and Start <= latestStart (milliseconds, both
+// included) by ascending end and then start, as they were when the loop began. An error ends the sequence.
+func (r *SessionReader[K, V]) FindSessions(
+	part Partition, key K, earliestEnd, latestStart int64,
+) iter.Seq2[SessionEntry[K, V], error] {
+	return func(yield func(SessionEntry[K, V], error) bool) {
+		low, high, err := sessionBounds(r.name, r.key, key, earliestEnd)
+		if err != nil {
+			yield(SessionEntry[K, V]{}, err)
+			return
+		}
+		yieldSessions(key, latestStart, scanRows(r.name, r.value, part, low, high), yield)
+	}
+}
+
+// All yields the sessions of all keys with from <= End < to (milliseconds), by ascending end, then start, then in the
+// order of their escaped keys. The time index leads to them, so that only these sessions are read. They are those that
+// there were when the loop began, each with the value that it has when the loop comes to it. An error ends the
+// sequence.
+func (r *SessionReader[K, V]) All(part Partition, from, to int64) iter.Seq2[SessionEntry[K, V], error] {
+	return func(yield func(SessionEntry[K, V], error) bool) {
+		for index, err := range scanIndex(part, r.name, from) {
+			if err == nil && index.time >= to {
+				return
+			}
+			var e SessionEntry[K, V]
+			found := false
+			if err == nil {
+				e, found, err = r.read(part, appendKeyOfIndex(nil, index.suffix, sessionSize))
+			}
+			if err != nil {
+				yield(SessionEntry[K, V]{}, fmt.Errorf("scan store %q: %w", r.name, err))
+				return
+			}
+			// A session that was removed since the loop began is none.
+			if found && !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (r *SessionReader[K, V]) read(part Partition, storeKey []byte) (e SessionEntry[K, V], ok bool, err error) {
+	encoded, session, err := SplitSessionKey(nil, storeKey)
+	if err != nil {
+		return e, false, err
+	}
+	if e.Key, err = decodeKey(r.name, r.key, encoded); err != nil {
+		return e, false, err
+	}
+	e.Session = session
+	e.Value, e.Timestamp, ok, err = readRow(r.name, r.value, part, AppendRowKey(nil, r.name, storeKey))
+	return e, ok, err
+}

@@ -1,0 +1,290 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+
+	"github.com/seed84377926/millrace/codecs"
+)
+
+// ErrTooOld is returned for a change that is older than the history that a versioned store keeps. The store is as it
+// was before.
+var ErrTooOld = errors.New("older than the history of the store")
+
+// Versioned is a store of all versions of each key, with the write-back cache of its task above a partition: what was
+// the value at a time can be asked for as long as the history reaches. Changes may come in any order of time. It
+// belongs to one goroutine.
+//
+// Each version is a row with the time at which it ends in its key, so that the first row beyond a time is the version
+// that was valid then, if any was:
+//
+//	Put(k, A, 10)  Delete(k, 20)  Put(k, B, 30)
+//
+//	time    10         20         30
+//	         ├─── A ───┤           ├─── B ───▶ now
+//	row                A from 10               B from 30
+//
+// A Put between two versions cuts the earlier one short. A deletion with no version before it is a row of its own: it
+// ends whatever is put before it later. The version that is valid now is found without a scan.
+//
+// History reaches from the latest change back to the retention of the spec, or to the last call of Expire if that is
+// later; Advance tells of stream time that no change of the store showed. Changes before are refused with [ErrTooOld].
+// The version valid at the beginning of history is part of it, as a whole.
+//
+// What [KeyValue] says about values that hold pointers goes for this store too, but no value may ever be modified: it
+// stays as an old version.
+type Versioned[K, V any] struct {
+	rows      *cache[version[V]]
+	index     *timeIndex[version[V]] // by end
+	key       codecs.Codec[K]
+	retention int64 // milliseconds; 0 means forever
+	history   horizon
+	buf       []byte // scratch for encoded keys
+	rowKey    []byte // scratch for store keys
+	lo, hi    []byte // scratch for bounds
+}
+
+var _ Store = (*Versioned[int, int])(nil)
+
+// VersionEntry is one version of a key: its value from ValidFrom to before ValidTo (milliseconds), which is
+// [math.MaxInt64] for the version that is valid now.
+type VersionEntry[K, V any] struct {
+	Key       K
+	Value     V
+	ValidFrom int64
+	ValidTo   int64
+}
+
+// NewVersioned returns the versioned store that spec describes in part. A nil budget means one of its own with
+// [DefaultBudgetBytes]. It fails if the spec is not valid or not that of a versioned store. The store does not know
+// what stream time it had reached before: call Advance.
+func NewVersioned[K, V any](
+	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
+) (*Versioned[K, V], error) {
+	if err := spec.validateKind(VersionedKind); err != nil {
+		return nil, err
+	}
+	rows := newCache(spec, part, budget, codecs.Codec[version[V]](versionCodec[V]{value}))
+	s := &Versioned[K, V]{
+		rows:      rows,
+		index:     newTimeIndex(rows, versionSize),
+		key:       key,
+		retention: spec.Retention.Milliseconds(),
+		history:   newHorizon(),
+	}
+	indexKey := rows.indexKey
+	rows.indexKey = func(dst, storeKey []byte, timestamp int64) []byte {
+		if versionEnd(storeKey) == math.MaxInt64 {
+			return dst
+		}
+		return indexKey(dst, storeKey, timestamp)
+	}
+	return s, nil
+}
+
+// Get returns the value that is valid now and since when (milliseconds), and false if there is none. Now is after all
+// changes, whatever stream time is.
+func (s *Versioned[K, V]) Get(key K) (value V, from int64, ok bool, err error) {
+	if err := s.encode(key); err != nil {
+		return value, 0, false, err
+	}
+	s.rowKey = AppendVersionKey(s.rowKey[:0], s.buf, math.MaxInt64)
+	r, err := s.rows.get(s.rowKey)
+	if err != nil {
+		return value, 0, false, err
+	}
+	return r.value.value, r.timestamp, r.present, nil
+}
+
+// GetAsOf returns the value that was valid at the given time and since when (both milliseconds), and false if there
+// was none, or none that history still knows.
+func (s *Versioned[K, V]) GetAsOf(key K, at int64) (value V, from int64, ok bool, err error) {
+	if err := s.encode(key); err != nil {
+		return value, 0, false, err
+	}
+	// What is before history is gone sooner or later. That must not show.
+	v, err := s.find(min(max(at, s.history.now), math.MaxInt64-1))
+	if err != nil || !v.valid || v.from > at {
+		return value, 0, false, err
+	}
+	return v.value, v.from, true, nil
+}
+
+// Versions yields the versions of key that were valid at any time t with from <= t < to (milliseconds) and that history
+// knows, the oldest first. Deletions show as gaps. The loop body may change the store; changes are seen if the loop is
+// not beyond them. It must not flush, commit or roll back. An error ends the sequence.
+func (s *Versioned[K, V]) Versions(key K, from, to int64) iter.Seq2[VersionEntry[K, V], error] {
+	return func(yield func(VersionEntry[K, V], error) bool) {
+		low, high, err := versionBounds(s.rows.spec.Name, s.key, key, max(from, s.history.now))
+		if err != nil {
+			yield(VersionEntry[K, V]{}, err)
+			return
+		}
+		yieldVersions(key, to, s.rows.scan(low, high), yield)
+	}
+}
+
+// Put makes value the value of key from the given time (milliseconds) until the next change that the store knows, or
+// for good. Of two changes at the same time the later call counts. The store keeps value: the caller must not modify
+// what it points to. It returns [ErrTooOld] for a time before history.
+func (s *Versioned[K, V]) Put(key K, value V, from int64) error {
+	v, err := s.change(key, from)
+	if err != nil {
+		return err
+	}
+	end := v.end
+	if v.valid && v.from > from {
+		end = v.from
+	}
+	s.put(end, version[V]{value: value}, from)
+	return nil
+}
+
+// Delete says that key has no value from the given time (milliseconds) until the next change that the store knows, or
+// for good. It returns [ErrTooOld] for a time before history.
+func (s *Versioned[K, V]) Delete(key K, from int64) error {
+	v, err := s.change(key, from)
+	if err != nil {
+		return err
+	}
+	if !v.valid || v.from >= from {
+		// No version was cut short: without one that ends here the deletion needs a row of its own.
+		s.rowKey = AppendVersionKey(s.rowKey[:0], s.buf, from)
+		r, err := s.rows.get(s.rowKey)
+		if err != nil {
+			return err
+		}
+		if !r.present {
+			s.put(from, version[V]{deleted: true}, from)
+		}
+	}
+	switch {
+	case !v.valid || v.from > from:
+	case v.end == math.MaxInt64:
+		s.rows.delete(AppendVersionKey(s.rowKey[:0], s.buf, math.MaxInt64))
+	default:
+		// The end of the version stays one, of whatever is put before it.
+		s.put(v.end, version[V]{deleted: true}, v.end)
+	}
+	return nil
+}
+
+// change prepares a change of key: it returns what was valid at the time, and cuts it short.
+func (s *Versioned[K, V]) change(key K, from int64) (found[V], error) {
+	if from < s.history.now {
+		return found[V]{}, fmt.Errorf("store %q: change at %d: %w, which begins at %d",
+			s.rows.spec.Name, from, ErrTooOld, s.history.now)
+	}
+	if from == math.MaxInt64 {
+		return found[V]{}, fmt.Errorf("store %q: change at %d, the end of time", s.rows.spec.Name, from)
+	}
+	if err := s.encode(key); err != nil {
+		return found[V]{}, err
+	}
+	v, err := s.find(from)
+	if err != nil {
+		return found[V]{}, err
+	}
+	if v.valid && v.from < from {
+		s.put(from, version[V]{value: v.value}, v.from)
+	}
+	s.Advance(from)
+	return v, nil
+}
+
+// found is the first row of a key that ends after a time.
+type found[V any] struct {
+	value     V
+	from, end int64 // end is math.MaxInt64 if there is no row
+	valid     bool  // there is a row and it holds a value; it may begin after the time
+}
+
+// find returns the first row of the key in s.buf that ends after the given time. It allocates nothing if that is the
+// version that is valid now, and its row is cached.
+func (s *Versioned[K, V]) find(at int64) (found[V], error) {
+	s.hi = AppendVersionKey(s.hi[:0], s.buf, math.MaxInt64)
+	r, err := s.rows.get(s.hi)
+	if err != nil {
+		return found[V]{}, err
+	}
+	now := found[V]{value: r.value.value, from: r.timestamp, end: math.MaxInt64, valid: r.present}
+	if now.valid && now.from <= at {
+		return now, nil
+	}
+	s.lo = AppendVersionKey(s.lo[:0], s.buf, at+1)
+	return s.findOld(now)
+}
+
+// findOld returns the first row between s.lo and s.hi, or else now.
+func (s *Versioned[K, V]) findOld(now found[V]) (found[V], error) {
+	for r, err := range s.rows.scan(s.lo, s.hi) {
+		if err != nil {
+			return found[V]{}, err
+		}
+		return found[V]{value: r.value.value, from: r.timestamp, end: versionEnd(r.key), valid: !r.value.deleted}, nil
+	}
+	return now, nil
+}
+
+// put writes the row of the key in s.buf that ends at end.
+func (s *Versioned[K, V]) put(end int64, v version[V], from int64) {
+	s.rowKey = AppendVersionKey(s.rowKey[:0], s.buf, end)
+	s.rows.put(s.rowKey, v, from)
+	s.index.added(end)
+}
+
+// Advance says that stream time has reached the given time (milliseconds). History begins one retention before. It
+// costs nothing.
+func (s *Versioned[K, V]) Advance(streamTime int64) {
+	if s.retention > 0 {
+		s.history.raise(minus(streamTime, s.retention))
+	}
+}
+
+// HistoryStart returns the time (milliseconds) at which history begins, [math.MinInt64] if it has no beginning.
+func (s *Versioned[K, V]) HistoryStart() int64 { return s.history.now }
+
+// Expire lets history begin at the given time (milliseconds), deletes all versions that ended by then and returns how
+// many rows there were, those of deletions included. It costs nothing if no version is that old.
+func (s *Versioned[K, V]) Expire(before int64) (n int, err error) {
+	s.history.raise(before)
+	return s.index.expire(min(before, math.MaxInt64-1))
+}
+
+// Spec implements [Store].
+func (s *Versioned[K, V]) Spec() Spec { return s.rows.spec }
+
+// Flush implements [Store].
+func (s *Versioned[K, V]) Flush(b *Batch) error {
+	s.history.flush()
+	return s.rows.flush(b)
+}
+
+// Committed implements [Store].
+func (s *Versioned[K, V]) Committed() {
+	s.history.commit()
+	s.rows.committed()
+}
+
+// Rollback implements [Store]. History begins where it did at the last commit; a store without
+// one does not know stream time again.
+func (s *Versioned[K, V]) Rollback() {
+	s.history.rollback()
+	s.rows.rollback()
+	s.index.rolledBack()
+}
+
+// DirtyBytes implements [Store].
+func (s *Versioned[K, V]) DirtyBytes() int64 { return s.rows.account.dirty }
+
+// Close implements [Store].
+func (s *Versioned[K, V]) Close() { s.rows.close() }
+
+func (s *Versioned[K, V]) encode(key K) (err error) {
+	if s.buf, err = s.key.Append(s.buf[:0], key); err != nil {
+		return fmt.Errorf("store %q: key: %w", s.rows.spec.Name, err)
+	}
+	return nil
+}
