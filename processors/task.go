@@ -33,14 +33,6 @@ var taskStateNames = [...]string{"starting", "taking over", "restoring", "runnin
 
 func (s taskState) String() string { return taskStateNames[s] }
 
-// isRecordsFault says whether a record, or what the operators make of it, is to blame, and not a broker or a disk. Trying
-// again may not help then.
-func isRecordsFault(err error) bool {
-	var decode *topology.DecodeError
-	var record *topology.RecordError
-	return errors.As(err, &decode) || errors.As(err, &record)
-}
-
 // task runs one sub-topology on one partition. It lives one life after the other: take over, restore, work and commit
 // until something fails; then everything that was not committed is dropped and the next life begins with a takeover,
 // which settles whatever the last one left open. Its goroutine starts with start and ends with stop or abandon.
@@ -394,13 +386,3 @@ func (t *task) wait(ctx context.Context, d time.Duration) bool {
 		return false
 	}
 }
-
-// retryBackoff doubles pauses from 50 ms to 5 s.
-type retryBackoff struct{ last time.Duration }
-
-func (b *retryBackoff) next() time.Duration {
-	b.last = min(max(2*b.last, 50*time.Millisecond), 5*time.Second)
-	return b.last
-}
-
-func (b *retryBackoff) reset() { b.last = 0 }
