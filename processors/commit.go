@@ -64,8 +64,7 @@ func (t *task) commit(ctx context.Context, sessions *broker.Sessions) error {
 	l.task.Committed()
 	sessions.Acknowledge()
 	l.open = false
-	t.stats.committed(time.Since(start), l.records, l.batch.Len())
-	l.records = 0
+	t.stats.committed(time.Since(start), l.batch.Len())
 	return nil
 }
 

@@ -219,9 +219,8 @@ func (g *group) running() bool {
 }
 
 func (g *group) inputTopics() []string {
-	inputs := g.plan.sub.Inputs()
-	topics := make([]string, len(inputs))
-	for i, in := range inputs {
+	topics := make([]string, len(g.plan.inputs))
+	for i, in := range g.plan.inputs {
 		topics[i] = in.Topic
 	}
 	return topics

@@ -21,7 +21,6 @@ type life struct {
 	unit     unit
 	open     bool      // a transaction is open
 	due      time.Time // when it must be committed
-	records  int       // processed since the last commit
 	last     atomic.Int64
 	sent     map[string]int32 // next partition for records without a key, by topic
 }
@@ -49,7 +48,7 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 	l.inputs = &inputs{maxIdle: t.group.app.cfg.MaxTaskIdle, now: time.Now, end: func(ctx context.Context, topic string) (int64, error) {
 		return t.group.app.client.CommittedEnd(ctx, topic, t.partition)
 	}}
-	for _, in := range sub.Inputs() {
+	for _, in := range t.group.plan.inputs {
 		from, ok := position.Direct[state.TopicPartition{Topic: in.Topic, Partition: t.partition}]
 		if !ok {
 			from = offsets[in.Topic]

@@ -12,6 +12,7 @@ import (
 // groupPlan is a sub-topology with what the cluster says about its topics.
 type groupPlan struct {
 	sub        *topology.SubTopology
+	inputs     []topology.Input // those of sub, which copies them at every call
 	partitions int32            // number of tasks
 	outputs    map[string]int32 // partitions of the topics it writes
 	// marks are the repartition topics it writes: downstream tasks learn from marks in them how far it is.
@@ -60,7 +61,7 @@ func planGroups(subs []*topology.SubTopology, sizes topicSizes) []*groupPlan {
 	byGroup := make(map[string]*groupPlan)
 	for _, sub := range subs {
 		p := &groupPlan{
-			sub: sub, partitions: sizes.groups[sub.Group()],
+			sub: sub, inputs: sub.Inputs(), partitions: sizes.groups[sub.Group()],
 			outputs:        make(map[string]int32),
 			upstreamDirect: make(map[string]map[string]bool),
 			upstreamTasks:  make(map[string]int32),
@@ -72,7 +73,7 @@ func planGroups(subs []*topology.SubTopology, sizes topicSizes) []*groupPlan {
 		byGroup[sub.Group()] = p
 	}
 	for _, p := range plans {
-		for _, in := range p.sub.Inputs() {
+		for _, in := range p.inputs {
 			if in.Repartition {
 				p.hear(in, byGroup)
 			}
@@ -88,7 +89,7 @@ func (p *groupPlan) hear(in topology.Input, byGroup map[string]*groupPlan) {
 		upstream := byGroup[group]
 		upstream.marks = append(upstream.marks, in.Topic)
 		p.upstreamTasks[in.Topic] = upstream.partitions
-		for _, from := range upstream.sub.Inputs() {
+		for _, from := range upstream.inputs {
 			if !from.Repartition {
 				direct[from.Topic] = true
 			}

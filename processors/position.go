@@ -29,7 +29,7 @@ type progress struct {
 func newProgress(plan *groupPlan, partition int32, position state.Position) *progress {
 	// Only what this topology reads: an input that an earlier version had may be gone.
 	inputs := make(map[string]bool)
-	for _, in := range plan.sub.Inputs() {
+	for _, in := range plan.inputs {
 		inputs[in.Topic] = true
 	}
 	maps.DeleteFunc(position.Direct, func(tp state.TopicPartition, _ int64) bool { return !inputs[tp.Topic] })
@@ -70,7 +70,7 @@ func (p *progress) derived(except string) map[state.TopicPartition]int64 {
 	all := make(map[state.TopicPartition]int64)
 	inputs := make(map[state.TopicPartition]int)
 	sources := make(map[string]int) // inputs that each source topic comes through
-	for _, in := range p.plan.sub.Inputs() {
+	for _, in := range p.plan.inputs {
 		if !in.Repartition || in.Topic == except {
 			continue
 		}
@@ -118,7 +118,7 @@ func (p *progress) covered(topic string) map[state.TopicPartition]int64 {
 // itself.
 func (p *progress) mark(to string) state.Offsets {
 	offsets := state.Offsets(p.derived(to))
-	for _, in := range p.plan.sub.Inputs() {
+	for _, in := range p.plan.inputs {
 		if in.Repartition {
 			continue
 		}

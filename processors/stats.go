@@ -32,7 +32,7 @@ type taskStats struct {
 	}
 }
 
-func (s *taskStats) committed(spent time.Duration, _, rows int) {
+func (s *taskStats) committed(spent time.Duration, rows int) {
 	s.commits.Add(1)
 	s.rows.Add(int64(rows))
 	s.spent.Add(int64(spent))

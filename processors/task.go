@@ -298,7 +298,7 @@ func (t *task) process(work any) error {
 		return fmt.Errorf("goka delivered %T", work)
 	}
 	l := t.life
-	inputs := t.group.plan.sub.Inputs()
+	inputs := t.group.plan.inputs
 	var raw topology.RawRecord
 	for _, r := range u.records {
 		if inputs[r.input].Repartition && isMark(r.record) {
@@ -316,7 +316,6 @@ func (t *task) process(work any) error {
 			return fmt.Errorf("process %s/%d offset %d: %w", r.record.Topic, r.record.Partition, r.record.Offset, err)
 		}
 	}
-	l.records += len(u.records)
 	t.stats.records.Add(int64(len(u.records)))
 	return nil
 }

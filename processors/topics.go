@@ -3,7 +3,6 @@ package processors
 import (
 	"context"
 	"fmt"
-	"log/slog"
 
 	"github.com/seed84377926/millrace/internal/broker"
 )
@@ -30,12 +29,7 @@ type Topic struct {
 }
 
 // EnsureTopics creates those of the topics that are missing, and verifies those that exist. If any cannot be used as it
-// is, the error names all of them, with the remedy, and nothing is created. logger may be nil.
-func EnsureTopics(ctx context.Context, brokers []string, logger *slog.Logger, topics ...Topic) error {
-	return Config{Brokers: brokers, Logger: logger}.EnsureTopics(ctx, topics...)
-}
-
-// EnsureTopics is the function EnsureTopics for a cluster that needs Security. Only Brokers, Security and Logger of the
+// is, the error names all of them, with the remedy, and nothing is created. Only Brokers, Security and Logger of the
 // Config are used.
 func (c Config) EnsureTopics(ctx context.Context, topics ...Topic) error {
 	kinds := map[TopicKind]broker.TopicKind{EventLog: broker.EventLog, TableTopic: broker.Table, StreamTopic: broker.Stream}

@@ -23,7 +23,7 @@ func publishTables(ctx context.Context, brokers []string, logger *slog.Logger) e
 	for _, table := range []string{airlinesTopic, airportsTopic, planesTopic, weatherTopic} {
 		topics = append(topics, processors.Topic{Name: table, Kind: processors.TableTopic, Partitions: partitions})
 	}
-	if err := processors.EnsureTopics(ctx, brokers, logger, topics...); err != nil {
+	if err := (processors.Config{Brokers: brokers, Logger: logger}).EnsureTopics(ctx, topics...); err != nil {
 		return err
 	}
 	producer, err := kgo.NewClient(kgo.SeedBrokers(brokers...))

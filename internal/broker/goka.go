@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash"
@@ -34,32 +35,17 @@ func (h *handles[T]) put(v T) []byte {
 	}
 	h.mu.last++
 	h.mu.held[h.mu.last] = v
-	return ticket(h.mu.last)
+	return binary.LittleEndian.AppendUint64(nil, h.mu.last)
 }
 
 // take returns the value of a ticket, and false if it was redeemed before.
 func (h *handles[T]) take(data []byte) (T, bool) {
-	id := ticketID(data)
+	id := binary.LittleEndian.Uint64(data)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	v, ok := h.mu.held[id]
 	delete(h.mu.held, id)
 	return v, ok
-}
-
-func ticket(id uint64) []byte {
-	data := make([]byte, 8)
-	for i := range data {
-		data[i] = byte(id >> (8 * i))
-	}
-	return data
-}
-
-func ticketID(data []byte) (id uint64) {
-	for i, b := range data {
-		id |= uint64(b) << (8 * i)
-	}
-	return id
 }
 
 // gokaTopics is goka's topic manager on our client. Topics are created and verified by the runtime before goka starts,

@@ -336,17 +336,6 @@ func firstOffsetError(resp *kmsg.TxnOffsetCommitResponse) error {
 	return nil
 }
 
-// Abort drops the open transaction. On error the Writer is finished.
-func (w *Writer) Abort(ctx context.Context) error {
-	if err := w.kafka.AbortBufferedRecords(ctx); err != nil {
-		return fmt.Errorf("abort transaction of %s: %w", w.cfg.TransactionalID, err)
-	}
-	if err := w.kafka.EndTransaction(ctx, kgo.TryAbort); err != nil {
-		return fmt.Errorf("abort transaction of %s: %w", w.cfg.TransactionalID, fencedOr(err))
-	}
-	return nil
-}
-
 // Close drops the connections. What was not committed stays open on the broker until the next TakeOver of the same
 // id or the transaction timeout ends it.
 func (w *Writer) Close() { w.kafka.Close() }
