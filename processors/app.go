@@ -70,7 +70,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	a.mu.cancel = cancel
 	a.mu.Unlock()
 
-	a.client, err = broker.Connect(ctx, broker.Config{Brokers: a.cfg.Brokers, Security: a.cfg.Security, ClientID: a.top.Name(), Logger: a.cfg.Logger})
+	a.client, err = broker.Connect(ctx, broker.Config{Brokers: a.cfg.Brokers, Security: a.cfg.Security, ClientID: a.top.Name(), Rack: a.cfg.Rack, Logger: a.cfg.Logger})
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	defer abandon()
 	defer func() { err = errors.Join(err, a.close(abandon)) }()
 	for _, p := range plans {
-		g, err := openGroup(a, p)
+		g, err := openGroup(tasks, a, p)
 		if err != nil {
 			return err
 		}
@@ -94,7 +94,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	}
 	a.lifecycle.enter(Rebalancing)
 	for _, g := range a.groups() {
-		if err := g.join(tasks); err != nil {
+		if err := g.join(); err != nil {
 			return err
 		}
 	}
@@ -116,6 +116,12 @@ func (a *App) close(abandon func()) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, abandon)()
+	// All groups at once: each waits for others to take over.
+	var handovers sync.WaitGroup
+	for _, g := range a.groups() {
+		handovers.Go(func() { g.handOver(ctx) })
+	}
+	handovers.Wait()
 	var errs []error
 	for _, g := range a.groups() {
 		errs = append(errs, g.close(ctx))

@@ -50,6 +50,37 @@ type Config struct {
 	// SessionTimeout is how long the groups wait for an instance that has gone silent. The default is 10 s.
 	SessionTimeout time.Duration
 
+	// InstanceID makes this instance a static member of its groups (KIP-345): for the session timeout its tasks are kept
+	// for it while it restarts, and nothing moves. No two instances may have the same. The default is none: what a
+	// leaving instance has goes to others at once.
+	InstanceID string
+
+	// Rack names where this instance runs, such as a zone, in the words of broker.rack. Copies of a task's state are
+	// kept in other racks than the task if there are any, and records are read from replicas in the same rack where the
+	// cluster allows that (KIP-392).
+	Rack string
+
+	// Standbys is how many other instances keep a copy of each task's state warm, to take the task over without a
+	// restore. All instances should have the same; the largest counts. The default is 0.
+	Standbys int
+
+	// AcceptableLag is how many changelog offsets a copy may lack and still be as good as caught up: a task moves to it
+	// at once, and restores them. The default is 10,000, as in Kafka Streams (KIP-441).
+	AcceptableLag int64
+
+	// MaxWarmups bounds how many copies each group warms up at a time, in all instances together, before tasks move to
+	// them. The default is 4.
+	MaxWarmups int
+
+	// HandoverTimeout bounds how long an instance that is told to end goes on working while others take over its tasks
+	// or warm up for them. Then it leaves all the same, and they restore what they lack. The default is 5 s; a negative
+	// value leaves at once.
+	HandoverTimeout time.Duration
+
+	// CleanupDelay is how long the state of a task stays on the disk of an instance that neither works on it nor keeps a
+	// copy: it may come back, and then only the tail is restored. The default is 10 minutes, as in Kafka Streams.
+	CleanupDelay time.Duration
+
 	// TransactionTimeout bounds how long the open transaction of a dead task holds readers back if nobody takes the
 	// task over. The default is 20 s.
 	TransactionTimeout time.Duration
@@ -90,6 +121,10 @@ type RestoreProgress struct {
 const (
 	defaultCommitInterval    = 100 * time.Millisecond
 	defaultProcessingRetries = 5
+	defaultAcceptableLag     = 10_000
+	defaultMaxWarmups        = 4
+	defaultHandoverTimeout   = 5 * time.Second
+	defaultCleanupDelay      = 10 * time.Minute
 )
 
 func (c Config) withDefaults() Config {
@@ -115,6 +150,18 @@ func (c Config) withDefaults() Config {
 	if c.ProcessingRetries == 0 {
 		c.ProcessingRetries = defaultProcessingRetries
 	}
+	if c.AcceptableLag == 0 {
+		c.AcceptableLag = defaultAcceptableLag
+	}
+	if c.MaxWarmups == 0 {
+		c.MaxWarmups = defaultMaxWarmups
+	}
+	if c.HandoverTimeout == 0 {
+		c.HandoverTimeout = defaultHandoverTimeout
+	}
+	if c.CleanupDelay == 0 {
+		c.CleanupDelay = defaultCleanupDelay
+	}
 	return c
 }
 
@@ -136,6 +183,10 @@ func (c Config) validate() error {
 		{"SessionTimeout", int64(c.SessionTimeout)},
 		{"TransactionTimeout", int64(c.TransactionTimeout)},
 		{"ProcessingRetries", int64(c.ProcessingRetries)},
+		{"Standbys", int64(c.Standbys)},
+		{"AcceptableLag", c.AcceptableLag},
+		{"MaxWarmups", int64(c.MaxWarmups)},
+		{"CleanupDelay", int64(c.CleanupDelay)},
 	} {
 		if f.value < 0 {
 			errs = append(errs, fmt.Errorf("%s is negative", f.name))

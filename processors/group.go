@@ -14,17 +14,23 @@ import (
 	"github.com/seed84377926/millrace/state/pebblestore"
 )
 
-// group runs one processor group on this instance: it is a member of the consumer group and has a task for each
-// partition that is assigned to it. Tasks start and stop on the member's goroutine; everything of a group ends in
-// close.
+// group runs one processor group on this instance: it is a member of the consumer group, has a task for each partition
+// that is assigned to it, and keeps the copies that the group plans for it. Tasks start and stop on the member's goroutine;
+// everything of a group ends in close.
 type group struct {
 	app      *App
+	ctx      context.Context //nolint:containedctx // what its tasks live in; the member's callbacks come without one
 	plan     *groupPlan
 	logger   *slog.Logger
 	engine   state.Engine
 	layout   *state.Layout
 	reads    *broker.Fetcher // inputs of all tasks
-	restores *broker.Fetcher // the group's table
+	restores *broker.Fetcher // the group's table, up to the end that a task needs
+	follows  *broker.Fetcher // the group's table, for the copies
+	standbys *standbys
+	leftover *leftovers
+
+	replanned chan struct{} // signalled after each rebalance, before and after what it takes away has ended
 
 	mu struct {
 		sync.Mutex
@@ -34,12 +40,15 @@ type group struct {
 	}
 }
 
-func openGroup(app *App, plan *groupPlan) (_ *group, err error) {
-	g := &group{app: app, plan: plan, logger: app.cfg.Logger.With(slog.String("group", plan.sub.Group()))}
+// openGroup opens what the group needs on this instance. Its tasks and copies live in ctx.
+func openGroup(ctx context.Context, app *App, plan *groupPlan) (_ *group, err error) {
+	g := &group{app: app, ctx: ctx, plan: plan, logger: app.cfg.Logger.With(slog.String("group", plan.sub.Group()))}
 	g.mu.tasks = make(map[int32]*task)
+	g.replanned = make(chan struct{}, 1)
+	g.standbys = newStandbys(ctx, g)
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("open group %s: %w", plan.sub.Group(), err), g.close(context.Background()))
+			err = errors.Join(fmt.Errorf("open group %s: %w", plan.sub.Group(), err), g.close(context.WithoutCancel(ctx)))
 		}
 	}()
 	if g.layout, err = state.NewLayout(plan.sub.Stores()...); err != nil {
@@ -48,24 +57,30 @@ func openGroup(app *App, plan *groupPlan) (_ *group, err error) {
 	if g.engine, err = pebblestore.Open(filepath.Join(app.cfg.Dir, plan.sub.Group()), pebblestore.Options{Logger: g.logger}); err != nil {
 		return nil, err
 	}
-	if g.reads, err = broker.NewFetcher(app.client); err != nil {
-		return nil, err
+	for _, fetcher := range []**broker.Fetcher{&g.reads, &g.restores, &g.follows} {
+		if *fetcher, err = broker.NewFetcher(app.client); err != nil {
+			return nil, err
+		}
 	}
-	if g.restores, err = broker.NewFetcher(app.client); err != nil {
+	if g.leftover, err = newLeftovers(ctx, g); err != nil {
 		return nil, err
 	}
 	return g, nil
 }
 
-// join makes the instance a member of the group. Tasks run under ctx.
-func (g *group) join(ctx context.Context) error {
+// join makes the instance a member of the group.
+func (g *group) join() error {
+	cfg := g.app.cfg
 	member, err := broker.JoinGroup(broker.MemberConfig{
 		Client: g.app.client, Group: g.plan.sub.Group(), Topics: g.inputTopics(),
-		Address: g.app.cfg.Address, SessionTimeout: g.app.cfg.SessionTimeout,
-		Assigned: func(partitions []int32) { g.assign(ctx, partitions) },
+		Address: cfg.Address, InstanceID: cfg.InstanceID, SessionTimeout: cfg.SessionTimeout,
+		Standbys: cfg.Standbys, AcceptableLag: cfg.AcceptableLag, MaxWarmups: cfg.MaxWarmups,
+		Held: g.held, Planned: g.planned,
+		Assigned: g.assign,
 		Revoked:  func(partitions []int32) { g.release(partitions, (*task).stop) },
 		Lost:     func(partitions []int32) { g.release(partitions, (*task).abandon) },
 		Denied:   g.denied,
+		Replaced: g.app.fail,
 	})
 	if err != nil {
 		return err
@@ -89,20 +104,67 @@ func (g *group) denied(err error) {
 	g.app.fail(err)
 }
 
-// members returns which partitions each member of the group has, by its address.
-func (g *group) members() map[string][]int32 {
+// joined returns the membership, nil before join and after leave.
+func (g *group) joined() *broker.Member {
 	g.mu.Lock()
-	member := g.mu.member
-	g.mu.Unlock()
+	defer g.mu.Unlock()
+	return g.mu.member
+}
+
+// members returns what each member of the group is to do, by its address.
+func (g *group) members() map[string]broker.Placement {
+	member := g.joined()
 	if member == nil {
 		return nil
 	}
 	return member.Members()
 }
 
-func (g *group) assign(ctx context.Context, partitions []int32) {
+// rejoin has the group planned anew: this instance has something to tell.
+func (g *group) rejoin() {
+	if member := g.joined(); member != nil {
+		member.Rejoin()
+	}
+}
+
+// held returns the changelog offsets that the state on this instance reflects, in whatever role it is here.
+func (g *group) held() map[int32]int64 {
+	partitions, err := g.engine.Partitions()
+	if err != nil {
+		g.logger.Warn("the group cannot be told which state is here", slog.Any("error", err))
+		return nil
+	}
+	held := make(map[int32]int64, len(partitions))
+	for _, p := range partitions {
+		part, err := g.engine.Open(p)
+		if err != nil {
+			g.logger.Warn("the group cannot be told of the state of a partition", slog.Int("partition", int(p)), slog.Any("error", err))
+			continue
+		}
+		if offset, ok := part.Offset(); ok {
+			held[p] = offset
+		}
+	}
+	return held
+}
+
+// planned is told what this instance is to do, before it is assigned or has to give up anything.
+func (g *group) planned(plan broker.Placement) {
+	g.standbys.want(plan)
+	g.signalReplanned()
+}
+
+func (g *group) signalReplanned() {
+	select {
+	case g.replanned <- struct{}{}:
+	default:
+	}
+}
+
+func (g *group) assign(partitions []int32) {
 	g.logger.Info("assigned", slog.Any("partitions", partitions))
 	for _, p := range partitions {
+		g.standbys.claim(p)
 		part, err := g.engine.Open(p)
 		if err != nil {
 			g.app.fail(fmt.Errorf("group %s, partition %d: open state: %w", g.plan.sub.Group(), p, err))
@@ -112,7 +174,7 @@ func (g *group) assign(ctx context.Context, partitions []int32) {
 		g.mu.Lock()
 		g.mu.tasks[p] = t
 		g.mu.Unlock()
-		t.start(ctx)
+		t.start(g.ctx)
 	}
 	g.mu.Lock()
 	g.mu.assigned = true
@@ -126,17 +188,21 @@ func (g *group) newTask(p int32, part state.Partition) *task {
 		stopping: make(chan struct{}), done: make(chan struct{}),
 	}
 	t.stats.ready = make(chan struct{}, 1)
-	t.table = &restoredTable{
-		part: part, layout: g.layout, logger: t.logger, now: time.Now,
-		progress: RestoreProgress{Group: g.plan.sub.Group(), Partition: p},
-		tell: func(progress RestoreProgress) {
-			t.stats.restore.Store(&progress)
-			if hook := g.app.cfg.Hooks.RestoreProgress; hook != nil {
-				hook(progress)
-			}
-		},
-	}
+	t.table = g.newTable(p, part, t.logger, func(progress RestoreProgress) {
+		t.stats.restore.Store(&progress)
+		if hook := g.app.cfg.Hooks.RestoreProgress; hook != nil {
+			hook(progress)
+		}
+	})
 	return t
+}
+
+// newTable makes the state of a partition fit to be restored. tell hears of the progress.
+func (g *group) newTable(p int32, part state.Partition, logger *slog.Logger, tell func(RestoreProgress)) *restoredTable {
+	return &restoredTable{
+		part: part, layout: g.layout, logger: logger, now: time.Now, tell: tell,
+		progress: RestoreProgress{Group: g.plan.sub.Group(), Partition: p},
+	}
 }
 
 // release ends the tasks of the partitions, side by side, and waits for them.
@@ -148,41 +214,29 @@ func (g *group) release(partitions []int32, end func(*task)) {
 		t := g.mu.tasks[p]
 		delete(g.mu.tasks, p)
 		g.mu.Unlock()
-		if t != nil {
-			ended.Go(func() { end(t) })
-		}
+		ended.Go(func() {
+			if t != nil {
+				end(t)
+			}
+			g.standbys.release(p)
+		})
 	}
 	ended.Wait()
+	g.signalReplanned()
 	g.app.taskChanged()
-}
-
-// leave commits what is open and leaves the group, so that others take over at once.
-func (g *group) leave(ctx context.Context) error {
-	g.mu.Lock()
-	member := g.mu.member
-	g.mu.member = nil
-	g.mu.Unlock()
-	if member == nil {
-		return nil
-	}
-	var all []int32
-	for _, t := range g.tasks() {
-		all = append(all, t.partition)
-	}
-	if len(all) > 0 {
-		g.release(all, (*task).stop)
-	}
-	return member.Leave(ctx)
 }
 
 // close gives everything back. The tasks have ended.
 func (g *group) close(ctx context.Context) error {
 	err := g.leave(ctx)
-	if g.reads != nil {
-		g.reads.Close()
+	g.standbys.close()
+	if g.leftover != nil {
+		g.leftover.close()
 	}
-	if g.restores != nil {
-		g.restores.Close()
+	for _, fetcher := range []*broker.Fetcher{g.reads, g.restores, g.follows} {
+		if fetcher != nil {
+			fetcher.Close()
+		}
 	}
 	if g.engine != nil {
 		err = errors.Join(err, g.engine.Close())

@@ -130,10 +130,23 @@ type AppInfo struct {
 
 // GroupInfo is one processor group.
 type GroupInfo struct {
-	Group      string             `json:"group"`
-	Partitions int32              `json:"partitions"`
-	Members    map[string][]int32 `json:"members"` // partitions by the address of the member, as last planned
-	Tasks      []TaskInfo         `json:"tasks"`   // those of this instance
+	Group      string               `json:"group"`
+	Partitions int32                `json:"partitions"`
+	Members    map[string]Placement `json:"members"` // by the address of the member, as last planned
+	Tasks      []TaskInfo           `json:"tasks"`   // those of this instance
+	Standbys   []StandbyInfo        `json:"standbys,omitempty"`
+	Leftovers  []int32              `json:"leftovers,omitempty"` // partitions whose state is on this disk for no present use
+}
+
+// Placement is what one member of a group is to do.
+type Placement = broker.Placement
+
+// StandbyInfo is one copy of a task's state that this instance keeps.
+type StandbyInfo struct {
+	Partition int32 `json:"partition"`
+	Warmup    bool  `json:"warmup"`   // the task is to move here
+	CaughtUp  bool  `json:"caughtUp"` // it could take over at once
+	Offset    int64 `json:"offset"`   // the last changelog offset it reflects, -1 for none
 }
 
 // TaskInfo is one task of this instance.
@@ -165,6 +178,12 @@ func (a *App) Info(ctx context.Context) AppInfo {
 				ti.Goka = processor.Stats(ctx)
 			}
 			gi.Tasks = append(gi.Tasks, ti)
+		}
+		for _, s := range g.standbys.all() {
+			gi.Standbys = append(gi.Standbys, s.info())
+		}
+		if leftovers, err := g.leftover.partitions(); err == nil { // else the engine is closed or damaged, and says so itself
+			gi.Leftovers = leftovers
 		}
 		info.Groups = append(info.Groups, gi)
 	}

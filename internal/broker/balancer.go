@@ -1,23 +1,53 @@
 package broker
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // copartitioned assigns partition numbers, not topic partitions: whoever gets partition 3 gets it of every topic of the
-// group, since a task reads partition 3 of them all. The plan is sticky (a member keeps what it has up to its share)
-// and cooperative (what stays is never revoked; KIP-429). Members tell their address when they join, and everyone
-// learns the whole plan with its assignment.
+// group, since a task reads partition 3 of them all. place says who gets what. Members tell about themselves when they
+// join, and everyone learns the whole plan with its assignment.
+//
+// The protocol is cooperative (KIP-429): what stays is never revoked. But what moves is given to its new owner in the
+// same plan that takes it from the old one, without the round in between in which nobody has it: the fence sees to it
+// that they never both commit.
 type copartitioned struct {
-	address string
-	mu      addresses
+	rack string
+	// info returns what this member tells about itself at this moment.
+	info func() memberInfo
+	// planned is called with what this member is to do, before anything of it is assigned or revoked.
+	planned func(Placement)
+	// rules are those by which this member plans if it leads, but for the number of partitions and of standbys: the
+	// largest number that any member wants counts.
+	rules placing
+
+	mu struct {
+		sync.Mutex
+		members map[string]Placement // by address, as last planned
+	}
+}
+
+// memberInfo is what a member tells the leader when it joins.
+type memberInfo struct {
+	Address  string `json:"address"`
+	Standbys int    `json:"standbys,omitempty"`
+	// Leaving says that it wants to give up all it has.
+	Leaving bool `json:"leaving,omitempty"`
+	// Held are the changelog offsets that its copies of the state reflect, by partition.
+	Held map[int32]int64 `json:"held,omitempty"`
+}
+
+// groupPlan is what the leader tells a member with its assignment.
+type groupPlan struct {
+	Members map[string]Placement `json:"members"` // by address
+	Own     Placement            `json:"own"`     // two members may have told the same address
 }
 
 // ProtocolName is part of the group protocol: members with another name cannot be in the same group.
@@ -30,7 +60,14 @@ func (b *copartitioned) JoinGroupMetadata(topics []string, current map[string][]
 	meta.Version = 3
 	meta.Topics = topics
 	meta.Generation = generation
-	meta.UserData = []byte(b.address)
+	if b.rack != "" {
+		meta.Rack = &b.rack
+	}
+	data, err := json.Marshal(b.info())
+	if err != nil {
+		panic(fmt.Sprintf("broker: member info cannot be encoded: %v", err)) // strings and numbers only
+	}
+	meta.UserData = data
 	for _, topic := range topics {
 		if len(current[topic]) > 0 {
 			owned := kmsg.NewConsumerMemberMetadataOwnedPartition()
@@ -46,26 +83,29 @@ func (b *copartitioned) ParseSyncAssignment(data []byte) (map[string][]int32, er
 	if err := assignment.ReadFrom(data); err != nil {
 		return nil, fmt.Errorf("group assignment: %w", err)
 	}
-	plan := make(map[string][]int32)
+	assigned := make(map[string][]int32)
 	for _, t := range assignment.Topics {
-		plan[t.Topic] = t.Partitions
+		assigned[t.Topic] = t.Partitions
 	}
-	members := make(map[string][]int32)
+	var told groupPlan
 	if len(assignment.UserData) > 0 {
-		if err := json.Unmarshal(assignment.UserData, &members); err != nil {
-			return nil, fmt.Errorf("group assignment: members: %w", err)
+		if err := json.Unmarshal(assignment.UserData, &told); err != nil {
+			return nil, fmt.Errorf("group assignment: plan: %w", err)
 		}
 	}
 	b.mu.Lock()
-	b.mu.partitions = members
+	b.mu.members = told.Members
 	b.mu.Unlock()
-	return plan, nil
+	if b.planned != nil {
+		b.planned(told.Own)
+	}
+	return assigned, nil
 }
 
-func (b *copartitioned) members() map[string][]int32 {
+func (b *copartitioned) members() map[string]Placement {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return maps.Clone(b.mu.partitions)
+	return maps.Clone(b.mu.members)
 }
 
 func (b *copartitioned) MemberBalancer(members []kmsg.JoinGroupResponseMember) (kgo.GroupMemberBalancer, map[string]struct{}, error) {
@@ -76,100 +116,80 @@ func (b *copartitioned) MemberBalancer(members []kmsg.JoinGroupResponseMember) (
 	return balancer, balancer.MemberTopics(), nil
 }
 
-// planned is one member while the leader plans.
-type planned struct {
-	member     *kmsg.JoinGroupResponseMember
-	address    string
-	owned      []int32
-	partitions []int32
-}
-
 // Balance runs on the group's leader.
 func (b *copartitioned) Balance(balancer *kgo.ConsumerBalancer, topics map[string]int32) kgo.IntoSyncAssignment {
-	var n int32
-	for topic, partitions := range topics {
-		if n != 0 && partitions != n {
-			balancer.SetError(fmt.Errorf("topics of the group are not co-partitioned: %s has %d partitions, others %d", topic, partitions, n))
+	rules := b.rules
+	for topic, n := range topics {
+		if rules.partitions != 0 && n != rules.partitions {
+			balancer.SetError(fmt.Errorf("topics of the group are not co-partitioned: %s has %d partitions, others %d", topic, n, rules.partitions))
 			return nil
 		}
-		n = partitions
+		rules.partitions = n
 	}
-	var members []*planned
+	var members []*groupMember
+	joined := make(map[string]*kmsg.JoinGroupResponseMember)
 	balancer.EachMember(func(m *kmsg.JoinGroupResponseMember, meta *kmsg.ConsumerMemberMetadata) {
-		p := &planned{member: m, address: string(meta.UserData)}
+		member := &groupMember{id: m.MemberID, generation: meta.Generation}
+		if err := json.Unmarshal(meta.UserData, &member.told); err != nil {
+			balancer.SetError(fmt.Errorf("group member %s tells %q: %w; do all instances run the same version of millrace?", m.MemberID, meta.UserData, err))
+			return
+		}
+		if meta.Rack != nil {
+			member.rack = *meta.Rack
+		}
 		for _, owned := range meta.OwnedPartitions {
-			p.owned = append(p.owned, owned.Partitions...)
+			member.owned = append(member.owned, owned.Partitions...)
 		}
-		slices.Sort(p.owned)
-		p.owned = slices.Compact(p.owned)
-		members = append(members, p)
+		slices.Sort(member.owned)
+		member.owned = slices.Compact(member.owned)
+		rules.standbys = max(rules.standbys, member.told.Standbys)
+		members = append(members, member)
+		joined[m.MemberID] = m
 	})
-	share(members, n)
+	place(members, rules)
 
-	plan := balancer.NewPlan()
-	told := make(map[string][]int32)
+	plan := toldPlan{BalancePlan: balancer.NewPlan(), own: make(map[string]Placement), members: make(map[string]Placement)}
 	for _, m := range members {
-		told[m.address] = append(told[m.address], m.partitions...)
+		plan.own[m.id] = m.plan
+		plan.members[m.told.Address] = m.plan.and(plan.members[m.told.Address])
 		for topic := range topics {
-			plan.AddPartitions(m.member, topic, m.partitions)
+			plan.AddPartitions(joined[m.id], topic, m.plan.Active)
 		}
 	}
-	plan.AdjustCooperative(balancer)
-	data, err := json.Marshal(told)
-	if err != nil {
-		balancer.SetError(fmt.Errorf("group assignment: members: %w", err))
-		return nil
-	}
-	return toldPlan{plan, data}
+	return plan
 }
 
-// share gives every partition to one member: each keeps what it owned up to its share, the rest goes to whoever has
-// less than its share. Those who own most get the larger shares, so that as few as possible move.
-func share(members []*planned, partitions int32) {
-	if len(members) == 0 {
-		return
+// and adds what another member with the same address is to do.
+func (p Placement) and(other Placement) Placement {
+	both := func(a, b []int32) []int32 {
+		all := slices.Concat(a, b)
+		slices.Sort(all)
+		return all
 	}
-	slices.SortStableFunc(members, func(a, b *planned) int { return cmp.Compare(len(b.owned), len(a.owned)) })
-	least, larger := int(partitions)/len(members), int(partitions)%len(members)
-	quota := func(i int) int {
-		if i < larger {
-			return least + 1
-		}
-		return least
-	}
-	taken := make([]bool, partitions)
-	for i, m := range members {
-		for _, p := range m.owned {
-			if p < partitions && !taken[p] && len(m.partitions) < quota(i) {
-				taken[p] = true
-				m.partitions = append(m.partitions, p)
-			}
-		}
-	}
-	for i, m := range members {
-		for p := int32(0); p < partitions && len(m.partitions) < quota(i); p++ {
-			if !taken[p] {
-				taken[p] = true
-				m.partitions = append(m.partitions, p)
-			}
-		}
+	return Placement{
+		Active: both(p.Active, other.Active), Standby: both(p.Standby, other.Standby), Warmup: both(p.Warmup, other.Warmup),
+		Leaving: p.Leaving,
 	}
 }
 
-// toldPlan adds what everyone is told to every member's assignment.
+// toldPlan adds the whole plan to every member's assignment.
 type toldPlan struct {
 	*kgo.BalancePlan
-	members []byte
+	own     map[string]Placement // by member id
+	members map[string]Placement // by address
 }
 
 func (p toldPlan) IntoSyncAssignment() []kmsg.SyncGroupRequestGroupAssignment {
 	assignments := p.BalancePlan.IntoSyncAssignment()
 	for i := range assignments {
 		var a kmsg.ConsumerMemberAssignment
-		if err := a.ReadFrom(assignments[i].MemberAssignment); err != nil {
-			continue // made by franz-go a moment ago; without the list the member only knows less
+		err := a.ReadFrom(assignments[i].MemberAssignment)
+		if err == nil {
+			a.UserData, err = json.Marshal(groupPlan{Members: p.members, Own: p.own[assignments[i].MemberID]})
 		}
-		a.UserData = p.members
+		if err != nil {
+			panic(fmt.Sprintf("broker: the plan of a group cannot be encoded: %v", err)) // made by us a moment ago
+		}
 		assignments[i].MemberAssignment = a.AppendTo(nil)
 	}
 	return assignments

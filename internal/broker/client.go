@@ -99,6 +99,9 @@ func (c *Client) handshake(ctx context.Context) error {
 // with: it stays the same as long as the cluster keeps its data.
 func (c *Client) ClusterID() string { return c.clusterID }
 
+// Rack returns where this program runs, "" if nobody said.
+func (c *Client) Rack() string { return c.config.Rack }
+
 // Options returns the options for further franz-go clients of the same
 // cluster: addresses, client id, logger, dial timeout, security. The slice is
 // the caller's, to append to.

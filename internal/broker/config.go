@@ -36,6 +36,10 @@ type Config struct {
 	// seconds.
 	DialTimeout time.Duration
 
+	// Rack names where this program runs, as broker.rack does for brokers. It then reads from replicas in its rack where
+	// the cluster allows that (KIP-392), and the members of a group know each other's racks. The default is none.
+	Rack string
+
 	// Security protects the connections. The default is neither encryption nor authentication.
 	Security security.Config
 }
@@ -102,10 +106,14 @@ func validateAddress(address string) error {
 // options translates c, which has its defaults, for franz-go; all but
 // Security, which protect does.
 func (c Config) options() []kgo.Opt {
-	return []kgo.Opt{
+	opts := []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(c.ClientID),
 		kgo.DialTimeout(c.DialTimeout),
 		kgo.WithLogger(clientLogger{c.Logger}),
 	}
+	if c.Rack != "" {
+		opts = append(opts, kgo.Rack(c.Rack))
+	}
+	return opts
 }

@@ -2,11 +2,13 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -19,8 +21,23 @@ type MemberConfig struct {
 	Topics []string
 	// Address is told to all members, "" if this one serves nobody.
 	Address string
+	// InstanceID makes the member a static one (KIP-345): the group keeps its partitions for it while it restarts, for
+	// as long as the session lasts. "" means a member that gives them up when it leaves.
+	InstanceID string
 	// SessionTimeout is how long a silent member keeps its partitions; 0 means DefaultSessionTimeout.
 	SessionTimeout time.Duration
+	// Standbys is how many copies of the state of each partition the group keeps besides that of the owner.
+	Standbys int
+	// AcceptableLag is how many changelog offsets a copy may lack and still take over at once.
+	AcceptableLag int64
+	// MaxWarmups bounds the copies that the group warms up at a time.
+	MaxWarmups int
+	// Held returns the changelog offsets that the state on this instance reflects, by partition. nil means that there
+	// is no state that would make one instance better than another.
+	Held func() map[int32]int64
+	// Planned is called with what this member is to do, after each rebalance and before anything of it is assigned or
+	// revoked. It must not block.
+	Planned func(Placement)
 	// Assigned is called with partitions this member should work on from now on.
 	Assigned func(partitions []int32)
 	// Revoked is called with partitions this member must give up. The group waits for it to return.
@@ -29,6 +46,8 @@ type MemberConfig struct {
 	Lost func(partitions []int32)
 	// Denied is called when the broker does not allow this program to be in the group. The member keeps trying.
 	Denied func(error)
+	// Replaced is called when another member has come with the same InstanceID. The group works with that one.
+	Replaced func(error)
 }
 
 // minRebalanceTimeout leaves a member with a very short session the time to commit what it gives up.
@@ -37,11 +56,16 @@ const minRebalanceTimeout = 3 * time.Second
 // DefaultSessionTimeout is how long the group waits for a member that does not answer before others take its tasks.
 const DefaultSessionTimeout = 10 * time.Second
 
+// maxHeartbeatInterval bounds how late a member hears that the group is being planned anew. Members wait for each other
+// then, so that it bounds how long whatever is to move takes to move.
+const maxHeartbeatInterval = 300 * time.Millisecond
+
 // Member is this instance's place in a consumer group. It only says who should own which partition: it reads nothing
 // and commits nothing. That an owner really is the only one is the fenced writer's business.
 type Member struct {
-	kafka *kgo.Client
-	plan  *copartitioned
+	kafka   *kgo.Client
+	plan    *copartitioned
+	leaving atomic.Bool
 }
 
 // JoinGroup joins. The callbacks run on the member's own goroutine until Leave has returned.
@@ -58,51 +82,80 @@ func JoinGroup(cfg MemberConfig) (*Member, error) {
 			}
 		}
 	}
-	plan := &copartitioned{address: cfg.Address}
+	m := &Member{}
+	m.plan = &copartitioned{
+		rack: cfg.Client.Rack(), planned: cfg.Planned,
+		rules: placing{standbys: cfg.Standbys, acceptableLag: cfg.AcceptableLag, maxWarmups: cfg.MaxWarmups},
+		info: func() memberInfo {
+			info := memberInfo{Address: cfg.Address, Standbys: cfg.Standbys, Leaving: m.leaving.Load()}
+			if cfg.Held != nil {
+				info.Held = cfg.Held()
+			}
+			return info
+		},
+	}
 	opts := append(cfg.Client.Options(),
 		kgo.ConsumerGroup(cfg.Group),
 		kgo.ConsumeTopics(cfg.Topics...),
 		kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(cfg.SessionTimeout),
-		kgo.HeartbeatInterval(cfg.SessionTimeout/5),
+		kgo.HeartbeatInterval(min(cfg.SessionTimeout/5, maxHeartbeatInterval)),
 		// Whoever does not give up its tasks in the time in which a silent member would lose them, loses them, too: the
 		// fence makes that safe, and nobody else has to wait for it.
 		kgo.RebalanceTimeout(max(cfg.SessionTimeout, minRebalanceTimeout)),
-		kgo.Balancers(plan),
+		kgo.Balancers(m.plan),
 		kgo.MetadataMinAge(metadataMinAge),
 		kgo.OnPartitionsAssigned(told(cfg.Assigned)),
 		kgo.OnPartitionsRevoked(told(cfg.Revoked)),
 		kgo.OnPartitionsLost(told(cfg.Lost)),
 		kgo.WithHooks(membershipErrors{cfg}),
 	)
-	kafka, err := kgo.NewClient(opts...)
-	if err != nil {
+	if cfg.InstanceID != "" {
+		opts = append(opts, kgo.InstanceID(cfg.InstanceID))
+	}
+	var err error
+	if m.kafka, err = kgo.NewClient(opts...); err != nil {
 		return nil, fmt.Errorf("join group %s: %w", cfg.Group, err)
 	}
 	// Records are read by the fetcher, from offsets that were read after the takeover.
-	kafka.PauseFetchTopics(cfg.Topics...)
-	return &Member{kafka: kafka, plan: plan}, nil
+	m.kafka.PauseFetchTopics(cfg.Topics...)
+	return m, nil
 }
 
 // membershipErrors hears what ends a session with the group. franz-go begins a new one after a while; only of a denial
-// nothing else would be heard, since the member never gets to work.
+// and of a second member with the same name nothing else would be heard, since the member never gets to work again.
 type membershipErrors struct{ cfg MemberConfig }
 
 var _ kgo.HookGroupManageError = membershipErrors{}
 
 // OnGroupManageError implements kgo.HookGroupManageError.
 func (m membershipErrors) OnGroupManageError(err error) {
-	if m.cfg.Denied != nil && isDenial(err) {
+	switch {
+	case m.cfg.Denied != nil && isDenial(err):
 		m.cfg.Denied(fmt.Errorf("join group %s: %w", m.cfg.Group,
 			m.cfg.Client.denied(err, "Read", fmt.Sprintf("group %s and on topic %s", m.cfg.Group, strings.Join(m.cfg.Topics, ", topic ")))))
+	case m.cfg.Replaced != nil && errors.Is(err, kerr.FencedInstanceID):
+		m.cfg.Replaced(fmt.Errorf("group %s: another process has joined with the instance id %q: %w; "+
+			"give each instance an id of its own, and stop one that is to be replaced", m.cfg.Group, m.cfg.InstanceID, err))
 	}
 }
 
-// Members returns which partitions each member had in the last plan, by the member's address.
-func (m *Member) Members() map[string][]int32 { return m.plan.members() }
+// Members returns what each member is to do by the last plan, by the member's address.
+func (m *Member) Members() map[string]Placement { return m.plan.members() }
 
-// Leave leaves the group at once, so that others need not wait for the session timeout. Revoked is called for what
-// this member still had.
+// Rejoin has the group planned anew, since this member has something new to tell. Nobody stops working for it.
+func (m *Member) Rejoin() { m.kafka.ForceRebalance() }
+
+// HandOver asks the group to give this member's partitions to others, who take them over while it still works on them:
+// Revoked is called when they do. What nobody could take over at once stays until somebody has warmed up. Leave ends
+// the membership.
+func (m *Member) HandOver() {
+	m.leaving.Store(true)
+	m.Rejoin()
+}
+
+// Leave leaves the group at once, so that others need not wait for the session timeout; a static member stays in it for
+// as long as its session lasts. Revoked is called for what this member still had.
 func (m *Member) Leave(ctx context.Context) error {
 	err := m.kafka.LeaveGroupContext(ctx)
 	m.kafka.Close()
@@ -110,10 +163,4 @@ func (m *Member) Leave(ctx context.Context) error {
 		return fmt.Errorf("leave group: %w", err)
 	}
 	return nil
-}
-
-// addresses guards what the last plan said.
-type addresses struct {
-	sync.Mutex
-	partitions map[string][]int32
 }

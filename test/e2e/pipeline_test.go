@@ -6,7 +6,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -96,16 +98,41 @@ type pipeline struct {
 	byKey, byWord  *views.KeyValueView[string, int64]
 	cancel         context.CancelFunc
 	appDone, vDone chan error
+
+	restored struct {
+		sync.Mutex
+		byTask map[string]processors.RestoreProgress // of the last takeover of each task, by group/partition
+	}
 }
 
-func startPipeline(t *testing.T, c *cluster, top *topology.Topology, dir string) *pipeline {
+func (p *pipeline) restores(progress processors.RestoreProgress) {
+	p.restored.Lock()
+	defer p.restored.Unlock()
+	p.restored.byTask[fmt.Sprintf("%s/%d", progress.Group, progress.Partition)] = progress
+}
+
+// takeovers returns how each task that the instance has or had was restored the last time.
+func (p *pipeline) takeovers() map[string]processors.RestoreProgress {
+	p.restored.Lock()
+	defer p.restored.Unlock()
+	return maps.Clone(p.restored.byTask)
+}
+
+func startPipeline(t *testing.T, c *cluster, top *topology.Topology, dir string, options ...func(*processors.Config)) *pipeline {
 	t.Helper()
-	app, err := processors.New(top, processors.Config{
+	p := &pipeline{appDone: make(chan error, 1), vDone: make(chan error, 1)}
+	p.restored.byTask = make(map[string]processors.RestoreProgress)
+	cfg := processors.Config{
 		Brokers: c.brokers, Dir: dir + "/state", Logger: testLogger(t), CommitInterval: 10 * time.Millisecond,
-	})
+		Address: dir, Hooks: processors.Hooks{RestoreProgress: p.restores},
+	}
+	for _, option := range options {
+		option(&cfg)
+	}
+	app, err := processors.New(top, cfg)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &pipeline{app: app, cancel: cancel, appDone: make(chan error, 1), vDone: make(chan error, 1)}
+	p.app, p.cancel = app, cancel
 	go func() { p.appDone <- app.Run(ctx) }()
 
 	open, stop := context.WithTimeout(t.Context(), 20*time.Second)

@@ -1,0 +1,87 @@
+package processors
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// leftovers removes the state of partitions that a group neither works on nor keeps a copy of on this instance, once it
+// has been so for the cleanup delay. One goroutine, from newLeftovers to close.
+type leftovers struct {
+	group  *group
+	since  map[int32]time.Time // since when nobody here needs it
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+func newLeftovers(ctx context.Context, g *group) (*leftovers, error) {
+	partitions, err := g.engine.Partitions()
+	if err != nil {
+		return nil, err
+	}
+	l := &leftovers{group: g, since: make(map[int32]time.Time)}
+	for _, p := range partitions {
+		l.since[p] = time.Now()
+	}
+	ctx, l.cancel = context.WithCancel(ctx)
+	l.done.Go(func() { l.run(ctx) })
+	return l, nil
+}
+
+func (l *leftovers) close() {
+	l.cancel()
+	l.done.Wait()
+}
+
+func (l *leftovers) run(ctx context.Context) {
+	ticker := time.NewTicker(max(l.group.app.cfg.CleanupDelay/10, time.Millisecond))
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			l.sweep(now)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// partitions lists those that there is state of which nobody here needs. Safe for concurrent use.
+func (l *leftovers) partitions() ([]int32, error) {
+	partitions, err := l.group.engine.Partitions()
+	return slices.DeleteFunc(partitions, l.group.standbys.needs), err
+}
+
+// sweep removes what is due.
+func (l *leftovers) sweep(now time.Time) {
+	g := l.group
+	unneeded, err := l.partitions()
+	if err != nil {
+		g.logger.Warn("state that is not needed any more cannot be removed", slog.Any("error", err))
+		return
+	}
+	maps.DeleteFunc(l.since, func(p int32, _ time.Time) bool { return !slices.Contains(unneeded, p) })
+	for _, p := range unneeded {
+		since, ok := l.since[p]
+		if !ok {
+			l.since[p] = now
+			continue
+		}
+		if now.Sub(since) < g.app.cfg.CleanupDelay {
+			continue
+		}
+		removed, err := g.standbys.remove(p)
+		switch {
+		case err != nil:
+			g.logger.Warn("state that is not needed any more cannot be removed", slog.Int("partition", int(p)), slog.Any("error", err))
+		case removed:
+			delete(l.since, p)
+			g.logger.Info("removed the state of a partition that is not here any more",
+				slog.Int("partition", int(p)), slog.Duration("unused", now.Sub(since)))
+		}
+	}
+}

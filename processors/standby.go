@@ -1,0 +1,245 @@
+package processors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed84377926/millrace/internal/broker"
+)
+
+// standby keeps a copy of the state of a partition that another instance works on, by following its changelog. It is
+// there to take the partition over at once: for when the owner dies, or, as a warm-up, because the group wants to move the
+// partition here. Its goroutine starts with start and ends with stop.
+//
+// What it writes is what the owner has committed, batch by batch with the changelog offset, as a restore does: whoever takes
+// the partition over restores from there on and finds nothing, or next to nothing, to do.
+type standby struct {
+	group     *group
+	partition int32
+	warmup    bool
+	logger    *slog.Logger
+	table     *restoredTable
+
+	cancel context.CancelFunc
+	done   chan struct{}
+	ready  atomic.Bool // it has caught up once
+}
+
+func (g *group) newStandby(p int32, warmup bool) (*standby, error) {
+	part, err := g.engine.Open(p)
+	if err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	s := &standby{
+		group: g, partition: p, warmup: warmup, done: make(chan struct{}),
+		logger: g.logger.With(slog.Int("partition", int(p)), slog.Bool("warmup", warmup)),
+	}
+	s.table = g.newTable(p, part, s.logger, func(RestoreProgress) {})
+	return s, nil
+}
+
+func (s *standby) start(ctx context.Context) {
+	ctx, s.cancel = context.WithCancel(ctx)
+	go func() {
+		defer close(s.done)
+		s.run(ctx)
+	}()
+}
+
+// stop ends the standby and waits for it. The state stays.
+func (s *standby) stop() {
+	s.cancel()
+	<-s.done
+}
+
+// run follows the changelog until ctx ends. Nobody depends on a standby, so that it tries again whatever happens.
+func (s *standby) run(ctx context.Context) {
+	s.logger.Info("standing by")
+	var backoff retryBackoff
+	for {
+		err := s.follow(ctx, &backoff)
+		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, broker.ErrOffsetLost) {
+			// The changelog was compacted past the copy, or recreated: it begins anew.
+			err = errors.Join(err, s.group.engine.Drop(s.partition))
+		}
+		s.logger.Warn("the copy of a partition cannot be kept up to date; it is tried again", slog.Any("error", err))
+		timer := time.NewTimer(backoff.next())
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+func (s *standby) follow(ctx context.Context, backoff *retryBackoff) error {
+	client, topic := s.group.app.client, s.group.plan.sub.TableTopic()
+	from, err := client.StartOffset(ctx, topic, s.partition)
+	if err != nil {
+		return err
+	}
+	if last, ok := s.table.part.Offset(); ok {
+		from = max(from, last+1)
+	}
+	// The copy is as good as the owner's when it has come this far.
+	end, err := client.EndOffset(ctx, topic, s.partition)
+	if err != nil {
+		return err
+	}
+	feed := s.group.follows.Add(topic, s.partition, from, nil)
+	defer feed.Close()
+	next := from
+	for {
+		if !s.ready.Load() && next >= end-s.group.app.cfg.AcceptableLag {
+			// It may have taken long to come here.
+			if end, err = client.EndOffset(ctx, topic, s.partition); err != nil {
+				return err
+			}
+			if next >= end-s.group.app.cfg.AcceptableLag {
+				s.caughtUp()
+			}
+		}
+		batch, err := feed.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if err := s.table.Restore(batch.Records, batch.Next-1); err != nil {
+			return err
+		}
+		next = batch.Next
+		backoff.reset()
+	}
+}
+
+// caughtUp tells the group that the partition may move here.
+func (s *standby) caughtUp() {
+	s.ready.Store(true)
+	s.logger.Info("caught up")
+	if s.warmup {
+		s.group.rejoin()
+	}
+}
+
+func (s *standby) info() StandbyInfo {
+	info := StandbyInfo{Partition: s.partition, Warmup: s.warmup, CaughtUp: s.ready.Load(), Offset: -1}
+	if last, ok := s.table.part.Offset(); ok {
+		info.Offset = last
+	}
+	return info
+}
+
+// standbys are the copies that a group keeps on this instance. Which ones is what the group plans, but for the partitions
+// that this instance works on itself: those are claimed for as long as their tasks live.
+type standbys struct {
+	group *group
+	ctx   context.Context //nolint:containedctx // what all of them live in; the group's plan comes without one
+
+	mu struct {
+		sync.Mutex
+		wanted  map[int32]bool // by partition: whether it is a warm-up
+		claimed map[int32]bool
+		running map[int32]*standby
+	}
+}
+
+func newStandbys(ctx context.Context, g *group) *standbys {
+	s := &standbys{group: g, ctx: ctx}
+	s.mu.claimed = make(map[int32]bool)
+	s.mu.running = make(map[int32]*standby)
+	return s
+}
+
+// want sets what the group plans.
+func (s *standbys) want(plan broker.Placement) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.wanted = make(map[int32]bool)
+	for _, p := range plan.Standby {
+		s.mu.wanted[p] = false
+	}
+	for _, p := range plan.Warmup {
+		s.mu.wanted[p] = true
+	}
+	s.reconcile()
+}
+
+// claim ends the copy of a partition, if there is one, and keeps it from coming back before release.
+func (s *standbys) claim(p int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.claimed[p] = true
+	s.reconcile()
+}
+
+// release says that this instance does not work on the partition any more.
+func (s *standbys) release(p int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mu.claimed, p)
+	s.reconcile()
+}
+
+// close ends all copies, for good.
+func (s *standbys) close() { s.want(broker.Placement{}) }
+
+// reconcile ends and starts copies, side by side. The lock is held: the copies do not need it.
+func (s *standbys) reconcile() {
+	var ending sync.WaitGroup
+	for p, running := range s.mu.running {
+		warmup, ok := s.mu.wanted[p]
+		if !ok || warmup != running.warmup || s.mu.claimed[p] {
+			delete(s.mu.running, p)
+			ending.Go(running.stop)
+		}
+	}
+	ending.Wait()
+	for p, warmup := range s.mu.wanted {
+		if s.mu.running[p] != nil || s.mu.claimed[p] {
+			continue
+		}
+		created, err := s.group.newStandby(p, warmup)
+		if err != nil {
+			s.group.logger.Error("no copy of a partition can be kept", slog.Int("partition", int(p)), slog.Any("error", err))
+			continue
+		}
+		s.mu.running[p] = created
+		created.start(s.ctx)
+	}
+}
+
+// needs says whether this instance works on the partition or keeps a copy of it.
+func (s *standbys) needs(p int32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.claimed[p] || s.mu.running[p] != nil
+}
+
+// remove removes the state of a partition unless it is needed, and reports whether it did.
+func (s *standbys) remove(p int32) (removed bool, err error) {
+	s.mu.Lock() // nobody can begin to need it meanwhile
+	defer s.mu.Unlock()
+	if s.mu.claimed[p] || s.mu.running[p] != nil {
+		return false, nil
+	}
+	return true, s.group.engine.Drop(p)
+}
+
+// all returns the copies in the order of their partitions.
+func (s *standbys) all() []*standby {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := slices.Collect(maps.Values(s.mu.running))
+	slices.SortFunc(all, func(a, b *standby) int { return int(a.partition - b.partition) })
+	return all
+}
