@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 // shortOptions are a run of about half a minute: a number of faults instead of a time.
 func shortOptions(t *testing.T) options {
 	return options{
-		seed: 1, faults: 12, duration: time.Minute, instances: 3, rate: 400, broker: embeddedBroker,
+		seed: 1, faults: 12, duration: time.Minute, instances: 3, standbys: 1, static: 1, rate: 400, broker: embeddedBroker,
 		sessionTimeout: 2 * time.Second, settle: 90 * time.Second, dir: t.TempDir(),
 	}
 }
@@ -78,6 +78,8 @@ func TestParse_rejectsWhatCannotBe(t *testing.T) {
 		"x":                        `unexpected argument "x"`,
 		"--instances=0":            "--instances must be at least 1",
 		"--rate=0":                 "--rate must be at least 1",
+		"--standbys=-1":            "--standbys must not be negative",
+		"--static=4":               "--static must be between 0 and the number of instances",
 		"--broker-kill-cmd=true":   "go together",
 		"--broker-start-cmd=false": "go together",
 	} {

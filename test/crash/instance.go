@@ -77,6 +77,10 @@ func (c *conductor) launch(i *instance, plan string) error {
 	birth := i.birth
 	args := []string{
 		workerCommand, "--app", c.app, "--brokers", c.entry, "--dir", i.dir, "--session-timeout", c.o.sessionTimeout.String(),
+		"--standbys", strconv.Itoa(c.o.standbys), "--rack", fmt.Sprint("rack-", i.index%2),
+	}
+	if i.index < c.o.static {
+		args = append(args, "--instance-id", filepath.Base(i.dir))
 	}
 	if c.o.noFence {
 		args = append(args, "--no-fence")

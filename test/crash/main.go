@@ -14,7 +14,7 @@
 //	               └── worker 2 ─┘
 //
 // While records are produced without a pause it kills workers (SIGKILL), stops them for shorter and longer than the
-// session timeout (SIGSTOP), has them leave (SIGTERM) and join, kills or stops them at a chosen place of the commit
+// session timeout (SIGSTOP), has them leave (SIGTERM) and join, so that standbys are promoted and tasks move warm, kills or stops them at a chosen place of the commit
 // protocol, loses the broker's answers to EndTxn, and kills the broker. Then it lets everything come to rest and compares
 // with the truth, which it computes from what it produced, without any code of the runtime:
 //
@@ -45,6 +45,8 @@ type options struct {
 	duration       time.Duration
 	faults         int
 	instances      int
+	standbys       int
+	static         int
 	broker         string
 	noFence        bool
 	rate           int
@@ -94,6 +96,8 @@ func parse(args []string, errOut io.Writer) (o options, err error) {
 	flags.DurationVar(&o.duration, "duration", time.Minute, "how long to break things")
 	flags.IntVar(&o.faults, "faults", 0, "stop breaking things after so many kills and stalls; 0: when the duration is over")
 	flags.IntVar(&o.instances, "instances", 3, "number of worker processes")
+	flags.IntVar(&o.standbys, "standbys", 1, "copies of each task's state that are kept warm")
+	flags.IntVar(&o.static, "static", 1, "how many of the instances are static members")
 	flags.StringVar(&o.broker, "broker", embeddedBroker, `"embedded", or host:port of a running Apache Kafka`)
 	flags.BoolVar(&o.noFence, "no-fence", false, "negative control: take the fence away; the run must then fail")
 	flags.IntVar(&o.rate, "rate", 1000, "events produced in a second")
@@ -110,6 +114,10 @@ func parse(args []string, errOut io.Writer) (o options, err error) {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.instances < 1:
 		return o, errors.New("--instances must be at least 1")
+	case o.standbys < 0:
+		return o, errors.New("--standbys must not be negative")
+	case o.static < 0 || o.static > o.instances:
+		return o, errors.New("--static must be between 0 and the number of instances")
 	case o.rate < 1:
 		return o, errors.New("--rate must be at least 1")
 	case (o.brokerKill == "") != (o.brokerStart == ""):

@@ -45,6 +45,8 @@ type workerOptions struct {
 	app, brokers, dir string
 	sessionTimeout    time.Duration
 	noFence           bool
+	standbys          int
+	rack, instanceID  string
 }
 
 func runWorker(ctx context.Context, args []string, out, errOut io.Writer) error {
@@ -55,6 +57,9 @@ func runWorker(ctx context.Context, args []string, out, errOut io.Writer) error 
 	flags.StringVar(&o.brokers, "brokers", "", "addresses of the brokers")
 	flags.StringVar(&o.dir, "dir", "", "directory of state and views")
 	flags.DurationVar(&o.sessionTimeout, "session-timeout", 0, "session timeout")
+	flags.IntVar(&o.standbys, "standbys", 0, "copies of each task's state")
+	flags.StringVar(&o.rack, "rack", "", "where the worker is")
+	flags.StringVar(&o.instanceID, "instance-id", "", "its name as a static member")
 	flags.BoolVar(&o.noFence, "no-fence", false, "every owner has its own transactional id")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -95,6 +100,11 @@ func workerConfig(o workerOptions, out, errOut io.Writer) processors.Config {
 		Address:            filepath.Base(o.dir),
 		SessionTimeout:     o.sessionTimeout,
 		TransactionTimeout: 10 * time.Second,
+		Standbys:           o.standbys,
+		AcceptableLag:      200,
+		Rack:               o.rack,
+		InstanceID:         o.instanceID,
+		CleanupDelay:       5 * time.Second,
 		Hooks: processors.Hooks{
 			StateChanged: func(_, to processors.State) {
 				if to == processors.Running && running.CompareAndSwap(false, true) {
