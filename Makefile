@@ -92,6 +92,10 @@ bench-quick: ## compare the exactly-once count with Kafka Streams, on the Kafka 
 crash: ## kill and stall real processes for a minute and check every key (BROKERS=host:port for a real Kafka, SEED=1)
 	@go run ./test/crash --seed $(SEED) --duration $(DURATION) --instances 3 --broker '$(or $(BROKERS),embedded)'
 
+.PHONY: rescale
+rescale: ## measure how long tasks stand still while instances come, go and die, on the Kafka at BROKERS
+	@go run ./test/rescale --brokers '$(or $(BROKERS),$(MILLRACE_KAFKA))'
+
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME
 	@for package in $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(PKG)); do \

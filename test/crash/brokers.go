@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/seed84377926/millrace/processors"
+	"github.com/seed84377926/millrace/test/process"
 )
 
 // brokerCommand is the hidden subcommand that is an embedded broker.
@@ -34,7 +35,7 @@ func runBroker(ctx context.Context, args []string, out, errOut io.Writer) (err e
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	ctx, cancel := withParent(ctx)
+	ctx, cancel := process.WithParent(ctx)
 	defer cancel()
 	broker, err := processors.StartEmbeddedBroker(ctx, processors.EmbeddedBrokerConfig{
 		Dir: *dir, Port: *port, Logger: slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: slog.LevelInfo})),
@@ -74,7 +75,7 @@ func openCluster(ctx context.Context, o options, dir string) (cluster, error) {
 type embedded struct {
 	dir     string
 	port    string
-	process *process
+	process *process.Process
 }
 
 func (e *embedded) address() string { return net.JoinHostPort("127.0.0.1", e.port) }
@@ -83,7 +84,7 @@ func (e *embedded) mortal() bool    { return true }
 func (e *embedded) start(ctx context.Context) error {
 	addresses, ended := make(chan string, 1), make(chan struct{})
 	var err error
-	e.process, err = spawn(
+	e.process, err = process.Spawn(
 		[]string{brokerCommand, "--dir", filepath.Join(e.dir, "broker"), "--port", e.port}, nil, filepath.Join(e.dir, "broker.log"),
 		func(line string) { addresses <- line },
 		func(*os.ProcessState) { close(ended) },
@@ -110,13 +111,13 @@ func (e *embedded) start(ctx context.Context) error {
 }
 
 func (e *embedded) kill(context.Context) error {
-	e.process.kill()
+	e.process.Kill()
 	return nil
 }
 
 func (e *embedded) close() {
 	if e.process != nil {
-		e.process.kill()
+		e.process.Kill()
 	}
 }
 

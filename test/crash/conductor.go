@@ -170,10 +170,10 @@ func (c *conductor) strike() {
 		c.kills++
 		i.doomed = true
 		c.lost(i, "kill")
-		i.process.signal(syscall.SIGKILL)
+		i.process.Signal(syscall.SIGKILL)
 	case draw < 8:
 		c.stalls++
-		i.process.signal(syscall.SIGSTOP)
+		i.process.Signal(syscall.SIGSTOP)
 		c.stalling(i)
 	case i.running:
 		c.leaves++
@@ -188,14 +188,14 @@ const leaveTimeout = 45 * time.Second
 // dismiss tells a worker to end. One that does not is made to write down where its goroutines are.
 func (c *conductor) dismiss(i *instance) {
 	i.leaving = true
-	i.process.signal(syscall.SIGCONT)
-	i.process.signal(syscall.SIGTERM)
+	i.process.Signal(syscall.SIGCONT)
+	i.process.Signal(syscall.SIGTERM)
 	birth := i.birth
 	c.after(leaveTimeout, func() {
 		if i.process != nil && i.birth == birth {
 			c.verdict.wrong("worker", filepath.Base(i.dir), "does not end; where its goroutines are is in its log")
 			i.doomed = true
-			i.process.signal(syscall.SIGQUIT)
+			i.process.Signal(syscall.SIGQUIT)
 		}
 	})
 }
@@ -236,7 +236,7 @@ func (c *conductor) calm() {
 		if i.process != nil && i.stalled {
 			i.stalled = false
 			c.found(i)
-			i.process.signal(syscall.SIGCONT)
+			i.process.Signal(syscall.SIGCONT)
 		}
 	}
 }
@@ -266,7 +266,7 @@ func (c *conductor) close() {
 	close(c.stopped)
 	for _, i := range c.instances {
 		if i.process != nil {
-			i.process.kill()
+			i.process.Kill()
 		}
 	}
 }

@@ -10,14 +10,16 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/seed84377926/millrace/test/process"
 )
 
 // instance is one worker and its successors on the same directory. It belongs to the conductor's goroutine.
 type instance struct {
 	index   int
 	dir     string
-	process *process // nil while it is down
-	birth   int      // number of the process, so that what an old one said late is not taken for the new one's
+	process *process.Process // nil while it is down
+	birth   int              // number of the process, so that what an old one said late is not taken for the new one's
 
 	running bool // it said so
 	stalled bool // stopped, to be continued
@@ -85,11 +87,11 @@ func (c *conductor) launch(i *instance, plan string) error {
 	if c.o.noFence {
 		args = append(args, "--no-fence")
 	}
-	process, err := spawn(args, []string{faultEnv + "=" + plan}, filepath.Join(c.dir, filepath.Base(i.dir)+".log"),
+	child, err := process.Spawn(args, []string{faultEnv + "=" + plan}, filepath.Join(c.dir, filepath.Base(i.dir)+".log"),
 		func(line string) { c.post(func() { c.heard(i, birth, line) }) },
 		func(state *os.ProcessState) { c.post(func() { c.ended(i, birth, state) }) },
 	)
-	i.process = process
+	i.process = child
 	return err
 }
 
@@ -160,7 +162,7 @@ func (c *conductor) stalling(i *instance) {
 		if i.process != nil && i.birth == birth && i.stalled {
 			i.stalled = false
 			c.found(i)
-			i.process.signal(syscall.SIGCONT)
+			i.process.Signal(syscall.SIGCONT)
 		}
 	})
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/seed84377926/millrace/internal/fault"
 	"github.com/seed84377926/millrace/processors"
+	"github.com/seed84377926/millrace/test/process"
 	"github.com/seed84377926/millrace/topology"
 	"github.com/seed84377926/millrace/views"
 )
@@ -79,7 +80,7 @@ func runWorker(ctx context.Context, args []string, out, errOut io.Writer) error 
 	if err != nil {
 		return err
 	}
-	ctx, cancel := withParent(ctx)
+	ctx, cancel := process.WithParent(ctx)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return app.Run(ctx) })
@@ -151,16 +152,6 @@ func reportCommits(ctx context.Context, commits *atomic.Int64, out io.Writer) er
 			return nil
 		}
 	}
-}
-
-// withParent ends the context when the process that started this one is gone: then its standard input ends.
-func withParent(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		cancel()
-	}()
-	return ctx, cancel
 }
 
 // newFaults makes what plan says happen.

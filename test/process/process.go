@@ -1,6 +1,8 @@
 //go:build unix
 
-package main
+// Package process starts children for the suites that kill and stop real processes: the binary that runs, once more, with
+// a hidden subcommand.
+package process
 
 import (
 	"bufio"
@@ -12,17 +14,17 @@ import (
 	"syscall"
 )
 
-// process is a child: this binary again, with a hidden subcommand. It ends by itself when the orchestrator is gone, since
-// its standard input ends then.
-type process struct {
+// Process is a child. It ends by itself when its parent is gone, since its standard input ends then (see WithParent). Safe
+// for concurrent use.
+type Process struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
 	done  chan struct{} // closed after exited was called
 }
 
-// spawn starts a child. line is called for each line it prints and exited once, after the last line, both from one
+// Spawn starts a child. line is called for each line it prints and exited once, after the last line, both from one
 // goroutine, which ends with the child. What the child writes to standard error is appended to the file log.
-func spawn(args, env []string, log string, line func(string), exited func(*os.ProcessState)) (*process, error) {
+func Spawn(args, env []string, log string, line func(string), exited func(*os.ProcessState)) (*Process, error) {
 	binary, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
@@ -47,7 +49,7 @@ func spawn(args, env []string, log string, line func(string), exited func(*os.Pr
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", args[0], err)
 	}
-	p := &process{cmd: cmd, stdin: stdin, done: make(chan struct{})}
+	p := &Process{cmd: cmd, stdin: stdin, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
 		for lines := bufio.NewScanner(stdout); lines.Scan(); {
@@ -59,11 +61,22 @@ func spawn(args, env []string, log string, line func(string), exited func(*os.Pr
 	return p, nil
 }
 
-// signal sends a signal. A child that has ended gets none.
-func (p *process) signal(sig syscall.Signal) { _ = p.cmd.Process.Signal(sig) }
+// Signal sends a signal. A child that has ended gets none.
+func (p *Process) Signal(sig syscall.Signal) { _ = p.cmd.Process.Signal(sig) }
 
-// kill ends the child at once, also while it is stopped, and waits until it is gone.
-func (p *process) kill() {
-	p.signal(syscall.SIGKILL)
+// Kill ends the child at once, also while it is stopped, and waits until it is gone.
+func (p *Process) Kill() {
+	p.Signal(syscall.SIGKILL)
 	<-p.done
+}
+
+// WithParent returns a context that also ends when the process that started this one is gone. It must be called once, in
+// a child.
+func WithParent(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	return ctx, cancel
 }
