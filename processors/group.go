@@ -74,12 +74,14 @@ func (g *group) join() error {
 	member, err := broker.JoinGroup(broker.MemberConfig{
 		Client: g.app.client, Group: g.plan.sub.Group(), Topics: g.inputTopics(),
 		Address: cfg.Address, InstanceID: cfg.InstanceID, SessionTimeout: cfg.SessionTimeout,
+		Topology: g.plan.sub.Fingerprint(),
 		Standbys: cfg.Standbys, AcceptableLag: cfg.AcceptableLag, MaxWarmups: cfg.MaxWarmups,
 		Held: g.held, Planned: g.planned,
 		Assigned: g.assign,
 		Revoked:  func(partitions []int32) { g.release(partitions, (*task).stop) },
 		Lost:     func(partitions []int32) { g.release(partitions, (*task).abandon) },
 		Denied:   g.denied,
+		Refused:  g.app.fail,
 		Replaced: g.app.fail,
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -24,6 +25,8 @@ type copartitioned struct {
 	info func() memberInfo
 	// planned is called with what this member is to do, before anything of it is assigned or revoked.
 	planned func(Placement)
+	// refused is called if the group gives this member nothing, with the reason.
+	refused func(reason string)
 	// rules are those by which this member plans if it leads, but for the number of partitions and of standbys: the
 	// largest number that any member wants counts.
 	rules placing
@@ -37,6 +40,7 @@ type copartitioned struct {
 // memberInfo is what a member tells the leader when it joins.
 type memberInfo struct {
 	Address  string `json:"address"`
+	Topology string `json:"topology,omitempty"` // the fingerprint of what it runs
 	Standbys int    `json:"standbys,omitempty"`
 	// Leaving says that it wants to give up all it has.
 	Leaving bool `json:"leaving,omitempty"`
@@ -48,6 +52,7 @@ type memberInfo struct {
 type groupPlan struct {
 	Members map[string]Placement `json:"members"` // by address
 	Own     Placement            `json:"own"`     // two members may have told the same address
+	Refused string               `json:"refused,omitempty"`
 }
 
 // ProtocolName is part of the group protocol: members with another name cannot be in the same group.
@@ -99,6 +104,9 @@ func (b *copartitioned) ParseSyncAssignment(data []byte) (map[string][]int32, er
 	if b.planned != nil {
 		b.planned(told.Own)
 	}
+	if told.Refused != "" && b.refused != nil {
+		b.refused(told.Refused)
+	}
 	return assigned, nil
 }
 
@@ -146,9 +154,9 @@ func (b *copartitioned) Balance(balancer *kgo.ConsumerBalancer, topics map[strin
 		members = append(members, member)
 		joined[m.MemberID] = m
 	})
-	place(members, rules)
-
 	plan := toldPlan{BalancePlan: balancer.NewPlan(), own: make(map[string]Placement), members: make(map[string]Placement)}
+	members, plan.refused = agreeing(members)
+	place(members, rules)
 	for _, m := range members {
 		plan.own[m.id] = m.plan
 		plan.members[m.told.Address] = m.plan.and(plan.members[m.told.Address])
@@ -157,6 +165,38 @@ func (b *copartitioned) Balance(balancer *kgo.ConsumerBalancer, topics map[strin
 		}
 	}
 	return plan
+}
+
+// agreeing returns the members that run the same topology as those who have the tasks, and the reasons for refusing the
+// others: each would go on with state of which it knows nothing. If nobody has a task, what most run counts.
+func agreeing(members []*groupMember) (agreeing []*groupMember, refused map[string]string) {
+	type votes struct{ tasks, members int }
+	by := make(map[string]votes)
+	for _, m := range members {
+		v := by[m.told.Topology]
+		by[m.told.Topology] = votes{v.tasks + len(m.owned), v.members + 1}
+	}
+	if len(by) <= 1 {
+		return members, nil
+	}
+	winner := slices.MaxFunc(slices.Sorted(maps.Keys(by)), func(a, b string) int {
+		return cmp.Or(cmp.Compare(by[a].tasks, by[b].tasks), cmp.Compare(by[a].members, by[b].members))
+	})
+	var example string
+	for _, m := range members {
+		if m.told.Topology == winner {
+			agreeing = append(agreeing, m)
+			example = m.told.Address
+		}
+	}
+	refused = make(map[string]string)
+	for _, m := range members {
+		if m.told.Topology != winner {
+			refused[m.id] = fmt.Sprintf("its other instances, such as %s, read other topics or keep other stores (they run topology %s, this one %s); "+
+				"stop them before this one starts, or give this application a name of its own", example, winner, m.told.Topology)
+		}
+	}
+	return agreeing, refused
 }
 
 // and adds what another member with the same address is to do.
@@ -177,6 +217,7 @@ type toldPlan struct {
 	*kgo.BalancePlan
 	own     map[string]Placement // by member id
 	members map[string]Placement // by address
+	refused map[string]string    // reasons, by member id
 }
 
 func (p toldPlan) IntoSyncAssignment() []kmsg.SyncGroupRequestGroupAssignment {
@@ -185,7 +226,8 @@ func (p toldPlan) IntoSyncAssignment() []kmsg.SyncGroupRequestGroupAssignment {
 		var a kmsg.ConsumerMemberAssignment
 		err := a.ReadFrom(assignments[i].MemberAssignment)
 		if err == nil {
-			a.UserData, err = json.Marshal(groupPlan{Members: p.members, Own: p.own[assignments[i].MemberID]})
+			id := assignments[i].MemberID
+			a.UserData, err = json.Marshal(groupPlan{Members: p.members, Own: p.own[id], Refused: p.refused[id]})
 		}
 		if err != nil {
 			panic(fmt.Sprintf("broker: the plan of a group cannot be encoded: %v", err)) // made by us a moment ago

@@ -26,6 +26,8 @@ type MemberConfig struct {
 	InstanceID string
 	// SessionTimeout is how long a silent member keeps its partitions; 0 means DefaultSessionTimeout.
 	SessionTimeout time.Duration
+	// Topology identifies what this member runs. Members that run something else are not in the same group for long.
+	Topology string
 	// Standbys is how many copies of the state of each partition the group keeps besides that of the owner.
 	Standbys int
 	// AcceptableLag is how many changelog offsets a copy may lack and still take over at once.
@@ -46,6 +48,8 @@ type MemberConfig struct {
 	Lost func(partitions []int32)
 	// Denied is called when the broker does not allow this program to be in the group. The member keeps trying.
 	Denied func(error)
+	// Refused is called when the group gives this member nothing, since those that have the tasks run another topology.
+	Refused func(error)
 	// Replaced is called when another member has come with the same InstanceID. The group works with that one.
 	Replaced func(error)
 }
@@ -86,8 +90,13 @@ func JoinGroup(cfg MemberConfig) (*Member, error) {
 	m.plan = &copartitioned{
 		rack: cfg.Client.Rack(), planned: cfg.Planned,
 		rules: placing{standbys: cfg.Standbys, acceptableLag: cfg.AcceptableLag, maxWarmups: cfg.MaxWarmups},
+		refused: func(reason string) {
+			if cfg.Refused != nil {
+				cfg.Refused(fmt.Errorf("join group %s: %s", cfg.Group, reason))
+			}
+		},
 		info: func() memberInfo {
-			info := memberInfo{Address: cfg.Address, Standbys: cfg.Standbys, Leaving: m.leaving.Load()}
+			info := memberInfo{Address: cfg.Address, Topology: cfg.Topology, Standbys: cfg.Standbys, Leaving: m.leaving.Load()}
 			if cfg.Held != nil {
 				info.Held = cfg.Held()
 			}

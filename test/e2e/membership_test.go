@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/processors"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
@@ -192,5 +193,24 @@ func TestMembership_unneededStateIsRemoved(t *testing.T) {
 			require.Zero(t, restore.Start, "the state of task %s was still there: %+v", task, restore)
 		}
 	}
+	first.stop(t)
+}
+
+// A second application with the name of the first one, that keeps other stores: it would go on with state that it knows
+// nothing of, and is refused. The first one is not disturbed.
+func TestMembership_otherTopologyWithTheSameName(t *testing.T) {
+	c, top, first, offsets := loaded(t, 100)
+	b := topology.NewBuilder(top.Name())
+	lines := topology.Source(b, sourceOf(top), codecs.String, codecs.String)
+	lines.GroupByKey().Count("by-key")
+	lines.GroupByKey().Count("more")
+	other, err := b.Build()
+	require.NoError(t, err)
+	app, err := processors.New(other, processors.Config{Brokers: c.brokers, Dir: t.TempDir()})
+	require.NoError(t, err)
+	require.ErrorContains(t, app.Run(t.Context()), "stop them before this one starts, or give this application a name of its own")
+
+	offsets = offsets.Merge(c.produce(t, sourceOf(top), 100, 100))
+	first.requireCounts(t, 200, offsets)
 	first.stop(t)
 }

@@ -43,7 +43,7 @@ func (c *commits) run(ctx context.Context) error {
 	for {
 		fetches := c.kafka.PollFetches(ctx)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // that is how it ends
+			return nil
 		}
 		if err := fetches.Err0(); err != nil {
 			return fmt.Errorf("read %s: %w", c.topic, err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -324,11 +325,7 @@ func (e *experiment) heard(i *instance, line string) {
 func (e *experiment) owners() map[int]restore {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	owners := make(map[int]restore, len(e.mu.owners))
-	for p, r := range e.mu.owners {
-		owners[p] = r
-	}
-	return owners
+	return maps.Clone(e.mu.owners)
 }
 
 // changeTimeout bounds how long a change may take.
