@@ -74,6 +74,12 @@ func (b *Batch) Reset() {
 	b.offset, b.hasOffset = 0, false
 }
 
+// overwrite replaces the value of the i-th change by one of the same size.
+func (b *Batch) overwrite(i int, value []byte) { copy(b.data[b.ops[i].value:b.ops[i].end], value) }
+
+// drop forgets the i-th change and all after it.
+func (b *Batch) drop(i int) { b.data, b.ops = b.data[:b.ops[i].key], b.ops[:i] }
+
 func (b *Batch) add(key, value []byte, isDelete, local bool) {
 	if b.data == nil {
 		// Slices of a nil slice are nil, and an empty value must not be.

@@ -28,6 +28,8 @@ type cache[V any] struct {
 	indexKey func(dst, storeKey []byte, timestamp int64) []byte
 	// indexMoves says that the index goes by timestamp: a row that changes leaves its old local row.
 	indexMoves bool
+	// overhead is what a row takes besides its key and value, in bytes.
+	overhead int64
 
 	rows  map[string]*row[V]
 	last  *row[V] // the row looked up last: a Put after a Get of the same key finds it here
@@ -100,6 +102,7 @@ func newCache[V any](spec Spec, part Partition, budget *Budget, codec codecs.Cod
 		rowKey:    prefix,
 		prefixLen: len(prefix),
 		valueSize: firstValueSize,
+		overhead:  rowOverhead,
 	}
 }
 
@@ -133,6 +136,14 @@ func (c *cache[V]) put(key []byte, value V, timestamp int64) {
 	}
 	r.value, r.timestamp, r.present, r.transient = value, timestamp, true, false
 	c.touch(r)
+}
+
+// putNew is put for a key that the partition never had.
+func (c *cache[V]) putNew(key []byte, value V, timestamp int64) {
+	if c.lookup(key) == nil {
+		c.insert(&row[V]{committed: absent}, key, c.valueSize)
+	}
+	c.put(key, value, timestamp)
 }
 
 // delete removes key without reading what was there.
@@ -171,7 +182,7 @@ func (c *cache[V]) lookup(key []byte) *row[V] {
 // insert caches a new, clean row and makes room for it first.
 func (c *cache[V]) insert(r *row[V], key []byte, size int64) {
 	r.key = string(key)
-	r.cost = rowOverhead + int64(len(key)) + size
+	r.cost = c.overhead + int64(len(key)) + size
 	if n := c.account.mustEvict(r.cost); n > 0 {
 		c.evict(n)
 	}
@@ -307,7 +318,7 @@ func (c *cache[V]) charge(r *row[V], size int64) {
 	if size > 0 {
 		c.valueSize += (size - c.valueSize) / 8
 	}
-	cost := rowOverhead + int64(len(r.key)) + size
+	cost := c.overhead + int64(len(r.key)) + size
 	d := cost - r.cost
 	r.cost = cost
 	c.account.addUsed(d)

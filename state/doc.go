@@ -7,6 +7,7 @@
 //	KeyValue[K,V]  Expiring[K,V]      decoded rows,          KeyValueReader
 //	Windowed[K,V]  Sessions[K,V]      charged to a Budget    WindowReader  SessionReader
 //	Versioned[K,V]                                           VersionReader
+//	SuppressBuffer[K,V]  JoinBuffer[K,V]  TimeQueue[K,V]
 //	   │    write-back cache                                      │
 //	   │ Flush                                                    │
 //	   ▼                                                          │
@@ -35,6 +36,12 @@
 //	Sessions    start and end              by its end
 //	Versioned   a time at which it is      by the time at which another version replaced it
 //	            the valid one
+//
+// The buffers of operators keep what waits for its time, and are read by their operators only:
+//
+//	SuppressBuffer  one update of each key, by the place in time that the key got first
+//	JoinBuffer      all records of each key, by timestamp and number
+//	TimeQueue       records by time, side, key and number
 //
 // Stores expire nothing by themselves: they know no stream time but what their task tells them.
 //

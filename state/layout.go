@@ -28,9 +28,10 @@ func NewLayout(specs ...Spec) (*Layout, error) {
 
 // RestoreRow appends to b what a record of the changelog means for these stores: the row itself and its local rows.
 // key is the record's key with the store's name before it; a nil value is a tombstone. Rows of the runtime, such as
-// the position, are restored as they are. In a store with a TTL, the local row of what a record replaces or deletes
-// stays behind until the owner's next Expire comes across it; who only reads gives a spec without the TTL instead. Rows of other stores are skipped and reported false. It does not keep key
-// and value.
+// the position, are restored as they are. In a store with a TTL or a suppress store, the local row of what a record
+// replaces or deletes stays behind until the owner comes across it at its next Expire or EvictWhile; who only reads
+// gives a spec without the TTL instead. Rows of other stores are skipped and reported false. It does not keep key and
+// value.
 func (l *Layout) RestoreRow(b *Batch, key, value []byte) (known bool, err error) {
 	if len(key) > 0 && key[0] == runtimePrefix {
 		restore(b, key, value)
@@ -79,16 +80,43 @@ func (s Spec) indexKey(storeKey, value []byte) (index []byte, err error) {
 			return nil, err
 		}
 		return appendTimeIndexKey(nil, s.Name, storeKey, versionSize), nil
+	case JoinKind:
+		if len(storeKey) == 0 {
+			return nil, nil
+		}
+		if _, _, _, err := SplitJoinKey(nil, storeKey); err != nil {
+			return nil, err
+		}
+		return appendTimeIndexKey(nil, s.Name, storeKey, joinSize), nil
+	case QueueKind:
+		if len(storeKey) > 0 {
+			_, _, err = SplitQueueKey(nil, storeKey)
+		}
+		return nil, err
+	case SuppressKind:
+		if len(storeKey) > 0 {
+			if _, err := splitSuppressKey(nil, storeKey); err != nil {
+				return nil, err
+			}
+		}
+		if len(storeKey) == 0 || value == nil {
+			return nil, nil
+		}
+		return indexByTimestamp(s.Name, storeKey, value)
 	default:
 		if s.TTL == 0 || value == nil {
 			return nil, nil
 		}
-		timestamp, _, err := SplitRowValue(value)
-		if err != nil {
-			return nil, err
-		}
-		return appendTTLIndexKey(nil, s.Name, storeKey, timestamp), nil
+		return indexByTimestamp(s.Name, storeKey, value)
 	}
+}
+
+func indexByTimestamp(store string, storeKey, value []byte) ([]byte, error) {
+	timestamp, _, err := SplitRowValue(value)
+	if err != nil {
+		return nil, err
+	}
+	return appendTTLIndexKey(nil, store, storeKey, timestamp), nil
 }
 
 func restore(b *Batch, key, value []byte) {

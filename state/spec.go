@@ -17,6 +17,12 @@ const (
 	SessionKind
 	// VersionedKind is a store of all versions of each key, with an index by the time at which they were replaced.
 	VersionedKind
+	// SuppressKind is a store of one row for each key and its place in time, with an index by that place.
+	SuppressKind
+	// JoinKind is a store of all records of each key, by timestamp, with an index by timestamp.
+	JoinKind
+	// QueueKind is a store of rows in the order of time.
+	QueueKind
 )
 
 // String returns the name of the kind as it appears in descriptions of a topology.
@@ -30,12 +36,18 @@ func (k Kind) String() string {
 		return "session"
 	case VersionedKind:
 		return "versioned"
+	case SuppressKind:
+		return "suppress"
+	case JoinKind:
+		return "join"
+	case QueueKind:
+		return "queue"
 	default:
 		return fmt.Sprintf("kind(%d)", uint8(k))
 	}
 }
 
-func (k Kind) known() bool { return KeyValueKind <= k && k <= VersionedKind }
+func (k Kind) known() bool { return KeyValueKind <= k && k <= QueueKind }
 
 // Spec describes one store: for topics, restore and readers.
 type Spec struct {
@@ -45,9 +57,10 @@ type Spec struct {
 	Kind Kind
 	// WindowSize is the length of the windows of a window store, in whole milliseconds.
 	WindowSize time.Duration
-	// Retention is how long a window store keeps a window, a session store a session after its end, and a versioned
-	// store a version after it was replaced, counted in stream time; 0 means until it is deleted, and for versions
-	// forever. The store itself expires nothing: its task calls Expire.
+	// Retention is how long a window store keeps a window, a session store a session after its end, a versioned
+	// store a version after it was replaced, and a join store a record after its timestamp, counted in stream time; 0
+	// means until it is deleted, and for versions and records forever. The store itself expires nothing: its task
+	// calls Expire.
 	Retention time.Duration
 	// TTL is how long a key-value store keeps a row after the row's timestamp, counted in stream time, in whole
 	// milliseconds; 0 means until it is deleted. Such a store is made by [NewExpiring].
@@ -60,7 +73,7 @@ func (s Spec) Validate() error {
 		return err
 	}
 	if s.TTL != 0 && s.Kind != KeyValueKind && s.Kind.known() {
-		return fmt.Errorf("store %q: a %v store has a retention, not a TTL of %v", s.Name, s.Kind, s.TTL)
+		return fmt.Errorf("store %q: only a key-value store has a TTL, not a %v store", s.Name, s.Kind)
 	}
 	switch s.Kind {
 	case KeyValueKind:
@@ -75,11 +88,15 @@ func (s Spec) Validate() error {
 			return fmt.Errorf("store %q: window size %v: want a positive number of whole milliseconds", s.Name, s.WindowSize)
 		}
 		return s.validateRetention()
-	case SessionKind, VersionedKind:
+	case SessionKind, VersionedKind, JoinKind:
 		if s.WindowSize != 0 {
 			return fmt.Errorf("store %q: a %v store has no window size", s.Name, s.Kind)
 		}
 		return s.validateRetention()
+	case SuppressKind, QueueKind:
+		if s.WindowSize != 0 || s.Retention != 0 {
+			return fmt.Errorf("store %q: a %v store has no window size and no retention", s.Name, s.Kind)
+		}
 	default:
 		return fmt.Errorf("store %q: unknown %v", s.Name, s.Kind)
 	}

@@ -36,24 +36,32 @@ func TestSpec_Validate(t *testing.T) {
 		{Name: "s", Kind: state.SessionKind},
 		{Name: "s", Kind: state.SessionKind, Retention: time.Hour},
 		{Name: "v", Kind: state.VersionedKind, Retention: time.Hour},
+		{Name: "s", Kind: state.SuppressKind},
+		{Name: "j", Kind: state.JoinKind, Retention: time.Hour},
+		{Name: "q", Kind: state.QueueKind},
 	} {
 		require.NoError(t, spec.Validate())
 	}
 	for want, spec := range map[string]state.Spec{
-		`store name "W"`:        {Name: "W", Kind: state.WindowKind, WindowSize: time.Second},
-		"no window size":        {Name: "w", Kind: state.KeyValueKind, WindowSize: time.Second},
-		"window size 0s":        {Name: "w", Kind: state.WindowKind},
-		"window size 1.5ms":     {Name: "w", Kind: state.WindowKind, WindowSize: 1500 * time.Microsecond},
-		"retention -1s":         {Name: "w", Kind: state.WindowKind, WindowSize: time.Second, Retention: -time.Second},
-		"TTL -1s":               {Name: "kv", Kind: state.KeyValueKind, TTL: -time.Second},
-		"TTL 1.5ms":             {Name: "kv", Kind: state.KeyValueKind, TTL: 1500 * time.Microsecond},
-		"not a TTL of 1s":       {Name: "w", Kind: state.WindowKind, WindowSize: time.Second, TTL: time.Second},
-		"a session store has":   {Name: "s", Kind: state.SessionKind, WindowSize: time.Second},
-		"retention -2s":         {Name: "s", Kind: state.SessionKind, Retention: -2 * time.Second},
-		"a versioned store has": {Name: "v", Kind: state.VersionedKind, WindowSize: time.Second},
-		"retention -3s":         {Name: "v", Kind: state.VersionedKind, Retention: -3 * time.Second},
-		`"w": unknown kind(0)`:  {Name: "w"},
-		`"w": unknown kind(9)`:  {Name: "w", Kind: 9},
+		`store name "W"`:          {Name: "W", Kind: state.WindowKind, WindowSize: time.Second},
+		"no window size":          {Name: "w", Kind: state.KeyValueKind, WindowSize: time.Second},
+		"window size 0s":          {Name: "w", Kind: state.WindowKind},
+		"window size 1.5ms":       {Name: "w", Kind: state.WindowKind, WindowSize: 1500 * time.Microsecond},
+		"retention -1s":           {Name: "w", Kind: state.WindowKind, WindowSize: time.Second, Retention: -time.Second},
+		"TTL -1s":                 {Name: "kv", Kind: state.KeyValueKind, TTL: -time.Second},
+		"TTL 1.5ms":               {Name: "kv", Kind: state.KeyValueKind, TTL: 1500 * time.Microsecond},
+		"has a TTL, not a window": {Name: "w", Kind: state.WindowKind, WindowSize: time.Second, TTL: time.Second},
+		"a session store has":     {Name: "s", Kind: state.SessionKind, WindowSize: time.Second},
+		"retention -2s":           {Name: "s", Kind: state.SessionKind, Retention: -2 * time.Second},
+		"a versioned store has":   {Name: "v", Kind: state.VersionedKind, WindowSize: time.Second},
+		"retention -3s":           {Name: "v", Kind: state.VersionedKind, Retention: -3 * time.Second},
+		"a suppress store has":    {Name: "s", Kind: state.SuppressKind, Retention: time.Second},
+		"a queue store has":       {Name: "q", Kind: state.QueueKind, WindowSize: time.Second},
+		"a join store has":        {Name: "j", Kind: state.JoinKind, WindowSize: time.Second},
+		"retention -4s":           {Name: "j", Kind: state.JoinKind, Retention: -4 * time.Second},
+		"not a queue store":       {Name: "q", Kind: state.QueueKind, TTL: time.Second},
+		`"w": unknown kind(0)`:    {Name: "w"},
+		`"w": unknown kind(9)`:    {Name: "w", Kind: 9},
 	} {
 		require.ErrorContains(t, spec.Validate(), want)
 	}
@@ -61,6 +69,9 @@ func TestSpec_Validate(t *testing.T) {
 	require.Equal(t, "window", state.WindowKind.String())
 	require.Equal(t, "session", state.SessionKind.String())
 	require.Equal(t, "versioned", state.VersionedKind.String())
+	require.Equal(t, "suppress", state.SuppressKind.String())
+	require.Equal(t, "join", state.JoinKind.String())
+	require.Equal(t, "queue", state.QueueKind.String())
 }
 
 func TestNew_badSpecs(t *testing.T) {
@@ -79,6 +90,12 @@ func TestNew_badSpecs(t *testing.T) {
 	require.ErrorContains(t, err, "TTL is 0")
 	_, err = state.NewExpiring(state.Spec{Name: "w", Kind: state.SessionKind}, nil, nil, codecs.String, codecs.String)
 	require.ErrorContains(t, err, "not a key-value store")
+	_, err = state.NewSuppressBuffer(plain, nil, nil, codecs.String, codecs.String)
+	require.ErrorContains(t, err, "not a suppress store")
+	_, err = state.NewJoinBuffer(plain, nil, nil, codecs.String, codecs.String)
+	require.ErrorContains(t, err, "not a join store")
+	_, err = state.NewTimeQueue(plain, nil, nil, codecs.String, codecs.String)
+	require.ErrorContains(t, err, "not a queue store")
 	kv := state.Spec{Name: "twice", Kind: state.KeyValueKind}
 	_, err = state.NewLayout(kv, kv)
 	require.ErrorContains(t, err, `"twice" is defined twice`)

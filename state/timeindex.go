@@ -32,11 +32,14 @@ func (x *timeIndex[V]) added(time int64) { x.oldest = min(x.oldest, time) }
 func (x *timeIndex[V]) rolledBack() { x.oldest = math.MinInt64 }
 
 // expire deletes all rows whose time is last or before and returns how many there were.
-func (x *timeIndex[V]) expire(last int64) (n int, err error) {
+func (x *timeIndex[V]) expire(last int64) (n int, err error) { return x.expireSome(last, math.MaxInt) }
+
+// expireSome is expire for so many rows at most.
+func (x *timeIndex[V]) expireSome(last int64, limit int) (n int, err error) {
 	if last < x.oldest {
 		return 0, nil
 	}
-	oldest, n, err := x.expireCommitted(last)
+	oldest, n, err := x.expireCommitted(last, limit)
 	if err != nil {
 		return 0, fmt.Errorf("expire store %q: %w", x.rows.spec.Name, err)
 	}
@@ -45,7 +48,7 @@ func (x *timeIndex[V]) expire(last int64) (n int, err error) {
 			return
 		}
 		time := readInt64([]byte(r.key[len(r.key)-x.times:][:timeSize]))
-		if time > last {
+		if time > last || n == limit {
 			oldest = min(oldest, time)
 			return
 		}
@@ -57,15 +60,15 @@ func (x *timeIndex[V]) expire(last int64) (n int, err error) {
 	return n, nil
 }
 
-// expireCommitted deletes the rows of the partition whose time is last or before, and returns the time of the first
-// one that stays.
-func (x *timeIndex[V]) expireCommitted(last int64) (oldest int64, n int, err error) {
+// expireCommitted deletes the rows of the partition whose time is last or before, at most so many, and returns the
+// time of the first one that stays.
+func (x *timeIndex[V]) expireCommitted(last int64, limit int) (oldest int64, n int, err error) {
 	// Starting at the oldest row skips what engines keep of the local rows that were deleted before it.
 	for index, err := range scanIndex(x.rows.part, x.rows.spec.Name, x.oldest) {
 		if err != nil {
 			return 0, 0, err
 		}
-		if index.time > last {
+		if index.time > last || n == limit {
 			return index.time, n, nil
 		}
 		x.scratch = appendKeyOfIndex(x.scratch[:0], index.suffix, x.times)
@@ -93,9 +96,14 @@ type indexRow struct {
 
 // scanIndex yields the local rows of a store from a time on, in order. Their slices are valid until the next one.
 func scanIndex(part Partition, store string, from int64) iter.Seq2[indexRow, error] {
+	return scanIndexFrom(part, store, appendInt64(nil, from))
+}
+
+// scanIndexFrom yields the local rows of a store whose suffix is from or above, in order.
+func scanIndexFrom(part Partition, store string, from []byte) iter.Seq2[indexRow, error] {
 	return func(yield func(indexRow, error) bool) {
 		prefix := appendIndexPrefix(nil, store)
-		low := appendInt64(slices.Clip(prefix), from)
+		low := append(slices.Clip(prefix), from...)
 		high := append(prefix[:len(prefix)-1:len(prefix)-1], afterStoreEnd)
 		for row, err := range part.Scan(low, high) {
 			if err == nil && len(row.Key) < len(prefix)+timeSize {

@@ -9,8 +9,8 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// ErrTooOld is returned for a change that is older than the history that a versioned store keeps. The store is as it
-// was before.
+// ErrTooOld is returned for a change that is older than the history that a versioned store or a join buffer keeps. The
+// store is as it was before.
 var ErrTooOld = errors.New("older than the history of the store")
 
 // Versioned is a store of all versions of each key, with the write-back cache of its task above a partition: what was

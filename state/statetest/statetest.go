@@ -52,9 +52,18 @@ func Run(t *testing.T, open func(t *testing.T) state.Engine) {
 		{"versioned store", testVersioned},
 		{"expiring store", testExpiring},
 		{"session, versioned and expiring stores: restore", testRestoreKinds},
+		{"suppress buffer", testSuppress},
+		{"suppress buffer: changes beside a commit", testSuppressPipelined},
+		{"suppress buffer: many entries", testSuppressLarge},
+		{"join buffer", testJoin},
+		{"time queue", testQueue},
+		{"suppress, join and queue: restore", testRestoreBuffers},
 		{"random session store", testSessionsModel},
 		{"random versioned store", testVersionedModel},
 		{"random expiring store", testExpiringModel},
+		{"random suppress buffer", testSuppressModel},
+		{"random join buffer", testJoinModel},
+		{"random time queue", testQueueModel},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := open(t)

@@ -1,0 +1,41 @@
+package state
+
+import "fmt"
+
+// sequence numbers the records of a store in the order in which they came. The next number is a row of the store, the
+// one with the empty store key, so that numbers go on after a restart and a restore where they were: no record is ever
+// written over. Numbers that a transaction used which was aborted are used again.
+type sequence struct {
+	next, flushed, committed int64
+	known                    bool
+}
+
+// take returns the next number. It reads the row of the store the first time.
+func (q *sequence) take(part Partition, store string) (int64, error) {
+	if !q.known {
+		data, ok, err := part.Get(nil, AppendRowKey(nil, store, nil))
+		if err == nil && ok && len(data) != seqSize {
+			err = fmt.Errorf("%d bytes, want %d", len(data), seqSize)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("read store %q: sequence number: %w", store, err)
+		}
+		if ok {
+			q.committed = readInt64(data)
+		}
+		q.next, q.flushed, q.known = q.committed, q.committed, true
+	}
+	q.next++
+	return q.next - 1, nil
+}
+
+// flush writes the row of the store before all others: whatever else of the batch there is, the number is there.
+func (q *sequence) flush(b *Batch, rowPrefix []byte) {
+	if q.next != q.committed {
+		b.Set(rowPrefix, appendInt64(nil, q.next))
+	}
+	q.flushed = q.next
+}
+
+func (q *sequence) commit()   { q.committed = q.flushed }
+func (q *sequence) rollback() { q.next, q.flushed = q.committed, q.committed }

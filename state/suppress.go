@@ -1,0 +1,310 @@
+package state
+
+import (
+	"fmt"
+	"iter"
+
+	"github.com/seed84377926/millrace/codecs"
+)
+
+// SuppressBuffer holds the updates of a table back until they are due, one for each key, and gives them out in the order
+// of time. (Kafka Streams: the buffer of suppress.) It has the write-back cache of its task above a partition and belongs
+// to one goroutine. What [KeyValue] says about values that hold pointers goes for this buffer too.
+//
+//	Put(LH, 10, A)  Put(BA, 12, B)  Put(LH, 15, C)
+//
+//	         10        12
+//	         LH = C    BA = B         LH has a later value and the place that it had
+//	         └ EvictWhile gives out this one first
+//
+// A key keeps the place in time that it got when it was buffered, whatever comes later for it: else a key that is updated
+// again and again would never be given out (S21). Keys with one place are given out in the order of their escaped
+// encodings. It also keeps the prior value, what the table held before the key was buffered: it is what those behind the
+// buffer know of the key (S26), and an update that is given out is the change from there to the last value. (The buffer
+// of Kafka Streams gives out the value before the last one as the old one, which those behind it never saw.)
+//
+// How many entries there are and how many bytes they take is known at all times, after a restart or a restore as well:
+// both are a row of the changelog.
+//
+// A local row for each entry finds it by its place. There is no reader: what is held back is nobody's business, and the
+// table behind the buffer has what was given out.
+type SuppressBuffer[K, V any] struct {
+	rows   *cache[suppressed[V]]
+	key    codecs.Codec[K]
+	places suppressOrder[V]
+	totals suppressTotals
+	// unsized are rows whose encoded size nobody needed yet. Some may be gone, or be there twice.
+	unsized []*row[suppressed[V]]
+	buf     []byte // scratch for encoded keys
+	rowKey  []byte // scratch for store keys
+}
+
+var _ Store = (*SuppressBuffer[int, int])(nil)
+
+// TableUpdate is an update of a table for a [SuppressBuffer] to hold back.
+type TableUpdate[V any] struct {
+	// Value is the new value of the key, unless HasValue is false: then the key was deleted.
+	Value    V
+	HasValue bool
+	// Old is the value before this update, unless HasOld is false: then there was none.
+	Old    V
+	HasOld bool
+	// Timestamp is that of the record, in milliseconds.
+	Timestamp int64
+	// Headers are those of the record, in an encoding that is the caller's own; empty means none. The buffer keeps them.
+	Headers []byte
+}
+
+// SuppressEntry is an update that a [SuppressBuffer] held back.
+type SuppressEntry[K, V any] struct {
+	Key K
+	// Time is the place of the entry, in milliseconds.
+	Time int64
+	// TableUpdate is the last one of the key, with the value before the first one as the old one.
+	TableUpdate[V]
+}
+
+// suppressOverhead is what a row of a suppress buffer takes besides its key and value: more than another row, for its
+// prior value and its place.
+const suppressOverhead = rowOverhead + 136
+
+// NewSuppressBuffer returns the suppress buffer that spec describes in part, which must be restored already: its totals
+// are read. A nil budget means one of its own with [DefaultBudgetBytes]. It fails if the spec is not valid or not that
+// of a suppress store, or if the partition cannot be read.
+func NewSuppressBuffer[K, V any](
+	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
+) (*SuppressBuffer[K, V], error) {
+	if err := spec.validateKind(SuppressKind); err != nil {
+		return nil, err
+	}
+	totals, err := readSuppressTotals(part, spec.Name)
+	if err != nil {
+		return nil, err
+	}
+	rows := newCache(spec, part, budget, codecs.Codec[suppressed[V]](suppressCodec[V]{value}))
+	rows.overhead = suppressOverhead
+	rows.indexMoves = true
+	rows.indexKey = func(dst, storeKey []byte, timestamp int64) []byte {
+		return appendTTLIndexKey(dst, spec.Name, storeKey, timestamp)
+	}
+	return &SuppressBuffer[K, V]{rows: rows, key: key, places: newSuppressOrder(rows), totals: totals}, nil
+}
+
+// Put buffers an update of key. A key that is not buffered gets the given place (milliseconds), and the old value of the
+// update becomes the one of the entry. A key that is buffered keeps both, and takes the rest of the update.
+func (s *SuppressBuffer[K, V]) Put(key K, time int64, update TableUpdate[V]) (err error) {
+	if s.buf, err = s.key.Append(s.buf[:0], key); err != nil {
+		return fmt.Errorf("store %q: key: %w", s.rows.spec.Name, err)
+	}
+	return s.PutEncoded(s.buf, time, update)
+}
+
+// PutEncoded is Put for a key that is encoded already. It does not keep key. It allocates nothing if the key is buffered
+// and cached.
+func (s *SuppressBuffer[K, V]) PutEncoded(key []byte, time int64, update TableUpdate[V]) error {
+	s.rowKey = appendEscaped(s.rowKey[:0], key)
+	r, err := s.rows.get(s.rowKey)
+	if err != nil {
+		return err
+	}
+	v := suppressed[V]{
+		value: update.Value, hasValue: update.HasValue, prior: update.Old, hasPrior: update.HasOld,
+		timestamp: update.Timestamp, headers: update.Headers, size: unsized,
+	}
+	known := true
+	if r.present {
+		time = r.timestamp
+		v.prior, v.hasPrior, v.era = r.value.prior, r.value.hasPrior, r.value.era
+		if known = r.value.size != unsized; known {
+			s.totals.now.bytes -= entrySize(r)
+		}
+	} else {
+		v.era = s.places.add(time, r.key)
+		s.totals.now.entries++
+	}
+	if known {
+		s.unsized = append(s.unsized, r)
+	}
+	s.rows.put(s.rowKey, v, time)
+	return nil
+}
+
+// Get returns the entry of key, and false if it is not buffered. Whoever reads the table behind the buffer sees the old
+// value of the entry, or none if there is none, as long as the key is buffered.
+func (s *SuppressBuffer[K, V]) Get(key K) (e SuppressEntry[K, V], ok bool, err error) {
+	if s.buf, err = s.key.Append(s.buf[:0], key); err != nil {
+		return e, false, fmt.Errorf("store %q: key: %w", s.rows.spec.Name, err)
+	}
+	s.rowKey = appendEscaped(s.rowKey[:0], s.buf)
+	r, err := s.rows.get(s.rowKey)
+	if err != nil || !r.present {
+		return e, false, err
+	}
+	return entryOf(key, r), true, nil
+}
+
+// MinTime returns the place of the entry that comes first, and false if there is none. It seldom reads the partition.
+func (s *SuppressBuffer[K, V]) MinTime() (time int64, ok bool, err error) {
+	p, ok, err := s.places.first()
+	return p.time, ok, err
+}
+
+// Len returns the number of entries.
+func (s *SuppressBuffer[K, V]) Len() int64 { return s.totals.now.entries }
+
+// Bytes returns what the rows of all entries take, keys and encoded values, in bytes. It encodes what was put since it
+// was called last. An entry that cannot be encoded counts for nothing: the next Flush fails with it.
+func (s *SuppressBuffer[K, V]) Bytes() int64 {
+	failed := 0
+	for _, r := range s.unsized {
+		if !r.present || r.value.size != unsized {
+			continue
+		}
+		data, err := s.rows.codec.Append(s.rows.value[:0], r.value)
+		if err != nil {
+			s.unsized[failed] = r
+			failed++
+			continue
+		}
+		s.rows.value = data[:0]
+		r.value.size = len(data)
+		s.totals.now.bytes += entrySize(r)
+	}
+	s.forgetUnsized(failed)
+	return s.totals.now.bytes
+}
+
+// EvictWhile gives out the entries in the order of their places, as long as while returns true for the place of the
+// first one. An entry has left the buffer when it is yielded, and counts no more. The loop body may change the buffer:
+// what it puts is given out as well when its turn comes. It must not flush, commit or roll back. An error ends the
+// sequence. It costs next to nothing if while returns false.
+func (s *SuppressBuffer[K, V]) EvictWhile(while func(time int64) bool) iter.Seq2[SuppressEntry[K, V], error] {
+	return func(yield func(SuppressEntry[K, V], error) bool) {
+		for {
+			p, ok, err := s.places.first()
+			if err == nil && !ok {
+				// Should the sums be off, since a process without transactions died in the middle of a commit, they
+				// are right again from here on.
+				s.totals.now = suppressSum{}
+				return
+			}
+			if err == nil && !while(p.time) {
+				return
+			}
+			var e SuppressEntry[K, V]
+			if err == nil {
+				// while may have changed the buffer as well.
+				e, ok, err = s.evict()
+			}
+			if err != nil {
+				yield(e, err)
+				return
+			}
+			if !ok || !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// evict removes and returns the first entry.
+func (s *SuppressBuffer[K, V]) evict() (e SuppressEntry[K, V], ok bool, err error) {
+	p, ok, err := s.places.first()
+	if err != nil || !ok {
+		return e, false, err
+	}
+	s.rowKey = append(s.rowKey[:0], p.key...)
+	r, err := s.rows.get(s.rowKey)
+	if err != nil {
+		return e, false, err
+	}
+	if s.buf, err = splitSuppressKey(s.buf[:0], s.rowKey); err != nil {
+		return e, false, fmt.Errorf("store %q: %w", s.rows.spec.Name, err)
+	}
+	key, err := decodeKey(s.rows.spec.Name, s.key, s.buf)
+	if err != nil {
+		return e, false, err
+	}
+	e = entryOf(key, r)
+	s.places.remove(p)
+	s.totals.now.entries--
+	if r.value.size != unsized {
+		s.totals.now.bytes -= entrySize(r)
+	}
+	s.rows.remove(r)
+	r.transient = true
+	return e, true, nil
+}
+
+func entryOf[K, V any](key K, r *row[suppressed[V]]) SuppressEntry[K, V] {
+	return SuppressEntry[K, V]{
+		Key: key, Time: r.timestamp,
+		Value: r.value.value, HasValue: r.value.hasValue, Old: r.value.prior, HasOld: r.value.hasPrior,
+		Timestamp: r.value.timestamp, Headers: r.value.headers,
+	}
+}
+
+// entrySize returns what the row of an entry takes, in bytes.
+func entrySize[V any](r *row[suppressed[V]]) int64 {
+	return int64(len(r.key) + timestampSize + r.value.size)
+}
+
+// Spec implements [Store].
+func (s *SuppressBuffer[K, V]) Spec() Spec { return s.rows.spec }
+
+// Flush implements [Store].
+func (s *SuppressBuffer[K, V]) Flush(b *Batch) error {
+	// Before the rows: one of them may want such a local row again.
+	s.places.flush(b)
+	if s.rows.dirty.n == 0 {
+		s.totals.flushed = s.totals.now
+		return nil
+	}
+	// The totals come first, and are known when all is encoded.
+	at := b.Len()
+	b.Set(s.rows.partitionKey(nil), s.totals.now.append(nil))
+	if err := s.rows.flush(b); err != nil {
+		return err
+	}
+	for _, r := range s.unsized {
+		if r.present && r.value.size == unsized {
+			r.value.size = int(r.cost-s.rows.overhead) - len(r.key) - timestampSize
+			s.totals.now.bytes += entrySize(r)
+		}
+	}
+	s.forgetUnsized(0)
+	s.totals.flushed = s.totals.now
+	if b.Len() == at+1 {
+		b.drop(at) // all that was put has been evicted
+		return nil
+	}
+	b.overwrite(at, s.totals.now.append(nil))
+	return nil
+}
+
+// Committed implements [Store].
+func (s *SuppressBuffer[K, V]) Committed() {
+	s.totals.committed = s.totals.flushed
+	s.places.commit()
+	s.rows.committed()
+}
+
+// Rollback implements [Store].
+func (s *SuppressBuffer[K, V]) Rollback() {
+	s.totals.now, s.totals.flushed = s.totals.committed, s.totals.committed
+	s.forgetUnsized(0)
+	s.places.rollback()
+	s.rows.rollback()
+}
+
+// DirtyBytes implements [Store].
+func (s *SuppressBuffer[K, V]) DirtyBytes() int64 { return s.rows.account.dirty }
+
+// Close implements [Store].
+func (s *SuppressBuffer[K, V]) Close() { s.rows.close() }
+
+// forgetUnsized forgets all but the first kept ones.
+func (s *SuppressBuffer[K, V]) forgetUnsized(kept int) {
+	clear(s.unsized[kept:])
+	s.unsized = s.unsized[:kept]
+}
