@@ -23,6 +23,7 @@ type cache[V any] struct {
 	codec codecs.Codec[V]
 	// account is the store's part of the budget.
 	account account
+	counts  counts
 	// indexKey appends the key of the local row that goes with a row; nil for stores without an index, and nothing
 	// appended for rows without.
 	indexKey func(dst, storeKey []byte, timestamp int64) []byte
@@ -108,9 +109,11 @@ func newCache[V any](spec Spec, part Partition, budget *Budget, codec codecs.Cod
 
 // get returns the row of key, from the cache or the partition.
 func (c *cache[V]) get(key []byte) (*row[V], error) {
+	c.counts.gets++
 	if r := c.lookup(key); r != nil {
 		return r, nil
 	}
+	c.counts.misses++
 	data, ok, err := c.part.Get(c.value[:0], c.partitionKey(key))
 	if err != nil {
 		return nil, c.failed("read", key, err)
@@ -129,6 +132,7 @@ func (c *cache[V]) get(key []byte) (*row[V], error) {
 
 // put makes value the value of key without reading what was there.
 func (c *cache[V]) put(key []byte, value V, timestamp int64) {
+	c.counts.puts++
 	r := c.lookup(key)
 	if r == nil {
 		r = &row[V]{}
@@ -148,6 +152,7 @@ func (c *cache[V]) putNew(key []byte, value V, timestamp int64) {
 
 // delete removes key without reading what was there.
 func (c *cache[V]) delete(key []byte) {
+	c.counts.deletes++
 	r := c.lookup(key)
 	if r == nil {
 		r = &row[V]{}
@@ -278,6 +283,7 @@ func (c *cache[V]) flushRow(b *Batch, r *row[V]) error {
 		c.charge(r, 0)
 	}
 	r.flushed, r.changed = existenceOf(r.present), false
+	c.counts.flushed++
 	return nil
 }
 

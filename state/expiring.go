@@ -135,6 +135,7 @@ func (s *Expiring[K, V]) Expire(before int64) (n int, err error) {
 		}
 	})
 	s.oldest = oldest
+	s.kv.rows.counts.expired += int64(n)
 	return n, nil
 }
 

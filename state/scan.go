@@ -12,6 +12,7 @@ import (
 // Scanned rows are not cached: a scan of everything must not evict what is hot.
 func (c *cache[V]) scan(lo, hi []byte) iter.Seq2[scanned[V], error] {
 	return func(yield func(scanned[V], error) bool) {
+		c.counts.scans++
 		var key []byte // of the dirty row that is yielded
 		dirty := c.dirty.cursor(lo, hi)
 		yieldDirty := func(r *row[V]) bool {

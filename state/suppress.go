@@ -231,6 +231,7 @@ func (s *SuppressBuffer[K, V]) evict() (e SuppressEntry[K, V], ok bool, err erro
 	if r.value.size != unsized {
 		s.totals.now.bytes -= entrySize(r)
 	}
+	s.rows.counts.deletes++
 	s.rows.remove(r)
 	r.transient = true
 	return e, true, nil

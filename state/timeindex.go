@@ -57,6 +57,7 @@ func (x *timeIndex[V]) expireSome(last int64, limit int) (n int, err error) {
 		n++
 	})
 	x.oldest = oldest
+	x.rows.counts.expired += int64(n)
 	return n, nil
 }
 

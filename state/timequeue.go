@@ -93,6 +93,7 @@ func (s *TimeQueue[K, V]) Remove(key K, place QueuePlace) (removed bool, err err
 		return false, err
 	}
 	removed = r.present
+	s.rows.counts.deletes++
 	s.rows.remove(r)
 	r.transient = true
 	return removed, nil

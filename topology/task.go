@@ -190,6 +190,17 @@ func (t *Task) DirtyBytes() int64 {
 	return n
 }
 
+// StoreStats appends what the stores have done since the task was made, and what they hold, to dst: one for each store, in
+// an order that stays the same. It belongs to the goroutine of the task.
+func (t *Task) StoreStats(dst []state.StoreStats) []state.StoreStats {
+	for _, s := range t.stores {
+		if m, ok := s.(state.Measured); ok {
+			dst = append(dst, m.Stats())
+		}
+	}
+	return dst
+}
+
 // Close gives the memory of the stores back to the budget. What is not committed is lost. The task must not be used
 // afterwards, but may be closed again.
 func (t *Task) Close() {

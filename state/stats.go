@@ -1,0 +1,78 @@
+package state
+
+// StoreStats is what a store has done since it was made, aborted work included, and what its cache holds now. Rows that
+// a store looks up or writes for itself, to expire or to cut a version short, count like those that a task asked for.
+type StoreStats struct {
+	Store string // its name
+	Kind  Kind
+
+	Gets    int64 // rows looked up
+	Misses  int64 // of Gets: rows that were not cached and were read from the partition
+	Puts    int64 // rows written
+	Deletes int64 // rows deleted, those that expired not included
+	Scans   int64 // ranges read
+	Expired int64 // rows deleted since their time was over
+	Flushed int64 // dirty rows written to batches: each key once for each commit
+
+	CachedRows  int64 // rows in the cache, dirty ones included
+	CachedBytes int64 // the memory that they take
+	DirtyBytes  int64 // of CachedBytes: rows that are not committed yet
+
+	Entries      int64 // of a suppress buffer: what it holds back
+	EntriesBytes int64 // their keys and values; those put since the last flush not included
+}
+
+// Measured is a [Store] that counts what it does. All stores of this package are. Stats belongs to the goroutine of the
+// store and costs nothing.
+type Measured interface{ Stats() StoreStats }
+
+var (
+	_ Measured = (*KeyValue[int, int])(nil)
+	_ Measured = (*Expiring[int, int])(nil)
+	_ Measured = (*Windowed[int, int])(nil)
+	_ Measured = (*Sessions[int, int])(nil)
+	_ Measured = (*Versioned[int, int])(nil)
+	_ Measured = (*SuppressBuffer[int, int])(nil)
+	_ Measured = (*JoinBuffer[int, int])(nil)
+	_ Measured = (*TimeQueue[int, int])(nil)
+)
+
+// Stats implements [Measured].
+func (s *KeyValue[K, V]) Stats() StoreStats { return s.rows.stats() }
+
+// Stats implements [Measured].
+func (s *Expiring[K, V]) Stats() StoreStats { return s.kv.Stats() }
+
+// Stats implements [Measured].
+func (s *Windowed[K, V]) Stats() StoreStats { return s.rows.stats() }
+
+// Stats implements [Measured].
+func (s *Sessions[K, V]) Stats() StoreStats { return s.rows.stats() }
+
+// Stats implements [Measured].
+func (s *Versioned[K, V]) Stats() StoreStats { return s.rows.stats() }
+
+// Stats implements [Measured].
+func (s *SuppressBuffer[K, V]) Stats() StoreStats {
+	stats := s.rows.stats()
+	stats.Entries, stats.EntriesBytes = s.totals.now.entries, s.totals.now.bytes
+	return stats
+}
+
+// Stats implements [Measured].
+func (s *JoinBuffer[K, V]) Stats() StoreStats { return s.rows.stats() }
+
+// Stats implements [Measured].
+func (s *TimeQueue[K, V]) Stats() StoreStats { return s.rows.stats() }
+
+// counts are the counters of one cache: plain numbers of the goroutine that owns it.
+type counts struct{ gets, misses, puts, deletes, scans, expired, flushed int64 }
+
+func (c *cache[V]) stats() StoreStats {
+	return StoreStats{
+		Store: c.spec.Name, Kind: c.spec.Kind,
+		Gets: c.counts.gets, Misses: c.counts.misses, Puts: c.counts.puts, Deletes: c.counts.deletes,
+		Scans: c.counts.scans, Expired: c.counts.expired, Flushed: c.counts.flushed,
+		CachedRows: int64(len(c.ring)), CachedBytes: c.account.used, DirtyBytes: c.account.dirty,
+	}
+}
