@@ -42,6 +42,9 @@ type Config struct {
 
 	// Security protects the connections. The default is neither encryption nor authentication.
 	Security security.Config
+
+	// Metrics counts requests and connections. The default counts nothing.
+	Metrics *ClientMetrics
 }
 
 // withDefaults returns c with every unset field filled in.
@@ -114,6 +117,9 @@ func (c Config) options() []kgo.Opt {
 	}
 	if c.Rack != "" {
 		opts = append(opts, kgo.Rack(c.Rack))
+	}
+	if c.Metrics != nil {
+		opts = append(opts, kgo.WithHooks(c.Metrics))
 	}
 	return opts
 }
