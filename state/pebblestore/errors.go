@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -46,6 +47,7 @@ func corrupt(dir string, err error) error {
 type health struct {
 	dir    string
 	logger *slog.Logger
+	stalls stalls
 
 	mu struct {
 		sync.Mutex
@@ -113,6 +115,8 @@ func (h *health) succeed() {
 func (h *health) listener() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: h.fail,
+		WriteStallBegin: func(pebble.WriteStallBeginInfo) { h.stalls.begin(time.Now()) },
+		WriteStallEnd:   func() { h.stalls.end(time.Now()) },
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			h.record(fmt.Errorf("%s: %w", info.Path, info.Details), true)
 		},
