@@ -21,6 +21,8 @@ type App struct {
 	lifecycle lifecycle
 	budget    *state.Budget
 	client    *broker.Client
+	requests  *broker.ClientMetrics
+	states    *stateClock
 
 	mu struct {
 		sync.Mutex
@@ -38,10 +40,20 @@ func New(top *topology.Topology, cfg Config) (*App, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
+	states := &stateClock{since: time.Now()}
+	changed := func(from, to State) {
+		states.enter(to, time.Now())
+		cfg.Logger.Info("application changed its state", slog.String("app", top.Name()),
+			slog.String("from", from.String()), slog.String("to", to.String()))
+		if hook := cfg.Hooks.StateChanged; hook != nil {
+			hook(from, to)
+		}
+	}
 	return &App{
 		top: top, cfg: cfg,
-		lifecycle: lifecycle{changed: cfg.Hooks.StateChanged},
+		lifecycle: lifecycle{changed: changed},
 		budget:    state.NewBudget(cfg.CacheBytes),
+		requests:  broker.NewClientMetrics(), states: states,
 	}, nil
 }
 
@@ -70,7 +82,10 @@ func (a *App) Run(ctx context.Context) (err error) {
 	a.mu.cancel = cancel
 	a.mu.Unlock()
 
-	a.client, err = broker.Connect(ctx, broker.Config{Brokers: a.cfg.Brokers, Security: a.cfg.Security, ClientID: a.top.Name(), Rack: a.cfg.Rack, Logger: a.cfg.Logger})
+	a.client, err = broker.Connect(ctx, broker.Config{
+		Brokers: a.cfg.Brokers, Security: a.cfg.Security, ClientID: a.top.Name(), Rack: a.cfg.Rack,
+		Logger: a.cfg.Logger, Metrics: a.requests,
+	})
 	if err != nil {
 		return err
 	}
@@ -93,6 +108,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 		a.mu.Unlock()
 	}
 	a.lifecycle.enter(Rebalancing)
+	defer a.startWatch(ctx)()
 	for _, g := range a.groups() {
 		if err := g.join(); err != nil {
 			return err
@@ -101,7 +117,6 @@ func (a *App) Run(ctx context.Context) (err error) {
 
 	<-ctx.Done()
 	a.lifecycle.enter(Draining)
-	a.cfg.Logger.Info("draining", slog.String("app", a.top.Name()))
 	if failure, ok := errors.AsType[*appFailure](context.Cause(ctx)); ok {
 		return failure.err
 	}

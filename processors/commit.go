@@ -22,9 +22,12 @@ import (
 //
 // Nothing reaches the engine before Kafka has confirmed: a task that dies before 4 finds in the changelog what it
 // lacks, and a task that dies before 3 is over leaves nothing.
-func (t *task) commit(ctx context.Context, sessions *broker.Sessions) error {
+func (t *task) commit(ctx context.Context, sessions *broker.Sessions) (err error) {
 	l := t.life
 	start := time.Now()
+	t.stats.activity.enter(activityCommit, start)
+	span := t.spans.start(TraceCommit, t.spans.transaction)
+	defer func() { endSpan(&span, err) }()
 	sub := t.group.plan.sub
 
 	fault.Point("commit.begin")
@@ -37,8 +40,10 @@ func (t *task) commit(ctx context.Context, sessions *broker.Sessions) error {
 	l.progress.position.StreamTime = l.task.StreamTime()
 	l.batch.Set([]byte(state.PositionKey), l.progress.position.Append(nil))
 
+	changelog := t.stats.output(sub.TableTopic())
 	for op := range l.batch.Ops() {
 		if !op.Local {
+			changelog.add(op.Key, op.Value)
 			l.writer.Produce(&kgo.Record{Topic: sub.TableTopic(), Partition: t.partition, Key: op.Key, Value: op.Value}, l.acked)
 		}
 	}
@@ -51,9 +56,11 @@ func (t *task) commit(ctx context.Context, sessions *broker.Sessions) error {
 		}
 	}
 	fault.Point("commit.produced")
+	l.outcome = outcomeUnknown
 	if err := l.writer.Commit(ctx, l.progress.position.Direct); err != nil {
 		return err
 	}
+	l.outcome = outcomeCommitted
 
 	fault.Point("commit.confirmed")
 	l.batch.SetOffset(l.last.Load())
@@ -64,7 +71,13 @@ func (t *task) commit(ctx context.Context, sessions *broker.Sessions) error {
 	l.task.Committed()
 	sessions.Acknowledge()
 	l.open = false
-	t.stats.committed(time.Since(start), l.batch.Len())
+	now := time.Now()
+	t.stats.committed(now.Sub(start), l.batch.Len(), l.task)
+	t.stats.activity.enter(activityWait, now)
+	if span != nil {
+		span.Count("rows", int64(l.batch.Len()))
+	}
+	endSpan(&t.spans.transaction, nil)
 	return nil
 }
 
@@ -80,8 +93,12 @@ func (l *life) acked(rec *kgo.Record) {
 
 // sink sends a task's outputs through its writer, into the open transaction.
 type sink struct {
-	life *life
-	plan *groupPlan
+	life  *life
+	plan  *groupPlan
+	stats *taskStats
+
+	topic string // of the last record, and what counts its records
+	out   *outputTally
 }
 
 // Send partitions by key like Kafka's default partitioner; records without a key take turns.
@@ -103,6 +120,11 @@ func (s *sink) Send(topic string, r topology.RawRecord) error {
 			rec.Headers[i] = kgo.RecordHeader{Key: h.Key, Value: h.Value}
 		}
 	}
+	if s.out == nil || s.topic != topic {
+		s.topic, s.out = topic, s.stats.output(topic)
+	}
+	s.out.add(r.Key, r.Value)
+	s.out.open.add(r.Timestamp)
 	s.life.writer.Produce(rec, nil)
 	return nil
 }

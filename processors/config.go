@@ -90,6 +90,13 @@ type Config struct {
 	// for ever: they are nobody's record's fault.
 	ProcessingRetries int
 
+	// StuckAfter is how long a task may make no progress, although it has something to do, before a warning says so and
+	// what it waits for. The default is 1 minute; a negative value never warns.
+	StuckAfter time.Duration
+
+	// Tracer makes spans of what tasks do; package telemetry has one. The default traces nothing.
+	Tracer Tracer
+
 	// Hooks are told what happens.
 	Hooks Hooks
 }
@@ -125,6 +132,7 @@ const (
 	defaultMaxWarmups        = 4
 	defaultHandoverTimeout   = 5 * time.Second
 	defaultCleanupDelay      = 10 * time.Minute
+	defaultStuckAfter        = time.Minute
 )
 
 func (c Config) withDefaults() Config {
@@ -146,6 +154,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.TransactionTimeout == 0 {
 		c.TransactionTimeout = broker.DefaultTransactionTimeout
+	}
+	if c.StuckAfter == 0 {
+		c.StuckAfter = defaultStuckAfter
 	}
 	if c.ProcessingRetries == 0 {
 		c.ProcessingRetries = defaultProcessingRetries

@@ -29,6 +29,7 @@ type group struct {
 	follows  *broker.Fetcher // the group's table, for the copies
 	standbys *standbys
 	leftover *leftovers
+	stats    *groupStats
 
 	replanned chan struct{} // signalled after each rebalance, before and after what it takes away has ended
 
@@ -42,7 +43,7 @@ type group struct {
 
 // openGroup opens what the group needs on this instance. Its tasks and copies live in ctx.
 func openGroup(ctx context.Context, app *App, plan *groupPlan) (_ *group, err error) {
-	g := &group{app: app, ctx: ctx, plan: plan, logger: app.cfg.Logger.With(slog.String("group", plan.sub.Group()))}
+	g := &group{app: app, ctx: ctx, plan: plan, stats: newGroupStats(), logger: app.cfg.Logger.With(slog.String("group", plan.sub.Group()))}
 	g.mu.tasks = make(map[int32]*task)
 	g.replanned = make(chan struct{}, 1)
 	g.standbys = newStandbys(ctx, g)
@@ -77,9 +78,9 @@ func (g *group) join() error {
 		Topology: g.plan.sub.Fingerprint(),
 		Standbys: cfg.Standbys, AcceptableLag: cfg.AcceptableLag, MaxWarmups: cfg.MaxWarmups,
 		Held: g.held, Planned: g.planned,
-		Assigned: g.assign,
-		Revoked:  func(partitions []int32) { g.release(partitions, (*task).stop) },
-		Lost:     func(partitions []int32) { g.release(partitions, (*task).abandon) },
+		Assigned: func(ps []int32) { g.moved(tasksAssigned, ps, func() { g.assign(ps) }) },
+		Revoked:  func(ps []int32) { g.moved(tasksRevoked, ps, func() { g.release(ps, (*task).stop) }) },
+		Lost:     func(ps []int32) { g.moved(tasksLost, ps, func() { g.release(ps, (*task).abandon) }) },
 		Denied:   g.denied,
 		Refused:  g.app.fail,
 		Replaced: g.app.fail,
@@ -164,7 +165,6 @@ func (g *group) signalReplanned() {
 }
 
 func (g *group) assign(partitions []int32) {
-	g.logger.Info("assigned", slog.Any("partitions", partitions))
 	for _, p := range partitions {
 		g.standbys.claim(p)
 		part, err := g.engine.Open(p)
@@ -189,9 +189,10 @@ func (g *group) newTask(p int32, part state.Partition) *task {
 		group: g, partition: p, logger: g.logger.With(slog.Int("partition", int(p))),
 		stopping: make(chan struct{}), done: make(chan struct{}),
 	}
-	t.stats.ready = make(chan struct{}, 1)
+	newTaskStats(&t.stats, g.stats, g.plan)
+	t.spans = spans{tracer: g.app.cfg.Tracer, group: g.plan.sub.Group(), partition: p}
 	t.table = g.newTable(p, part, t.logger, func(progress RestoreProgress) {
-		t.stats.restore.Store(&progress)
+		t.stats.restoring(progress)
 		if hook := g.app.cfg.Hooks.RestoreProgress; hook != nil {
 			hook(progress)
 		}
@@ -209,7 +210,6 @@ func (g *group) newTable(p int32, part state.Partition, logger *slog.Logger, tel
 
 // release ends the tasks of the partitions, side by side, and waits for them.
 func (g *group) release(partitions []int32, end func(*task)) {
-	g.logger.Info("giving up", slog.Any("partitions", partitions))
 	var ended sync.WaitGroup
 	for _, p := range partitions {
 		g.mu.Lock()

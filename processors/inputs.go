@@ -91,12 +91,17 @@ type inputs struct {
 	// end asks for the end of an input's committed log.
 	end func(ctx context.Context, topic string) (int64, error)
 	now func() time.Time
+
+	// For whoever asks why the task stands still.
+	waitsFor string // "" if it does not wait for an input that is empty
+	enforced int64  // how often idle times were over and the task went on without an input
 }
 
 // next appends to u what may be processed now. If nothing may and an idle time is running, it returns how long to wait
 // before asking again even if nothing arrives.
 func (s *inputs) next(ctx context.Context, u *unit) (wait time.Duration, err error) {
 	u.records = u.records[:0]
+	s.waitsFor = ""
 	for len(u.records) < maxUnit {
 		best, bestIndex := (*input)(nil), 0
 		var empty int
@@ -166,6 +171,7 @@ func (s *inputs) arrived() (some bool, err error) {
 
 // mayGoOn says whether the empty inputs need not be waited for.
 func (s *inputs) mayGoOn(ctx context.Context) (ready bool, wait time.Duration, err error) {
+	enforced := false
 	for _, in := range s.all {
 		if in.head() != nil {
 			continue
@@ -176,6 +182,7 @@ func (s *inputs) mayGoOn(ctx context.Context) (ready bool, wait time.Duration, e
 				return false, 0, err
 			}
 			if in.feed.Fetched() < end {
+				s.waitsFor = in.topic + ", which is not read to its end"
 				return false, caughtUpAgain, nil // what it lacks is on its way
 			}
 			in.caughtUp = true
@@ -185,9 +192,14 @@ func (s *inputs) mayGoOn(ctx context.Context) (ready bool, wait time.Duration, e
 				in.idleSince = s.now()
 			}
 			if left := s.maxIdle - s.now().Sub(in.idleSince); left > 0 {
+				s.waitsFor = in.topic + ", which is empty, until the idle time is over"
 				return false, left, nil
 			}
+			enforced = true
 		}
+	}
+	if enforced {
+		s.enforced++
 	}
 	return true, 0, nil
 }

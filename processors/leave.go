@@ -55,7 +55,7 @@ func (g *group) leave(ctx context.Context) error {
 		all = append(all, t.partition)
 	}
 	if len(all) > 0 {
-		g.release(all, (*task).stop)
+		g.moved(tasksRevoked, all, func() { g.release(all, (*task).stop) })
 	}
 	return member.Leave(ctx)
 }

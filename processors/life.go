@@ -20,6 +20,7 @@ type life struct {
 	batch    state.Batch
 	unit     unit
 	open     bool      // a transaction is open
+	outcome  outcome   // of the open transaction, if it ended now
 	due      time.Time // when it must be committed
 	last     atomic.Int64
 	sent     map[string]int32 // next partition for records without a key, by topic
@@ -36,7 +37,7 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 	l.last.Store(-1)
 	l.task, err = sub.NewTask(topology.TaskConfig{
 		Partition: t.partition, State: t.table.part, Budget: t.group.app.budget,
-		Sink:   &sink{life: l, plan: t.group.plan},
+		Sink:   &sink{life: l, plan: t.group.plan, stats: &t.stats},
 		OnDrop: t.dropped,
 	})
 	if err != nil {
@@ -63,6 +64,7 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 			topic: in.Topic, next: from, feed: t.group.reads.Add(in.Topic, t.partition, from, ready),
 		})
 	}
+	t.stats.publish(l)
 	return l, nil
 }
 

@@ -132,9 +132,12 @@ func (s *standby) caughtUp() {
 }
 
 func (s *standby) info() StandbyInfo {
-	info := StandbyInfo{Partition: s.partition, Warmup: s.warmup, CaughtUp: s.ready.Load(), Offset: -1}
+	info := StandbyInfo{Partition: s.partition, Warmup: s.warmup, CaughtUp: s.ready.Load(), Offset: -1, Lag: -1}
 	if last, ok := s.table.part.Offset(); ok {
 		info.Offset = last
+	}
+	if end, ok := s.group.stats.tableEnd(s.partition); ok {
+		info.Lag = max(0, end-info.Offset-1)
 	}
 	return info
 }

@@ -42,6 +42,7 @@ type task struct {
 	logger    *slog.Logger
 	table     *restoredTable
 	stats     taskStats
+	spans     spans // touched by the goroutine that runs the task
 
 	stopping chan struct{} // closed: commit and end
 	stopOnce sync.Once
@@ -187,7 +188,12 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 	t.life = l
 	atWork()
 	t.enter(taskRunning)
-	return 0, t.work(ctx, sessions)
+	err = t.work(ctx, sessions)
+	t.stats.lived(l, err)
+	if err != nil {
+		t.spans.failed(err)
+	}
+	return 0, err
 }
 
 // cancelIfStopped calls cancel if the task is stopped before it is at work: a takeover or a restore has nothing to commit,
@@ -254,6 +260,7 @@ func (t *task) work(ctx context.Context, sessions *broker.Sessions) error {
 // idle waits until there may be something to do: data, a commit that is due, an idle time that is over (wait, 0 for
 // none), or the end.
 func (t *task) idle(ctx context.Context, wait time.Duration) error {
+	t.stats.publish(t.life)
 	if t.life.open {
 		left := max(time.Until(t.life.due), time.Millisecond)
 		if wait == 0 || left < wait {
@@ -283,23 +290,35 @@ func (t *task) deliver(sessions *broker.Sessions) error {
 		if err := l.writer.Begin(); err != nil {
 			return err
 		}
-		l.open = true
+		l.open, l.outcome = true, outcomeAborted
+		t.spans.transaction = t.spans.start(TraceTransaction, nil)
 		l.due = time.Now().Add(t.group.app.cfg.CommitInterval)
 	}
 	fault.Point("task.unit")
 	last := l.unit.records[len(l.unit.records)-1].record
-	return sessions.Deliver(last.Topic, last.Offset, last.Timestamp, &l.unit)
+	t.stats.activity.enter(activityProcess, time.Now())
+	err := sessions.Deliver(last.Topic, last.Offset, last.Timestamp, &l.unit)
+	t.stats.activity.enter(activityWait, time.Now())
+	t.stats.publish(l)
+	return err
 }
 
 // process runs a unit through the topology. It is called by goka.
-func (t *task) process(work any) error {
+func (t *task) process(work any) (err error) {
 	u, ok := work.(*unit)
 	if !ok {
 		return fmt.Errorf("goka delivered %T", work)
 	}
 	l := t.life
 	inputs := t.group.plan.inputs
+	traced := t.spans.tracer != nil
+	if traced {
+		t.spans.beginUnit(len(u.records))
+		defer func() { endSpan(&t.spans.unit, err) }()
+	}
+	now := time.Now().UnixMilli()
 	var raw topology.RawRecord
+	records := 0 // marks are none
 	for _, r := range u.records {
 		if inputs[r.input].Repartition && isMark(r.record) {
 			if err := l.progress.heard(r.record); err != nil {
@@ -312,11 +331,19 @@ func (t *task) process(work any) error {
 			Timestamp: r.record.Timestamp.UnixMilli(), Offset: r.record.Offset,
 			Headers: rawHeaders(r.record.Headers),
 		}
-		if err := l.task.Process(r.input, &raw); err != nil {
+		records++
+		t.stats.took(r.input, r.record, now)
+		var span Span
+		if traced {
+			span = t.spans.record(r.record, &raw)
+		}
+		err := l.task.Process(r.input, &raw)
+		endSpan(&span, err)
+		if err != nil {
 			return fmt.Errorf("process %s/%d offset %d: %w", r.record.Topic, r.record.Partition, r.record.Offset, err)
 		}
 	}
-	t.stats.records.Add(int64(len(u.records)))
+	t.stats.records.Add(int64(records))
 	return nil
 }
 
@@ -339,6 +366,7 @@ func (t *task) dropped(drop topology.Drop) {
 }
 
 func (t *task) enter(s taskState) {
+	t.observe(s)
 	if taskState(t.state.Swap(int32(s))) != s {
 		t.group.app.taskChanged()
 	}
@@ -357,7 +385,8 @@ func (t *task) ending(ctx context.Context) bool { return t.isStopping() || ctx.E
 
 // failed tells that a life ended with err.
 func (t *task) failed(err error, fatal bool) {
-	t.stats.failures.Add(1)
+	t.stats.failed(err, time.Now())
+	t.spans.failed(err)
 	if fatal {
 		t.logger.Error("task failed for good", slog.Any("error", err))
 	} else {

@@ -1,0 +1,378 @@
+package processors
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// taskStats is what a task counts of itself. What it counts for each record it counts in plain numbers of its own (live)
+// and publishes after each unit and each commit; under mu is what was published, for whoever looks.
+type taskStats struct {
+	ready     chan struct{} // signalled by the task's feeds
+	processor atomic.Pointer[broker.GroupTask]
+	restore   atomic.Pointer[RestoreProgress]
+	records   atomic.Int64 // input records processed
+	commits   atomic.Int64
+	activity  activityClock
+	group     *groupStats
+
+	live tally // touched by the goroutine that runs the task
+
+	mu struct {
+		sync.Mutex
+		stateSince time.Time
+		inputs     []inputStats
+		outputs    map[string]flow
+		stores     []state.StoreStats
+		commit     commitStats
+		enforced   int64 // units taken although an input was empty, since its idle time was over
+		waitsFor   string
+
+		drops        map[string]int64
+		failures     map[string]int64
+		transactions [outcomes]int64
+		restored     int64 // records
+		lastError    *TaskError
+	}
+}
+
+// tally is what a task has counted and not yet published.
+type tally struct {
+	inputs   []inputTally
+	outputs  map[string]*outputTally
+	stores   []state.StoreStats // of this life, as published
+	scratch  []state.StoreStats
+	restored int64 // records of the restore under way, as published
+}
+
+// flow counts records and the bytes of their keys and values.
+type flow struct{ records, bytes int64 }
+
+func (f *flow) add(key, value []byte) {
+	f.records++
+	f.bytes += int64(len(key) + len(value))
+}
+
+type inputTally struct {
+	flow
+	topic  string
+	last   int64     // timestamp of the record processed last
+	source histogram // age of the records when they are processed
+	open   pending   // records of the open transaction
+}
+
+type outputTally struct {
+	flow
+	open pending
+}
+
+// inputStats is what is known of an input of a task.
+type inputStats struct {
+	topic string
+	flow
+	position int64 // -1: not known yet
+	oldest   int64 // timestamp of the oldest record that waits, as far as it is known; 0 if none is
+	end      int64 // of the committed log, -1 if nobody has asked yet
+	high     int64 // high watermark: what is beyond end belongs to open transactions
+}
+
+// lag returns how many offsets the input is behind and for how long its oldest record has waited, 0 if that is not
+// known.
+func (in *inputStats) lag(now time.Time) (offsets int64, age time.Duration) {
+	if in.position < 0 || in.end <= in.position {
+		return 0, 0
+	}
+	if in.oldest > 0 {
+		age = max(0, millis(now.UnixMilli()-in.oldest))
+	}
+	return in.end - in.position, age
+}
+
+type commitStats struct {
+	latency histogram
+	rows    int64 // written to the changelog and the local index
+	last    time.Time
+	slowest time.Duration
+}
+
+// outcome is how a transaction ended.
+type outcome uint8
+
+const (
+	outcomeCommitted outcome = iota
+	outcomeAborted           // given up before its end was asked for
+	outcomeFenced            // another owner took over
+	outcomeUnknown           // asked to commit, and no answer: the takeover that follows finds out
+	outcomes
+)
+
+var outcomeNames = [outcomes]string{"committed", "aborted", "fenced", "unknown"} //nolint:gochecknoglobals // a table
+
+func newTaskStats(s *taskStats, group *groupStats, plan *groupPlan) {
+	s.ready = make(chan struct{}, 1)
+	s.group = group
+	s.live.inputs = make([]inputTally, len(plan.inputs))
+	s.live.outputs = make(map[string]*outputTally)
+	s.mu.inputs = make([]inputStats, len(plan.inputs))
+	for i, in := range plan.inputs {
+		s.live.inputs[i].topic = in.Topic
+		s.mu.inputs[i] = inputStats{topic: in.Topic, position: -1, end: -1, high: -1}
+	}
+	s.mu.outputs = make(map[string]flow)
+}
+
+// took counts an input record that is about to be processed; now is in milliseconds.
+func (s *taskStats) took(input int, rec *kgo.Record, now int64) {
+	in := &s.live.inputs[input]
+	in.add(rec.Key, rec.Value)
+	in.last = rec.Timestamp.UnixMilli()
+	in.source.observe(millis(now-in.last), 1)
+	in.open.add(in.last)
+}
+
+// output returns the tally of an output topic.
+func (s *taskStats) output(topic string) *outputTally {
+	out := s.live.outputs[topic]
+	if out == nil {
+		out = new(outputTally)
+		s.live.outputs[topic] = out
+	}
+	return out
+}
+
+// publish makes visible what was counted of inputs and stores.
+func (s *taskStats) publish(l *life) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.publishInputs(l.inputs)
+	s.publishStores(l.task)
+}
+
+// publishInputs makes visible what was counted of the inputs. mu is held.
+func (s *taskStats) publishInputs(inputs *inputs) {
+	for i, in := range inputs.all {
+		to, from := &s.mu.inputs[i], &s.live.inputs[i]
+		to.flow, to.position, to.oldest = from.flow, in.next, from.last
+		if head := in.head(); head != nil {
+			to.oldest = head.Timestamp.UnixMilli()
+		}
+	}
+	s.mu.enforced = inputs.enforced
+	s.mu.waitsFor = inputs.waitsFor
+}
+
+// committed counts a commit, whose effects can be seen from now on.
+func (s *taskStats) committed(spent time.Duration, rows int, task *topology.Task) {
+	now := time.Now()
+	s.publishLatencies(now.UnixMilli())
+	s.commits.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.transactions[outcomeCommitted]++
+	s.mu.commit.latency.observe(spent, 1)
+	s.mu.commit.rows += int64(rows)
+	s.mu.commit.last = now
+	s.mu.commit.slowest = max(s.mu.commit.slowest, spent)
+	for topic, out := range s.live.outputs {
+		s.mu.outputs[topic] = out.flow
+	}
+	s.publishStores(task)
+}
+
+// publishLatencies hands the ages of the records of the transaction to the group.
+func (s *taskStats) publishLatencies(now int64) {
+	var h histogram
+	for i := range s.live.inputs {
+		in := &s.live.inputs[i]
+		if len(in.open) > 0 {
+			s.group.latency(atSource, in.topic).take(&in.source)
+			in.open.observe(now, &h)
+			s.group.latency(atCommit, in.topic).take(&h)
+		}
+	}
+	for topic, out := range s.live.outputs {
+		if len(out.open) > 0 {
+			out.open.observe(now, &h)
+			s.group.latency(atSink, topic).take(&h)
+		}
+	}
+}
+
+// publishStores adds what the stores did since it was called last. They count from 0 in each life. mu is held.
+func (s *taskStats) publishStores(task *topology.Task) {
+	now := task.StoreStats(s.live.scratch[:0])
+	if len(s.mu.stores) != len(now) {
+		s.mu.stores = make([]state.StoreStats, len(now))
+	}
+	if len(s.live.stores) != len(now) {
+		s.live.stores = make([]state.StoreStats, len(now))
+	}
+	for i, n := range now {
+		old, sum := s.live.stores[i], &s.mu.stores[i]
+		sum.Store, sum.Kind = n.Store, n.Kind
+		sum.Entries, sum.EntriesBytes = n.Entries, n.EntriesBytes
+		sum.Gets += n.Gets - old.Gets
+		sum.Misses += n.Misses - old.Misses
+		sum.Puts += n.Puts - old.Puts
+		sum.Deletes += n.Deletes - old.Deletes
+		sum.Scans += n.Scans - old.Scans
+		sum.Expired += n.Expired - old.Expired
+		sum.Flushed += n.Flushed - old.Flushed
+		sum.CachedRows, sum.CachedBytes, sum.DirtyBytes = n.CachedRows, n.CachedBytes, n.DirtyBytes
+	}
+	s.live.stores, s.live.scratch = now, s.live.stores
+}
+
+// lived forgets what belongs to a life that is over, and counts how its open transaction ended, if there is one.
+func (s *taskStats) lived(l *life, err error) {
+	for i := range s.live.inputs {
+		s.live.inputs[i].open = s.live.inputs[i].open[:0]
+	}
+	s.live.stores = nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for topic, out := range s.live.outputs {
+		out.open = out.open[:0]
+		out.flow = s.mu.outputs[topic] // what was produced since is aborted
+	}
+	for i := range s.mu.stores {
+		stores := &s.mu.stores[i]
+		stores.CachedRows, stores.CachedBytes, stores.DirtyBytes = 0, 0, 0
+	}
+	if l == nil || !l.open {
+		return
+	}
+	end := l.outcome
+	if end != outcomeCommitted && errors.Is(err, broker.ErrFenced) {
+		end = outcomeFenced
+	}
+	s.mu.transactions[end]++
+}
+
+func (s *taskStats) drop(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.drops == nil {
+		s.mu.drops = make(map[string]int64)
+	}
+	s.mu.drops[reason]++
+}
+
+// failed counts a life that ended with an error.
+func (s *taskStats) failed(err error, at time.Time) {
+	cause := failureCause(err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.failures == nil {
+		s.mu.failures = make(map[string]int64)
+	}
+	s.mu.failures[cause]++
+	s.mu.lastError = &TaskError{Cause: cause, Message: err.Error(), At: at}
+}
+
+// failureCause sorts failures into a few classes that call for different people.
+func failureCause(err error) string {
+	var inconsistent *inconsistentError
+	switch {
+	case isRecordsFault(err):
+		return "record"
+	case errors.Is(err, broker.ErrFenced):
+		return "fenced"
+	case errors.As(err, &inconsistent), errors.Is(err, broker.ErrOffsetLost):
+		return "inconsistent"
+	default:
+		return "infrastructure"
+	}
+}
+
+// restoring publishes how far a restore is.
+func (s *taskStats) restoring(p RestoreProgress) {
+	s.restore.Store(&p)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.restored += p.Records - s.live.restored
+	s.live.restored = p.Records
+}
+
+// known publishes where the inputs end.
+func (s *taskStats) known(partition int32, ends map[state.TopicPartition]broker.LogEnd) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.mu.inputs {
+		in := &s.mu.inputs[i]
+		if end, ok := ends[state.TopicPartition{Topic: in.topic, Partition: partition}]; ok {
+			in.end, in.high = end.Committed, end.HighWatermark
+		}
+	}
+}
+
+// taskPicture is a copy of all that a task has published.
+type taskPicture struct {
+	stateSince   time.Time
+	inputs       []inputStats
+	outputs      map[string]flow
+	stores       []state.StoreStats
+	commit       commitStats
+	enforced     int64
+	waitsFor     string
+	drops        map[string]int64
+	failures     map[string]int64
+	transactions [outcomes]int64
+	restored     int64
+	lastError    *TaskError
+
+	activity      activity
+	activitySince time.Time
+	spent         [activities]time.Duration
+}
+
+func (s *taskStats) picture(now time.Time) taskPicture {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := taskPicture{
+		stateSince: s.mu.stateSince, inputs: slices.Clone(s.mu.inputs), outputs: maps.Clone(s.mu.outputs),
+		stores: slices.Clone(s.mu.stores), commit: s.mu.commit, enforced: s.mu.enforced, waitsFor: s.mu.waitsFor,
+		drops: maps.Clone(s.mu.drops), failures: maps.Clone(s.mu.failures), transactions: s.mu.transactions,
+		restored: s.mu.restored, lastError: s.mu.lastError,
+	}
+	p.activity, p.activitySince, p.spent = s.activity.read(now)
+	return p
+}
+
+// observe follows the task from state to state.
+func (t *task) observe(s taskState) {
+	now := time.Now()
+	t.stats.mu.Lock()
+	if taskState(t.state.Load()) != s || t.stats.mu.stateSince.IsZero() {
+		t.stats.mu.stateSince = now
+	}
+	t.stats.mu.Unlock()
+	if s == taskRestoring {
+		t.stats.live.restored = 0
+	}
+	t.spans.enter(s, t.stats.live.restored)
+	switch s {
+	case taskStarting:
+		t.stats.activity.enter(activityStart, now)
+	case taskTakingOver:
+		t.stats.activity.enter(activityTakeOver, now)
+	case taskRestoring:
+		t.stats.activity.enter(activityRestore, now)
+	case taskRunning:
+		t.stats.activity.enter(activityWait, now)
+	case taskWaiting:
+		t.stats.activity.enter(activityRetry, now)
+	case taskStopped:
+		t.stats.activity.stop(now)
+	}
+}

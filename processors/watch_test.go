@@ -1,0 +1,154 @@
+package processors
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// standing returns a task at work with two inputs, of which nothing is known, and where it logs.
+func standing(now time.Time) (*task, *bytes.Buffer) {
+	var log bytes.Buffer
+	t := &task{partition: 2, logger: slog.New(slog.NewTextHandler(&log, nil))}
+	newTaskStats(&t.stats, newGroupStats(), &groupPlan{inputs: []topology.Input{{Topic: "a"}, {Topic: "b"}}})
+	t.state.Store(int32(taskRunning))
+	t.stats.activity.enter(activityWait, now)
+	t.stats.publishInputs(&inputs{all: []*input{{topic: "a", next: 10}, {topic: "b", next: 10}}})
+	return t, &log
+}
+
+func endsAt(a, b int64) map[state.TopicPartition]broker.LogEnd {
+	return map[state.TopicPartition]broker.LogEnd{
+		{Topic: "a", Partition: 2}: {Committed: a, HighWatermark: a},
+		{Topic: "b", Partition: 2}: {Committed: b, HighWatermark: b + 3},
+	}
+}
+
+func TestStuckDetector_warnsOnceThenLessAndLessOften(t *testing.T) {
+	now := time.Unix(1000, 0)
+	stuck, log := standing(now)
+	d := stuckDetector{after: time.Minute, tasks: make(map[*task]*suspect)}
+	stuck.stats.known(2, endsAt(15, 10))
+	var warned []time.Duration
+	start := now
+	for range 20 * 60 {
+		d.look(stuck, now)
+		d.forget(now)
+		if log.Len() > 0 {
+			require.Contains(t, log.String(), "task makes no progress")
+			require.Contains(t, log.String(), "lag.a=5")
+			require.NotContains(t, log.String(), "lag.b", "b has nothing to do")
+			require.Contains(t, log.String(), "records of a from offset 10")
+			warned = append(warned, now.Sub(start))
+			log.Reset()
+		}
+		now = now.Add(time.Second)
+	}
+	require.Equal(t, []time.Duration{1 * time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 16 * time.Minute}, warned)
+
+	stuck.stats.publishInputs(&inputs{all: []*input{{topic: "a", next: 11}, {topic: "b", next: 10}}})
+	d.look(stuck, now)
+	require.Contains(t, log.String(), "task makes progress again")
+}
+
+func TestStuckDetector_idleTasksAreNotStuck(t *testing.T) {
+	now := time.Unix(1000, 0)
+	stuck, log := standing(now)
+	d := stuckDetector{after: time.Minute, tasks: make(map[*task]*suspect)}
+	for range 600 {
+		d.look(stuck, now) // nobody knows the ends
+		now = now.Add(time.Second)
+	}
+	stuck.stats.known(2, endsAt(10, 10))
+	for range 600 {
+		d.look(stuck, now) // it is at the ends
+		now = now.Add(time.Second)
+	}
+	require.Empty(t, log.String())
+
+	// Lag that has just come is not old because the task was idle before.
+	stuck.stats.known(2, endsAt(10, 11))
+	for range 59 {
+		d.look(stuck, now)
+		now = now.Add(time.Second)
+	}
+	require.Empty(t, log.String())
+
+	stuck.state.Store(int32(taskStopped))
+	for range 600 {
+		d.look(stuck, now)
+		now = now.Add(time.Second)
+	}
+	require.Empty(t, log.String())
+}
+
+func TestStuckDetector_offWhenNegativeAndForgetsTasksThatAreGone(t *testing.T) {
+	now := time.Unix(1000, 0)
+	stuck, log := standing(now)
+	stuck.stats.known(2, endsAt(15, 10))
+	off := stuckDetector{after: -1, tasks: make(map[*task]*suspect)}
+	off.look(stuck, now)
+	off.look(stuck, now.Add(time.Hour))
+	require.Empty(t, log.String())
+
+	d := stuckDetector{after: time.Minute, tasks: make(map[*task]*suspect)}
+	d.look(stuck, now)
+	d.forget(now)
+	require.Len(t, d.tasks, 1)
+	d.forget(now.Add(time.Second))
+	require.Empty(t, d.tasks)
+}
+
+func TestWaits_saysWhatKeepsATaskFromGoingOn(t *testing.T) {
+	now := time.Unix(1000, 0)
+	stuck, _ := standing(now)
+	waits := func(a activity, s taskState) string {
+		stuck.stats.activity.enter(a, now)
+		p := stuck.stats.picture(now)
+		return p.waits(s)
+	}
+	require.Empty(t, waits(activityWait, taskRunning), "at the end of its inputs it waits for nothing")
+	require.Contains(t, waits(activityProcess, taskRunning), "an operator")
+	require.Contains(t, waits(activityCommit, taskRunning), "take the transaction")
+	require.Contains(t, waits(activityRestore, taskRestoring), "changelog")
+	require.Contains(t, waits(activityTakeOver, taskTakingOver), "owner before")
+	stuck.stats.failed(errors.New("no leader"), now)
+	require.Contains(t, waits(activityRetry, taskWaiting), "no leader")
+	stuck.stats.publishInputs(&inputs{waitsFor: "b, which is not read to its end"})
+	require.True(t, strings.HasPrefix(waits(activityWait, taskRunning), "b, which"))
+}
+
+func TestLag_ageIsThatOfTheOldestRecordThatWaits(t *testing.T) {
+	now := time.UnixMilli(10_000)
+	in := inputStats{position: 5, end: 8, oldest: 4_000}
+	lag, age := in.lag(now)
+	require.Equal(t, int64(3), lag)
+	require.Equal(t, 6*time.Second, age)
+	in.position = 8
+	lag, age = in.lag(now)
+	require.Zero(t, lag)
+	require.Zero(t, age, "however old the record processed last")
+}
+
+func TestActivityClock_timeUnderWayCounts(t *testing.T) {
+	var c activityClock
+	at := time.Unix(0, 0)
+	c.enter(activityWait, at)
+	c.enter(activityCommit, at.Add(time.Second))
+	_, since, spent := c.read(at.Add(4 * time.Second))
+	require.Equal(t, at.Add(time.Second), since)
+	require.Equal(t, time.Second, spent[activityWait])
+	require.Equal(t, 3*time.Second, spent[activityCommit])
+	c.stop(at.Add(5 * time.Second))
+	_, _, spent = c.read(at.Add(time.Hour))
+	require.Equal(t, 4*time.Second, spent[activityCommit])
+}
