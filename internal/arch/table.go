@@ -32,6 +32,7 @@ func layers() []row {
 		{"internal/arch", nil, "it reads the others as text"},
 
 		{"processors", []string{"security", "topology", "state", "state/pebblestore", "codecs", "internal/..."}, "the runtime brings logic, state and broker together"},
+		{"telemetry", []string{"processors", "topology"}, "an adapter of the runtime's hooks: the runtime must not know it"},
 		{"views", []string{"security", "state", "state/pebblestore", "codecs", "internal/..."}, "a view reads tables; it must not know which topology wrote them"},
 		{"edge", []string{"security", "views", "aggregates", "state", "state/pebblestore", "codecs", "internal/..."}, "commands go to aggregates, whose owner keeps them in an engine of state; queries go to views. Never topology or processors: an edge scales alone"},
 
@@ -61,6 +62,7 @@ func confinements() []confinement {
 		{"github.com/cockroachdb/pebble/...", []string{"state/pebblestore"}, "everyone else sees state.Engine"},
 		{"github.com/gorilla/mux/...", []string{"edge"}, "HTTP is the edge's"},
 		{"github.com/prometheus/client_golang/...", []string{"processors", "edge", "views", "internal/..."}, "pure packages count nothing themselves"},
+		{"go.opentelemetry.io/...", []string{"telemetry"}, "who does not trace links nothing of it"},
 		{"github.com/spf13/cobra/...", []string{"cmd/millrace"}, "the command line has one owner"},
 	}
 }
