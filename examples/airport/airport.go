@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed84377926/millrace/edge"
@@ -61,8 +62,12 @@ func run(ctx context.Context, o options) (err error) {
 	}); err != nil {
 		return err
 	}
+	metrics := prometheus.NewRegistry() // one /metrics for the edge and the processors
+	if err := metrics.Register(a.app.Collector()); err != nil {
+		return err
+	}
 	if a.server, err = edge.New(ctx, edge.Config{
-		Name: "airport", Listen: a.listen, Brokers: a.brokers, Dir: filepath.Join(a.dir, "edge"), Logger: a.logger,
+		Name: "airport", Listen: a.listen, Brokers: a.brokers, Dir: filepath.Join(a.dir, "edge"), Logger: a.logger, Registry: metrics,
 	}); err != nil {
 		return explainAddress(err)
 	}
