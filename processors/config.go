@@ -108,7 +108,7 @@ type Hooks struct {
 	StateChanged func(from, to State)
 	// TaskFailed is called when a task's life ended with an error; the task tries again unless fatal.
 	TaskFailed func(group string, partition int32, err error, fatal bool)
-	// RestoreProgress is called while a task restores: after each batch, and once more when it is done.
+	// RestoreProgress is called while a task restores: after each batch that is written, and once more when it is done.
 	RestoreProgress func(RestoreProgress)
 	// Dropped is called for each record that was dropped, with the reason.
 	Dropped func(group string, drop topology.Drop)
@@ -118,11 +118,18 @@ type Hooks struct {
 type RestoreProgress struct {
 	Group     string `json:"group"`
 	Partition int32  `json:"partition"`
-	Start     int64  `json:"start"`   // first changelog offset that was missing locally
-	Next      int64  `json:"next"`    // next offset to restore
-	End       int64  `json:"end"`     // where the restore ends
-	Records   int64  `json:"records"` // records restored so far
+	Start     int64  `json:"start"`     // first changelog offset that was missing locally
+	Next      int64  `json:"next"`      // next offset to restore
+	End       int64  `json:"end"`       // where the restore ends
+	Remaining int64  `json:"remaining"` // offsets from Next to End; not all of them hold a record
+	Records   int64  `json:"records"`   // changelog records read so far
+	Rows      int64  `json:"rows"`      // rows written so far: of many records of one key only the last is
+	Bytes     int64  `json:"bytes"`     // keys and values of the records read so far
 	Done      bool   `json:"done"`
+
+	Elapsed time.Duration `json:"elapsed_ns"`         // since the restore began
+	Rate    float64       `json:"records_per_second"` // Records over Elapsed
+	ETA     time.Duration `json:"eta_ns"`             // what Remaining takes if it goes on like this; 0 if that cannot be told yet
 }
 
 const (

@@ -58,8 +58,11 @@ func openGroup(ctx context.Context, app *App, plan *groupPlan) (_ *group, err er
 	if g.engine, err = pebblestore.Open(filepath.Join(app.cfg.Dir, plan.sub.Group()), pebblestore.Options{Logger: g.logger}); err != nil {
 		return nil, err
 	}
-	for _, fetcher := range []**broker.Fetcher{&g.reads, &g.restores, &g.follows} {
-		if *fetcher, err = broker.NewFetcher(app.client); err != nil {
+	if g.reads, err = broker.NewFetcher(app.client); err != nil {
+		return nil, err
+	}
+	for _, tables := range []**broker.Fetcher{&g.restores, &g.follows} {
+		if *tables, err = broker.NewTableFetcher(app.client); err != nil {
 			return nil, err
 		}
 	}

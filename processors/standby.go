@@ -97,8 +97,8 @@ func (s *standby) follow(ctx context.Context, backoff *retryBackoff) error {
 	if err != nil {
 		return err
 	}
-	feed := s.group.follows.Add(topic, s.partition, from, nil)
-	defer feed.Close()
+	runs := s.group.follows.Follow(topic, s.partition, from, end)
+	defer runs.Close()
 	next := from
 	for {
 		if !s.ready.Load() && next >= end-s.group.app.cfg.AcceptableLag {
@@ -110,14 +110,16 @@ func (s *standby) follow(ctx context.Context, backoff *retryBackoff) error {
 				s.caughtUp()
 			}
 		}
-		batch, err := feed.Next(ctx)
+		run, err := runs.Next(ctx)
 		if err != nil {
 			return err
 		}
-		if err := s.table.Restore(batch.Records, batch.Next-1); err != nil {
+		next = run.Last() + 1
+		err = s.table.Restore(run)
+		run.Release()
+		if err != nil {
 			return err
 		}
-		next = batch.Next
 		backoff.reset()
 	}
 }

@@ -1,42 +1,87 @@
 package processors
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
+	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/state"
 )
 
-// restoredTable is a task's committed state as goka's recovery fills it, with an account of how far it is.
+// restoredTable is a task's committed state as goka's recovery fills it, with an account of how far it is. A standby
+// follows one for as long as it lives, without an account.
 type restoredTable struct {
 	part     state.Partition
 	layout   *state.Layout
 	batch    state.Batch
+	large    bool // the batch has the size of a run in bulk
 	progress RestoreProgress
 	tell     func(RestoreProgress)
 	logger   *slog.Logger
+	began    time.Time // zero unless a task restores
 	logged   time.Time
 	now      func() time.Time
 }
 
+// largeBatch is more than a table that is merely followed needs.
+const largeBatch = 1 << 20
+
+// restoreLogInterval is how often a restore that takes long says how far it is.
+const restoreLogInterval = 5 * time.Second
+
 // begin starts the account of a restore up to the changelog offset end.
 func (t *restoredTable) begin(end int64) {
-	t.progress.Start, t.progress.Next, t.progress.End = 0, 0, end
-	t.progress.Records, t.progress.Done = 0, false
+	t.progress = RestoreProgress{Group: t.progress.Group, Partition: t.progress.Partition, End: end}
 	if last, ok := t.part.Offset(); ok {
 		t.progress.Start, t.progress.Next = last+1, last+1
 	}
-	t.logged = t.now()
+	t.began = t.now()
+	t.logged = t.began
 }
 
 func (t *restoredTable) finish() {
+	t.batch, t.large = state.Batch{}, false
 	t.progress.Done = true
+	t.measure(t.now())
 	t.tell(t.progress)
 	if t.progress.Records > 0 {
-		t.logger.Info("restored", slog.Int64("records", t.progress.Records), slog.Int64("changelog_end", t.progress.End))
+		t.logger.Info("restored", t.account()...)
 	}
+	t.began = time.Time{}
+}
+
+// measure fills in what follows from the offsets and the time.
+func (t *restoredTable) measure(now time.Time) {
+	p := &t.progress
+	p.Elapsed = now.Sub(t.began)
+	p.Remaining, p.Rate, p.ETA = max(p.End-p.Next, 0), 0, 0
+	if p.Done {
+		p.Remaining = 0
+	}
+	seconds := p.Elapsed.Seconds()
+	if seconds <= 0 {
+		return
+	}
+	p.Rate = float64(p.Records) / seconds
+	// Offsets and not records: the broker's compaction and the markers leave gaps.
+	if done := p.Next - p.Start; done > 0 {
+		p.ETA = time.Duration(float64(p.Elapsed) * float64(p.Remaining) / float64(done))
+	}
+}
+
+// account is the progress for the log.
+func (t *restoredTable) account() []any {
+	p := &t.progress
+	attrs := []any{
+		slog.Int64("records", p.Records), slog.Int64("rows", p.Rows), slog.Int64("bytes", p.Bytes),
+		slog.Int64("records_per_second", int64(p.Rate)), slog.Duration("elapsed", p.Elapsed.Round(time.Millisecond)),
+		slog.Int64("start", p.Start), slog.Int64("changelog_end", p.End),
+	}
+	if !p.Done {
+		attrs = append(attrs, slog.Int64("next", p.Next), slog.Int64("remaining", p.Remaining), slog.Duration("eta", p.ETA.Round(time.Second)))
+	}
+	return attrs
 }
 
 // Get, Offset and Restore are what goka's side of the table needs (broker.TableStore).
@@ -45,36 +90,41 @@ func (t *restoredTable) Get(dst, key []byte) ([]byte, bool, error) { return t.pa
 
 func (t *restoredTable) Offset() (int64, bool) { return t.part.Offset() }
 
-func (t *restoredTable) Restore(records []*kgo.Record, last int64) error {
+func (t *restoredTable) Restore(run *broker.Run) error {
+	if t.large && run.Bytes() < largeBatch {
+		t.batch = state.Batch{}
+	}
 	t.batch.Reset()
-	if err := restoreRows(&t.batch, t.layout, records); err != nil {
+	if err := restoreRows(&t.batch, t.layout, run); err != nil {
 		return err
 	}
-	t.batch.SetOffset(last)
+	t.batch.SetOffset(run.Last())
 	if err := t.part.Apply(&t.batch); err != nil {
 		return err
 	}
-	t.progress.Next = last + 1
-	t.progress.Records += int64(len(records))
+	t.large = t.batch.Size() > largeBatch
+	if t.began.IsZero() {
+		return nil // somebody follows the table, and has an account of its own
+	}
+	now := t.now()
+	t.progress.Next = run.Last() + 1
+	t.progress.Records += int64(run.Records())
+	t.progress.Rows += int64(t.batch.Len())
+	t.progress.Bytes += run.Bytes()
+	t.measure(now)
 	t.tell(t.progress)
-	if now := t.now(); now.Sub(t.logged) > restoreLogInterval {
+	if now.Sub(t.logged) > restoreLogInterval {
 		t.logged = now
-		t.logger.Info("restoring", slog.Int64("records", t.progress.Records),
-			slog.Int64("next", t.progress.Next), slog.Int64("changelog_end", t.progress.End))
+		t.logger.Info("restoring", t.account()...)
 	}
 	return nil
 }
 
-const restoreLogInterval = 5 * time.Second
-
-// restoreRows turns changelog records into rows. Records of stores that the topology no longer has are left out.
-func restoreRows(batch *state.Batch, layout *state.Layout, records []*kgo.Record) error {
-	for _, rec := range records {
-		if len(rec.Key) == 0 {
-			continue
-		}
-		if _, err := layout.RestoreRow(batch, rec.Key, rec.Value); err != nil {
-			return err
+// restoreRows turns the rows of a run into a batch. Rows of stores that the topology no longer has are left out.
+func restoreRows(batch *state.Batch, layout *state.Layout, run *broker.Run) error {
+	for key, value := range run.Rows() {
+		if _, err := layout.RestoreRow(batch, key, value); err != nil {
+			return fmt.Errorf("changelog up to offset %d: %w", run.Last(), err)
 		}
 	}
 	return nil

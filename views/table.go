@@ -3,8 +3,7 @@ package views
 import (
 	"fmt"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
+	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/state"
 )
 
@@ -40,21 +39,18 @@ func (t *viewTable) Get(dst, key []byte) ([]byte, bool, error) { return t.part.G
 
 func (t *viewTable) Offset() (int64, bool) { return t.part.Offset() }
 
-func (t *viewTable) Restore(records []*kgo.Record, last int64) error {
+func (t *viewTable) Restore(run *broker.Run) error {
 	t.batch.Reset()
 	var latest []byte
-	for _, rec := range records {
-		if len(rec.Key) == 0 {
-			continue
-		}
-		if _, err := t.layout.RestoreRow(&t.batch, rec.Key, rec.Value); err != nil {
+	for key, value := range run.Rows() {
+		if _, err := t.layout.RestoreRow(&t.batch, key, value); err != nil {
 			return err
 		}
-		if string(rec.Key) == state.PositionKey {
-			latest = rec.Value
+		if string(key) == state.PositionKey {
+			latest = value
 		}
 	}
-	t.batch.SetOffset(last)
+	t.batch.SetOffset(run.Last())
 	if err := t.part.Apply(&t.batch); err != nil {
 		return err
 	}

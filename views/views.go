@@ -93,7 +93,7 @@ func Open(ctx context.Context, cfg Config, tables ...state.TableRef) (_ *Views, 
 	if vs.client, err = broker.Connect(ctx, broker.Config{Brokers: cfg.Brokers, Security: cfg.Security, ClientID: "views", Logger: cfg.Logger}); err != nil {
 		return nil, err
 	}
-	if vs.fetcher, err = broker.NewFetcher(vs.client); err != nil {
+	if vs.fetcher, err = broker.NewTableFetcher(vs.client); err != nil {
 		return nil, err
 	}
 	byGroup := make(map[string][]state.TableRef)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -22,9 +23,8 @@ const (
 	// added, a topic created a moment ago or a leader that moved should not hold a task up for so long.
 	metadataMinAge = 20 * time.Millisecond
 
-	// A feed that holds more than feedHigh bytes is paused until its reader has taken it below feedLow.
+	// A feed that holds more than feedHigh bytes is paused until its reader has taken it below a quarter of that.
 	feedHigh = 4 << 20
-	feedLow  = 1 << 20
 )
 
 // Fetcher reads any number of partitions, read_committed, over one client. Each partition is a [Feed], added and
@@ -38,6 +38,8 @@ type Fetcher struct {
 	kafka  *kgo.Client
 	cancel context.CancelFunc
 	done   chan struct{}
+	memory int          // for all feeds and what is made of them; 0: feedHigh for each feed
+	open   atomic.Int64 // feeds
 
 	mu struct {
 		sync.Mutex
@@ -49,7 +51,9 @@ type Fetcher struct {
 }
 
 // NewFetcher connects a fetcher. Close it to end its goroutine.
-func NewFetcher(client *Client) (*Fetcher, error) {
+func NewFetcher(client *Client) (*Fetcher, error) { return newFetcher(client, 0) }
+
+func newFetcher(client *Client, memory int, more ...kgo.Opt) (*Fetcher, error) {
 	opts := append(client.Options(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // positions count markers: without them a feed would never reach the end of its log
@@ -57,12 +61,15 @@ func NewFetcher(client *Client) (*Fetcher, error) {
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.MetadataMinAge(metadataMinAge), // an added partition is read after a metadata update
 	)
-	kafka, err := kgo.NewClient(opts...)
+	kafka, err := kgo.NewClient(append(opts, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("fetcher: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &Fetcher{client: client, kafka: kafka, cancel: cancel, done: make(chan struct{}), feeds: make(map[state.TopicPartition]*Feed)}
+	f := &Fetcher{
+		client: client, kafka: kafka, cancel: cancel, done: make(chan struct{}), memory: memory,
+		feeds: make(map[state.TopicPartition]*Feed),
+	}
 	go f.run(ctx)
 	return f, nil
 }
@@ -86,6 +93,7 @@ func (f *Fetcher) Add(topic string, partition int32, from int64, ready chan stru
 	}
 	feed := &Feed{fetcher: f, tp: state.TopicPartition{Topic: topic, Partition: partition}, ready: ready}
 	feed.mu.next = from
+	f.open.Add(1)
 	f.change(func() {
 		if f.feeds[feed.tp] != nil {
 			feed.fail(fmt.Errorf("read %s/%d: it already has a feed", topic, partition))
@@ -211,7 +219,7 @@ func (f *Feed) Take() (Batch, bool, error) {
 	for _, rec := range batch.Records {
 		f.mu.bytes -= recordSize(rec)
 	}
-	if f.mu.paused && f.mu.bytes < feedLow {
+	if f.mu.paused && f.mu.bytes < f.fetcher.feedShare()/4 {
 		f.mu.paused = false
 		f.fetcher.change(f.resume)
 	}
@@ -250,6 +258,7 @@ func (f *Feed) Close() {
 	if closed {
 		return
 	}
+	f.fetcher.open.Add(-1)
 	f.fetcher.change(func() {
 		if f.fetcher.feeds[f.tp] != f {
 			return
@@ -282,7 +291,7 @@ func (f *Feed) put(records []*kgo.Record) (pause bool) {
 	f.mu.batches = append(f.mu.batches, batch)
 	f.mu.next = batch.Next
 	f.signal()
-	if f.mu.bytes > feedHigh && !f.mu.paused {
+	if f.mu.bytes > f.fetcher.feedShare() && !f.mu.paused {
 		f.mu.paused = true
 		return true
 	}

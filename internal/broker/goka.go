@@ -138,9 +138,9 @@ func javaHash() hash.Hash32 { return murmur2.New() }
 
 // gokaTable is the storage goka recovers a table into: a thin face of a TableStore, whose own batches carry the offset.
 type gokaTable struct {
-	table   TableStore
-	batches *handles[Batch]
-	logger  *slog.Logger
+	table  TableStore
+	runs   *handles[*Run]
+	logger *slog.Logger
 }
 
 func (gokaTable) Open() error          { return nil }
@@ -167,14 +167,15 @@ func (s gokaTable) Has(key string) (bool, error) {
 	return ok, err
 }
 
-// Set is how goka's update callback stores a message. A message stands for a whole fetched batch, so its value is the
-// ticket of one.
+// Set is how goka's update callback stores a message. A message stands for a whole run, so its value is the ticket of
+// one.
 func (s gokaTable) Set(_ string, value []byte) error {
-	batch, ok := s.batches.take(value)
+	run, ok := s.runs.take(value)
 	if !ok {
-		return errors.New("batch was taken before")
+		return errors.New("run was taken before")
 	}
-	if err := s.table.Restore(batch.Records, batch.Next-1); err != nil {
+	defer run.Release()
+	if err := s.table.Restore(run); err != nil {
 		s.logger.Error("rows of a table cannot be kept; they are tried again", slog.Any("error", err)) // goka only debugs
 		return err
 	}

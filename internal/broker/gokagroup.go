@@ -38,7 +38,7 @@ type GroupTask struct {
 	cfg       GroupTaskConfig
 	processor *goka.Processor
 	units     handles[*unit]
-	restores  handles[Batch]
+	restores  handles[*Run]
 	cancel    context.CancelFunc
 	errs      chan error // goka reads it; nothing is ever sent: errors end a session, and the session belongs to Run
 }
@@ -64,7 +64,7 @@ func NewGroupTask(cfg GroupTaskConfig) (*GroupTask, error) {
 		goka.WithTopicManagerBuilder(func([]string) (goka.TopicManager, error) { return gokaTopics{cfg.Client}, nil }),
 		goka.WithConsumerGroupBuilder(func([]string, string, string) (sarama.ConsumerGroup, error) { return t, nil }),
 		goka.WithConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) {
-			return tableReader{fetcher: cfg.Restores, batches: &t.restores, logger: cfg.Logger}, nil
+			return tableReader{client: cfg.Client, fetcher: cfg.Restores, runs: &t.restores, logger: cfg.Logger}, nil
 		}),
 		goka.WithProducerBuilder(func([]string, string, func() hash.Hash32) (goka.Producer, error) { return gokaProducer{}, nil }),
 		goka.WithStorageBuilder(func(string, int32) (storage.Storage, error) {

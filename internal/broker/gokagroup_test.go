@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/state"
@@ -20,13 +19,13 @@ type memoryTable struct {
 	restored []string
 }
 
-func (m *memoryTable) Restore(records []*kgo.Record, last int64) error {
+func (m *memoryTable) Restore(run *broker.Run) error {
 	var b state.Batch
-	for _, rec := range records {
-		b.Set(rec.Key, rec.Value)
-		m.restored = append(m.restored, string(rec.Key))
+	for key, value := range run.Rows() {
+		b.Set(key, value)
+		m.restored = append(m.restored, string(key))
 	}
-	b.SetOffset(last)
+	b.SetOffset(run.Last())
 	return m.Apply(&b)
 }
 
@@ -143,4 +142,4 @@ func TestGroupTask_recoveryFailureIsAnErrorOfStart(t *testing.T) {
 
 type brokenTable struct{ *memoryTable }
 
-func (*brokenTable) Restore([]*kgo.Record, int64) error { return errors.New("disk full") }
+func (*brokenTable) Restore(*broker.Run) error { return errors.New("disk full") }

@@ -10,7 +10,6 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/storage"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // TableStore is where goka's table recovery puts what it reads from a changelog partition.
@@ -20,70 +19,92 @@ type TableStore interface {
 	// Offset returns the last changelog offset the table reflects, and false if there is none.
 	Offset() (int64, bool)
 	// Restore applies a run of records and remembers, in the same batch, that the table reflects the changelog up
-	// to and including offset last. records may be empty: markers move the offset too.
-	Restore(records []*kgo.Record, last int64) error
+	// to and including the run's last offset. A run may have no rows: markers move the offset too. The run is not
+	// kept.
+	Restore(run *Run) error
 }
 
 // tableReader is the consumer goka recovers and follows tables with. It reads read_committed, hands goka one message
-// for each fetched batch, and counts markers, so that recovery of a transactional table ends: goka waits for the
-// message at high watermark - 1, which in such a log is a marker that ordinary consumers never show.
+// for each run of fetched batches, and counts markers, so that recovery of a transactional table ends: goka waits for
+// the message at high watermark - 1, which in such a log is a marker that ordinary consumers never show.
 type tableReader struct {
+	client  *Client
 	fetcher *Fetcher
-	batches *handles[Batch]
+	runs    *handles[*Run]
 	logger  *slog.Logger
 }
 
 func (c tableReader) ConsumePartition(topic string, partition int32, from int64) (sarama.PartitionConsumer, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	pc := &tablePartition{
-		topic: topic, partition: partition,
+		tableReader: c,
+		topic:       topic, partition: partition,
 		cancel:   cancel,
-		logger:   c.logger,
-		messages: make(chan *sarama.ConsumerMessage, 1),
+		messages: make(chan *sarama.ConsumerMessage),
 		errs:     make(chan *sarama.ConsumerError, 1),
 	}
-	go pc.run(ctx, c.fetcher.Add(topic, partition, from, nil), c.batches)
+	go pc.run(ctx, c.fetcher.Add(topic, partition, from, nil))
 	return pc, nil
 }
 
 // tablePartition pumps one feed into goka. Its goroutine starts with ConsumePartition and ends with AsyncClose, after
 // which goka drains both channels until they are closed.
 type tablePartition struct {
+	tableReader
 	topic     string
 	partition int32
 	cancel    context.CancelFunc
-	logger    *slog.Logger
 	messages  chan *sarama.ConsumerMessage
 	errs      chan *sarama.ConsumerError
 }
 
-func (p *tablePartition) run(ctx context.Context, feed *Feed, batches *handles[Batch]) {
+func (p *tablePartition) run(ctx context.Context, feed *Feed) {
 	// goka takes a closed channel for a table that is recovered: nothing may be closed before AsyncClose, and the
 	// feed must be given back before goka can ask for the same partition again.
 	defer close(p.messages)
 	defer close(p.errs)
 	defer feed.Close()
+	end, err := p.client.EndOffset(ctx, p.topic, p.partition)
+	if err == nil {
+		err = p.pump(ctx, newGathering(feed, end))
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	p.logger.Warn("table cannot be read; it is tried again", slog.Any("error", err))
+	p.errs <- &sarama.ConsumerError{Topic: p.topic, Partition: p.partition, Err: err}
+	<-ctx.Done()
+}
+
+// pump hands run after run to goka. While goka applies one, the next is gathered.
+func (p *tablePartition) pump(ctx context.Context, g *gathering) error {
+	defer g.timer.Stop()
 	for {
-		batch, err := feed.Next(ctx)
-		if ctx.Err() != nil {
-			return
+		if err := g.take(); err != nil {
+			return err
 		}
-		if err != nil {
-			p.logger.Warn("table cannot be read; it is tried again", slog.Any("error", err))
-			p.errs <- &sarama.ConsumerError{Topic: p.topic, Partition: p.partition, Err: err}
-			<-ctx.Done()
-			return
-		}
-		id := batches.put(batch)
-		msg := &sarama.ConsumerMessage{Topic: p.topic, Partition: p.partition, Offset: batch.Next - 1, Value: id}
-		if n := len(batch.Records); n > 0 {
-			msg.Timestamp = batch.Records[n-1].Timestamp
+		var messages chan<- *sarama.ConsumerMessage
+		var msg *sarama.ConsumerMessage
+		if g.due() {
+			messages = p.messages
+			msg = &sarama.ConsumerMessage{
+				Topic: p.topic, Partition: p.partition, Offset: g.run.Last(), Timestamp: g.newest, Value: p.runs.put(g.run),
+			}
 		}
 		select {
-		case p.messages <- msg:
+		case messages <- msg:
+			g.begin()
+			continue
+		case <-g.more():
+		case <-g.timer.C:
+			g.late = true
 		case <-ctx.Done():
-			batches.take(id)
-			return
+		}
+		if msg != nil {
+			p.runs.take(msg.Value)
+		}
+		if err := context.Cause(ctx); err != nil {
+			return err
 		}
 	}
 }
@@ -141,8 +162,8 @@ type TableViewConfig struct {
 
 // TableView is a goka view: a full local copy of a group's table, kept up to date.
 type TableView struct {
-	view    *goka.View
-	batches handles[Batch]
+	view *goka.View
+	runs handles[*Run]
 }
 
 // NewTableView makes the view; Run fills and follows it. The topic must exist.
@@ -155,14 +176,14 @@ func NewTableView(cfg TableViewConfig) (*TableView, error) {
 		goka.WithViewBackoffBuilder(newTableBackoff),
 		goka.WithViewTopicManagerBuilder(func([]string) (goka.TopicManager, error) { return gokaTopics{cfg.Client}, nil }),
 		goka.WithViewConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) {
-			return tableReader{fetcher: cfg.Fetcher, batches: &v.batches, logger: cfg.Logger}, nil
+			return tableReader{client: cfg.Client, fetcher: cfg.Fetcher, runs: &v.runs, logger: cfg.Logger}, nil
 		}),
 		goka.WithViewStorageBuilder(func(_ string, p int32) (storage.Storage, error) {
 			table, err := cfg.Open(p)
 			if err != nil {
 				return nil, err
 			}
-			return gokaTable{table, &v.batches, cfg.Logger}, nil
+			return gokaTable{table, &v.runs, cfg.Logger}, nil
 		}),
 	)
 	if err != nil {
