@@ -24,6 +24,7 @@ type engine struct {
 	db     *pebble.DB
 	health *health
 	users  users
+	bulk   bulk
 
 	mu struct {
 		sync.Mutex
@@ -92,6 +93,7 @@ func open(files vfs.FS, dir string, opts Options) (*engine, error) {
 		return nil, err
 	}
 	e := &engine{dir: dir, health: newHealth(dir, opts.Logger)}
+	e.bulk.bytes = int(opts.MemTableBytes / 2)
 	e.users.idle = make(chan struct{})
 	e.mu.parts = map[int32]*partition{}
 	e.db, err = pebble.Open(dir, e.options(files, opts, lock))
@@ -132,7 +134,7 @@ func (e *engine) options(files vfs.FS, opts Options, lock *pebble.Lock) *pebble.
 		MaxOpenFiles:                opts.MaxOpenFiles,
 		// A commit must not wait for compactions before there is a lot to compact.
 		L0CompactionThreshold: 2,
-		L0StopWritesThreshold: 24,
+		L0StopWritesThreshold: stopSublevels,
 	}
 	if opts.Cache != nil {
 		o.Cache = opts.Cache.blocks

@@ -106,6 +106,13 @@ func (p *partition) Apply(b *state.Batch) error {
 	if err := p.engine.health.check(); err != nil {
 		return fmt.Errorf("apply to partition %d: %w", p.id, err)
 	}
+	if p.engine.bulk.takes(b) {
+		return p.engine.applyBulk(func() error { return p.commit(b) })
+	}
+	return p.commit(b)
+}
+
+func (p *partition) commit(b *state.Batch) error {
 	// Room for the header of a change: its kind, two lengths and the partition.
 	batch := p.engine.db.NewBatchWithSize(b.Size() + 12*b.Len() + 64)
 	err := p.fill(batch, b)
