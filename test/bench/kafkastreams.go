@@ -9,18 +9,23 @@ import (
 	"path/filepath"
 )
 
-// The Kafka Streams side is a Java program of a page and a list of what it needs.
+// The Kafka Streams side is two Java programs of a page and a list of what they need.
 //
 //go:embed kafkastreams
 var kafkaStreams embed.FS
 
-// measureKafkaStreams builds the Java program, if it was not built before, and runs it.
+// measureKafkaStreams counts the topic.
 func measureKafkaStreams(ctx context.Context, o options, topic string) (result, error) {
+	return runKafkaStreams(ctx, o, "CountBench", topic)
+}
+
+// runKafkaStreams builds the Java programs, if they were not built before, and runs one.
+func runKafkaStreams(ctx context.Context, o options, program, topic string) (result, error) {
 	classpath, err := buildKafkaStreams(ctx)
 	if err != nil {
 		return result{}, fmt.Errorf("build the Kafka Streams side (it needs Java 17 and Maven): %w", err)
 	}
-	return runWorker(exec.CommandContext(ctx, "java", "-Xmx2g", "-cp", classpath, "CountBench",
+	return runWorker(exec.CommandContext(ctx, "java", "-Xmx2g", "-cp", classpath, program,
 		o.brokers, topic, topic+"-ks", fmt.Sprint(o.records)))
 }
 
@@ -50,7 +55,8 @@ func buildKafkaStreams(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	err = command(ctx, "javac", "-cp", filepath.Join(lib, "*"), "-d", classes, filepath.Join(dir, "kafkastreams", "src", "CountBench.java"))
+	err = command(ctx, "javac", "-cp", filepath.Join(lib, "*"), "-d", classes,
+		filepath.Join(dir, "kafkastreams", "src", "CountBench.java"), filepath.Join(dir, "kafkastreams", "src", "RestoreBench.java"))
 	return classes + string(os.PathListSeparator) + filepath.Join(lib, "*"), err
 }
 

@@ -6,6 +6,10 @@
 // The workload is the exactly-once count: 4 partitions, 100-byte values, 8-byte keys of 100,000 uniform ones. Each peer is a
 // process of its own and counts the CPU time it took for the second half of the records, when it is warm. The last line
 // is "ratio count-eos R": records per CPU-second of millrace, divided by those of Kafka Streams.
+//
+// With --restore the workload is the changelog of such a count, --records of them for --keys keys, which a process with
+// an empty directory restores; both are given the same rows in the form that each of them keeps. What is measured is the
+// whole process from its start to the end of the restore. The last line is "ratio restore R".
 package main
 
 import (
@@ -35,6 +39,7 @@ type options struct {
 	alone      bool
 	worker     string
 	topic      string
+	restore    bool
 }
 
 func main() {
@@ -45,6 +50,7 @@ func main() {
 	flag.IntVar(&o.partitions, "partitions", 4, "partitions of the topic")
 	flag.StringVar(&o.cpuProfile, "cpuprofile", "", "write a CPU profile of millrace's second half to this file")
 	flag.BoolVar(&o.alone, "alone", false, "measure millrace only")
+	flag.BoolVar(&o.restore, "restore", false, "measure the restore of a count's changelog instead of the count")
 	flag.StringVar(&o.worker, "worker", "", "internal: run as the process that is measured")
 	flag.StringVar(&o.topic, "topic", "", "internal: the topic of the worker")
 	flag.Parse()
@@ -62,8 +68,14 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if o.brokers == "" {
 		return errors.New("--brokers is missing: start a broker (make kafka-start) and name its address")
 	}
-	if o.worker != "" {
+	switch o.worker {
+	case "count":
 		return countWorker(ctx, o, out)
+	case "restore":
+		return restoreWorker(ctx, o, out)
+	}
+	if o.restore {
+		return runRestore(ctx, o, out)
 	}
 	name := fmt.Sprintf("bench-%d", time.Now().UnixNano())
 	fmt.Fprintf(out, "loading %d records into %s\n", o.records, name)
@@ -151,7 +163,7 @@ func measureMillrace(ctx context.Context, o options, topic string) (result, erro
 	if err != nil {
 		return result{}, err
 	}
-	return runWorker(exec.CommandContext(ctx, self, "--worker", "millrace", "--brokers", o.brokers, "--topic", topic,
+	return runWorker(exec.CommandContext(ctx, self, "--worker", "count", "--brokers", o.brokers, "--topic", topic,
 		"--records", fmt.Sprint(o.records), "--cpuprofile", o.cpuProfile))
 }
 
