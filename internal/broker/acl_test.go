@@ -28,7 +28,11 @@ import (
 	"github.com/seed84377926/millrace/views"
 )
 
-const aclCluster = "CLUSTER"
+// The names that docs/security.md gives to an application and a cluster.
+const (
+	aclApp     = "airport"
+	aclCluster = "CLUSTER"
+)
 
 // documentedACLs reads the table below a heading of docs/security.md, which so cannot promise what does not work.
 func documentedACLs(t *testing.T, heading string) (acls []kfake.ACL) {
@@ -54,37 +58,55 @@ func documentedACLs(t *testing.T, heading string) (acls []kfake.ACL) {
 	return acls
 }
 
-// aclSite is a cluster that allows the user airport what acls say.
+// aclSite is a cluster that allows an application, and the user of the same name, what acls say.
 type aclSite struct {
+	app      string
 	brokers  []string
-	security security.Config // of airport
+	security security.Config // of the user
 	root     *broker.Client  // may do anything
+	owner    access          // of root
 }
 
-func newACLSite(t *testing.T, acls []kfake.ACL) aclSite {
+// access is a way to connect.
+type access struct {
+	brokers  []string
+	security security.Config
+}
+
+// newSite makes a site that allows what acls say.
+type newSite func(t *testing.T, acls []kfake.ACL) aclSite
+
+// fakeSite is a cluster of its own for every site.
+func fakeSite(t *testing.T, acls []kfake.ACL) aclSite {
 	t.Helper()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID(aclCluster), kfake.EnableSASL(), kfake.EnableACLs(),
 		kfake.GroupMinSessionTimeout(10*time.Millisecond),
-		kfake.Superuser("PLAIN", "root", "root"), kfake.User("SCRAM-SHA-512", "airport", "secret", acls...))
+		kfake.Superuser("PLAIN", "root", "root"), kfake.User("SCRAM-SHA-512", aclApp, "secret", acls...))
 	require.NoError(t, err)
 	t.Cleanup(cluster.Close)
 	s := aclSite{
+		app:      aclApp,
 		brokers:  cluster.ListenAddrs(),
-		security: security.Config{Mechanism: security.ScramSHA512, User: "airport", Password: "secret"},
+		security: security.Config{Mechanism: security.ScramSHA512, User: aclApp, Password: "secret"},
+		owner:    access{cluster.ListenAddrs(), security.Config{Mechanism: security.Plain, User: "root", Password: "root"}},
 	}
-	s.root, err = broker.Connect(t.Context(), broker.Config{
-		Brokers: s.brokers, Security: security.Config{Mechanism: security.Plain, User: "root", Password: "root"},
-	})
-	require.NoError(t, err)
-	t.Cleanup(s.root.Close)
+	s.connectRoot(t)
 	return s
 }
 
-func aclTopology(t *testing.T) *topology.Topology {
+func (s *aclSite) connectRoot(t *testing.T) {
 	t.Helper()
-	b := topology.NewBuilder("airport")
-	events := topology.Source(b, "airport.flight.events", codecs.String, codecs.String)
-	events.To("airport.alerts", codecs.String, codecs.String)
+	var err error
+	s.root, err = broker.Connect(t.Context(), broker.Config{Brokers: s.owner.brokers, Security: s.owner.security})
+	require.NoError(t, err)
+	t.Cleanup(s.root.Close)
+}
+
+func (s aclSite) topology(t *testing.T) *topology.Topology {
+	t.Helper()
+	b := topology.NewBuilder(s.app)
+	events := topology.Source(b, s.events(), codecs.String, codecs.String)
+	events.To(s.alerts(), codecs.String, codecs.String)
 	events.GroupByKey().Count("by-key")
 	events.Rekey(func(_, v string) string { return v }).
 		Repartition("words", codecs.String, codecs.String).
@@ -94,21 +116,25 @@ func aclTopology(t *testing.T) *topology.Topology {
 	return top
 }
 
+func (s aclSite) events() string { return s.app + ".flight.events" }
+func (s aclSite) alerts() string { return s.app + ".alerts" }
+
 // fill makes the topics of others and writes a record.
 func (s aclSite) fill(t *testing.T) {
 	t.Helper()
 	require.NoError(t, s.root.EnsureTopics(t.Context(),
-		broker.TopicSpec{Name: "airport.flight.events", Partitions: 1, Kind: broker.EventLog},
-		broker.TopicSpec{Name: "airport.alerts", Partitions: 1, Kind: broker.EventLog}))
+		broker.TopicSpec{Name: s.events(), Partitions: 1, Kind: broker.EventLog},
+		broker.TopicSpec{Name: s.alerts(), Partitions: 1, Kind: broker.EventLog}))
 	kafka, err := kgo.NewClient(s.root.Options()...)
 	require.NoError(t, err)
 	defer kafka.Close()
-	require.NoError(t, kafka.ProduceSync(t.Context(), &kgo.Record{Topic: "airport.flight.events", Key: []byte("k"), Value: []byte("v")}).FirstErr())
+	require.NoError(t, kafka.ProduceSync(t.Context(), &kgo.Record{Topic: s.events(), Key: []byte("k"), Value: []byte("v")}).FirstErr())
 }
 
 // process runs the application until it has written everything that it ever writes, or says what it was refused.
-func (s aclSite) process(t *testing.T, top *topology.Topology) error {
+func (s aclSite) process(t *testing.T) error {
 	t.Helper()
+	top := s.topology(t)
 	refused := make(chan error, 1)
 	app, err := processors.New(top, processors.Config{
 		Brokers: s.brokers, Security: s.security, Dir: t.TempDir(), CommitInterval: 10 * time.Millisecond, SessionTimeout: time.Second,
@@ -125,7 +151,7 @@ func (s aclSite) process(t *testing.T, top *topology.Topology) error {
 	ended := make(chan error, 1)
 	go func() { ended <- app.Run(ctx) }()
 	written := func() bool {
-		outputs := []string{"airport.alerts"}
+		outputs := []string{s.alerts()}
 		for _, table := range top.Tables() {
 			outputs = append(outputs, table.Topic)
 		}
@@ -153,11 +179,11 @@ func (s aclSite) process(t *testing.T, top *topology.Topology) error {
 }
 
 // view reads the table by-key.
-func (s aclSite) view(t *testing.T, top *topology.Topology) error {
+func (s aclSite) view(t *testing.T) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	table, ok := top.Table("by-key")
+	table, ok := s.topology(t).Table("by-key")
 	require.True(t, ok)
 	var log syncBuffer
 	vs, err := views.Open(ctx, views.Config{
@@ -201,7 +227,7 @@ func weakened(acls []kfake.ACL, i int) []kfake.ACL {
 }
 
 // requireDenied checks that err says that the permission is missing, and to whom.
-func requireDenied(t *testing.T, err error, acl kfake.ACL) {
+func (s aclSite) requireDenied(t *testing.T, err error, acl kfake.ACL) {
 	t.Helper()
 	require.ErrorContains(t, err, "AUTHORIZATION_FAILED")
 	operation := map[kmsg.ACLOperation]string{
@@ -209,7 +235,7 @@ func requireDenied(t *testing.T, err error, acl kfake.ACL) {
 		kmsg.ACLOperationRead: "Read", kmsg.ACLOperationWrite: "Write",
 	}[acl.Operation]
 	require.ErrorContains(t, err, "allow "+operation+" on ")
-	require.ErrorContains(t, err, " to User:airport")
+	require.ErrorContains(t, err, " to User:"+s.app)
 }
 
 // describeName names a permission for a subtest.
@@ -217,47 +243,53 @@ func describeName(acl kfake.ACL) string {
 	return strings.Join([]string{acl.Resource.String(), acl.Name, acl.Operation.String()}, " ")
 }
 
-func TestACLs_processors(t *testing.T) {
-	acls, top := documentedACLs(t, "processors"), aclTopology(t)
-	run := func(t *testing.T, acls []kfake.ACL) error {
-		s := newACLSite(t, acls)
+func TestACLs_processors(t *testing.T) { testProcessorsACLs(t, fakeSite) }
+
+func testProcessorsACLs(t *testing.T, newSite newSite) {
+	acls := documentedACLs(t, "processors")
+	run := func(t *testing.T, acls []kfake.ACL) (aclSite, error) {
+		s := newSite(t, acls)
 		s.fill(t)
-		return s.process(t, top)
+		return s, s.process(t)
 	}
-	require.NoError(t, run(t, acls), "what is documented suffices")
+	_, err := run(t, acls)
+	require.NoError(t, err, "what is documented suffices")
 	for i, acl := range acls {
 		t.Run(describeName(acl), func(t *testing.T) {
-			s := newACLSite(t, weakened(acls, i))
-			s.fill(t)
-			err := s.process(t, top)
+			s, err := run(t, weakened(acls, i))
 			if err == nil { // what it made a moment ago it does not verify; the next start does
-				err = s.process(t, top)
+				err = s.process(t)
 			}
-			requireDenied(t, err, acl)
+			s.requireDenied(t, err, acl)
 		})
 	}
 	t.Run("nothing at all", func(t *testing.T) {
-		err := run(t, nil)
-		require.ErrorContains(t, err, `topic "airport.flight.events"`)
+		s, err := run(t, nil)
+		require.ErrorContains(t, err, `topic "`+s.events()+`"`)
 		require.ErrorContains(t, err, "TOPIC_AUTHORIZATION_FAILED")
-		require.ErrorContains(t, err, "allow Describe on it to User:airport")
+		require.ErrorContains(t, err, "allow Describe on it to User:"+s.app)
 	})
 }
 
-func TestACLs_views(t *testing.T) {
-	top := aclTopology(t)
+func TestACLs_views(t *testing.T) { testViewsACLs(t, fakeSite) }
+
+func testViewsACLs(t *testing.T, newSite newSite) {
 	acls := documentedACLs(t, "views")
-	run := func(t *testing.T, acls []kfake.ACL) error {
-		s := newACLSite(t, acls)
+	run := func(t *testing.T, acls []kfake.ACL) (aclSite, error) {
+		s := newSite(t, acls)
 		s.fill(t)
 		owner := s
-		owner.security = security.Config{Mechanism: security.Plain, User: "root", Password: "root"}
-		require.NoError(t, owner.process(t, top))
-		return s.view(t, top)
+		owner.brokers, owner.security = s.owner.brokers, s.owner.security
+		require.NoError(t, owner.process(t))
+		return s, s.view(t)
 	}
-	require.NoError(t, run(t, acls))
+	_, err := run(t, acls)
+	require.NoError(t, err)
 	for i, acl := range acls {
-		t.Run(describeName(acl), func(t *testing.T) { requireDenied(t, run(t, weakened(acls, i)), acl) })
+		t.Run(describeName(acl), func(t *testing.T) {
+			s, err := run(t, weakened(acls, i))
+			s.requireDenied(t, err, acl)
+		})
 	}
 }
 
@@ -290,14 +322,14 @@ func (s aclSite) command(t *testing.T) error {
 	t.Helper()
 	var log syncBuffer
 	server, err := edge.New(t.Context(), edge.Config{
-		Name: "airport", Brokers: s.brokers, Security: s.security, Dir: t.TempDir(), Listen: "127.0.0.1:0",
+		Name: s.app, Brokers: s.brokers, Security: s.security, Dir: t.TempDir(), Listen: "127.0.0.1:0",
 		Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	require.NoError(t, err)
 	server.Aggregate(aggregates.New("flight", ship{}, codecs.JSON[ship]()).
 		Command("sail", func(ship, sail) ([]aggregates.Event, error) { return []aggregates.Event{sailed{}}, nil }).
 		On("Sailed", func(s ship, _ sailed) ship { s.Sailed = true; return s }),
-		edge.AggregateOptions{Path: "/v1/flights/{id}", Topic: "airport.flight.events", Partitions: 1})
+		edge.AggregateOptions{Path: "/v1/flights/{id}", Topic: s.events(), Partitions: 1})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	ended := make(chan error, 1)
@@ -327,18 +359,19 @@ func (s aclSite) command(t *testing.T) error {
 	}
 }
 
-func TestACLs_edge(t *testing.T) {
+func TestACLs_edge(t *testing.T) { testEdgeACLs(t, fakeSite) }
+
+func testEdgeACLs(t *testing.T, newSite newSite) {
 	acls := documentedACLs(t, "edge")
-	run := func(t *testing.T, acls []kfake.ACL) error { return newACLSite(t, acls).command(t) }
-	require.NoError(t, run(t, acls))
+	require.NoError(t, newSite(t, acls).command(t))
 	for i, acl := range acls {
 		t.Run(describeName(acl), func(t *testing.T) {
-			s := newACLSite(t, weakened(acls, i))
+			s := newSite(t, weakened(acls, i))
 			err := s.command(t)
 			if err == nil { // what it made a moment ago it neither verifies nor restores; the next start does
 				err = s.command(t)
 			}
-			requireDenied(t, err, acl)
+			s.requireDenied(t, err, acl)
 		})
 	}
 }
