@@ -31,25 +31,28 @@ func TestBuffers_failures(t *testing.T) {
 	broken := &countingPartition{Partition: good}
 	s, j, q := newSuppress(t, broken), newJoin(t, broken), newQueue(t, broken)
 	broken.err = bytes.ErrTooLarge
-	for name, do := range map[string]func() error{
-		"suppress: put":   func() error { return s.Put("new", 1, state.TableUpdate[string]{}) },
-		"suppress: get":   func() error { _, _, err := s.Get("new"); return err },
-		"suppress: first": func() error { _, _, err := s.MinTime(); return err },
-		"suppress: evict": func() error { return first(s.EvictWhile(always)) },
-		"suppress: open": func() error {
+	for _, c := range []struct {
+		name string
+		do   func() error
+	}{
+		{"suppress: put", func() error { return s.Put("new", 1, state.TableUpdate[string]{}) }},
+		{"suppress: get", func() error { _, _, err := s.Get("new"); return err }},
+		{"suppress: first", func() error { _, _, err := s.MinTime(); return err }},
+		{"suppress: evict", func() error { return first(s.EvictWhile(always)) }},
+		{"suppress: open", func() error {
 			_, err := state.NewSuppressBuffer(s.Spec(), broken, nil, codecs.String, codecs.String)
 			return err
-		},
-		"join: put":     func() error { _, err := j.Put("k", 9, "v"); return err },
-		"join: fetch":   func() error { return first(j.Fetch("k", 0, 1)) },
-		"join: expire":  func() error { _, err := j.Expire(5, 0); return err },
-		"queue: put":    func() error { _, err := q.Put("k", 1, state.LeftSide, "v"); return err },
-		"queue: head":   func() error { _, _, err := q.Head(); return err },
-		"queue: scan":   func() error { return first(q.Scan(5)) },
-		"queue: remove": func() error { _, err := q.Remove("k", state.QueuePlace{}); return err },
+		}},
+		{"join: put", func() error { _, err := j.Put("k", 9, "v"); return err }},
+		{"join: fetch", func() error { return first(j.Fetch("k", 0, 1)) }},
+		{"join: expire", func() error { _, err := j.Expire(5, 0); return err }},
+		{"queue: put", func() error { _, err := q.Put("k", 1, state.LeftSide, "v"); return err }},
+		{"queue: head", func() error { _, _, err := q.Head(); return err }},
+		{"queue: scan", func() error { return first(q.Scan(5)) }},
+		{"queue: remove", func() error { _, err := q.Remove("k", state.QueuePlace{}); return err }},
 	} {
-		require.ErrorIs(t, do(), bytes.ErrTooLarge, name)
-		require.ErrorContains(t, do(), "store", name)
+		require.ErrorIs(t, c.do(), bytes.ErrTooLarge, c.name)
+		require.ErrorContains(t, c.do(), "store", c.name)
 	}
 	require.EqualValues(t, 1, s.Len(), "a change that failed changed nothing")
 	require.Zero(t, s.DirtyBytes()+j.DirtyBytes()+q.DirtyBytes())
