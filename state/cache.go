@@ -250,16 +250,37 @@ func (c *cache[V]) forget(r *row[V]) {
 }
 
 // flush appends the dirty rows to b, in key order, each one followed by the change of its index row.
-func (c *cache[V]) flush(b *Batch) error {
+func (c *cache[V]) flush(b *Batch) (err error) {
 	c.dirty.order()
+	var at *row[V]
+	defer func() {
+		if v := recover(); v != nil {
+			err = c.panicked(at, v)
+		}
+	}()
 	for _, chunk := range c.dirty.chunks {
 		for _, r := range chunk {
+			at = r
 			if err := c.flushRow(b, r); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// panicked makes an error of what the codec panicked with.
+func (c *cache[V]) panicked(at *row[V], v any) error {
+	if at == nil {
+		panic(v)
+	}
+	err, ok := v.(error)
+	if ok {
+		err = fmt.Errorf("panic: %w", err)
+	} else {
+		err = fmt.Errorf("panic: %v", v)
+	}
+	return &EncodeError{Store: c.spec.Name, Key: []byte(at.key), Err: err}
 }
 
 func (c *cache[V]) flushRow(b *Batch, r *row[V]) error {
@@ -269,7 +290,7 @@ func (c *cache[V]) flushRow(b *Batch, r *row[V]) error {
 	case r.present:
 		data, err := c.codec.Append(appendInt64(c.value[:0], r.timestamp), r.value)
 		if err != nil {
-			return c.failed("flush", []byte(r.key), err)
+			return &EncodeError{Store: c.spec.Name, Key: []byte(r.key), Err: err}
 		}
 		c.value = data[:0]
 		b.Set(key, data)

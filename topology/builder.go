@@ -23,6 +23,8 @@ type Builder struct {
 	errs    []error
 	top     *Topology // once built
 
+	policies Policies
+
 	late lateErrors
 }
 
@@ -59,11 +61,20 @@ type storeInfo struct {
 }
 
 // NewBuilder returns an empty builder for the application app. The name becomes the first part of the names of groups
-// and internal topics: lower-case letters, digits and hyphens.
-func NewBuilder(app string) *Builder {
+// and internal topics: lower-case letters, digits and hyphens. The options say what is done about records that fail.
+func NewBuilder(app string, opts ...BuilderOption) *Builder {
 	b := &Builder{app: app, names: make(map[string]*node), sources: make(map[string]*node)}
 	if err := checkName(app); err != nil {
 		b.errs = append(b.errs, fmt.Errorf("%s: builder: application %w", callSite(), err))
+	}
+	for _, opt := range opts {
+		if opt == nil {
+			b.errs = append(b.errs, fmt.Errorf("%s: builder: option is nil", callSite()))
+			continue
+		}
+		if err := opt.applyBuilder(b); err != nil {
+			b.errs = append(b.errs, fmt.Errorf("%s: builder: %w", callSite(), err))
+		}
 	}
 	return b
 }

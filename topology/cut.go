@@ -11,7 +11,7 @@ import (
 
 // cut makes the topology: it splits the graph at repartitions into parts that are connected by arrows or shared stores.
 func cut(b *Builder) (*Topology, error) {
-	top := &Topology{name: b.app, nodes: b.nodes, late: &b.late}
+	top := &Topology{name: b.app, nodes: b.nodes, late: &b.late, policies: b.policies}
 	nameNodes(b)
 	parts := connected(b.nodes)
 	groups := make(map[*node]string) // of every node

@@ -7,10 +7,13 @@ import (
 
 // Describe returns the topology as text, in the manner of Kafka Streams: every sub-topology with its sources, processors and
 // sinks in the order of the program, the stores they use, and the arrows between them. The text depends on the program
-// alone, so it is fit for golden files.
+// alone, so it is fit for golden files. Policies for failing records are shown if they are not the default.
 func (t *Topology) Describe() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "Topology: %s\n", t.name)
+	if policies := t.policies.String(); policies != "" {
+		fmt.Fprintf(&out, "   Failing records: %s\n", policies)
+	}
 	for _, sub := range t.subs {
 		fmt.Fprintf(&out, "   Sub-topology: %s (group: %s)\n", sub.name, sub.Group())
 		for _, n := range sub.nodes {

@@ -15,6 +15,8 @@ type Topology struct {
 	subs   []*SubTopology
 	tables []state.TableRef
 	late   *lateErrors
+
+	policies Policies
 }
 
 // Name returns the name of the application.

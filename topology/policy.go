@@ -1,0 +1,119 @@
+package topology
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Policy says what is done about an input record that fails. It is data: whoever runs the topology carries it out. The
+// zero value is the default: try again as often as the configuration of the runtime says, then stop.
+//
+// A record that is skipped leaves no trace: neither state nor output nor anything else that operators made of it before
+// one of them failed. The effects of all other records are kept, exactly once. Kafka Streams (KIP-161, KIP-210, KIP-1033)
+// keeps what the operators before the failing one did.
+type Policy struct {
+	attempts int  // tries after the first failure
+	limited  bool // attempts was given
+	skip     bool // what follows when they are used up; else stop
+}
+
+// Stop ends the application at the first failure. The record is not passed over: after a restart it comes again.
+func Stop() Policy { return Policy{limited: true} }
+
+// Skip passes over the record at the first failure. It is logged, counted by reason and told to a hook.
+func Skip() Policy { return Policy{limited: true, skip: true} }
+
+// Retry tries again, with growing pauses, up to the given number of times, at least once, and then stops like [Stop].
+// Records behind it in the same partition wait; other partitions go on.
+func Retry(attempts int) Policy { return Policy{attempts: attempts, limited: true} }
+
+// ThenSkip skips the record when the attempts are used up.
+func (p Policy) ThenSkip() Policy {
+	p.skip = true
+	return p
+}
+
+// Attempts returns how often to try again after the first failure, and false if the runtime decides.
+func (p Policy) Attempts() (n int, given bool) { return p.attempts, p.limited }
+
+// Skips says whether the record is passed over when the attempts are used up.
+func (p Policy) Skips() bool { return p.skip }
+
+// String returns the policy in words, such as "retry 3 times, then skip".
+func (p Policy) String() string {
+	end := "stop"
+	if p.skip {
+		end = "skip"
+	}
+	switch {
+	case !p.limited:
+		return "retry, then " + end
+	case p.attempts == 0:
+		return end
+	case p.attempts == 1:
+		return "retry once, then " + end
+	default:
+		return fmt.Sprintf("retry %d times, then %s", p.attempts, end)
+	}
+}
+
+// Policies are the policies of a topology.
+type Policies struct {
+	// Undecodable is for records whose key or value cannot be decoded ([DecodeError]).
+	Undecodable Policy
+	// Processing is for records that a function of the user panics on, or that lead to a key or value that a codec
+	// refuses ([RecordError]).
+	Processing Policy
+	// Producing is for records that lead to output that the broker does not take: too large, to a topic that does not
+	// exist or that the application must not write.
+	Producing Policy
+}
+
+// String names the policies that are not the default, "" if none is.
+func (p Policies) String() string {
+	var words []string
+	for _, x := range []struct {
+		what   string
+		policy Policy
+	}{{"undecodable", p.Undecodable}, {"processing", p.Processing}, {"producing", p.Producing}} {
+		if x.policy != (Policy{}) {
+			words = append(words, x.what+": "+x.policy.String())
+		}
+	}
+	return strings.Join(words, "; ")
+}
+
+// BuilderOption is an option of [NewBuilder]: [OnUndecodable], [OnProcessingFailure], [OnProduceFailure].
+type BuilderOption interface{ applyBuilder(b *Builder) error }
+
+type policyOption struct {
+	name   string
+	policy Policy
+	field  func(*Policies) *Policy
+}
+
+func (o policyOption) applyBuilder(b *Builder) error {
+	*o.field(&b.policies) = o.policy
+	if o.policy.attempts < 0 {
+		return fmt.Errorf("%s: %d attempts; want none or more", o.name, o.policy.attempts)
+	}
+	return nil
+}
+
+// OnUndecodable sets [Policies.Undecodable].
+func OnUndecodable(p Policy) BuilderOption {
+	return policyOption{"OnUndecodable", p, func(all *Policies) *Policy { return &all.Undecodable }}
+}
+
+// OnProcessingFailure sets [Policies.Processing].
+func OnProcessingFailure(p Policy) BuilderOption {
+	return policyOption{"OnProcessingFailure", p, func(all *Policies) *Policy { return &all.Processing }}
+}
+
+// OnProduceFailure sets [Policies.Producing].
+func OnProduceFailure(p Policy) BuilderOption {
+	return policyOption{"OnProduceFailure", p, func(all *Policies) *Policy { return &all.Producing }}
+}
+
+// Policies returns what is done about records that fail.
+func (t *Topology) Policies() Policies { return t.policies }
