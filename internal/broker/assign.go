@@ -10,6 +10,8 @@ type groupMember struct {
 	id   string // the broker's id of the member
 	told memberInfo
 	rack string
+	// topics are those that it reads.
+	topics []string
 	// owned are the partitions it works on, by its own account, in order. Of two members that claim the same one
 	// the account of the later generation counts.
 	owned      []int32

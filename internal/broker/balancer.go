@@ -127,17 +127,10 @@ func (b *copartitioned) MemberBalancer(members []kmsg.JoinGroupResponseMember) (
 // Balance runs on the group's leader.
 func (b *copartitioned) Balance(balancer *kgo.ConsumerBalancer, topics map[string]int32) kgo.IntoSyncAssignment {
 	rules := b.rules
-	for topic, n := range topics {
-		if rules.partitions != 0 && n != rules.partitions {
-			balancer.SetError(fmt.Errorf("topics of the group are not co-partitioned: %s has %d partitions, others %d", topic, n, rules.partitions))
-			return nil
-		}
-		rules.partitions = n
-	}
 	var members []*groupMember
 	joined := make(map[string]*kmsg.JoinGroupResponseMember)
 	balancer.EachMember(func(m *kmsg.JoinGroupResponseMember, meta *kmsg.ConsumerMemberMetadata) {
-		member := &groupMember{id: m.MemberID, generation: meta.Generation}
+		member := &groupMember{id: m.MemberID, generation: meta.Generation, topics: meta.Topics}
 		if err := json.Unmarshal(meta.UserData, &member.told); err != nil {
 			balancer.SetError(fmt.Errorf("group member %s tells %q: %w; do all instances run the same version of millrace?", m.MemberID, meta.UserData, err))
 			return
@@ -156,6 +149,18 @@ func (b *copartitioned) Balance(balancer *kgo.ConsumerBalancer, topics map[strin
 	})
 	plan := toldPlan{BalancePlan: balancer.NewPlan(), own: make(map[string]Placement), members: make(map[string]Placement)}
 	members, plan.refused = agreeing(members)
+	// What only those read that are refused must not disturb the others.
+	topics = maps.Clone(topics)
+	maps.DeleteFunc(topics, func(topic string, _ int32) bool {
+		return !slices.ContainsFunc(members, func(m *groupMember) bool { return slices.Contains(m.topics, topic) })
+	})
+	for topic, n := range topics {
+		if rules.partitions != 0 && n != rules.partitions {
+			balancer.SetError(fmt.Errorf("%w: %s has %d partitions, others %d; give all of them as many", ErrUneven, topic, n, rules.partitions))
+			return nil
+		}
+		rules.partitions = n
+	}
 	place(members, rules)
 	for _, m := range members {
 		plan.own[m.id] = m.plan

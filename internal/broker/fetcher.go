@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -174,11 +175,33 @@ var ErrOffsetLost = errors.New("offset is not in the log")
 
 func (f *Fetcher) readError(p kgo.FetchTopicPartition, feed *Feed) error {
 	if errors.Is(p.Err, kerr.OffsetOutOfRange) {
-		return fmt.Errorf("read %s/%d from offset %d, in a log from %d to %d: %w; "+
-			"its retention deleted records that were not processed yet, or the topic was recreated",
-			p.Topic, p.Partition, feed.Fetched(), p.LogStartOffset, p.HighWatermark, ErrOffsetLost)
+		start, end := f.bounds(p)
+		cause := "its retention deleted records that were not processed yet"
+		if feed.Fetched() > end {
+			cause = "records that were processed are gone from its end: an unclean leader election, or a broker restored from a backup"
+		}
+		return fmt.Errorf("read %s/%d from offset %d, in a log from %d to %d: %w; %s; "+
+			"to go on without them, build the state anew: delete the state directory and the table of the group, and reset its offsets",
+			p.Topic, p.Partition, feed.Fetched(), start, end, ErrOffsetLost, cause)
 	}
 	return fmt.Errorf("read %s/%d: %w", p.Topic, p.Partition, f.client.denied(p.Err, "Read", "this topic"))
+}
+
+// bounds returns the first offset of the log and the one behind its end. Kafka does not tell them with the refusal.
+func (f *Fetcher) bounds(p kgo.FetchTopicPartition) (start, end int64) {
+	if p.LogStartOffset >= 0 && p.HighWatermark >= 0 {
+		return p.LogStartOffset, p.HighWatermark
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
+	defer cancel()
+	start, err := f.client.StartOffset(ctx, p.Topic, p.Partition)
+	if err != nil {
+		start = -1
+	}
+	if end, err = f.client.EndOffset(ctx, p.Topic, p.Partition); err != nil {
+		end = math.MaxInt64 // not known
+	}
+	return start, end
 }
 
 // Batch is a run of records of one partition in offset order, without markers. Next is the position behind it, markers

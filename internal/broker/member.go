@@ -46,7 +46,8 @@ type MemberConfig struct {
 	Revoked func(partitions []int32)
 	// Lost is called with partitions that were given to others already.
 	Lost func(partitions []int32)
-	// Denied is called when the broker does not allow this program to be in the group. The member keeps trying.
+	// Denied is called when the broker does not allow this program to be in the group, or when the group cannot be
+	// planned (ErrUneven). The member keeps trying.
 	Denied func(error)
 	// Refused is called when the group gives this member nothing, since those that have the tasks run another topology.
 	Refused func(error)
@@ -114,6 +115,7 @@ func JoinGroup(cfg MemberConfig) (*Member, error) {
 		kgo.RebalanceTimeout(max(cfg.SessionTimeout, minRebalanceTimeout)),
 		kgo.Balancers(m.plan),
 		kgo.MetadataMinAge(metadataMinAge),
+		kgo.MetadataMaxAge(cfg.SessionTimeout), // a topic that gets more partitions is seen soon, not after minutes
 		kgo.OnPartitionsAssigned(told(cfg.Assigned)),
 		kgo.OnPartitionsRevoked(told(cfg.Revoked)),
 		kgo.OnPartitionsLost(told(cfg.Lost)),
@@ -140,6 +142,8 @@ var _ kgo.HookGroupManageError = membershipErrors{}
 // OnGroupManageError implements kgo.HookGroupManageError.
 func (m membershipErrors) OnGroupManageError(err error) {
 	switch {
+	case m.cfg.Denied != nil && errors.Is(err, ErrUneven):
+		m.cfg.Denied(fmt.Errorf("join group %s: %w", m.cfg.Group, err))
 	case m.cfg.Denied != nil && isDenial(err):
 		m.cfg.Denied(fmt.Errorf("join group %s: %w", m.cfg.Group,
 			m.cfg.Client.denied(err, "Read", fmt.Sprintf("group %s and on topic %s", m.cfg.Group, strings.Join(m.cfg.Topics, ", topic ")))))

@@ -30,6 +30,9 @@ type WriterConfig struct {
 	Group string
 	// Timeout is the transaction timeout; 0 means DefaultTransactionTimeout.
 	Timeout time.Duration
+	// MaxBytes are the largest batches that topics take, see Client.MaxMessageBytes. Topics that are not in it get
+	// franz-go's default. Read only.
+	MaxBytes map[string]int32
 }
 
 // Writer is a fenced transactional writer (design: "the fence"). From TakeOver on, nobody who held its transactional id
@@ -49,9 +52,13 @@ type Writer struct {
 	settled map[state.TopicPartition]struct{} // partitions that it lists
 	last    state.TopicPartition              // where the last record went
 
+	produced bool // something, in the open transaction
+	closing  sync.Once
+
 	mu struct {
 		sync.Mutex
-		err error // first failed produce of the open transaction
+		err     error           // first failed produce of the open transaction
+		refused []*ProduceError // those that would fail again
 	}
 }
 
@@ -70,6 +77,7 @@ func TakeOver(ctx context.Context, client *Client, cfg WriterConfig) (*Writer, e
 		kgo.TransactionTimeout(cfg.Timeout),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerLinger(5*time.Millisecond),
+		kgo.ProducerBatchMaxBytesFn(cfg.limit),
 		kgo.MetadataMinAge(metadataMinAge),
 	)
 	kafka, err := kgo.NewClient(opts...)
@@ -169,8 +177,9 @@ func (w *Writer) fetchOffsets(ctx context.Context, req *kmsg.OffsetFetchRequest,
 // Begin opens a transaction. Nothing is sent before the first Produce.
 func (w *Writer) Begin() error {
 	w.mu.Lock()
-	w.mu.err = nil
+	w.mu.err, w.mu.refused = nil, nil
 	w.mu.Unlock()
+	w.produced = false
 	if err := w.kafka.BeginTransaction(); err != nil {
 		return fmt.Errorf("begin transaction of %s: %w", w.cfg.TransactionalID, fencedOr(err))
 	}
@@ -182,6 +191,7 @@ func (w *Writer) Begin() error {
 // every acked call happens before Commit returns. Produce blocks while the client's buffer is full. A failure is
 // kept and returned by Commit.
 func (w *Writer) Produce(rec *kgo.Record, acked func(*kgo.Record)) {
+	w.produced = true
 	// Most records go where the one before went, and need no look into the maps.
 	if tp := (state.TopicPartition{Topic: rec.Topic, Partition: rec.Partition}); tp != w.last {
 		if _, ok := w.settled[tp]; !ok {
@@ -193,11 +203,7 @@ func (w *Writer) Produce(rec *kgo.Record, acked func(*kgo.Record)) {
 	// the transaction that only Commit's error tells, and Commit already is what waits.
 	w.kafka.Produce(context.Background(), rec, func(rec *kgo.Record, err error) {
 		if err != nil {
-			w.mu.Lock()
-			if w.mu.err == nil {
-				w.mu.err = fmt.Errorf("produce to %s/%d: %w", rec.Topic, rec.Partition, w.client.denied(fencedOr(err), "Write", "this topic"))
-			}
-			w.mu.Unlock()
+			w.refuse(rec, err)
 			return
 		}
 		if acked != nil {
@@ -307,7 +313,7 @@ func (w *Writer) commitOffsets(ctx context.Context, offsets state.Offsets) error
 		p.Partition, p.Offset = tp.Partition, offset
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
 	}
-	for {
+	for tries := 0; ; tries++ {
 		resp, err := req.RequestWith(ctx, w.kafka)
 		if err != nil {
 			return err
@@ -316,7 +322,7 @@ func (w *Writer) commitOffsets(ctx context.Context, offsets state.Offsets) error
 		if err == nil {
 			return nil
 		}
-		if !retriableInTransaction(err) {
+		if !retriableInTransaction(err) || errors.Is(err, kerr.UnknownTopicOrPartition) && tries > maxUnknownTopic {
 			return err
 		}
 		if err := pause(ctx, 5*time.Millisecond); err != nil {
@@ -324,6 +330,10 @@ func (w *Writer) commitOffsets(ctx context.Context, offsets state.Offsets) error
 		}
 	}
 }
+
+// maxUnknownTopic is how often a commit is told that an input topic does not exist before it is believed: a coordinator
+// may hear of a new topic a little later than others. It is one to two seconds.
+const maxUnknownTopic = 200
 
 func firstOffsetError(resp *kmsg.TxnOffsetCommitResponse) error {
 	for _, t := range resp.Topics {
@@ -337,8 +347,8 @@ func firstOffsetError(resp *kmsg.TxnOffsetCommitResponse) error {
 }
 
 // Close drops the connections. What was not committed stays open on the broker until the next TakeOver of the same
-// id or the transaction timeout ends it.
-func (w *Writer) Close() { w.kafka.Close() }
+// id or the transaction timeout ends it. It may be called twice.
+func (w *Writer) Close() { w.closing.Do(w.kafka.Close) }
 
 // fencedOr marks the broker's several words for "somebody took over" as ErrFenced and leaves other errors alone.
 func fencedOr(err error) error {

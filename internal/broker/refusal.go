@@ -1,0 +1,162 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// ProduceError says that a record of the open transaction was not taken.
+type ProduceError struct {
+	Record *kgo.Record
+	// Limit is the largest batch that the record's topic takes, in bytes.
+	Limit int32
+	Err   error
+}
+
+// Error implements error.
+func (e *ProduceError) Error() string {
+	switch {
+	case errors.Is(e.Err, kerr.MessageTooLarge):
+		return fmt.Sprintf("produce to %s/%d: a record of %d bytes: %v; make it smaller or raise max.message.bytes of the topic (%d)",
+			e.Record.Topic, e.Record.Partition, produceSize(e.Record), e.Err, e.Limit)
+	case e.is(kerr.UnknownTopicOrPartition, kerr.UnknownTopicID):
+		return fmt.Sprintf("produce to %s/%d: %v; the topic was deleted: create it again with the partitions that it had",
+			e.Record.Topic, e.Record.Partition, e.Err)
+	default:
+		return fmt.Sprintf("produce to %s/%d: %v", e.Record.Topic, e.Record.Partition, e.Err)
+	}
+}
+
+// Unwrap returns the cause.
+func (e *ProduceError) Unwrap() error { return e.Err }
+
+// Lasting says that the record or its topic is to blame: the next attempt would most likely end the same way.
+func (e *ProduceError) Lasting() bool {
+	return e.OfTopic() || e.is(kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidTimestamp, kerr.PolicyViolation)
+}
+
+// OfTopic says that the topic takes no record at all from this program, whatever is in it.
+func (e *ProduceError) OfTopic() bool {
+	return e.is(kerr.TopicAuthorizationFailed, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InvalidTopicException)
+}
+
+func (e *ProduceError) is(causes ...error) bool {
+	return slices.ContainsFunc(causes, func(cause error) bool { return errors.Is(e.Err, cause) })
+}
+
+// Alone says that the record was refused for what it is, whatever else was sent with it. A broker that finds a batch too
+// large refuses all records in it.
+func (e *ProduceError) Alone() bool {
+	return !e.is(kerr.MessageTooLarge, kerr.RecordListTooLarge) || produceSize(e.Record) > e.Limit
+}
+
+// ErrUneven says that the inputs of a group do not have the same number of partitions.
+var ErrUneven = errors.New("topics of the group are not co-partitioned")
+
+// batchOverhead is what a batch of one record takes besides the bytes of the record: the head of the batch, and of the
+// record without the lengths of its parts.
+const batchOverhead = 61 + 7
+
+// produceSize is about the size of a batch with nothing but rec. It is never more than that.
+func produceSize(rec *kgo.Record) int32 {
+	n := batchOverhead + len(rec.Key) + len(rec.Value)
+	for _, h := range rec.Headers {
+		n += len(h.Key) + len(h.Value)
+	}
+	return int32(min(n, 1<<31-1))
+}
+
+// defaultMaxBytes is the largest batch for topics whose limit is not known: that of franz-go, a little below Kafka's
+// default of max.message.bytes.
+const defaultMaxBytes = 1000012
+
+// limit returns the largest batch that a topic takes.
+func (c WriterConfig) limit(topic string) int32 {
+	if n, ok := c.MaxBytes[topic]; ok {
+		return n
+	}
+	return defaultMaxBytes
+}
+
+// maxRefused bounds how many refusals of one transaction are kept; the next attempt brings the others to light.
+const maxRefused = 4096
+
+// refuse keeps the failure of a record. It is called on the client's goroutines.
+func (w *Writer) refuse(rec *kgo.Record, err error) {
+	refusal := &ProduceError{Record: rec, Limit: w.cfg.limit(rec.Topic), Err: w.client.denied(fencedOr(err), "Write", "this topic")}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.mu.err == nil {
+		w.mu.err = refusal
+	}
+	if refusal.Lasting() && len(w.mu.refused) < maxRefused {
+		w.mu.refused = append(w.mu.refused, refusal)
+	}
+}
+
+// Refused returns the records of the transaction that the broker would refuse again, a few thousand at most. It is for
+// whoever got an error of Flush or Commit.
+func (w *Writer) Refused() []*ProduceError {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.mu.refused)
+}
+
+// Discard ends the open transaction if nothing was produced in it, and reports whether that was so: then the broker never
+// heard of it, and Begin may follow. A transaction with records can only be given up as a whole, with the Writer: the next
+// TakeOver aborts it. To end it with an abort and go on would not be safe. A broker takes the abort of an owner that is one
+// epoch behind for one that it has seen already (KIP-890), and some answer with the epoch of the present owner: whoever was
+// overtaken would be let in again.
+func (w *Writer) Discard(ctx context.Context) (bool, error) {
+	if w.produced {
+		return false, nil
+	}
+	if err := w.kafka.EndTransaction(ctx, kgo.TryAbort); err != nil {
+		return false, fmt.Errorf("abort transaction of %s: %w", w.cfg.TransactionalID, fencedOr(err))
+	}
+	return true, nil
+}
+
+// MaxMessageBytes returns max.message.bytes of those of the topics that the cluster tells it of. What it does not tell is
+// left out: this is knowledge that helps, and not having it must not stop anybody.
+func (c *Client) MaxMessageBytes(ctx context.Context, topics ...string) map[string]int32 {
+	limits := make(map[string]int32, len(topics))
+	if len(topics) == 0 {
+		return limits
+	}
+	resources, err := c.admin.DescribeTopicConfigs(ctx, topics...)
+	if err != nil {
+		return limits
+	}
+	for _, resource := range resources {
+		for _, config := range resource.Configs {
+			if config.Key != "max.message.bytes" {
+				continue
+			}
+			// The client wants room for one small batch.
+			if n, err := strconv.ParseInt(config.MaybeValue(), 10, 32); err == nil && n >= 512 {
+				limits[resource.Name] = int32(n)
+			}
+		}
+	}
+	return limits
+}
+
+// TopicIDs returns the ids of those of the topics that exist, as the cluster has them now. See TopicID.
+func (c *Client) TopicIDs(ctx context.Context, topics ...string) (map[string][16]byte, error) {
+	found, err := c.topics(ctx, topics)
+	if err != nil {
+		return nil, fmt.Errorf("broker: asking for the ids of topics: %w", err)
+	}
+	ids := make(map[string][16]byte, len(found))
+	for name, topic := range found {
+		ids[name] = topic.TopicID
+	}
+	return ids, nil
+}
