@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed84377926/millrace/internal/broker"
@@ -23,6 +24,9 @@ type App struct {
 	client    *broker.Client
 	requests  *broker.ClientMetrics
 	states    *stateClock
+	pauses    pauses // by group
+
+	changing sync.Mutex // held while what tasks do becomes the App's state
 
 	mu struct {
 		sync.Mutex
@@ -49,12 +53,17 @@ func New(top *topology.Topology, cfg Config) (*App, error) {
 			hook(from, to)
 		}
 	}
-	return &App{
+	app := &App{
 		top: top, cfg: cfg,
 		lifecycle: lifecycle{changed: changed},
 		budget:    state.NewBudget(cfg.CacheBytes),
 		requests:  broker.NewClientMetrics(), states: states,
-	}, nil
+		pauses: make(pauses),
+	}
+	for _, sub := range top.SubTopologies() {
+		app.pauses[sub.Group()] = new(atomic.Bool)
+	}
+	return app, nil
 }
 
 // State returns where the App is in its life.
@@ -159,13 +168,13 @@ func (a *App) fail(err error) {
 
 // taskChanged recomputes the App's state after something changed about a task.
 func (a *App) taskChanged() {
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	state := Running
 	for _, g := range a.groups() {
-		if !g.running() {
-			a.lifecycle.enter(Rebalancing)
-			return
-		}
+		state = min(state, g.state())
 	}
-	a.lifecycle.enter(Running)
+	a.lifecycle.enter(state)
 }
 
 func (a *App) groups() []*group {

@@ -237,14 +237,14 @@ func TestRun_statesAreToldInOrderAndRestoreShowsProgress(t *testing.T) {
 	}
 	start()
 	require.Equal(t, []processors.State{
-		processors.Starting, processors.Rebalancing, processors.Running, processors.Draining, processors.Closed,
+		processors.Starting, processors.Rebalancing, processors.Restoring, processors.Running, processors.Draining, processors.Closed,
 	}, states)
 	restored = nil
 	start() // on another directory: everything comes from the changelog
 	last := restored[len(restored)-1]
 	require.True(t, last.Done)
 	require.Equal(t, "app-counts", last.Group)
-	require.Equal(t, int64(2), last.Records, "the count and the position record")
+	require.Equal(t, int64(3), last.Records, "the count, the identity and the position record")
 	require.Equal(t, last.End, last.Next)
 }
 

@@ -33,11 +33,12 @@ func (t *task) commit(ctx context.Context, sessions *broker.Sessions) (err error
 	fault.Point("commit.begin")
 	l.batch.Reset()
 	if err := l.task.Flush(&l.batch); err != nil {
-		return err
+		return t.refused(err)
 	}
 	fault.Point("commit.flushed")
 	l.progress.advance(l.inputs.all)
 	l.progress.position.StreamTime = l.task.StreamTime()
+	l.identity.add(&l.batch)
 	l.batch.Set([]byte(state.PositionKey), l.progress.position.Append(nil))
 
 	changelog := t.stats.output(sub.TableTopic())
@@ -58,7 +59,7 @@ func (t *task) commit(ctx context.Context, sessions *broker.Sessions) (err error
 	fault.Point("commit.produced")
 	l.outcome = outcomeUnknown
 	if err := l.writer.Commit(ctx, l.progress.position.Direct); err != nil {
-		return err
+		return t.refused(err)
 	}
 	l.outcome = outcomeCommitted
 
@@ -71,6 +72,7 @@ func (t *task) commit(ctx context.Context, sessions *broker.Sessions) (err error
 	l.task.Committed()
 	sessions.Acknowledge()
 	l.open = false
+	t.settled()
 	now := time.Now()
 	t.stats.committed(now.Sub(start), l.batch.Len(), l.task)
 	t.stats.activity.enter(activityWait, now)
@@ -103,7 +105,10 @@ type sink struct {
 
 // Send partitions by key like Kafka's default partitioner; records without a key take turns.
 func (s *sink) Send(topic string, r topology.RawRecord) error {
-	rec := &kgo.Record{Topic: topic, Key: r.Key, Value: r.Value, Timestamp: time.UnixMilli(r.Timestamp)}
+	rec := &kgo.Record{
+		Topic: topic, Key: r.Key, Value: r.Value, Timestamp: time.UnixMilli(r.Timestamp),
+		Context: origin{s.life.current},
+	}
 	n := s.plan.outputs[topic]
 	switch {
 	case r.PartitionKey != nil:

@@ -85,9 +85,10 @@ type Config struct {
 	// task over. The default is 20 s.
 	TransactionTimeout time.Duration
 
-	// ProcessingRetries is how often in a row a task retries, with growing pauses, a record that its operators or
-	// codecs fail on before the application gives up. The default is 5. Failures of brokers and disks are retried
-	// for ever: they are nobody's record's fault.
+	// ProcessingRetries is how often a task retries, with growing pauses, a record that its operators or codecs fail on,
+	// or whose output the broker refuses, before the application gives up: what the policies of the topology that are
+	// left at their default mean (topology.Policies). A topic that does not exist is retried as often. The default is 5.
+	// Failures of brokers and disks are retried for ever: they are nobody's record's fault.
 	ProcessingRetries int
 
 	// StuckAfter is how long a task may make no progress, although it has something to do, before a warning says so and
@@ -101,8 +102,8 @@ type Config struct {
 	Hooks Hooks
 }
 
-// Hooks are called when something happens that a program may want to act on. Nil functions are skipped. They are called
-// from the runtime's goroutines and must return soon.
+// Hooks are called when something happens that a program may want to act on. Nil functions are skipped; JoinHooks makes one
+// of several. They are called from the runtime's goroutines and must return soon.
 type Hooks struct {
 	// StateChanged is called after each change of the application's state.
 	StateChanged func(from, to State)
@@ -110,8 +111,11 @@ type Hooks struct {
 	TaskFailed func(group string, partition int32, err error, fatal bool)
 	// RestoreProgress is called while a task restores: after each batch that is written, and once more when it is done.
 	RestoreProgress func(RestoreProgress)
-	// Dropped is called for each record that was dropped, with the reason.
+	// Dropped is called for each record that was dropped, with the reason; again if the work is aborted and done again.
 	Dropped func(group string, drop topology.Drop)
+	// Skipped is called for each record that the policy of the topology passed over, once that is committed. If the
+	// process dies between the two, it is not called, and what remains is the log.
+	Skipped func(Skipped)
 }
 
 // RestoreProgress says how far the restore of one task is.

@@ -26,8 +26,9 @@
 //     input offsets.
 //   - P3: nothing reaches the engine before Kafka has confirmed the transaction, and the changelog offset is in the same
 //     batch as the rows. So local state is never ahead of the changelog and never has to be wiped.
-//   - P4: any failure, also one whose outcome is unknown, ends the life: what is not committed is dropped and the next
-//     takeover settles what was left open. Nothing is guessed.
+//   - P4: any failure of a commit, also one whose outcome is unknown, ends the life: what is not committed is dropped and
+//     the next takeover settles what was left open. Nothing is guessed. A record that fails before the commit takes the
+//     task back to its last commit in place, behind a fence as well.
 //
 // # Positions and marks
 //
@@ -35,6 +36,9 @@
 // on, so that a task, and every view of it, knows which offsets of topics it never reads itself are reflected: that is
 // how a query waits for a command's events whatever lies between (docs/formats.md).
 //
-// The package does not retry what cannot succeed: after Config.ProcessingRetries failures on the same record, Run
-// returns the error.
+// # Failures
+//
+// Records that fail are retried, skipped or stop the application, as the policies of the topology say; a record that is
+// skipped leaves no trace, and all others count once. Failures of brokers and disks are retried for ever (docs/failures.md).
+// By default nothing is skipped: after Config.ProcessingRetries failures on the same record, Run returns the error.
 package processors

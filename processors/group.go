@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed84377926/millrace/internal/broker"
@@ -30,6 +33,7 @@ type group struct {
 	standbys *standbys
 	leftover *leftovers
 	stats    *groupStats
+	limits   atomic.Pointer[map[string]int32] // largest batches of the topics it writes; nil: to be asked for
 
 	replanned chan struct{} // signalled after each rebalance, before and after what it takes away has ended
 
@@ -97,13 +101,13 @@ func (g *group) join() error {
 	return nil
 }
 
-// denied ends the application if it was never allowed into the group. A permission that is taken away later is waited
-// for, like a broker that is gone.
+// denied ends the application if it was never allowed into the group, or if its inputs do not fit together any more. A
+// permission that is taken away later is waited for, like a broker that is gone.
 func (g *group) denied(err error) {
 	g.mu.Lock()
 	assigned := g.mu.assigned
 	g.mu.Unlock()
-	if assigned {
+	if assigned && !errors.Is(err, broker.ErrUneven) {
 		g.logger.Error("the group is not accessible any more; it is tried again", slog.Any("error", err))
 		return
 	}
@@ -170,6 +174,13 @@ func (g *group) signalReplanned() {
 func (g *group) assign(partitions []int32) {
 	for _, p := range partitions {
 		g.standbys.claim(p)
+		if p >= g.plan.partitions {
+			g.app.fail(fmt.Errorf("group %s: its inputs have got more than the %d partitions that its state has: equal keys are in other partitions now; "+
+				"create inputs with the number of partitions that is needed and an application with another name that reads them, "+
+				"or delete topic %s and the state directory, and reset the offsets of the group to build the state anew",
+				g.plan.sub.Group(), g.plan.partitions, g.plan.sub.TableTopic()))
+			continue
+		}
 		part, err := g.engine.Open(p)
 		if err != nil {
 			g.app.fail(fmt.Errorf("group %s, partition %d: open state: %w", g.plan.sub.Group(), p, err))
@@ -262,19 +273,24 @@ func (g *group) tasks() []*task {
 	return tasks
 }
 
-// running says whether the group's part on this instance is at work.
-func (g *group) running() bool {
+// state is what the App's state would be if there were only this group.
+func (g *group) state() State {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.mu.assigned {
-		return false
+		return Rebalancing
 	}
+	state := Running
 	for _, t := range g.mu.tasks {
-		if taskState(t.state.Load()) != taskRunning {
-			return false
+		switch taskState(t.state.Load()) {
+		case taskRunning, taskPaused:
+		case taskRestoring:
+			state = min(state, Restoring)
+		case taskStarting, taskTakingOver, taskWaiting, taskStopped:
+			return Rebalancing
 		}
 	}
-	return true
+	return state
 }
 
 func (g *group) inputTopics() []string {
@@ -283,4 +299,15 @@ func (g *group) inputTopics() []string {
 		topics[i] = in.Topic
 	}
 	return topics
+}
+
+// maxBytes returns the largest batches that the topics take which the group writes to.
+func (g *group) maxBytes(ctx context.Context) map[string]int32 {
+	if known := g.limits.Load(); known != nil {
+		return *known
+	}
+	topics := append(slices.Collect(maps.Keys(g.plan.outputs)), g.plan.sub.TableTopic())
+	limits := g.app.client.MaxMessageBytes(ctx, topics...)
+	g.limits.Store(&limits)
+	return limits
 }

@@ -14,9 +14,10 @@ import (
 type AppInfo struct {
 	Name    string      `json:"name"`
 	State   string      `json:"state"`
-	Since   time.Time   `json:"since"`   // of the state
-	Address string      `json:"address"` // of this instance, as the members of the groups know it
-	At      time.Time   `json:"at"`      // when the picture was taken
+	Paused  bool        `json:"paused,omitempty"` // all groups are
+	Since   time.Time   `json:"since"`            // of the state
+	Address string      `json:"address"`          // of this instance, as the members of the groups know it
+	At      time.Time   `json:"at"`               // when the picture was taken
 	Groups  []GroupInfo `json:"groups"`
 }
 
@@ -24,6 +25,7 @@ type AppInfo struct {
 type GroupInfo struct {
 	Group      string               `json:"group"`
 	Partitions int32                `json:"partitions"`
+	Paused     bool                 `json:"paused,omitempty"`     // on this instance
 	Members    map[string]Placement `json:"members"`              // by the address of the member, as last planned
 	DiskBytes  int64                `json:"disk_bytes,omitempty"` // of the group's state on this instance
 	Tasks      []TaskInfo           `json:"tasks"`                // those of this instance
@@ -47,8 +49,9 @@ type StandbyInfo struct {
 type TaskInfo struct {
 	Partition     int32              `json:"partition"`
 	State         string             `json:"state"`
-	Since         time.Time          `json:"since"`    // of the state
-	Activity      string             `json:"activity"` // what the task does right now
+	Paused        bool               `json:"paused,omitempty"` // all groups are
+	Since         time.Time          `json:"since"`            // of the state
+	Activity      string             `json:"activity"`         // what the task does right now
 	ActivitySince time.Time          `json:"activity_since"`
 	WaitsFor      string             `json:"waits_for,omitempty"` // what keeps it from going on, if it knows
 	Seconds       map[string]float64 `json:"seconds"`             // spent with each activity
@@ -119,7 +122,7 @@ type StoreInfo struct {
 // Info returns a picture of the application, with goka's own statistics of every processor.
 func (a *App) Info(ctx context.Context) AppInfo {
 	now := time.Now()
-	info := AppInfo{Name: a.top.Name(), State: a.State().String(), Since: a.states.stateSince(), Address: a.cfg.Address, At: now}
+	info := AppInfo{Name: a.top.Name(), State: a.State().String(), Paused: a.Paused(), Since: a.states.stateSince(), Address: a.cfg.Address, At: now}
 	for _, g := range a.groups() {
 		info.Groups = append(info.Groups, g.info(ctx, now))
 	}
@@ -127,7 +130,7 @@ func (a *App) Info(ctx context.Context) AppInfo {
 }
 
 func (g *group) info(ctx context.Context, now time.Time) GroupInfo {
-	info := GroupInfo{Group: g.plan.sub.Group(), Partitions: g.plan.partitions, Members: g.members(), Tasks: []TaskInfo{}}
+	info := GroupInfo{Group: g.plan.sub.Group(), Partitions: g.plan.partitions, Paused: g.paused(), Members: g.members(), Tasks: []TaskInfo{}}
 	engine, measured := g.engine.(pebblestore.Measured)
 	if measured {
 		if m, err := engine.Metrics(); err == nil { // it is closed at the end

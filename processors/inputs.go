@@ -37,6 +37,8 @@ type input struct {
 	batch broker.Batch // the records not yet taken
 	// next is the offset behind the last record that went into a unit, and behind the markers after it.
 	next int64
+	// from is next as it was at the last commit.
+	from int64
 	// caughtUp says that, since it ran empty, the input was seen to have nothing more: its position had reached the
 	// end of the log. It stays so until the next record, or until another input brings a newer batch.
 	caughtUp bool
@@ -91,10 +93,19 @@ type inputs struct {
 	// end asks for the end of an input's committed log.
 	end func(ctx context.Context, topic string) (int64, error)
 	now func() time.Time
+	// limit bounds the records of a unit; 0 means maxUnit.
+	limit int
 
 	// For whoever asks why the task stands still.
 	waitsFor string // "" if it does not wait for an input that is empty
 	enforced int64  // how often idle times were over and the task went on without an input
+}
+
+func (s *inputs) maxRecords() int {
+	if s.limit > 0 {
+		return s.limit
+	}
+	return maxUnit
 }
 
 // next appends to u what may be processed now. If nothing may and an idle time is running, it returns how long to wait
@@ -102,7 +113,7 @@ type inputs struct {
 func (s *inputs) next(ctx context.Context, u *unit) (wait time.Duration, err error) {
 	u.records = u.records[:0]
 	s.waitsFor = ""
-	for len(u.records) < maxUnit {
+	for len(u.records) < s.maxRecords() {
 		best, bestIndex := (*input)(nil), 0
 		var empty int
 		for i, in := range s.all {
@@ -132,7 +143,7 @@ func (s *inputs) next(ctx context.Context, u *unit) (wait time.Duration, err err
 		}
 		u.records = append(u.records, unitRecord{bestIndex, best.take()})
 		// While all others are empty and may be passed over, the rest of the batch needs no comparison.
-		for empty == len(s.all)-1 && best.head() != nil && len(u.records) < maxUnit {
+		for empty == len(s.all)-1 && best.head() != nil && len(u.records) < s.maxRecords() {
 			u.records = append(u.records, unitRecord{bestIndex, best.take()})
 		}
 	}
@@ -207,6 +218,36 @@ func (s *inputs) mayGoOn(ctx context.Context) (ready bool, wait time.Duration, e
 // caughtUpAgain is how soon the end of a lagging input is asked for again if nothing arrives before: its log may end in
 // an open transaction, which brings nothing until it is over.
 const caughtUpAgain = 20 * time.Millisecond
+
+// committed notes that everything taken so far is committed.
+func (s *inputs) committed() {
+	for _, in := range s.all {
+		in.from = in.next
+	}
+}
+
+// putBack returns to the last commit: taken is all that was taken since.
+func (s *inputs) putBack(taken []unitRecord) {
+	for i, in := range s.all {
+		var records []*kgo.Record
+		for _, r := range taken {
+			if r.input == i {
+				records = append(records, r.record)
+			}
+		}
+		in.next = in.from
+		in.batch.Records = append(records, in.batch.Records...)
+	}
+}
+
+// restart returns to the last commit by reading again: open opens an input where it was then.
+func (s *inputs) restart(open func(*input) feed) {
+	for _, in := range s.all {
+		in.feed.Close()
+		in.next, in.batch, in.caughtUp, in.idleSince = in.from, broker.Batch{}, false, time.Time{}
+		in.feed = open(in)
+	}
+}
 
 // close stops reading.
 func (s *inputs) close() {

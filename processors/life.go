@@ -3,8 +3,11 @@ package processors
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync/atomic"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/state"
@@ -24,17 +27,34 @@ type life struct {
 	due      time.Time // when it must be committed
 	last     atomic.Int64
 	sent     map[string]int32 // next partition for records without a key, by topic
+	identity pendingIdentity
+	offsets  map[string]int64 // of the group, by input, as of the last commit
+
+	current *kgo.Record // the input record that is processed
+	units   int         // delivered since the last commit
+	count   int         // records in them
+	careful int         // commits for which each unit is one, see carefulCommits
 }
 
 // begin makes what a life needs from the restored state and the committed offsets.
-func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[string]int64) (*life, error) {
+func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[string]int64, who identity) (*life, error) {
 	sub := t.group.plan.sub
 	position, err := t.restoredPosition(offsets)
 	if err != nil {
 		return nil, err
 	}
-	l := &life{writer: writer, progress: newProgress(t.group.plan, t.partition, position), sent: make(map[string]int32)}
+	identity, err := t.identify(who)
+	if err != nil {
+		return nil, err
+	}
+	l := &life{
+		writer: writer, progress: newProgress(t.group.plan, t.partition, position), sent: make(map[string]int32), identity: identity,
+		offsets: maps.Clone(offsets),
+	}
 	l.last.Store(-1)
+	if len(t.trouble.records) > 0 || t.trouble.search.limit > 0 {
+		l.careful = carefulCommits
+	}
 	l.task, err = sub.NewTask(topology.TaskConfig{
 		Partition: t.partition, State: t.table.part, Budget: t.group.app.budget,
 		Sink:   &sink{life: l, plan: t.group.plan, stats: &t.stats},
@@ -61,10 +81,11 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 			}
 		}
 		l.inputs.all = append(l.inputs.all, &input{
-			topic: in.Topic, next: from, feed: t.group.reads.Add(in.Topic, t.partition, from, ready),
+			topic: in.Topic, next: from, from: from, feed: t.group.reads.Add(in.Topic, t.partition, from, ready),
 		})
 	}
 	t.stats.publish(l)
+	t.passed(l.inputs.all) // the last commit of the life before may have succeeded without an answer
 	return l, nil
 }
 
@@ -107,6 +128,7 @@ func (t *task) restoredPosition(offsets map[string]int64) (state.Position, error
 }
 
 func (l *life) close() {
+	l.writer.Close()
 	l.inputs.close()
 	l.task.Close()
 }

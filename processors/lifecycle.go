@@ -8,17 +8,20 @@ import (
 
 // State is where an App is in its life:
 //
-//	            ┌──────────────┐
-//	Created ──▶ Starting ──▶ Rebalancing ⇄ Running
-//	   │           │              │           │
-//	   │           └──────┬───────┴───────────┤
-//	   │                  ▼                   ▼
-//	   │               Draining ──────────▶ Failed
+//	                             ┌──────────────────────────┐
+//	                             ▼                          ▼
+//	Created ──▶ Starting ──▶ Rebalancing ⇄ Restoring ──▶ Running
+//	   │           │              │            │            │
+//	   │           └──────┬───────┴────────────┴────────────┤
+//	   │                  ▼                                 ▼
+//	   │               Draining ───────────────────────▶ Failed
 //	   │                  │
 //	   └──────────────▶ Closed
 //
-// Starting verifies the topics and joins the groups. Rebalancing means that some task of this instance is being taken
-// over or restored, Running that every task this instance has is at work. Draining finishes and commits what is open.
+// Starting verifies the topics and joins the groups. Rebalancing means that this instance waits for its share of a group, or
+// that a task is being taken over or is about to try again. Restoring means that all tasks are taken over and some are
+// still read from the changelog, Running that every task this instance has is at work. Draining finishes and commits what
+// is open. An application that is paused is Running: see App.Pause.
 type State uint8
 
 // The states of an App.
@@ -26,13 +29,14 @@ const (
 	Created State = iota
 	Starting
 	Rebalancing
+	Restoring
 	Running
 	Draining
 	Closed
 	Failed
 )
 
-var stateNames = [...]string{"created", "starting", "rebalancing", "running", "draining", "closed", "failed"} //nolint:gochecknoglobals // a table
+var stateNames = [...]string{"created", "starting", "rebalancing", "restoring", "running", "draining", "closed", "failed"} //nolint:gochecknoglobals // a table
 
 // String returns the state in lower case.
 func (s State) String() string {
@@ -50,7 +54,9 @@ func (s State) next() []State {
 	case Starting:
 		return []State{Rebalancing, Draining, Failed}
 	case Rebalancing:
-		return []State{Running, Draining, Failed}
+		return []State{Restoring, Running, Draining, Failed}
+	case Restoring:
+		return []State{Rebalancing, Running, Draining, Failed}
 	case Running:
 		return []State{Rebalancing, Draining, Failed}
 	case Draining:

@@ -15,7 +15,9 @@ func TestLifecycle_onlyLegalChangesHappenAndAreTold(t *testing.T) {
 	require.False(t, l.enter(Running), "not before the groups are joined")
 	require.True(t, l.enter(Rebalancing))
 	require.False(t, l.enter(Rebalancing), "to stay is no change")
+	require.True(t, l.enter(Restoring))
 	require.True(t, l.enter(Running))
+	require.False(t, l.enter(Restoring), "a task is taken over before it is restored")
 	require.True(t, l.enter(Rebalancing))
 	require.True(t, l.enter(Draining))
 	require.False(t, l.enter(Running), "a draining application does not come back")
@@ -24,7 +26,7 @@ func TestLifecycle_onlyLegalChangesHappenAndAreTold(t *testing.T) {
 		require.False(t, l.enter(s), "closed is the end")
 	}
 	require.Equal(t, []change{
-		{Created, Starting}, {Starting, Rebalancing}, {Rebalancing, Running}, {Running, Rebalancing}, {Rebalancing, Draining}, {Draining, Closed},
+		{Created, Starting}, {Starting, Rebalancing}, {Rebalancing, Restoring}, {Restoring, Running}, {Running, Rebalancing}, {Rebalancing, Draining}, {Draining, Closed},
 	}, told)
 }
 

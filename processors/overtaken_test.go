@@ -13,6 +13,7 @@ import (
 	"github.com/seed84377926/millrace/internal/fault"
 	"github.com/seed84377926/millrace/processors"
 	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
 )
 
 // An instance stands still in a takeover, after it has read the offsets. Another one takes over, commits and is gone.
@@ -76,4 +77,48 @@ func (b *bench) commitAsAnotherOwner(t *testing.T, position int64) {
 	require.NoError(t, writer.Begin())
 	writer.Produce(&kgo.Record{Topic: "app-counts-table", Key: []byte(state.PositionKey), Value: p.Append(nil)}, nil)
 	require.NoError(t, writer.Commit(t.Context(), state.Offsets{lines: position}))
+}
+
+// A task that is overtaken while it deals with a record that failed must not go on from where it was: the other owner has
+// committed since.
+func TestRun_overtakenWhileARecordFailsIsNoticed(t *testing.T) {
+	b := newBench(t, map[string]int32{"lines": 1, "out": 1})
+	builder := topology.NewBuilder("app")
+	failing, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	lines := topology.Source(builder, "lines", codecs.String, codecs.Int64)
+	lines.To("out", codecs.String, codecs.Int64)
+	lines.MapValues(func(v int64) int64 {
+		if v == 1 {
+			once.Do(func() {
+				close(failing)
+				<-goOn
+				panic("not now")
+			})
+		}
+		return v
+	}).GroupByKey().Count("counts")
+	top, err := builder.Build()
+	require.NoError(t, err)
+	send := func(v int64) {
+		value, err := codecs.Int64.Append(nil, v)
+		require.NoError(t, err)
+		b.produce(t, &kgo.Record{Topic: "lines", Key: []byte("k"), Value: value})
+	}
+	app, err := processors.New(top, processors.Config{Brokers: b.brokers, Dir: t.TempDir()})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- app.Run(ctx) }()
+	send(0)
+	b.waitForOffset(t, "app-counts", "lines", 1)
+	send(1)
+	<-failing
+	b.commitAsAnotherOwner(t, 2)
+	close(goOn)
+	send(2)
+	b.waitForOffset(t, "app-counts", "lines", 3)
+	cancel()
+	require.NoError(t, <-done)
+	require.Equal(t, []string{"k=0", "k=2"}, b.read(t, "out", 2), "the record in between belongs to the other owner")
 }

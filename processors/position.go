@@ -1,12 +1,12 @@
 package processors
 
 import (
-	"fmt"
 	"maps"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
 )
 
 // markHeader is the header of a mark: a record without a key in a repartition topic, written into every partition of
@@ -41,7 +41,9 @@ func newProgress(plan *groupPlan, partition int32, position state.Position) *pro
 func (p *progress) heard(rec *kgo.Record) error {
 	offsets, err := state.ParseToken(string(rec.Value))
 	if err != nil {
-		return fmt.Errorf("mark at %s/%d offset %d: %w", rec.Topic, rec.Partition, rec.Offset, err)
+		return &topology.DecodeError{
+			Node: markHeader, Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Part: "value", Err: err,
+		}
 	}
 	sender := state.Sender{Topic: rec.Topic, Partition: markSender(rec)}
 	p.position.Senders[sender] = offsets

@@ -107,7 +107,7 @@ func TestProgress_survivesARestartAndForgetsWhatTheTopologyNoLongerReads(t *test
 func TestProgress_brokenMarkIsAnError(t *testing.T) {
 	p := newProgress(threeStages(t)["second"], 0, state.NewPosition())
 	rec := &kgo.Record{Topic: "t", Partition: 1, Offset: 5, Value: []byte("!"), Headers: []kgo.RecordHeader{{Key: markHeader}}}
-	require.ErrorContains(t, p.heard(rec), "mark at t/1 offset 5")
+	require.ErrorContains(t, p.heard(rec), `topic "t" partition 1 offset 5`)
 }
 
 // Two repartition topics carry the same source: it is reflected as far as the slower of them.

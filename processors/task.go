@@ -26,10 +26,11 @@ const (
 	taskRestoring
 	taskRunning
 	taskWaiting // before it tries again
+	taskPaused
 	taskStopped
 )
 
-var taskStateNames = [...]string{"starting", "taking over", "restoring", "running", "waiting to retry", "stopped"} //nolint:gochecknoglobals // a table
+var taskStateNames = [...]string{"starting", "taking over", "restoring", "running", "waiting to retry", "paused", "stopped"} //nolint:gochecknoglobals // a table
 
 func (s taskState) String() string { return taskStateNames[s] }
 
@@ -52,7 +53,8 @@ type task struct {
 	state atomic.Int32
 	fatal bool // it gave up; touched by the task's goroutine
 
-	life *life // of the session under way; touched by the goroutine that runs the task
+	life    *life // of the session under way; touched by the goroutine that runs the task
+	trouble trouble
 }
 
 // start starts the task's goroutine.
@@ -111,7 +113,6 @@ func (t *task) runProcessor(ctx context.Context) error {
 // lives is the loop inside goka: one life after the other.
 func (t *task) lives(ctx context.Context, sessions *broker.Sessions) error {
 	var backoff retryBackoff
-	var retries int
 	for {
 		committed, err := t.live(ctx, sessions)
 		if stopErr := sessions.Stop(); stopErr != nil {
@@ -122,13 +123,14 @@ func (t *task) lives(ctx context.Context, sessions *broker.Sessions) error {
 		}
 		if committed > 0 {
 			backoff.reset()
-			retries = 0
+			t.trouble.lasting = 0
 		}
-		var inconsistent *inconsistentError
-		if isRecordsFault(err) {
-			retries++
+		if _, ok := errors.AsType[*searching](err); ok {
+			t.logger.Warn("a commit failed; looking for the record that makes it fail",
+				slog.Int("records", t.trouble.search.limit), slog.Any("error", err))
+			continue
 		}
-		t.fatal = retries > t.group.app.cfg.ProcessingRetries || errors.As(err, &inconsistent) || errors.Is(err, broker.ErrOffsetLost)
+		t.fatal = t.hopeless(err)
 		t.failed(err, t.fatal)
 		if t.fatal {
 			return nil
@@ -152,16 +154,19 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 	defer atWork()
 
 	t.enter(taskTakingOver)
-	writer, err := broker.TakeOver(ctx, t.group.app.client, broker.WriterConfig{
-		TransactionalID: fault.TransactionalID(fmt.Sprintf("%s.%s.%d", t.group.app.client.ClusterID(), sub.Group(), t.partition)),
-		Group:           sub.Group(),
-		Timeout:         t.group.app.cfg.TransactionTimeout,
-	})
+	writer, err := t.takeOver(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer writer.Close()
 	fault.Point("takeover.fenced")
+	who, err := t.identity(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if _, _, err := t.verify(who); err != nil { // before anything is added to what is here already
+		return 0, err
+	}
 	offsets, err := writer.Committed(ctx, t.group.inputTopics(), t.partition)
 	if err != nil {
 		return 0, err
@@ -180,7 +185,7 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 	t.table.finish()
 	fault.Point("takeover.restored")
 
-	l, err := t.begin(ctx, writer, offsets)
+	l, err := t.begin(ctx, writer, offsets, who)
 	if err != nil {
 		return 0, t.contradicted(ctx, writer, offsets, err)
 	}
@@ -194,6 +199,17 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 		t.spans.failed(err)
 	}
 	return 0, err
+}
+
+// takeOver fences every earlier owner of the partition.
+func (t *task) takeOver(ctx context.Context) (*broker.Writer, error) {
+	group := t.group.plan.sub.Group()
+	return broker.TakeOver(ctx, t.group.app.client, broker.WriterConfig{
+		TransactionalID: fault.TransactionalID(fmt.Sprintf("%s.%s.%d", t.group.app.client.ClusterID(), group, t.partition)),
+		Group:           group,
+		Timeout:         t.group.app.cfg.TransactionTimeout,
+		MaxBytes:        t.group.maxBytes(ctx),
+	})
 }
 
 // cancelIfStopped calls cancel if the task is stopped before it is at work: a takeover or a restore has nothing to commit,
@@ -230,17 +246,26 @@ func (t *task) contradicted(ctx context.Context, writer *broker.Writer, offsets 
 func (t *task) work(ctx context.Context, sessions *broker.Sessions) error {
 	l := t.life
 	for {
+		if t.group.paused() {
+			if err := t.rest(ctx, func() error { return t.commit(ctx, sessions) }); err != nil {
+				return err
+			}
+		}
+		l.inputs.limit = t.trouble.search.limit
 		wait, err := l.inputs.next(ctx, &l.unit)
 		if err != nil {
 			return err
 		}
 		if len(l.unit.records) > 0 {
 			if err := t.deliver(sessions); err != nil {
-				return err
+				if err := t.overcome(ctx, err); err != nil {
+					return err
+				}
+				continue
 			}
 		}
 		stopping := t.isStopping()
-		if l.open && (stopping || !time.Now().Before(l.due) || t.group.app.budget.CommitDue()) {
+		if l.open && (stopping || l.careful > 0 || !time.Now().Before(l.due) || t.group.app.budget.CommitDue()) {
 			if err := t.commit(ctx, sessions); err != nil {
 				return err
 			}
@@ -294,6 +319,8 @@ func (t *task) deliver(sessions *broker.Sessions) error {
 		t.spans.transaction = t.spans.start(TraceTransaction, nil)
 		l.due = time.Now().Add(t.group.app.cfg.CommitInterval)
 	}
+	l.units++
+	l.count += len(l.unit.records)
 	fault.Point("task.unit")
 	last := l.unit.records[len(l.unit.records)-1].record
 	t.stats.activity.enter(activityProcess, time.Now())
@@ -319,32 +346,47 @@ func (t *task) process(work any) (err error) {
 	now := time.Now().UnixMilli()
 	var raw topology.RawRecord
 	records := 0 // marks are none
+	l.current = nil
 	for _, r := range u.records {
-		if inputs[r.input].Repartition && isMark(r.record) {
-			if err := l.progress.heard(r.record); err != nil {
-				return err
-			}
+		if len(t.trouble.records) > 0 && t.trouble.skips(r.record) {
 			continue
 		}
-		raw = topology.RawRecord{
-			Key: r.record.Key, Value: r.record.Value,
-			Timestamp: r.record.Timestamp.UnixMilli(), Offset: r.record.Offset,
-			Headers: rawHeaders(r.record.Headers),
+		var err error
+		if inputs[r.input].Repartition && isMark(r.record) {
+			err = l.progress.heard(r.record)
+		} else {
+			records++
+			l.current = r.record
+			t.stats.took(r.input, r.record, now)
+			raw = rawRecord(r.record)
+			var span Span
+			if traced {
+				span = t.spans.record(r.record, &raw)
+			}
+			err = l.task.Process(r.input, &raw)
+			endSpan(&span, err)
 		}
-		records++
-		t.stats.took(r.input, r.record, now)
-		var span Span
-		if traced {
-			span = t.spans.record(r.record, &raw)
+		if err == nil {
+			continue
 		}
-		err := l.task.Process(r.input, &raw)
-		endSpan(&span, err)
-		if err != nil {
+		f, ok := newRecordFault(r.record, err)
+		if !ok {
 			return fmt.Errorf("process %s/%d offset %d: %w", r.record.Topic, r.record.Partition, r.record.Offset, err)
 		}
+		t.blame(f)
+		if f.kind == UndecodableRecord && f.verdict == skipRecord {
+			continue // nothing was done yet
+		}
+		return f
 	}
 	t.stats.records.Add(int64(records))
 	return nil
+}
+
+func rawRecord(r *kgo.Record) topology.RawRecord {
+	return topology.RawRecord{
+		Key: r.Key, Value: r.Value, Timestamp: r.Timestamp.UnixMilli(), Offset: r.Offset, Headers: rawHeaders(r.Headers),
+	}
 }
 
 func rawHeaders(headers []kgo.RecordHeader) []topology.Header {
@@ -390,7 +432,7 @@ func (t *task) failed(err error, fatal bool) {
 	if fatal {
 		t.logger.Error("task failed for good", slog.Any("error", err))
 	} else {
-		t.logger.Warn("task failed and takes over again", slog.Any("error", err))
+		t.logger.Warn("task failed and tries again", slog.Any("error", err))
 	}
 	if hook := t.group.app.cfg.Hooks.TaskFailed; hook != nil {
 		hook(t.group.plan.sub.Group(), t.partition, err, fatal)

@@ -235,19 +235,26 @@ func (s *taskStats) publishStores(task *topology.Task) {
 
 // lived forgets what belongs to a life that is over, and counts how its open transaction ended, if there is one.
 func (s *taskStats) lived(l *life, err error) {
+	s.rolledBack(l, err)
+	s.live.stores = nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.mu.stores {
+		stores := &s.mu.stores[i]
+		stores.CachedRows, stores.CachedBytes, stores.DirtyBytes = 0, 0, 0
+	}
+}
+
+// rolledBack forgets what was done since the last commit, and counts how the open transaction ended, if there is one.
+func (s *taskStats) rolledBack(l *life, err error) {
 	for i := range s.live.inputs {
 		s.live.inputs[i].open = s.live.inputs[i].open[:0]
 	}
-	s.live.stores = nil
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for topic, out := range s.live.outputs {
 		out.open = out.open[:0]
 		out.flow = s.mu.outputs[topic] // what was produced since is aborted
-	}
-	for i := range s.mu.stores {
-		stores := &s.mu.stores[i]
-		stores.CachedRows, stores.CachedBytes, stores.DirtyBytes = 0, 0, 0
 	}
 	if l == nil || !l.open {
 		return
@@ -368,7 +375,7 @@ func (t *task) observe(s taskState) {
 		t.stats.activity.enter(activityTakeOver, now)
 	case taskRestoring:
 		t.stats.activity.enter(activityRestore, now)
-	case taskRunning:
+	case taskRunning, taskPaused:
 		t.stats.activity.enter(activityWait, now)
 	case taskWaiting:
 		t.stats.activity.enter(activityRetry, now)

@@ -146,7 +146,7 @@ func (t *task) progress(p *taskPicture) int64 {
 // behind says whether the task has something to do: records to process, or a way back to work.
 func (t *task) behind(p *taskPicture) bool {
 	if state := taskState(t.state.Load()); state != taskRunning {
-		return state != taskStopped
+		return state != taskStopped && state != taskPaused
 	}
 	if p.activity == activityProcess || p.activity == activityCommit {
 		return true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -154,12 +155,17 @@ func (b *copartitioned) Balance(balancer *kgo.ConsumerBalancer, topics map[strin
 	maps.DeleteFunc(topics, func(topic string, _ int32) bool {
 		return !slices.ContainsFunc(members, func(m *groupMember) bool { return slices.Contains(m.topics, topic) })
 	})
-	for topic, n := range topics {
-		if rules.partitions != 0 && n != rules.partitions {
-			balancer.SetError(fmt.Errorf("%w: %s has %d partitions, others %d; give all of them as many", ErrUneven, topic, n, rules.partitions))
-			return nil
-		}
+	var sizes []string
+	uneven := false
+	for _, topic := range slices.Sorted(maps.Keys(topics)) {
+		n := topics[topic]
+		sizes = append(sizes, fmt.Sprintf("%s has %d partitions", topic, n))
+		uneven = uneven || rules.partitions != 0 && n != rules.partitions
 		rules.partitions = n
+	}
+	if uneven {
+		balancer.SetError(fmt.Errorf("%w: %s; give all of them as many", ErrUneven, strings.Join(sizes, ", ")))
+		return nil
 	}
 	place(members, rules)
 	for _, m := range members {

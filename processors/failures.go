@@ -1,0 +1,408 @@
+package processors
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/internal/fault"
+	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// recordFault is a failure that an input record is to blame for, and not a broker or a disk.
+type recordFault struct {
+	kind    FailureKind
+	node    string // where it failed: an operator, or the topic that the output was for
+	record  *kgo.Record
+	err     error
+	verdict verdict
+}
+
+// verdict is what the policy says about one failure of a record.
+type verdict uint8
+
+const (
+	tryAgain verdict = iota
+	skipRecord
+	giveUp
+)
+
+// Error names the record, the cause and, at the end of the road, what to do.
+func (f *recordFault) Error() string {
+	verb := "process"
+	if f.kind == FailedProduce {
+		verb = "outputs of"
+	}
+	text := fmt.Sprintf("%s %s/%d offset %d: %v", verb, f.record.Topic, f.record.Partition, f.record.Offset, f.err)
+	if f.verdict == giveUp {
+		text += "; " + f.remedy()
+	}
+	return text
+}
+
+func (f *recordFault) Unwrap() error { return f.err }
+
+func (f *recordFault) remedy() string {
+	switch f.kind {
+	case UndecodableRecord:
+		return "correct the codec, or let the topology pass over such records with topology.OnUndecodable"
+	case FailedProcessing:
+		return "correct the function or codec, or let the topology pass over such records with topology.OnProcessingFailure"
+	case FailedProduce:
+		return "or let the topology pass over such records with topology.OnProduceFailure"
+	default:
+		return ""
+	}
+}
+
+// newRecordFault makes a fault of an error of topology.Task, if a record is to blame.
+func newRecordFault(record *kgo.Record, err error) (*recordFault, bool) {
+	if decode, ok := errors.AsType[*topology.DecodeError](err); ok {
+		return &recordFault{kind: UndecodableRecord, node: decode.Node, record: record, err: err}, true
+	}
+	if failed, ok := errors.AsType[*topology.RecordError](err); ok {
+		return &recordFault{kind: FailedProcessing, node: failed.Node, record: record, err: err}, true
+	}
+	return nil, false
+}
+
+// isRecordsFault says whether a record, or what the operators make of it, is to blame, and not a broker or a disk.
+func isRecordsFault(err error) bool {
+	_, is := errors.AsType[*recordFault](err)
+	return is
+}
+
+// trouble is what a task remembers of the input records that it failed on, until what it decided about them is committed:
+// after a rollback the same records come again, also in another life. Like the life it belongs to one goroutine at a time.
+type trouble struct {
+	records map[recordID]*failing
+	// search narrows down which record a failure of a whole transaction comes from.
+	search search
+	// lasting counts, in a row, the failures that no record is to blame for and that do not pass by themselves: a topic does
+	// not exist, or does not take a row of the runtime.
+	lasting int
+}
+
+// recordID names an input record of a task.
+type recordID struct {
+	topic  string
+	offset int64
+}
+
+// failing is a record that failed.
+type failing struct {
+	failures int
+	backoff  retryBackoff
+	skipped  *Skipped // nil while it is tried again
+}
+
+func idOf(rec *kgo.Record) recordID { return recordID{rec.Topic, rec.Offset} }
+
+// skips says whether the record is passed over.
+func (tr *trouble) skips(rec *kgo.Record) bool {
+	r := tr.records[idOf(rec)]
+	return r != nil && r.skipped != nil
+}
+
+// blame decides what the policy of the topology says about a failure, and remembers it.
+func (t *task) blame(f *recordFault) {
+	policy, attempts := t.policy(f.kind)
+	if t.trouble.records == nil {
+		t.trouble.records = make(map[recordID]*failing)
+	}
+	r := t.trouble.records[idOf(f.record)]
+	if r == nil {
+		r = &failing{}
+		t.trouble.records[idOf(f.record)] = r
+	}
+	r.failures++
+	switch {
+	case r.failures <= attempts:
+		f.verdict = tryAgain
+	case policy.Skips():
+		f.verdict = skipRecord
+		r.skipped = newSkipped(t.group.plan.sub.Group(), f)
+		t.logger.Warn("record skipped",
+			slog.String("topic", f.record.Topic), slog.Int64("offset", f.record.Offset), slog.String("node", f.node),
+			slog.String("reason", f.kind.String()), slog.Any("error", f.err))
+	default:
+		f.verdict = giveUp
+	}
+}
+
+func (t *task) policy(kind FailureKind) (policy topology.Policy, attempts int) {
+	all := t.group.app.top.Policies()
+	switch kind {
+	case UndecodableRecord:
+		policy = all.Undecodable
+	case FailedProcessing:
+		policy = all.Processing
+	case FailedProduce:
+		policy = all.Producing
+	}
+	attempts, given := policy.Attempts()
+	if !given {
+		attempts = t.group.app.cfg.ProcessingRetries
+	}
+	return policy, attempts
+}
+
+// passed forgets the records below the positions, which are committed, and tells of those that were skipped.
+func (t *task) passed(all []*input) {
+	t.trouble.search.passed(all)
+	if len(t.trouble.records) == 0 {
+		return
+	}
+	var skipped []*Skipped
+	for _, in := range all {
+		for id, r := range t.trouble.records {
+			if id.topic != in.topic || id.offset >= in.from {
+				continue
+			}
+			delete(t.trouble.records, id)
+			if r.skipped != nil {
+				skipped = append(skipped, r.skipped)
+			}
+		}
+	}
+	slices.SortFunc(skipped, func(a, b *Skipped) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Record.Offset, b.Record.Offset))
+	})
+	for _, s := range skipped {
+		t.stats.drop("skipped-" + s.Kind.String())
+		if hook := t.group.app.cfg.Hooks.Skipped; hook != nil {
+			hook(*s)
+		}
+	}
+}
+
+// settled notes that everything up to here is committed.
+func (t *task) settled() {
+	l := t.life
+	l.identity.written()
+	l.inputs.committed()
+	for _, in := range l.inputs.all {
+		l.offsets[in.topic] = in.from
+	}
+	l.units, l.count = 0, 0
+	if l.careful > 0 {
+		l.careful--
+	}
+	t.trouble.search.succeeded()
+	t.passed(l.inputs.all)
+}
+
+// carefulCommits is for how many commits after a failure a task commits each unit by itself. A record that fails then
+// costs no more than the work of one unit, and what is read again is still in memory.
+const carefulCommits = 64
+
+// overcome deals with an error of the work under way. If a record is to blame, and is to be tried again or skipped, the
+// task returns in place to the last commit and goes on; any other error ends the life.
+//
+// It is safe because nothing is guessed: see takeBack.
+func (t *task) overcome(ctx context.Context, err error) error {
+	f, ok := errors.AsType[*recordFault](err)
+	if !ok || f.verdict == giveUp || f.kind == FailedProduce {
+		return err
+	}
+	if rollbackErr := t.rollback(ctx); rollbackErr != nil {
+		return fmt.Errorf("roll back after a failure (%w): %w", rollbackErr, &rolledBack{f})
+	}
+	if f.verdict == skipRecord {
+		return nil
+	}
+	t.failed(err, false)
+	if !t.wait(ctx, t.trouble.records[idOf(f.record)].backoff.next()) {
+		return err // the task is ending
+	}
+	t.enter(taskRunning)
+	return nil
+}
+
+// rolledBack names a failure whose verdict was carried out already; it is not to be judged again.
+type rolledBack struct{ fault *recordFault }
+
+func (r *rolledBack) Error() string { return r.fault.Error() }
+
+// rollback returns to the last commit.
+func (t *task) rollback(ctx context.Context) error {
+	l := t.life
+	if l.open {
+		if err := t.takeBack(ctx); err != nil {
+			return err
+		}
+		t.stats.rolledBack(l, nil)
+		endSpan(&t.spans.transaction, nil)
+		l.open = false
+	}
+	l.task.Rollback()
+	position, err := t.restoredPosition(nil)
+	if err != nil {
+		return err
+	}
+	l.progress = newProgress(t.group.plan, t.partition, position)
+	if l.units == 1 {
+		l.inputs.putBack(l.unit.records)
+	} else {
+		l.inputs.restart(func(in *input) feed {
+			return t.group.reads.Add(in.topic, t.partition, in.from, t.stats.ready)
+		})
+	}
+	l.unit.records = l.unit.records[:0]
+	l.units, l.count = 0, 0
+	l.careful = carefulCommits
+	return nil
+}
+
+// takeBack takes back what was sent since the last commit. If that is nothing, the broker need not know. Else it is what a
+// takeover does, without the restore: fence whoever held the transactional id, itself included, which aborts the open
+// transaction; then read the committed offsets. Every commit moves the offsets. So if they are those of this task's last
+// commit, whose outcome it knows, nobody has committed since, and the state here is the one that a restore would bring.
+func (t *task) takeBack(ctx context.Context) error {
+	l := t.life
+	if done, err := l.writer.Discard(ctx); done || err != nil {
+		return err
+	}
+	l.writer.Close()
+	writer, err := t.takeOver(ctx)
+	if err != nil {
+		return err
+	}
+	l.writer = writer
+	fault.Point("rollback.fenced")
+	offsets, err := writer.Committed(ctx, t.group.inputTopics(), t.partition)
+	if err != nil {
+		return err
+	}
+	if !maps.Equal(offsets, l.offsets) {
+		return fmt.Errorf("offsets are %v and were %v: %w", offsets, l.offsets, broker.ErrFenced)
+	}
+	return nil
+}
+
+// hopeless says whether a life that ended with err is the last one: a person must do something.
+func (t *task) hopeless(err error) bool {
+	if f, ok := errors.AsType[*recordFault](err); ok {
+		return f.verdict == giveUp
+	}
+	refusal, refused := errors.AsType[*broker.ProduceError](err)
+	if errors.Is(err, broker.ErrTopicMissing) || refused && refusal.Lasting() && !refusal.OfTopic() {
+		t.trouble.lasting++
+		return t.trouble.lasting > t.group.app.cfg.ProcessingRetries
+	}
+	var inconsistent *inconsistentError
+	return errors.As(err, &inconsistent) || errors.Is(err, broker.ErrOffsetLost)
+}
+
+// refused finds out which input records an error of the commit comes from, if the broker refused records for what they
+// are. The verdicts are remembered; the next life, which begins with a takeover, carries them out.
+func (t *task) refused(err error) error {
+	l := t.life
+	if encode, ok := errors.AsType[*state.EncodeError](err); ok {
+		return t.suspect(FailedProcessing, encode.Store, err)
+	}
+	first, ok := errors.AsType[*broker.ProduceError](err)
+	if !ok || !first.Lasting() {
+		return err
+	}
+	var worst *recordFault
+	blamed := make(map[recordID]bool)
+	for _, refusal := range l.writer.Refused() {
+		from, ok := refusal.Record.Context.(origin)
+		if !ok || from.record == nil || !refusal.Alone() || blamed[idOf(from.record)] {
+			continue
+		}
+		blamed[idOf(from.record)] = true
+		f := &recordFault{kind: FailedProduce, node: refusal.Record.Topic, record: from.record, err: refusal}
+		t.blame(f)
+		if worst == nil || f.verdict == giveUp || worst.verdict == skipRecord {
+			worst = f
+		}
+	}
+	if worst != nil {
+		return worst
+	}
+	if first.OfTopic() || first.Alone() && !isRow(first.Record, t.group.plan.sub.TableTopic()) {
+		return err // the changelog itself, a mark or the like, which no record is to blame for
+	}
+	if !first.Alone() {
+		t.group.limits.Store(nil) // asked for again: the topic was changed, or a batch was refused for its size
+	}
+	return t.suspect(FailedProduce, first.Record.Topic, err)
+}
+
+// isRow says whether a record is a changelog row of a store.
+func isRow(rec *kgo.Record, table string) bool {
+	return rec.Topic == table && string(rec.Key) != state.PositionKey && string(rec.Key) != identityKey
+}
+
+// search finds the record that makes a commit fail by halving the transactions, until one record is alone in the one that
+// fails. A changelog row is the last of several values, so that nothing but a try tells which record made it what it is.
+type search struct {
+	limit int              // records for each transaction; 0: no search
+	until map[string]int64 // the search is over when all positions are here
+}
+
+func (s *search) passed(all []*input) {
+	if s.limit == 0 {
+		return
+	}
+	for _, in := range all {
+		if in.from < s.until[in.topic] {
+			return
+		}
+	}
+	*s = search{}
+}
+
+// succeeded notes that a transaction of the search was committed.
+func (s *search) succeeded() { s.limit = min(2*s.limit, maxUnit) }
+
+// searching is the error of a life whose transaction failed for a record that is not known yet.
+type searching struct{ err error }
+
+func (s *searching) Error() string { return s.err.Error() }
+func (s *searching) Unwrap() error { return s.err }
+
+// suspect blames the only record of a failed transaction, or goes on with smaller transactions.
+func (t *task) suspect(kind FailureKind, node string, err error) error {
+	l := t.life
+	if l.count == 1 && l.current != nil {
+		f := &recordFault{kind: kind, node: node, record: l.current, err: err}
+		t.blame(f)
+		return f
+	}
+	if t.trouble.search.limit == 0 {
+		t.trouble.search.until = make(map[string]int64, len(l.inputs.all))
+		for _, in := range l.inputs.all {
+			t.trouble.search.until[in.topic] = in.next
+		}
+	}
+	t.trouble.search.limit = max(1, l.count/2)
+	return &searching{err}
+}
+
+// origin is the context of output records: it says which input record they come from. A struct of one pointer costs no
+// allocation as a context.
+type origin struct{ record *kgo.Record }
+
+// Deadline implements context.Context: there is none.
+func (origin) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
+
+// Done implements context.Context: it never is.
+func (origin) Done() <-chan struct{} { return nil }
+
+// Err implements context.Context.
+func (origin) Err() error { return nil }
+
+// Value implements context.Context: it has none.
+func (origin) Value(any) any { return nil }

@@ -1,0 +1,158 @@
+package processors
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// identityKey is the key of the runtime's row that says what the state was made from and by whom.
+const identityKey = "\x00identity"
+
+// identity says which topics a task's state was made from, and which program wrote it. Offsets only mean something for the
+// topic that they were counted in: one that was deleted and created again has another id, and its records are others. It is
+// written with the first commit that changes it.
+type identity struct {
+	// Table is the id of the changelog, Inputs those of the input topics by name; hexadecimal.
+	Table  string            `json:"table"`
+	Inputs map[string]string `json:"inputs"`
+	// Topology is the fingerprint of the sub-topology, Stores the kind of each store by name.
+	Topology string            `json:"topology"`
+	Stores   map[string]string `json:"stores"`
+	// Owner is the address of the instance that wrote the row.
+	Owner string `json:"owner"`
+}
+
+// pendingIdentity is an identity that has yet to be committed.
+type pendingIdentity struct{ data []byte }
+
+// add puts the row into the commit under way.
+func (p *pendingIdentity) add(batch *state.Batch) {
+	if p.data != nil {
+		batch.Set([]byte(identityKey), p.data)
+	}
+}
+
+func (p *pendingIdentity) written() { p.data = nil }
+
+// verify holds what the state says about its origin against the topics and the program that there are now. It returns
+// what is to be written with the next commit.
+func (t *task) verify(now identity) (was identity, pending pendingIdentity, err error) {
+	data, ok, err := t.table.part.Get(nil, []byte(identityKey))
+	if err != nil {
+		return was, pending, fmt.Errorf("read identity: %w", err)
+	}
+	if ok {
+		if err := json.Unmarshal(data, &was); err != nil {
+			return was, pending, fmt.Errorf("read identity: %w", err)
+		}
+		if err := was.contradicts(now, t.group.plan.sub); err != nil {
+			return was, pending, &inconsistentError{err}
+		}
+		if was.equal(now) {
+			return was, pending, nil
+		}
+	}
+	if pending.data, err = json.Marshal(now); err != nil {
+		return was, pending, fmt.Errorf("write identity: %w", err)
+	}
+	return was, pending, nil
+}
+
+// identify is verify for the state that is about to be worked on; it tells if another program wrote it.
+func (t *task) identify(now identity) (pendingIdentity, error) {
+	was, pending, err := t.verify(now)
+	if err == nil && was.Topology != "" && was.Topology != now.Topology {
+		t.logger.Warn("the state was last written by another topology: another version of this application, or another application "+
+			"with the same name, which must be renamed", slog.String("written_by", was.Owner),
+			slog.String("its_topology", was.Topology), slog.String("this_topology", now.Topology))
+	}
+	return pending, err
+}
+
+// identity asks for the topics.
+func (t *task) identity(ctx context.Context) (identity, error) {
+	sub := t.group.plan.sub
+	ids, err := t.group.app.client.TopicIDs(ctx, append(t.group.inputTopics(), sub.TableTopic())...)
+	if err != nil {
+		return identity{}, err
+	}
+	if _, ok := ids[sub.TableTopic()]; !ok {
+		return identity{}, fmt.Errorf("%w: %s, the changelog of group %s, was deleted; stop the application, delete the state directory, "+
+			"and reset the offsets of the group to build the state anew", broker.ErrTopicMissing, sub.TableTopic(), sub.Group())
+	}
+	for _, topic := range t.group.inputTopics() {
+		if _, ok := ids[topic]; !ok {
+			return identity{}, fmt.Errorf("%w: %s, an input of group %s, was deleted; a topic that is created in its place is another one: "+
+				"the state cannot be gone on with", broker.ErrTopicMissing, topic, sub.Group())
+		}
+	}
+	id := func(topic string) string {
+		id := ids[topic]
+		return hex.EncodeToString(id[:])
+	}
+	now := identity{
+		Table: id(sub.TableTopic()), Inputs: make(map[string]string), Topology: sub.Fingerprint(), Stores: make(map[string]string),
+		Owner: t.group.app.cfg.Address,
+	}
+	for _, topic := range t.group.inputTopics() {
+		now.Inputs[topic] = id(topic)
+	}
+	for _, store := range sub.Stores() {
+		now.Stores[store.Name] = store.Kind.String()
+	}
+	return now, nil
+}
+
+// equal ignores the owner: a takeover alone is no reason to write.
+func (was identity) equal(now identity) bool {
+	return was.Table == now.Table && was.Topology == now.Topology &&
+		maps.Equal(was.Inputs, now.Inputs) && maps.Equal(was.Stores, now.Stores)
+}
+
+// contradicts says why the state cannot be gone on with.
+func (was identity) contradicts(now identity, sub *topology.SubTopology) error {
+	shared := false
+	for topic := range now.Inputs {
+		_, ok := was.Inputs[topic]
+		shared = shared || ok
+	}
+	if !shared {
+		return fmt.Errorf("the state of group %s was made from %s by %s, and this application reads %s: two applications have the same name; rename one of them",
+			sub.Group(), names(was.Inputs), was.Owner, names(now.Inputs))
+	}
+	for store, kind := range now.Stores {
+		if before, ok := was.Stores[store]; ok && before != kind {
+			return fmt.Errorf("store %q of group %s was written as %s by %s, and this application has it as %s: "+
+				"two applications have the same name, or the store changed; rename one of the applications, or the store",
+				store, sub.Group(), before, was.Owner, kind)
+		}
+	}
+	if was.Table != now.Table {
+		return fmt.Errorf("topic %s is not the changelog that the state of group %s was written to: it was deleted and created again, "+
+			"or this is another cluster; delete the state directory, and reset the offsets of the group to build the state anew",
+			sub.TableTopic(), sub.Group())
+	}
+	for topic, id := range now.Inputs {
+		if before, ok := was.Inputs[topic]; ok && before != id {
+			return fmt.Errorf("topic %s is not the one that the state of group %s was made from: it was deleted and created again, "+
+				"or this is another cluster, and its records would be counted beside those of the old one; "+
+				"delete topic %s and the state directory, and reset the offsets of the group to build the state anew",
+				topic, sub.Group(), sub.TableTopic())
+		}
+	}
+	return nil
+}
+
+func names(topics map[string]string) string {
+	return strings.Join(slices.Sorted(maps.Keys(topics)), ", ")
+}

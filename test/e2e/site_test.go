@@ -1,0 +1,271 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/processors"
+	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// site is one application with one input, two outputs and a table, one partition each, and what it tells.
+type site struct {
+	*cluster
+	app, in, seen, out string
+	group              string
+	dir                string
+	log                *logBuffer
+
+	mu struct {
+		sync.Mutex
+		skipped  []processors.Skipped
+		failures int
+	}
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := &site{
+		cluster: openCluster(t), app: unique("app"), in: unique("in"), seen: unique("seen"), out: unique("out"),
+		dir: t.TempDir(), log: &logBuffer{},
+	}
+	s.group = s.app + "-counts"
+	s.create(t, s.in, s.seen, s.out)
+	return s
+}
+
+// create makes topics with one partition.
+func (s *site) create(t *testing.T, topics ...string) {
+	t.Helper()
+	responses, err := s.admin.CreateTopics(t.Context(), 1, 1, nil, topics...)
+	require.NoError(t, err)
+	for _, r := range responses {
+		require.NoError(t, r.Err)
+	}
+}
+
+func (s *site) table() string { return s.app + "-counts-table" }
+
+// topology passes every value on to seen, counts it, and then passes what f makes of it on to out: when f fails, the record
+// has been sent and counted already.
+func (s *site) topology(t *testing.T, f func(string) string, opts ...topology.BuilderOption) *topology.Topology {
+	t.Helper()
+	b := topology.NewBuilder(s.app, opts...)
+	lines := topology.Source(b, s.in, codecs.String, codecs.String)
+	lines.To(s.seen, codecs.String, codecs.String)
+	lines.GroupByKey().Count("counts")
+	lines.MapValues(f, topology.Named("risky")).To(s.out, codecs.String, codecs.String)
+	top, err := b.Build()
+	require.NoError(t, err)
+	return top
+}
+
+// config keeps what the application tells.
+func (s *site) config(t *testing.T) processors.Config {
+	t.Helper()
+	return processors.Config{
+		Brokers: s.brokers, Dir: s.dir, CommitInterval: 100 * time.Millisecond, ProcessingRetries: 2, SessionTimeout: 6 * time.Second,
+		Logger: slog.New(slog.NewTextHandler(s.log, nil)),
+		Hooks: processors.JoinHooks(
+			processors.Hooks{Skipped: func(skipped processors.Skipped) {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.mu.skipped = append(s.mu.skipped, skipped)
+			}},
+			processors.Hooks{TaskFailed: func(string, int32, error, bool) {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.mu.failures++
+			}},
+		),
+	}
+}
+
+// skippedOffsets returns the offsets of the records that were skipped, in the order of the commits.
+func (s *site) skippedOffsets() (offsets []int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, skipped := range s.mu.skipped {
+		offsets = append(offsets, skipped.Record.Offset)
+	}
+	return offsets
+}
+
+// start runs the application until stop is called.
+func (s *site) start(t *testing.T, top *topology.Topology, cfg processors.Config) (app *processors.App, stop func()) {
+	t.Helper()
+	app, err := processors.New(top, cfg)
+	require.NoError(t, err)
+	return app, s.run(t, app)
+}
+
+func (s *site) run(t *testing.T, app *processors.App) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- app.Run(ctx) }()
+	return func() {
+		cancel()
+		require.NoError(t, <-done)
+	}
+}
+
+// fail runs the application until it fails.
+func (s *site) fail(t *testing.T, top *topology.Topology, cfg processors.Config) error {
+	t.Helper()
+	app, err := processors.New(top, cfg)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err = app.Run(ctx)
+	require.NoError(t, ctx.Err(), "it did not end by itself; log:\n%s", s.log)
+	require.Error(t, err)
+	require.Equal(t, processors.Failed, app.State())
+	return err
+}
+
+// send produces records with the key k and these values.
+func (s *site) send(t *testing.T, values ...string) {
+	t.Helper()
+	records := make([]*kgo.Record, len(values))
+	for i, v := range values {
+		records[i] = &kgo.Record{Topic: s.in, Key: []byte("k"), Value: []byte(v)}
+	}
+	require.NoError(t, s.kafka.ProduceSync(t.Context(), records...).FirstErr())
+}
+
+// await waits until the group has committed the offset of the input.
+func (s *site) await(t *testing.T, offset int64) {
+	t.Helper()
+	require.Eventually(t, func() bool { return s.committed(t) >= offset }, waitLong, tick, "log:\n%s", s.log)
+}
+
+// committed returns the offset that the group has committed of the input, -1 if there is none.
+func (s *site) committed(t *testing.T) int64 {
+	t.Helper()
+	offsets, err := s.admin.FetchOffsets(t.Context(), s.group)
+	if at, ok := offsets.Lookup(s.in, 0); err == nil && ok {
+		return at.At
+	}
+	return -1
+}
+
+// waitLong bounds a wait for what happens within moments, tick is how often to look.
+const (
+	waitLong = 40 * time.Second
+	tick     = 5 * time.Millisecond
+)
+
+// read returns all committed records of partition 0 of a topic.
+func (s *site) read(t *testing.T, topic string) (records []*kgo.Record) {
+	t.Helper()
+	ends, err := s.admin.ListEndOffsets(t.Context(), topic)
+	require.NoError(t, err)
+	end, ok := ends.Lookup(topic, 0)
+	require.True(t, ok)
+	kafka, err := kgo.NewClient(
+		kgo.SeedBrokers(s.brokers...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}),
+	)
+	require.NoError(t, err)
+	defer kafka.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for position := int64(0); position < end.Offset; {
+		fetches := kafka.PollFetches(ctx)
+		require.NoError(t, fetches.Err())
+		fetches.EachRecord(func(r *kgo.Record) {
+			position = r.Offset + 1
+			if !r.Attrs.IsControl() {
+				records = append(records, r)
+			}
+		})
+	}
+	return records
+}
+
+func (s *site) values(t *testing.T, topic string) (values []string) {
+	t.Helper()
+	for _, r := range s.read(t, topic) {
+		values = append(values, string(r.Value))
+	}
+	return values
+}
+
+// count returns what the changelog says about the number of records with the key k.
+func (s *site) count(t *testing.T) (n int64) {
+	t.Helper()
+	for _, r := range s.read(t, s.table()) {
+		if store, key, ok := state.SplitRowKey(r.Key); !ok || store != "counts" || string(key) != "k" {
+			continue
+		}
+		_, value, err := state.SplitRowValue(r.Value)
+		require.NoError(t, err)
+		n, err = codecs.Int64.Decode(value)
+		require.NoError(t, err)
+	}
+	return n
+}
+
+// recreate deletes a topic and creates it again, empty.
+func (s *site) recreate(t *testing.T, topic string) {
+	t.Helper()
+	s.remove(t, topic)
+	configs := make(map[string]*string)
+	if topic == s.table() {
+		compact := "compact"
+		configs["cleanup.policy"] = &compact
+	}
+	require.Eventually(t, func() bool {
+		_, err := s.admin.CreateTopic(t.Context(), 1, 1, configs, topic)
+		return err == nil
+	}, 20*time.Second, 20*time.Millisecond)
+	// A client that knows the old topic never writes to the new one.
+	kafka, err := kgo.NewClient(kgo.SeedBrokers(s.brokers...), kgo.ProducerLinger(0))
+	require.NoError(t, err)
+	t.Cleanup(kafka.Close)
+	s.kafka, s.admin = kafka, kadm.NewClient(kafka)
+}
+
+func (s *site) remove(t *testing.T, topic string) {
+	t.Helper()
+	_, err := s.admin.DeleteTopic(t.Context(), topic)
+	require.NoError(t, err)
+}
+
+// alter sets a configuration of a topic.
+func (s *site) alter(t *testing.T, topic, key, value string) {
+	t.Helper()
+	responses, err := s.admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: key, Value: &value}}, topic)
+	require.NoError(t, err)
+	for _, r := range responses {
+		require.NoError(t, r.Err)
+	}
+}
+
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
