@@ -341,7 +341,7 @@ func (t *task) refused(err error) error {
 }
 
 // isRow says whether a record is a changelog row of a store.
-func isRow(rec *kgo.Record, table string) bool {
+func isRow(rec kgo.Record, table string) bool {
 	return rec.Topic == table && string(rec.Key) != state.PositionKey && string(rec.Key) != identityKey
 }
 

@@ -19,7 +19,7 @@ import (
 //
 // The protocol is cooperative (KIP-429): what stays is never revoked. But what moves is given to its new owner in the
 // same plan that takes it from the old one, without the round in between in which nobody has it: the fence sees to it
-// that they never both commit.
+// that they never both commit. A member that works without transactions asks for that round (TwoSteps), for all.
 type copartitioned struct {
 	rack string
 	// info returns what this member tells about itself at this moment.
@@ -43,6 +43,8 @@ type memberInfo struct {
 	Address  string `json:"address"`
 	Topology string `json:"topology,omitempty"` // the fingerprint of what it runs
 	Standbys int    `json:"standbys,omitempty"`
+	// TwoSteps says that it does not bear a second owner beside it.
+	TwoSteps bool `json:"two_steps,omitempty"`
 	// Leaving says that it wants to give up all it has.
 	Leaving bool `json:"leaving,omitempty"`
 	// Held are the changelog offsets that its copies of the state reflect, by partition.
@@ -130,6 +132,7 @@ func (b *copartitioned) Balance(balancer *kgo.ConsumerBalancer, topics map[strin
 	rules := b.rules
 	var members []*groupMember
 	joined := make(map[string]*kmsg.JoinGroupResponseMember)
+	var twoSteps bool
 	balancer.EachMember(func(m *kmsg.JoinGroupResponseMember, meta *kmsg.ConsumerMemberMetadata) {
 		member := &groupMember{id: m.MemberID, generation: meta.Generation, topics: meta.Topics}
 		if err := json.Unmarshal(meta.UserData, &member.told); err != nil {
@@ -144,6 +147,7 @@ func (b *copartitioned) Balance(balancer *kgo.ConsumerBalancer, topics map[strin
 		}
 		slices.Sort(member.owned)
 		member.owned = slices.Compact(member.owned)
+		twoSteps = twoSteps || member.told.TwoSteps
 		rules.standbys = max(rules.standbys, member.told.Standbys)
 		members = append(members, member)
 		joined[m.MemberID] = m
@@ -174,6 +178,9 @@ func (b *copartitioned) Balance(balancer *kgo.ConsumerBalancer, topics map[strin
 		for topic := range topics {
 			plan.AddPartitions(joined[m.id], topic, m.plan.Active)
 		}
+	}
+	if twoSteps {
+		plan.AdjustCooperative(balancer)
 	}
 	return plan
 }

@@ -34,6 +34,9 @@ type MemberConfig struct {
 	AcceptableLag int64
 	// MaxWarmups bounds the copies that the group warms up at a time.
 	MaxWarmups int
+	// TwoSteps makes the group take a partition from one member before it gives it to another (KIP-429). Without it both
+	// may have it for a moment, which only transactions make safe.
+	TwoSteps bool
 	// Held returns the changelog offsets that the state on this instance reflects, by partition. nil means that there
 	// is no state that would make one instance better than another.
 	Held func() map[int32]int64
@@ -68,9 +71,10 @@ const maxHeartbeatInterval = 300 * time.Millisecond
 // Member is this instance's place in a consumer group. It only says who should own which partition: it reads nothing
 // and commits nothing. That an owner really is the only one is the fenced writer's business.
 type Member struct {
-	kafka   *kgo.Client
-	plan    *copartitioned
-	leaving atomic.Bool
+	kafka    *kgo.Client
+	plan     *copartitioned
+	instance *string // id of a static member
+	leaving  atomic.Bool
 }
 
 // JoinGroup joins. The callbacks run on the member's own goroutine until Leave has returned.
@@ -97,7 +101,9 @@ func JoinGroup(cfg MemberConfig) (*Member, error) {
 			}
 		},
 		info: func() memberInfo {
-			info := memberInfo{Address: cfg.Address, Topology: cfg.Topology, Standbys: cfg.Standbys, Leaving: m.leaving.Load()}
+			info := memberInfo{
+				Address: cfg.Address, Topology: cfg.Topology, Standbys: cfg.Standbys, TwoSteps: cfg.TwoSteps, Leaving: m.leaving.Load(),
+			}
 			if cfg.Held != nil {
 				info.Held = cfg.Held()
 			}
@@ -123,6 +129,7 @@ func JoinGroup(cfg MemberConfig) (*Member, error) {
 	)
 	if cfg.InstanceID != "" {
 		opts = append(opts, kgo.InstanceID(cfg.InstanceID))
+		m.instance = &cfg.InstanceID
 	}
 	var err error
 	if m.kafka, err = kgo.NewClient(opts...); err != nil {
@@ -155,6 +162,12 @@ func (m membershipErrors) OnGroupManageError(err error) {
 
 // Members returns what each member is to do by the last plan, by the member's address.
 func (m *Member) Members() map[string]Placement { return m.plan.members() }
+
+// Membership returns the identity under which this member commits offsets at this moment. Safe for concurrent use.
+func (m *Member) Membership() Membership {
+	id, generation := m.kafka.GroupMetadata()
+	return Membership{Member: id, Generation: generation, Instance: m.instance}
+}
 
 // Rejoin has the group planned anew, since this member has something new to tell. Nobody stops working for it.
 func (m *Member) Rejoin() { m.kafka.ForceRebalance() }

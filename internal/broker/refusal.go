@@ -13,7 +13,10 @@ import (
 
 // ProduceError says that a record of the open transaction was not taken.
 type ProduceError struct {
-	Record *kgo.Record
+	// Record is a copy of the record.
+	Record kgo.Record
+	// Origin is the input record that it comes from, nil if it comes from none.
+	Origin *kgo.Record
 	// Limit is the largest batch that the record's topic takes, in bytes.
 	Limit int32
 	Err   error
@@ -64,7 +67,7 @@ var ErrUneven = errors.New("topics of the group are not co-partitioned")
 const batchOverhead = 61 + 7
 
 // produceSize is about the size of a batch with nothing but rec. It is never more than that.
-func produceSize(rec *kgo.Record) int32 {
+func produceSize(rec kgo.Record) int32 {
 	n := batchOverhead + len(rec.Key) + len(rec.Value)
 	for _, h := range rec.Headers {
 		n += len(h.Key) + len(h.Value)
@@ -89,7 +92,10 @@ const maxRefused = 4096
 
 // refuse keeps the failure of a record. It is called on the client's goroutines.
 func (w *Writer) refuse(rec *kgo.Record, err error) {
-	refusal := &ProduceError{Record: rec, Limit: w.cfg.limit(rec.Topic), Err: w.client.denied(fencedOr(err), "Write", "this topic")}
+	refusal := &ProduceError{Record: *rec, Limit: w.cfg.limit(rec.Topic), Err: w.client.denied(fencedOr(err), "Write", "this topic")}
+	if c, ok := rec.Context.(*recordContext); ok {
+		refusal.Origin, refusal.Record.Context = c.origin, nil // the record itself is used again soon
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.mu.err == nil {
@@ -116,6 +122,9 @@ func (w *Writer) Refused() []*ProduceError {
 func (w *Writer) Discard(ctx context.Context) (bool, error) {
 	if w.produced {
 		return false, nil
+	}
+	if w.cfg.Membership != nil {
+		return true, nil
 	}
 	if err := w.kafka.EndTransaction(ctx, kgo.TryAbort); err != nil {
 		return false, fmt.Errorf("abort transaction of %s: %w", w.cfg.TransactionalID, fencedOr(err))

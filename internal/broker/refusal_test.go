@@ -89,7 +89,10 @@ func TestWriter_refusedRecordsAreNamed(t *testing.T) {
 		produce(w, topics[1], "a")
 		large := &kgo.Record{Topic: topics[0], Value: bytes.Repeat([]byte{1}, 3000)}
 		w.Produce(&kgo.Record{Topic: topics[0], Value: bytes.Repeat([]byte{1}, 1900)}, nil)
-		w.Produce(large, nil)
+		origin := &kgo.Record{Topic: "in"}
+		pooled := w.Record(origin)
+		pooled.Topic, pooled.Value = large.Topic, large.Value
+		w.Send(pooled, w.Promise(nil))
 		err = w.Commit(t.Context(), nil)
 		var refusal *broker.ProduceError
 		require.ErrorAs(t, err, &refusal)
@@ -99,7 +102,8 @@ func TestWriter_refusedRecordsAreNamed(t *testing.T) {
 		require.True(t, refusal.Alone())
 		refused := w.Refused()
 		require.Len(t, refused, 1)
-		require.Same(t, large, refused[0].Record)
+		require.Equal(t, large.Value, refused[0].Record.Value, "a copy outlives the record")
+		require.Same(t, origin, refused[0].Origin)
 	})
 }
 
@@ -115,7 +119,7 @@ func TestClient_TopicIDsAreThoseOfNow(t *testing.T) {
 
 // Only a record that is too large by itself is to blame for a batch that is; a topic that takes nothing is nobody's fault.
 func TestProduceError_saysWhoIsToBlame(t *testing.T) {
-	small, large := &kgo.Record{Value: make([]byte, 10)}, &kgo.Record{Value: make([]byte, 2000), Headers: []kgo.RecordHeader{{Key: "k"}}}
+	small, large := kgo.Record{Value: make([]byte, 10)}, kgo.Record{Value: make([]byte, 2000), Headers: []kgo.RecordHeader{{Key: "k"}}}
 	for _, c := range []struct {
 		err                     broker.ProduceError
 		lasting, ofTopic, alone bool

@@ -9,7 +9,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/seed84377926/millrace/internal/fault"
 	"github.com/seed84377926/millrace/state"
@@ -17,6 +16,9 @@ import (
 
 // ErrFenced says that somebody else took over: this writer can never commit again and what it had open is aborted.
 var ErrFenced = errors.New("fenced: another owner took over")
+
+// ErrTimeoutRefused says that the brokers do not allow transactions to last that long.
+var ErrTimeoutRefused = errors.New("transaction timeout")
 
 // DefaultTransactionTimeout is how long the broker waits for a silent owner before it aborts its open transaction.
 // It bounds how long a dead owner's transaction holds readers back if nobody takes over.
@@ -28,16 +30,25 @@ type WriterConfig struct {
 	TransactionalID string
 	// Group is the consumer group whose offsets Commit writes. Empty if the writer commits none.
 	Group string
-	// Timeout is the transaction timeout; 0 means DefaultTransactionTimeout.
+	// Timeout is the transaction timeout; 0 means DefaultTransactionTimeout. It also bounds Commit: the broker aborts
+	// what takes longer.
 	Timeout time.Duration
 	// MaxBytes are the largest batches that topics take, see Client.MaxMessageBytes. Topics that are not in it get
 	// franz-go's default. Read only.
 	MaxBytes map[string]int32
+	// Membership makes the writer work at least once, without transactions: offsets are committed in the name of the
+	// group member that it returns, see [Membership]. Nil, the default, means exactly once.
+	Membership func() Membership
+	// Lease is how long the group keeps a silent member, its session timeout. Only with Membership; 0 means
+	// DefaultSessionTimeout.
+	Lease time.Duration
 }
 
 // Writer is a fenced transactional writer (design: "the fence"). From TakeOver on, nobody who held its transactional id
 // before can commit anything. One transaction at a time; a Writer belongs to one goroutine, only its acknowledgement
-// callbacks run on others.
+// callbacks run on others, and Interrupt may be called from anywhere.
+//
+// With a Membership it does the same things in the same order without a transaction (atleastonce.go).
 //
 // A Writer that returned an error is finished: whether the transaction was committed is either known to be no
 // (ErrFenced) or unknown. In both cases the owner closes it and, if it still should own, takes over again: that
@@ -55,11 +66,29 @@ type Writer struct {
 	produced bool // something, in the open transaction
 	closing  sync.Once
 
+	chunk *recordChunk // where Record takes records from
+	kept  Promise      // nobody else wants to know
+
+	alive     context.Context //nolint:containedctx // of the records, see Produce
+	interrupt context.CancelCauseFunc
+	begun     producerID // holder of the open transaction
+
+	// At least once only, see atleastonce.go.
+	lease    context.Context //nolint:containedctx // of the records of a commit, nil before Confirm
+	marked   map[string]bool // topics whose committed offsets may lag behind the state
+	unmarked state.Offsets   // committed offsets that must be marked first
+
 	mu struct {
 		sync.Mutex
 		err     error           // first failed produce of the open transaction
 		refused []*ProduceError // those that would fail again
 	}
+}
+
+// producerID is what the coordinator gave the holder of a transactional id.
+type producerID struct {
+	id    int64
+	epoch int16
 }
 
 // TakeOver fences every earlier owner of the transactional id and returns a writer that holds it: the broker ends the
@@ -72,106 +101,44 @@ func TakeOver(ctx context.Context, client *Client, cfg WriterConfig) (*Writer, e
 	if cfg.Timeout == 0 {
 		cfg.Timeout = DefaultTransactionTimeout
 	}
-	opts := append(client.Options(),
-		kgo.TransactionalID(cfg.TransactionalID),
-		kgo.TransactionTimeout(cfg.Timeout),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerLinger(5*time.Millisecond),
-		kgo.ProducerBatchMaxBytesFn(cfg.limit),
-		kgo.MetadataMinAge(metadataMinAge),
-	)
-	kafka, err := kgo.NewClient(opts...)
-	if err != nil {
-		return nil, fmt.Errorf("take over %s: %w", cfg.TransactionalID, err)
+	w := &Writer{
+		client: client, cfg: cfg, topicIDs: make(map[string][16]byte), marked: make(map[string]bool),
+		loading: make(map[state.TopicPartition]struct{}), settled: make(map[state.TopicPartition]struct{}),
 	}
-	if _, _, err := kafka.ProducerID(ctx); err != nil {
-		kafka.Close()
+	w.alive, w.interrupt = context.WithCancelCause(context.Background())
+	w.kept = w.Promise(nil)
+	if err := w.takeOver(ctx); err != nil {
+		if errors.Is(err, kerr.InvalidTransactionTimeout) {
+			err = fmt.Errorf("%w: %v is more than the brokers allow (%w): lower it, or raise their transaction.max.timeout.ms", ErrTimeoutRefused, cfg.Timeout, err)
+		}
 		return nil, fmt.Errorf("take over %s: %w", cfg.TransactionalID, client.denied(fencedOr(err), "Write", "this transactional id"))
 	}
-	return &Writer{
-		client: client, kafka: kafka, cfg: cfg, topicIDs: make(map[string][16]byte),
-		loading: make(map[state.TopicPartition]struct{}), settled: make(map[state.TopicPartition]struct{}),
-	}, nil
+	return w, nil
 }
 
-// topicID asks once for each topic. A topic that is deleted and created again has another id: the broker then refuses
-// the commit, and the takeover that follows asks again.
-func (w *Writer) topicID(ctx context.Context, topic string) ([16]byte, error) {
-	if id, ok := w.topicIDs[topic]; ok {
-		return id, nil
-	}
-	id, err := w.client.TopicID(ctx, topic)
-	if err == nil {
-		w.topicIDs[topic] = id
-	}
-	return id, err
-}
-
-// Committed returns the group's committed offset for this partition of each topic, -1 where there is none. It waits
-// until no transaction is pending on them (RequireStable): right after a commit an ordinary fetch may still answer
-// the older offset.
-func (w *Writer) Committed(ctx context.Context, topics []string, partition int32) (map[string]int64, error) {
-	req := kmsg.NewPtrOffsetFetchRequest()
-	req.RequireStable = true
-	group := kmsg.NewOffsetFetchRequestGroup()
-	group.Group = w.cfg.Group
-	byID := make(map[[16]byte]string, len(topics))
-	for _, topic := range topics {
-		id, err := w.topicID(ctx, topic)
-		if err != nil {
-			return nil, fmt.Errorf("committed offsets of group %s: %w", w.cfg.Group, err)
+func (w *Writer) takeOver(ctx context.Context) (err error) {
+	opts := append(w.client.Options(),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerLinger(5*time.Millisecond),
+		kgo.ProducerBatchMaxBytesFn(w.cfg.limit),
+		kgo.MetadataMinAge(metadataMinAge),
+	)
+	if w.cfg.Membership != nil {
+		if err := w.endTransactional(ctx); err != nil {
+			return err
 		}
-		byID[id] = topic
-		t := kmsg.NewOffsetFetchRequestGroupTopic()
-		t.Topic, t.TopicID, t.Partitions = topic, id, []int32{partition}
-		group.Topics = append(group.Topics, t)
+		w.kafka, err = kgo.NewClient(opts...)
+		return err
 	}
-	req.Groups = append(req.Groups, group)
-
-	for {
-		offsets, err := w.fetchOffsets(ctx, req, byID)
-		if err == nil {
-			return offsets, nil
-		}
-		if !kerr.IsRetriable(err) {
-			return nil, fmt.Errorf("committed offsets of group %s: %w", w.cfg.Group, w.client.denied(err, "Describe", "this group and its topics"))
-		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
-			return nil, fmt.Errorf("committed offsets of group %s: %w", w.cfg.Group, err)
-		}
-	}
-}
-
-func (w *Writer) fetchOffsets(ctx context.Context, req *kmsg.OffsetFetchRequest, byID map[[16]byte]string) (map[string]int64, error) {
-	resp, err := req.RequestWith(ctx, w.kafka)
+	w.kafka, err = kgo.NewClient(append(opts, kgo.TransactionalID(w.cfg.TransactionalID), kgo.TransactionTimeout(w.cfg.Timeout))...)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if len(resp.Groups) != 1 {
-		return nil, fmt.Errorf("broker answered for %d groups, want 1", len(resp.Groups))
+	if _, _, err := w.kafka.ProducerID(ctx); err != nil {
+		w.Close()
+		return err
 	}
-	offsets := make(map[string]int64, len(byID))
-	for _, topic := range byID {
-		offsets[topic] = -1
-	}
-	if err := kerr.ErrorForCode(resp.Groups[0].ErrorCode); errors.Is(err, kerr.GroupIDNotFound) {
-		return offsets, nil // nobody has joined or committed yet
-	} else if err != nil {
-		return nil, err
-	}
-	for _, t := range resp.Groups[0].Topics {
-		name := t.Topic
-		if name == "" {
-			name = byID[t.TopicID]
-		}
-		for _, p := range t.Partitions {
-			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-				return nil, err
-			}
-			offsets[name] = p.Offset
-		}
-	}
-	return offsets, nil
+	return nil
 }
 
 // Begin opens a transaction. Nothing is sent before the first Produce.
@@ -180,10 +147,24 @@ func (w *Writer) Begin() error {
 	w.mu.err, w.mu.refused = nil, nil
 	w.mu.Unlock()
 	w.produced = false
+	w.lease = nil
+	if w.cfg.Membership != nil {
+		return nil
+	}
 	if err := w.kafka.BeginTransaction(); err != nil {
 		return fmt.Errorf("begin transaction of %s: %w", w.cfg.TransactionalID, fencedOr(err))
 	}
+	var err error
+	if w.begun, err = w.producer(w.alive); err != nil {
+		return fmt.Errorf("begin transaction of %s: %w", w.cfg.TransactionalID, fencedOr(err))
+	}
 	return nil
+}
+
+// producer returns the id and epoch that the client produces with.
+func (w *Writer) producer(ctx context.Context) (producerID, error) {
+	id, epoch, err := w.kafka.ProducerID(ctx)
+	return producerID{id, epoch}, err
 }
 
 // Produce adds a record to the open transaction. The record's partition must be set; its slices must not change until
@@ -191,6 +172,16 @@ func (w *Writer) Begin() error {
 // every acked call happens before Commit returns. Produce blocks while the client's buffer is full. A failure is
 // kept and returned by Commit.
 func (w *Writer) Produce(rec *kgo.Record, acked func(*kgo.Record)) {
+	promise := w.kept
+	if acked != nil {
+		promise = w.Promise(acked)
+	}
+	w.Send(rec, promise)
+}
+
+// Send is Produce for those who produce a lot: with records of Record and a promise that is made once nothing is
+// allocated.
+func (w *Writer) Send(rec *kgo.Record, promise Promise) {
 	w.produced = true
 	// Most records go where the one before went, and need no look into the maps.
 	if tp := (state.TopicPartition{Topic: rec.Topic, Partition: rec.Partition}); tp != w.last {
@@ -201,15 +192,11 @@ func (w *Writer) Produce(rec *kgo.Record, acked func(*kgo.Record)) {
 	}
 	// The context of the record is not the caller's: a record dropped for a cancelled context would leave a gap in
 	// the transaction that only Commit's error tells, and Commit already is what waits.
-	w.kafka.Produce(context.Background(), rec, func(rec *kgo.Record, err error) {
-		if err != nil {
-			w.refuse(rec, err)
-			return
-		}
-		if acked != nil {
-			acked(rec)
-		}
-	})
+	ctx := w.alive
+	if w.lease != nil {
+		ctx = w.lease
+	}
+	w.kafka.Produce(ctx, rec, promise)
 }
 
 // Flush waits until the broker has every record produced so far and returns the first failure.
@@ -225,22 +212,68 @@ func (w *Writer) Flush(ctx context.Context) error {
 // Commit flushes, adds the offsets (the next offset to read for each input partition) to the transaction and ends it.
 // At least one record must have been produced: a transaction without records is never ended by the client, so its
 // offsets would stay pending. After nil everything is committed; after any error the Writer is finished, see Writer.
+//
+// It takes no longer than the transaction timeout. By then the broker has aborted the transaction, or does not answer,
+// and only a takeover tells which.
 func (w *Writer) Commit(ctx context.Context, offsets state.Offsets) error {
+	ctx, cancel := w.bound(ctx)
+	defer cancel()
 	if err := w.Flush(ctx); err != nil {
-		return err
+		return w.timedOut(ctx, err)
 	}
 	fault.Point("writer.flushed")
+	if w.cfg.Membership != nil {
+		if err := w.commitAsMember(ctx, offsets); err != nil {
+			return w.timedOut(ctx, fmt.Errorf("commit offsets of group %s: %w", w.cfg.Group, w.client.denied(err, "Read", "this group and its topics")))
+		}
+		return nil
+	}
+	if err := w.sameProducer(ctx); err != nil {
+		return w.timedOut(ctx, fmt.Errorf("end transaction of %s: %w", w.cfg.TransactionalID, err))
+	}
 	if len(offsets) > 0 {
 		if err := w.commitOffsets(ctx, offsets); err != nil {
-			return fmt.Errorf("commit offsets of group %s: %w", w.cfg.Group, w.client.denied(fencedOr(err), "Read", "this group and its topics"))
+			return w.timedOut(ctx, fmt.Errorf("commit offsets of group %s: %w", w.cfg.Group, w.client.denied(fencedOr(err), "Read", "this group and its topics")))
 		}
 	}
 	fault.Point("writer.offsets")
 	if err := w.settle(ctx); err != nil {
-		return fmt.Errorf("end transaction of %s: %w", w.cfg.TransactionalID, err)
+		return w.timedOut(ctx, fmt.Errorf("end transaction of %s: %w", w.cfg.TransactionalID, err))
 	}
 	if err := w.kafka.EndTransaction(ctx, kgo.TryCommit); err != nil {
-		return fmt.Errorf("end transaction of %s: %w", w.cfg.TransactionalID, fencedOr(err))
+		return w.timedOut(ctx, fmt.Errorf("end transaction of %s: %w", w.cfg.TransactionalID, fencedOr(err)))
+	}
+	return nil
+}
+
+// bound returns a context of ctx that ends when the transaction would time out and when the writer is interrupted: records that
+// are on the way cannot be taken back, and a flush would wait for them for ever.
+func (w *Writer) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, end := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(w.alive, func() { end(context.Cause(w.alive)) })
+	ctx, cancel := context.WithTimeoutCause(ctx, w.cfg.Timeout, fmt.Errorf("the brokers did not finish it in %v", w.cfg.Timeout))
+	return ctx, func() { stop(); cancel(); end(nil) }
+}
+
+// timedOut adds to err why ctx ended, if it did: the client only says that a deadline is exceeded.
+func (w *Writer) timedOut(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", err, cause)
+	}
+	return err
+}
+
+// sameProducer makes sure that the transaction was written under one epoch. After some answers of the broker the client
+// asks for a new epoch and goes on with what it has left (kgo: errReloadProducerID). The broker then aborts what it has got so
+// far, and a commit would make half a transaction final.
+func (w *Writer) sameProducer(ctx context.Context) error {
+	now, err := w.producer(ctx)
+	if err != nil {
+		return fencedOr(err)
+	}
+	if now != w.begun {
+		return fmt.Errorf("the producer was renewed within it, from %d/%d to %d/%d: its first part is aborted",
+			w.begun.id, w.begun.epoch, now.id, now.epoch)
 	}
 	return nil
 }
@@ -265,90 +298,21 @@ func (w *Writer) settle(ctx context.Context) error {
 	return nil
 }
 
-func (w *Writer) commitOffsets(ctx context.Context, offsets state.Offsets) error {
-	id, epoch, err := w.kafka.ProducerID(ctx)
-	if err != nil {
-		return err
-	}
-	for {
-		add := kmsg.NewPtrAddOffsetsToTxnRequest()
-		add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = w.cfg.TransactionalID, id, epoch, w.cfg.Group
-		resp, err := add.RequestWith(ctx, w.kafka)
-		if err != nil {
-			return err
-		}
-		err = kerr.ErrorForCode(resp.ErrorCode)
-		if err == nil {
-			break
-		}
-		if !retriableInTransaction(err) {
-			return err
-		}
-		if err := pause(ctx, 5*time.Millisecond); err != nil {
-			return err
-		}
-	}
+// Interrupt gives up what was produced and is not acknowledged yet: a Produce that waits for room returns, and a Commit
+// fails. It is for an owner that must end although no broker answers. Safe for concurrent use.
+func (w *Writer) Interrupt() { w.interrupt(errInterrupted) }
 
-	fault.Point("writer.offsets-added")
-	req := kmsg.NewPtrTxnOffsetCommitRequest()
-	req.TransactionalID, req.Group = w.cfg.TransactionalID, w.cfg.Group
-	req.ProducerID, req.ProducerEpoch = id, epoch
-	// No member and no generation: the transactional id is the fence, the group only says who should own.
-	req.Generation, req.MemberID = -1, ""
-	topics := make(map[string]int)
-	for tp, offset := range offsets {
-		i, ok := topics[tp.Topic]
-		if !ok {
-			topicID, err := w.topicID(ctx, tp.Topic)
-			if err != nil {
-				return err
-			}
-			t := kmsg.NewTxnOffsetCommitRequestTopic()
-			t.Topic, t.TopicID = tp.Topic, topicID // from version 6 on the request carries the id only (KIP-1319)
-			i = len(req.Topics)
-			topics[tp.Topic] = i
-			req.Topics = append(req.Topics, t)
-		}
-		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-		p.Partition, p.Offset = tp.Partition, offset
-		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
-	}
-	for tries := 0; ; tries++ {
-		resp, err := req.RequestWith(ctx, w.kafka)
-		if err != nil {
-			return err
-		}
-		err = firstOffsetError(resp)
-		if err == nil {
-			return nil
-		}
-		if !retriableInTransaction(err) || errors.Is(err, kerr.UnknownTopicOrPartition) && tries > maxUnknownTopic {
-			return err
-		}
-		if err := pause(ctx, 5*time.Millisecond); err != nil {
-			return err
-		}
-	}
-}
-
-// maxUnknownTopic is how often a commit is told that an input topic does not exist before it is believed: a coordinator
-// may hear of a new topic a little later than others. It is one to two seconds.
-const maxUnknownTopic = 200
-
-func firstOffsetError(resp *kmsg.TxnOffsetCommitResponse) error {
-	for _, t := range resp.Topics {
-		for _, p := range t.Partitions {
-			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
+var errInterrupted = errors.New("the writer was interrupted")
 
 // Close drops the connections. What was not committed stays open on the broker until the next TakeOver of the same
 // id or the transaction timeout ends it. It may be called twice.
-func (w *Writer) Close() { w.closing.Do(w.kafka.Close) }
+func (w *Writer) Close() {
+	w.closing.Do(func() {
+		w.interrupt(errInterrupted)
+		w.kafka.Close()
+		w.closeChunk()
+	})
+}
 
 // fencedOr marks the broker's several words for "somebody took over" as ErrFenced and leaves other errors alone.
 func fencedOr(err error) error {

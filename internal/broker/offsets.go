@@ -1,0 +1,187 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/seed84377926/millrace/internal/fault"
+	"github.com/seed84377926/millrace/state"
+)
+
+// topicID asks once for each topic. A topic that is deleted and created again has another id: the broker then refuses
+// the commit, and the takeover that follows asks again.
+func (w *Writer) topicID(ctx context.Context, topic string) ([16]byte, error) {
+	if id, ok := w.topicIDs[topic]; ok {
+		return id, nil
+	}
+	id, err := w.client.TopicID(ctx, topic)
+	if err == nil {
+		w.topicIDs[topic] = id
+	}
+	return id, err
+}
+
+// Committed returns the group's committed offset for this partition of each topic, -1 where there is none. It waits
+// until no transaction is pending on them (RequireStable): right after a commit an ordinary fetch may still answer
+// the older offset.
+func (w *Writer) Committed(ctx context.Context, topics []string, partition int32) (map[string]int64, error) {
+	req := kmsg.NewPtrOffsetFetchRequest()
+	req.RequireStable = true
+	group := kmsg.NewOffsetFetchRequestGroup()
+	group.Group = w.cfg.Group
+	byID := make(map[[16]byte]string, len(topics))
+	for _, topic := range topics {
+		id, err := w.topicID(ctx, topic)
+		if err != nil {
+			return nil, fmt.Errorf("committed offsets of group %s: %w", w.cfg.Group, err)
+		}
+		byID[id] = topic
+		t := kmsg.NewOffsetFetchRequestGroupTopic()
+		t.Topic, t.TopicID, t.Partitions = topic, id, []int32{partition}
+		group.Topics = append(group.Topics, t)
+	}
+	req.Groups = append(req.Groups, group)
+
+	for {
+		offsets, err := w.fetchOffsets(ctx, req, byID)
+		if err == nil {
+			return offsets, nil
+		}
+		if !kerr.IsRetriable(err) {
+			return nil, fmt.Errorf("committed offsets of group %s: %w", w.cfg.Group, w.client.denied(err, "Describe", "this group and its topics"))
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return nil, fmt.Errorf("committed offsets of group %s: %w", w.cfg.Group, err)
+		}
+	}
+}
+
+func (w *Writer) fetchOffsets(ctx context.Context, req *kmsg.OffsetFetchRequest, byID map[[16]byte]string) (map[string]int64, error) {
+	resp, err := req.RequestWith(ctx, w.kafka)
+	if err != nil {
+		return nil, err
+	}
+	if len(resp.Groups) != 1 {
+		return nil, fmt.Errorf("broker answered for %d groups, want 1", len(resp.Groups))
+	}
+	offsets := make(map[string]int64, len(byID))
+	for _, topic := range byID {
+		offsets[topic] = -1
+	}
+	if err := kerr.ErrorForCode(resp.Groups[0].ErrorCode); errors.Is(err, kerr.GroupIDNotFound) {
+		return offsets, nil // nobody has joined or committed yet
+	} else if err != nil {
+		return nil, err
+	}
+	for _, t := range resp.Groups[0].Topics {
+		name := t.Topic
+		if name == "" {
+			name = byID[t.TopicID]
+		}
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return nil, err
+			}
+			offsets[name] = p.Offset
+			w.noteMark(state.TopicPartition{Topic: name, Partition: p.Partition}, p.Offset, p.Metadata)
+		}
+	}
+	return offsets, nil
+}
+
+// noteMark remembers how an offset was committed.
+func (w *Writer) noteMark(tp state.TopicPartition, offset int64, metadata *string) {
+	w.marked[tp.Topic] = metadata != nil && *metadata == atLeastOnceMark
+	if w.cfg.Membership == nil || offset < 0 || w.marked[tp.Topic] {
+		delete(w.unmarked, tp)
+		return
+	}
+	if w.unmarked == nil {
+		w.unmarked = make(state.Offsets)
+	}
+	w.unmarked[tp] = offset
+}
+
+// commitOffsets adds the offsets to the open transaction.
+func (w *Writer) commitOffsets(ctx context.Context, offsets state.Offsets) error {
+	id, epoch := w.begun.id, w.begun.epoch
+	for {
+		add := kmsg.NewPtrAddOffsetsToTxnRequest()
+		add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = w.cfg.TransactionalID, id, epoch, w.cfg.Group
+		resp, err := add.RequestWith(ctx, w.kafka)
+		if err != nil {
+			return err
+		}
+		err = kerr.ErrorForCode(resp.ErrorCode)
+		if err == nil {
+			break
+		}
+		if !retriableInTransaction(err) {
+			return err
+		}
+		if err := pause(ctx, 5*time.Millisecond); err != nil {
+			return err
+		}
+	}
+
+	fault.Point("writer.offsets-added")
+	req := kmsg.NewPtrTxnOffsetCommitRequest()
+	req.TransactionalID, req.Group = w.cfg.TransactionalID, w.cfg.Group
+	req.ProducerID, req.ProducerEpoch = id, epoch
+	// No member and no generation: the transactional id is the fence, the group only says who should own.
+	req.Generation, req.MemberID = -1, ""
+	topics := make(map[string]int)
+	for tp, offset := range offsets {
+		i, ok := topics[tp.Topic]
+		if !ok {
+			topicID, err := w.topicID(ctx, tp.Topic)
+			if err != nil {
+				return err
+			}
+			t := kmsg.NewTxnOffsetCommitRequestTopic()
+			t.Topic, t.TopicID = tp.Topic, topicID // from version 6 on the request carries the id only (KIP-1319)
+			i = len(req.Topics)
+			topics[tp.Topic] = i
+			req.Topics = append(req.Topics, t)
+		}
+		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset = tp.Partition, offset
+		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
+	}
+	for tries := 0; ; tries++ {
+		resp, err := req.RequestWith(ctx, w.kafka)
+		if err != nil {
+			return err
+		}
+		err = firstOffsetError(resp)
+		if err == nil {
+			return nil
+		}
+		if !retriableInTransaction(err) || errors.Is(err, kerr.UnknownTopicOrPartition) && tries > maxUnknownTopic {
+			return err
+		}
+		if err := pause(ctx, 5*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// maxUnknownTopic is how often a commit is told that an input topic does not exist before it is believed: a coordinator
+// may hear of a new topic a little later than others. It is one to two seconds.
+const maxUnknownTopic = 200
+
+func firstOffsetError(resp *kmsg.TxnOffsetCommitResponse) error {
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

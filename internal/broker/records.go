@@ -1,0 +1,90 @@
+package broker
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// recordChunk is memory for records to produce. It goes back to the pool when the last of its records is acknowledged or
+// failed: the client does not look at a record after it has told what became of it.
+type recordChunk struct {
+	left  atomic.Int32 // records that are not handed out yet, or not acknowledged
+	used  int
+	slots [chunkRecords]recordSlot
+}
+
+// recordSlot is a record with its context: the only field of a record that the client leaves alone and a promise can see.
+type recordSlot struct {
+	record  kgo.Record
+	context recordContext
+}
+
+// recordContext is the context of a record of a chunk. It never ends: see Send.
+type recordContext struct {
+	context.Context //nolint:containedctx // it is one
+
+	chunk  *recordChunk
+	origin *kgo.Record
+}
+
+const chunkRecords = 256
+
+var recordChunks = sync.Pool{ //nolint:gochecknoglobals // tasks come and go, the memory is for all of them
+	New: func() any { return new(recordChunk) },
+}
+
+// done gives back n records.
+func (c *recordChunk) done(n int32) {
+	if c.left.Add(-n) > 0 {
+		return
+	}
+	clear(c.slots[:c.used])
+	recordChunks.Put(c)
+}
+
+// Record returns an empty record to fill and to produce, once. It is the client's from then on: once it is acknowledged it
+// is used for something else. Its Context must not be changed. origin is the input record that it comes from, nil if it
+// comes from none: a [ProduceError] tells it again.
+func (w *Writer) Record(origin *kgo.Record) *kgo.Record {
+	c := w.chunk
+	if c == nil || c.used == chunkRecords {
+		c, _ = recordChunks.Get().(*recordChunk)
+		c.used = 0
+		c.left.Store(chunkRecords)
+		w.chunk = c
+	}
+	slot := &c.slots[c.used]
+	c.used++
+	slot.context = recordContext{context.Background(), c, origin}
+	slot.record.Context = &slot.context
+	return &slot.record
+}
+
+// Promise is what becomes of a record: the function that [Writer.Send] is given. Make one and use it for many records.
+type Promise func(*kgo.Record, error)
+
+// Promise returns a promise that calls acked, if that is not nil, when the broker has the record; its offset is set then.
+// The record must not be kept.
+func (w *Writer) Promise(acked func(*kgo.Record)) Promise {
+	return func(rec *kgo.Record, err error) {
+		if err != nil {
+			w.refuse(rec, err)
+		} else if acked != nil {
+			acked(rec)
+		}
+		if c, ok := rec.Context.(*recordContext); ok {
+			c.chunk.done(1)
+		}
+	}
+}
+
+// closeChunk gives back what is left of the current chunk.
+func (w *Writer) closeChunk() {
+	if c := w.chunk; c != nil && c.used < chunkRecords {
+		w.chunk = nil
+		c.done(int32(chunkRecords - c.used))
+	}
+}
