@@ -13,24 +13,53 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// commit makes everything since the last commit final, in one transaction:
+// commitSize is what has come together since the last commit.
+type commitSize struct {
+	records int64 // input records processed
+	bytes   int64 // keys and values sent to other topics
+}
+
+// unitLimit returns how many records the next unit may have.
+func (t *task) unitLimit() int {
+	limit := int(min(int64(t.pace.limit()), t.group.app.cfg.CommitRecords-t.life.size.records))
+	if search := t.trouble.search.limit; search > 0 {
+		limit = min(limit, search)
+	}
+	return limit
+}
+
+// commitDue says whether the open commit may take no more: its time is over, it has grown to its limits, the caches of
+// the instance are full of what is not committed, or the task is careful after a failure.
+func (t *task) commitDue() bool {
+	l, cfg := t.life, &t.group.app.cfg
+	return l.careful > 0 || l.size.records >= cfg.CommitRecords ||
+		l.size.bytes+l.task.DirtyBytes() >= cfg.CommitBytes ||
+		!time.Now().Before(l.due) || t.group.app.budget.CommitDue()
+}
+
+// commit makes everything since the last commit final:
 //
-//  1. dirty state, the last value of each key, to the changelog; outputs are in the transaction already
+//  1. dirty state, the last value of each key, to the changelog; outputs are on their way already
 //  2. marks to the repartition topics and the position record to the changelog: what all of this reflects
 //  3. flush, the input offsets, end of the transaction
 //  4. one batch to the engine: rows and changelog offset together
 //
+// Exactly once, all of 1 to 3 is one transaction. At least once there is none: what 1 wrote is acknowledged before 2, and
+// the position record before the offsets, so that a task that dies in between repeats work and loses none.
+//
 // Nothing reaches the engine before Kafka has confirmed: a task that dies before 4 finds in the changelog what it
-// lacks, and a task that dies before 3 is over leaves nothing.
+// lacks, and, exactly once, a task that dies before 3 is over leaves nothing.
 func (t *task) commit(ctx context.Context, sessions *broker.Sessions) (err error) {
 	l := t.life
 	start := time.Now()
 	t.stats.activity.enter(activityCommit, start)
 	span := t.spans.start(TraceCommit, t.spans.transaction)
 	defer func() { endSpan(&span, err) }()
-	sub := t.group.plan.sub
 
 	fault.Point("commit.begin")
+	if err := l.writer.Confirm(ctx); err != nil {
+		return err
+	}
 	l.batch.Reset()
 	if err := l.task.Flush(&l.batch); err != nil {
 		return t.refused(err)
@@ -39,23 +68,18 @@ func (t *task) commit(ctx context.Context, sessions *broker.Sessions) (err error
 	l.progress.advance(l.inputs.all)
 	l.progress.position.StreamTime = l.task.StreamTime()
 	l.identity.add(&l.batch)
-	l.batch.Set([]byte(state.PositionKey), l.progress.position.Append(nil))
-
-	changelog := t.stats.output(sub.TableTopic())
-	for op := range l.batch.Ops() {
-		if !op.Local {
-			changelog.add(op.Key, op.Value)
-			l.writer.Produce(&kgo.Record{Topic: sub.TableTopic(), Partition: t.partition, Key: op.Key, Value: op.Value}, l.acked)
+	t.produceRows()
+	for _, topic := range t.group.plan.marks {
+		token := l.progress.mark(topic).Token()
+		for _, rec := range markRecords(topic, t.group.plan.outputs[topic], t.partition, token) {
+			l.writer.Produce(rec, nil)
 		}
 	}
-	if len(t.group.plan.marks) > 0 {
-		for _, topic := range t.group.plan.marks {
-			token := l.progress.mark(topic).Token()
-			for _, rec := range markRecords(topic, t.group.plan.outputs[topic], t.partition, token) {
-				l.writer.Produce(rec, nil)
-			}
-		}
+	fault.Point("commit.rows")
+	if err := l.writer.Barrier(ctx); err != nil {
+		return err
 	}
+	t.producePosition()
 	fault.Point("commit.produced")
 	l.outcome = outcomeUnknown
 	if err := l.writer.Commit(ctx, l.progress.position.Direct); err != nil {
@@ -83,6 +107,30 @@ func (t *task) commit(ctx context.Context, sessions *broker.Sessions) (err error
 	return nil
 }
 
+// produceRows sends the rows of the batch to the changelog.
+func (t *task) produceRows() {
+	l := t.life
+	topic := t.group.plan.sub.TableTopic()
+	changelog := t.stats.output(topic)
+	for op := range l.batch.Ops() {
+		if !op.Local {
+			changelog.add(op.Key, op.Value)
+			rec := l.writer.Record(nil)
+			rec.Topic, rec.Partition, rec.Key, rec.Value = topic, t.partition, op.Key, op.Value
+			l.writer.Send(rec, l.logged)
+		}
+	}
+}
+
+// producePosition adds the position record, the last row of every commit.
+func (t *task) producePosition() {
+	l := t.life
+	key, value := []byte(state.PositionKey), l.progress.position.Append(nil)
+	l.batch.Set(key, value)
+	t.stats.output(t.group.plan.sub.TableTopic()).add(key, value)
+	l.writer.Send(&kgo.Record{Topic: t.group.plan.sub.TableTopic(), Partition: t.partition, Key: key, Value: value}, l.logged)
+}
+
 // acked remembers the highest changelog offset: the engine's state will reflect the changelog up to it.
 func (l *life) acked(rec *kgo.Record) {
 	for {
@@ -105,10 +153,8 @@ type sink struct {
 
 // Send partitions by key like Kafka's default partitioner; records without a key take turns.
 func (s *sink) Send(topic string, r topology.RawRecord) error {
-	rec := &kgo.Record{
-		Topic: topic, Key: r.Key, Value: r.Value, Timestamp: time.UnixMilli(r.Timestamp),
-		Context: origin{s.life.current},
-	}
+	rec := s.life.writer.Record(s.life.current)
+	rec.Topic, rec.Key, rec.Value, rec.Timestamp = topic, r.Key, r.Value, time.UnixMilli(r.Timestamp)
 	n := s.plan.outputs[topic]
 	switch {
 	case r.PartitionKey != nil:
@@ -125,6 +171,7 @@ func (s *sink) Send(topic string, r topology.RawRecord) error {
 			rec.Headers[i] = kgo.RecordHeader{Key: h.Key, Value: h.Value}
 		}
 	}
+	s.life.size.bytes += int64(len(r.Key) + len(r.Value))
 	if s.out == nil || s.topic != topic {
 		s.topic, s.out = topic, s.stats.output(topic)
 	}

@@ -28,9 +28,20 @@ type Config struct {
 	// Logger receives what happens. Nil discards it.
 	Logger *slog.Logger
 
+	// Guarantee is what holds when something fails. The default is ExactlyOnce.
+	Guarantee Guarantee
+
 	// CommitInterval is how long a task works before it commits, and so the delay before anybody sees its
-	// results. The default is 100 ms, as in Kafka Streams with exactly-once.
+	// results. The default is 100 ms, as in Kafka Streams with exactly-once. A task that has got no record since its last
+	// commit does not commit.
 	CommitInterval time.Duration
+
+	// CommitRecords and CommitBytes make a task commit before its interval is over: once it has processed so many
+	// records, or once what it has written (keys and values for other topics, and the rows that it will write to its
+	// table) takes so many bytes. They keep a fast task with a long interval from transactions that brokers, readers
+	// and restores choke on. The defaults are 500,000 records and 64 MiB.
+	CommitRecords int64
+	CommitBytes   int64
 
 	// CacheBytes bounds the write-back caches of all tasks of this instance together. The default is 256 MiB.
 	CacheBytes int64
@@ -82,7 +93,9 @@ type Config struct {
 	CleanupDelay time.Duration
 
 	// TransactionTimeout bounds how long the open transaction of a dead task holds readers back if nobody takes the
-	// task over. The default is 20 s.
+	// task over, and how long a commit may take. At least twice the commit interval, with ExactlyOnce; brokers allow up to
+	// their transaction.max.timeout.ms, 15 minutes by default. The default is 20 s, or three times the commit interval if
+	// that is longer, up to 15 minutes.
 	TransactionTimeout time.Duration
 
 	// ProcessingRetries is how often a task retries, with growing pauses, a record that its operators or codecs fail on,
@@ -138,6 +151,9 @@ type RestoreProgress struct {
 
 const (
 	defaultCommitInterval    = 100 * time.Millisecond
+	defaultCommitRecords     = 500_000
+	defaultCommitBytes       = 64 << 20
+	maxTransactionTimeout    = 15 * time.Minute // what brokers allow unless they are configured otherwise
 	defaultProcessingRetries = 5
 	defaultAcceptableLag     = 10_000
 	defaultMaxWarmups        = 4
@@ -160,11 +176,17 @@ func (c Config) withDefaults() Config {
 	if c.CommitInterval == 0 {
 		c.CommitInterval = defaultCommitInterval
 	}
+	if c.CommitRecords == 0 {
+		c.CommitRecords = defaultCommitRecords
+	}
+	if c.CommitBytes == 0 {
+		c.CommitBytes = defaultCommitBytes
+	}
 	if c.SessionTimeout == 0 {
 		c.SessionTimeout = broker.DefaultSessionTimeout
 	}
 	if c.TransactionTimeout == 0 {
-		c.TransactionTimeout = broker.DefaultTransactionTimeout
+		c.TransactionTimeout = min(max(broker.DefaultTransactionTimeout, 3*c.CommitInterval), maxTransactionTimeout)
 	}
 	if c.StuckAfter == 0 {
 		c.StuckAfter = defaultStuckAfter
@@ -200,6 +222,8 @@ func (c Config) validate() error {
 		value int64
 	}{
 		{"CommitInterval", int64(c.CommitInterval)},
+		{"CommitRecords", c.CommitRecords},
+		{"CommitBytes", c.CommitBytes},
 		{"CacheBytes", c.CacheBytes},
 		{"Replication", int64(c.Replication)},
 		{"SessionTimeout", int64(c.SessionTimeout)},
@@ -213,6 +237,14 @@ func (c Config) validate() error {
 		if f.value < 0 {
 			errs = append(errs, fmt.Errorf("%s is negative", f.name))
 		}
+	}
+	if d := c.withDefaults(); c.Guarantee == ExactlyOnce && d.TransactionTimeout > 0 && d.CommitInterval > d.TransactionTimeout/2 {
+		errs = append(errs, fmt.Errorf(
+			"CommitInterval is %v and TransactionTimeout %v, less than twice as much: brokers would abort transactions before they are committed; "+
+				"raise TransactionTimeout, or commit more often", d.CommitInterval, d.TransactionTimeout))
+	}
+	if c.Guarantee > AtLeastOnce {
+		errs = append(errs, fmt.Errorf("Guarantee is %d: use ExactlyOnce or AtLeastOnce", c.Guarantee))
 	}
 	if err := c.Security.Validate(); err != nil {
 		errs = append(errs, err)

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -193,7 +192,7 @@ func (t *task) settled() {
 	for _, in := range l.inputs.all {
 		l.offsets[in.topic] = in.from
 	}
-	l.units, l.count = 0, 0
+	l.units, l.size = 0, commitSize{}
 	if l.careful > 0 {
 		l.careful--
 	}
@@ -245,7 +244,7 @@ func (t *task) rollback(ctx context.Context) error {
 		l.open = false
 	}
 	l.task.Rollback()
-	position, err := t.restoredPosition(nil)
+	position, err := t.restoredPosition(nil, l.writer.MayDiffer)
 	if err != nil {
 		return err
 	}
@@ -258,7 +257,7 @@ func (t *task) rollback(ctx context.Context) error {
 		})
 	}
 	l.unit.records = l.unit.records[:0]
-	l.units, l.count = 0, 0
+	l.units, l.size = 0, commitSize{}
 	l.careful = carefulCommits
 	return nil
 }
@@ -277,7 +276,7 @@ func (t *task) takeBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.writer = writer
+	l.writer, l.logged = writer, writer.Promise(l.acked)
 	fault.Point("rollback.fenced")
 	offsets, err := writer.Committed(ctx, t.group.inputTopics(), t.partition)
 	if err != nil {
@@ -300,7 +299,7 @@ func (t *task) hopeless(err error) bool {
 		return t.trouble.lasting > t.group.app.cfg.ProcessingRetries
 	}
 	var inconsistent *inconsistentError
-	return errors.As(err, &inconsistent) || errors.Is(err, broker.ErrOffsetLost)
+	return errors.As(err, &inconsistent) || errors.Is(err, broker.ErrOffsetLost) || errors.Is(err, broker.ErrTimeoutRefused)
 }
 
 // refused finds out which input records an error of the commit comes from, if the broker refused records for what they
@@ -317,12 +316,12 @@ func (t *task) refused(err error) error {
 	var worst *recordFault
 	blamed := make(map[recordID]bool)
 	for _, refusal := range l.writer.Refused() {
-		from, ok := refusal.Record.Context.(origin)
-		if !ok || from.record == nil || !refusal.Alone() || blamed[idOf(from.record)] {
+		from := refusal.Origin
+		if from == nil || !refusal.Alone() || blamed[idOf(from)] {
 			continue
 		}
-		blamed[idOf(from.record)] = true
-		f := &recordFault{kind: FailedProduce, node: refusal.Record.Topic, record: from.record, err: refusal}
+		blamed[idOf(from)] = true
+		f := &recordFault{kind: FailedProduce, node: refusal.Record.Topic, record: from, err: refusal}
 		t.blame(f)
 		if worst == nil || f.verdict == giveUp || worst.verdict == skipRecord {
 			worst = f
@@ -376,7 +375,7 @@ func (s *searching) Unwrap() error { return s.err }
 // suspect blames the only record of a failed transaction, or goes on with smaller transactions.
 func (t *task) suspect(kind FailureKind, node string, err error) error {
 	l := t.life
-	if l.count == 1 && l.current != nil {
+	if l.size.records == 1 && l.current != nil {
 		f := &recordFault{kind: kind, node: node, record: l.current, err: err}
 		t.blame(f)
 		return f
@@ -387,22 +386,6 @@ func (t *task) suspect(kind FailureKind, node string, err error) error {
 			t.trouble.search.until[in.topic] = in.next
 		}
 	}
-	t.trouble.search.limit = max(1, l.count/2)
+	t.trouble.search.limit = max(1, int(l.size.records/2))
 	return &searching{err}
 }
-
-// origin is the context of output records: it says which input record they come from. A struct of one pointer costs no
-// allocation as a context.
-type origin struct{ record *kgo.Record }
-
-// Deadline implements context.Context: there is none.
-func (origin) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
-
-// Done implements context.Context: it never is.
-func (origin) Done() <-chan struct{} { return nil }
-
-// Err implements context.Context.
-func (origin) Err() error { return nil }
-
-// Value implements context.Context: it has none.
-func (origin) Value(any) any { return nil }

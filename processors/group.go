@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,20 +36,22 @@ type group struct {
 	stats    *groupStats
 	limits   atomic.Pointer[map[string]int32] // largest batches of the topics it writes; nil: to be asked for
 
-	replanned chan struct{} // signalled after each rebalance, before and after what it takes away has ended
+	replanned chan struct{}                 // signalled after each rebalance, before and after what it takes away has ended
+	identity  atomic.Pointer[broker.Member] // the member, also while it leaves
 
 	mu struct {
 		sync.Mutex
 		member   *broker.Member // nil until the group is joined
 		tasks    map[int32]*task
-		assigned bool // the first assignment has come
+		ending   map[int32]*task // those that release waits for
+		assigned bool            // the first assignment has come
 	}
 }
 
 // openGroup opens what the group needs on this instance. Its tasks and copies live in ctx.
 func openGroup(ctx context.Context, app *App, plan *groupPlan) (_ *group, err error) {
 	g := &group{app: app, ctx: ctx, plan: plan, stats: newGroupStats(), logger: app.cfg.Logger.With(slog.String("group", plan.sub.Group()))}
-	g.mu.tasks = make(map[int32]*task)
+	g.mu.tasks, g.mu.ending = make(map[int32]*task), make(map[int32]*task)
 	g.replanned = make(chan struct{}, 1)
 	g.standbys = newStandbys(ctx, g)
 	defer func() {
@@ -84,7 +87,7 @@ func (g *group) join() error {
 		Address: cfg.Address, InstanceID: cfg.InstanceID, SessionTimeout: cfg.SessionTimeout,
 		Topology: g.plan.sub.Fingerprint(),
 		Standbys: cfg.Standbys, AcceptableLag: cfg.AcceptableLag, MaxWarmups: cfg.MaxWarmups,
-		Held: g.held, Planned: g.planned,
+		Held: g.held, Planned: g.planned, TwoSteps: cfg.Guarantee == AtLeastOnce,
 		Assigned: func(ps []int32) { g.moved(tasksAssigned, ps, func() { g.assign(ps) }) },
 		Revoked:  func(ps []int32) { g.moved(tasksRevoked, ps, func() { g.release(ps, (*task).stop) }) },
 		Lost:     func(ps []int32) { g.moved(tasksLost, ps, func() { g.release(ps, (*task).abandon) }) },
@@ -95,6 +98,7 @@ func (g *group) join() error {
 	if err != nil {
 		return err
 	}
+	g.identity.Store(member)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.mu.member = member
@@ -202,6 +206,7 @@ func (g *group) newTask(p int32, part state.Partition) *task {
 	t := &task{
 		group: g, partition: p, logger: g.logger.With(slog.Int("partition", int(p))),
 		stopping: make(chan struct{}), done: make(chan struct{}),
+		pace: newPace(g.app.cfg.CommitInterval),
 	}
 	newTaskStats(&t.stats, g.stats, g.plan)
 	t.spans = spans{tracer: g.app.cfg.Tracer, group: g.plan.sub.Group(), partition: p}
@@ -222,17 +227,24 @@ func (g *group) newTable(p int32, part state.Partition, logger *slog.Logger, tel
 	}
 }
 
-// release ends the tasks of the partitions, side by side, and waits for them.
+// release ends the tasks of the partitions, side by side, and waits for them: also for those that end already because the
+// instance leaves. Without transactions the next owner may not begin before.
 func (g *group) release(partitions []int32, end func(*task)) {
 	var ended sync.WaitGroup
 	for _, p := range partitions {
 		g.mu.Lock()
-		t := g.mu.tasks[p]
+		t := cmp.Or(g.mu.tasks[p], g.mu.ending[p])
 		delete(g.mu.tasks, p)
+		if t != nil {
+			g.mu.ending[p] = t
+		}
 		g.mu.Unlock()
 		ended.Go(func() {
 			if t != nil {
 				end(t)
+				g.mu.Lock()
+				delete(g.mu.ending, p)
+				g.mu.Unlock()
 			}
 			g.standbys.release(p)
 		})

@@ -9,8 +9,7 @@ import (
 	"github.com/seed84377926/millrace/internal/broker"
 )
 
-// maxUnit bounds the records a task hands to goka at once, and with it how long it takes to notice a commit that is
-// due.
+// maxUnit bounds the records a task hands to goka at once; slow tasks take fewer, see pace.
 const maxUnit = 4096
 
 // unit is what a task processes in one go: records of its inputs, merged by timestamp.

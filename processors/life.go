@@ -25,21 +25,22 @@ type life struct {
 	open     bool      // a transaction is open
 	outcome  outcome   // of the open transaction, if it ended now
 	due      time.Time // when it must be committed
-	last     atomic.Int64
+	size     commitSize
+	last     atomic.Int64     // changelog offset acknowledged last
+	logged   broker.Promise   // of changelog records
 	sent     map[string]int32 // next partition for records without a key, by topic
 	identity pendingIdentity
 	offsets  map[string]int64 // of the group, by input, as of the last commit
 
 	current *kgo.Record // the input record that is processed
 	units   int         // delivered since the last commit
-	count   int         // records in them
 	careful int         // commits for which each unit is one, see carefulCommits
 }
 
 // begin makes what a life needs from the restored state and the committed offsets.
 func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[string]int64, who identity) (*life, error) {
 	sub := t.group.plan.sub
-	position, err := t.restoredPosition(offsets)
+	position, err := t.restoredPosition(offsets, writer.MayDiffer)
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +56,7 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 	if len(t.trouble.records) > 0 || t.trouble.search.limit > 0 {
 		l.careful = carefulCommits
 	}
+	l.logged = writer.Promise(l.acked)
 	l.task, err = sub.NewTask(topology.TaskConfig{
 		Partition: t.partition, State: t.table.part, Budget: t.group.app.budget,
 		Sink:   &sink{life: l, plan: t.group.plan, stats: &t.stats},
@@ -90,8 +92,10 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 }
 
 // restoredPosition reads the position that was committed with the state and holds it against the group's offsets. Both
-// are committed in one transaction: where they differ, somebody changed one without the other.
-func (t *task) restoredPosition(offsets map[string]int64) (state.Position, error) {
+// are committed in one transaction: where they differ, somebody changed one without the other. Only offsets that were
+// committed at least once may differ, by a commit that a crash has cut in two or an owner that wrote too late: then the
+// position says what the rows reflect.
+func (t *task) restoredPosition(offsets map[string]int64, mayDiffer func(topic string) bool) (state.Position, error) {
 	data, ok, err := t.table.part.Get(nil, []byte(state.PositionKey))
 	if err != nil {
 		return state.Position{}, fmt.Errorf("read position: %w", err)
@@ -117,7 +121,7 @@ func (t *task) restoredPosition(offsets map[string]int64) (state.Position, error
 		if offset < 0 || !known {
 			continue // no offset: expired or deleted, and the position knows better
 		}
-		if offset != reflected {
+		if offset != reflected && !mayDiffer(topic) {
 			return state.Position{}, &inconsistentError{fmt.Errorf(
 				"group %s has committed offset %d of %s/%d, but its state reflects %d: the offsets were changed by hand; "+
 					"set them back, or delete the table %s and the state directory to build the state anew",

@@ -53,6 +53,7 @@ type task struct {
 	state atomic.Int32
 	fatal bool // it gave up; touched by the task's goroutine
 
+	pace    pace
 	life    *life // of the session under way; touched by the goroutine that runs the task
 	trouble trouble
 }
@@ -204,12 +205,18 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 // takeOver fences every earlier owner of the partition.
 func (t *task) takeOver(ctx context.Context) (*broker.Writer, error) {
 	group := t.group.plan.sub.Group()
-	return broker.TakeOver(ctx, t.group.app.client, broker.WriterConfig{
+	writer, err := broker.TakeOver(ctx, t.group.app.client, broker.WriterConfig{
 		TransactionalID: fault.TransactionalID(fmt.Sprintf("%s.%s.%d", t.group.app.client.ClusterID(), group, t.partition)),
 		Group:           group,
 		Timeout:         t.group.app.cfg.TransactionTimeout,
 		MaxBytes:        t.group.maxBytes(ctx),
+		Membership:      t.group.membership(),
+		Lease:           t.group.app.cfg.SessionTimeout,
 	})
+	if err == nil {
+		context.AfterFunc(ctx, writer.Interrupt) // the life is over: nothing of the writer may hold it up
+	}
+	return writer, err
 }
 
 // cancelIfStopped calls cancel if the task is stopped before it is at work: a takeover or a restore has nothing to commit,
@@ -251,7 +258,7 @@ func (t *task) work(ctx context.Context, sessions *broker.Sessions) error {
 				return err
 			}
 		}
-		l.inputs.limit = t.trouble.search.limit
+		l.inputs.limit = t.unitLimit()
 		wait, err := l.inputs.next(ctx, &l.unit)
 		if err != nil {
 			return err
@@ -265,7 +272,7 @@ func (t *task) work(ctx context.Context, sessions *broker.Sessions) error {
 			}
 		}
 		stopping := t.isStopping()
-		if l.open && (stopping || l.careful > 0 || !time.Now().Before(l.due) || t.group.app.budget.CommitDue()) {
+		if l.open && (stopping || t.commitDue()) {
 			if err := t.commit(ctx, sessions); err != nil {
 				return err
 			}
@@ -320,13 +327,16 @@ func (t *task) deliver(sessions *broker.Sessions) error {
 		l.due = time.Now().Add(t.group.app.cfg.CommitInterval)
 	}
 	l.units++
-	l.count += len(l.unit.records)
 	fault.Point("task.unit")
-	last := l.unit.records[len(l.unit.records)-1].record
-	t.stats.activity.enter(activityProcess, time.Now())
+	start, n := time.Now(), len(l.unit.records)
+	last := l.unit.records[n-1].record
+	t.stats.activity.enter(activityProcess, start)
 	err := sessions.Deliver(last.Topic, last.Offset, last.Timestamp, &l.unit)
-	t.stats.activity.enter(activityWait, time.Now())
+	end := time.Now()
+	t.stats.activity.enter(activityWait, end)
 	t.stats.publish(l)
+	t.pace.took(n, end.Sub(start))
+	l.size.records += int64(n)
 	return err
 }
 

@@ -36,6 +36,7 @@ type options struct {
 	keys       int
 	partitions int
 	cpuProfile string
+	memProfile string
 	alone      bool
 	worker     string
 	topic      string
@@ -49,6 +50,7 @@ func main() {
 	flag.IntVar(&o.keys, "keys", 100_000, "different keys")
 	flag.IntVar(&o.partitions, "partitions", 4, "partitions of the topic")
 	flag.StringVar(&o.cpuProfile, "cpuprofile", "", "write a CPU profile of millrace's second half to this file")
+	flag.StringVar(&o.memProfile, "memprofile", "", "write a profile of all that millrace allocated in the second half to this file")
 	flag.BoolVar(&o.alone, "alone", false, "measure millrace only")
 	flag.BoolVar(&o.restore, "restore", false, "measure the restore of a count's changelog instead of the count")
 	flag.StringVar(&o.worker, "worker", "", "internal: run as the process that is measured")
@@ -139,20 +141,26 @@ func load(ctx context.Context, o options, topic string) error {
 type result struct {
 	records   int64
 	cpu, wall time.Duration
+	allocs    int64 // on the heap, 0 if unknown
 }
 
 func (r result) perCPUSecond() float64 { return float64(r.records) / r.cpu.Seconds() }
 
 func (r result) String() string {
-	return fmt.Sprintf("%8.0f records per CPU-second  (%d records, %.2f CPU-seconds, %.2f s)",
+	text := fmt.Sprintf("%8.0f records per CPU-second  (%d records, %.2f CPU-seconds, %.2f s)",
 		r.perCPUSecond(), r.records, r.cpu.Seconds(), r.wall.Seconds())
+	if r.allocs > 0 {
+		text += fmt.Sprintf(", %.2f allocations per record", float64(r.allocs)/float64(r.records))
+	}
+	return text
 }
 
 // parseResult reads the line a worker prints.
 func parseResult(output string) (result, error) {
 	var r result
 	line := output[strings.LastIndex(strings.TrimRight(output, "\n"), "\n")+1:]
-	if _, err := fmt.Sscanf(line, "records=%d cpu_ns=%d wall_ns=%d", &r.records, &r.cpu, &r.wall); err != nil {
+	n, err := fmt.Sscanf(line, "records=%d cpu_ns=%d wall_ns=%d allocs=%d", &r.records, &r.cpu, &r.wall, &r.allocs)
+	if n < 3 { // the peers count no allocations
 		return result{}, fmt.Errorf("worker printed %q: %w", output, err)
 	}
 	return r, nil
@@ -164,7 +172,7 @@ func measureMillrace(ctx context.Context, o options, topic string) (result, erro
 		return result{}, err
 	}
 	return runWorker(exec.CommandContext(ctx, self, "--worker", "count", "--brokers", o.brokers, "--topic", topic,
-		"--records", fmt.Sprint(o.records), "--cpuprofile", o.cpuProfile))
+		"--records", fmt.Sprint(o.records), "--cpuprofile", o.cpuProfile, "--memprofile", o.memProfile))
 }
 
 func runWorker(cmd *exec.Cmd) (result, error) {

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/pprof"
 	"strings"
 	"syscall"
@@ -19,7 +21,10 @@ import (
 )
 
 // countWorker is the measured process: it counts the topic and prints what the second half cost.
-func countWorker(ctx context.Context, o options, out io.Writer) error {
+func countWorker(ctx context.Context, o options, out io.Writer) (err error) {
+	if o.memProfile != "" {
+		runtime.MemProfileRate = 8 << 10
+	}
 	b := topology.NewBuilder(o.topic)
 	topology.Source(b, o.topic, codecs.Bytes, codecs.Bytes).GroupByKey().Count("counts")
 	top, err := b.Build()
@@ -45,17 +50,13 @@ func countWorker(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if o.cpuProfile != "" {
-		f, err := os.Create(o.cpuProfile)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
+	stopProfiles, err := startProfiles(o)
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, stopProfiles()) }()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
 	cpu, wall := cpuTime(), time.Now()
 	if _, err := waitProcessed(ctx, app, int64(o.records)); err != nil {
 		return err
@@ -63,9 +64,48 @@ func countWorker(ctx context.Context, o options, out io.Writer) error {
 	if err := waitCommitted(ctx, brokers, o.topic, int64(o.records)); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "records=%d cpu_ns=%d wall_ns=%d\n", int64(o.records)-half, cpuTime()-cpu, time.Since(wall))
+	spent, took := cpuTime()-cpu, time.Since(wall)
+	runtime.ReadMemStats(&after)
+	fmt.Fprintf(out, "records=%d cpu_ns=%d wall_ns=%d allocs=%d\n", int64(o.records)-half, spent, took, after.Mallocs-before.Mallocs)
 	cancel()
 	return <-done
+}
+
+// startProfiles starts what the options ask for. The function it returns writes and ends it.
+func startProfiles(o options) (stop func() error, err error) {
+	var cpu, before *os.File
+	if o.cpuProfile != "" {
+		if cpu, err = os.Create(o.cpuProfile); err != nil {
+			return nil, err
+		}
+		if err := pprof.StartCPUProfile(cpu); err != nil {
+			return nil, errors.Join(err, cpu.Close())
+		}
+	}
+	if o.memProfile != "" {
+		// What was allocated before goes into a file of its own, to be taken away with "go tool pprof -base".
+		if before, err = os.Create(o.memProfile + ".before"); err == nil {
+			err = errors.Join(pprof.Lookup("allocs").WriteTo(before, 0), before.Close())
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return func() error {
+		var errs []error
+		if cpu != nil {
+			pprof.StopCPUProfile()
+			errs = append(errs, cpu.Close())
+		}
+		if o.memProfile != "" {
+			f, err := os.Create(o.memProfile)
+			if err == nil {
+				err = errors.Join(pprof.Lookup("allocs").WriteTo(f, 0), f.Close())
+			}
+			errs = append(errs, err)
+		}
+		return errors.Join(errs...)
+	}, nil
 }
 
 // waitProcessed waits until the application has processed n records and returns how many they are by then.

@@ -116,3 +116,46 @@ func TestCheck_tables(t *testing.T) {
 		{"here", "b", "expected 3, got 2"}, {"here", "c", "expected 4, got no row"}, {"here", "x", "expected no row, got 0"},
 	}, v.findings())
 }
+
+// At least once a doubled record is no finding, and a missing one is.
+func TestCheckNoneMissing(t *testing.T) {
+	names := topicsOf("app")
+	out := func(ids ...int64) [][]*kgo.Record {
+		var records []*kgo.Record
+		var sum tally
+		for _, id := range ids {
+			sum = sum.add(id)
+			value, err := json.Marshal(sum)
+			require.NoError(t, err)
+			records = append(records, &kgo.Record{Topic: names.byKey, Key: []byte("k"), Value: value})
+		}
+		return [][]*kgo.Record{records}
+	}
+	want := map[string][]int64{"k": {1, 2, 3}}
+	for name, test := range map[string]struct {
+		got   [][]*kgo.Record
+		wrong int
+	}{
+		"all":     {out(1, 2, 3), 0},
+		"doubled": {out(1, 2, 1, 2, 3), 0},
+		"missing": {out(1, 3, 3), 1},
+		"nothing": {out(), 1},
+	} {
+		v := &verdict{atLeastOnce: true}
+		checkNoneMissing(v, names, names.byKey, test.got, want)
+		require.Len(t, v.findings(), test.wrong, name)
+	}
+	for name, test := range map[string]struct {
+		row   tally
+		wrong int
+	}{
+		"all":     {tally{N: 2, Sum: 5}, 0},
+		"more":    {tally{N: 3, Sum: 9}, 0},
+		"less":    {tally{N: 1, Sum: 4}, 1},
+		"another": {tally{N: 2, Sum: 6}, 1},
+	} {
+		v := &verdict{atLeastOnce: true}
+		compareTable(v, "table", map[string]any{"k": test.row}, map[string]any{"k": tally{N: 2, Sum: 5}})
+		require.Len(t, v.findings(), test.wrong, name)
+	}
+}

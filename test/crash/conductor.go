@@ -52,7 +52,7 @@ type appointment struct {
 
 func newConductor(o options, out io.Writer, app, dir string) *conductor {
 	c := &conductor{
-		o: o, out: out, app: app, dir: dir, verdict: &verdict{}, began: time.Now(),
+		o: o, out: out, app: app, dir: dir, verdict: &verdict{atLeastOnce: o.atLeastOnce}, began: time.Now(),
 		rng:   rand.New(rand.NewPCG(uint64(o.seed), 2)),
 		inbox: make(chan func(), 1024), stopped: make(chan struct{}),
 		tasks: make(map[taskID]*ownership), takeovers: make(map[string]pauses),

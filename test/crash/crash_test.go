@@ -65,12 +65,16 @@ func TestCrash_kafka(t *testing.T) {
 	if kafka == "" {
 		t.Skip("needs a real Apache Kafka: export MILLRACE_KAFKA=$(test/kafka/kafka.sh start DIR PORT)")
 	}
-	o := shortOptions(t)
-	o.broker = kafka
-	last, out, err := crash(t, o)
-	t.Log(out)
-	require.NoError(t, err)
-	require.Zero(t, last["wrong"])
+	for name, atLeastOnce := range map[string]bool{"exactly once": false, "at least once": true} {
+		t.Run(name, func(t *testing.T) {
+			o := shortOptions(t)
+			o.broker, o.atLeastOnce = kafka, atLeastOnce
+			last, out, err := crash(t, o)
+			t.Log(out)
+			require.NoError(t, err)
+			require.Zero(t, last["wrong"])
+		})
+	}
 }
 
 func TestParse_rejectsWhatCannotBe(t *testing.T) {

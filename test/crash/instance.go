@@ -60,6 +60,7 @@ func points() []struct {
 		{"task.unit", 120},           // records are processed, outputs on their way
 		{"commit.begin", 80},         // before the dirty rows are flushed
 		{"commit.flushed", 80},       // before they are produced
+		{"commit.rows", 80},          // before the position record
 		{"commit.produced", 80},      // before all is acknowledged
 		{"writer.flushed", 80},       // before the group is added to the transaction
 		{"writer.offsets-added", 80}, // before the offsets
@@ -86,6 +87,9 @@ func (c *conductor) launch(i *instance, plan string) error {
 	}
 	if c.o.noFence {
 		args = append(args, "--no-fence")
+	}
+	if c.o.atLeastOnce {
+		args = append(args, "--at-least-once")
 	}
 	child, err := process.Spawn(args, []string{faultEnv + "=" + plan}, filepath.Join(c.dir, filepath.Base(i.dir)+".log"),
 		func(line string) { c.post(func() { c.heard(i, birth, line) }) },

@@ -24,7 +24,8 @@
 //   - the state on the disk of each worker: exactly a committed prefix of the changelog, never ahead of it
 //
 // The last line is "kills=… stalls=… commits=… keys=… wrong=0"; the exit code is 1 if anything is wrong. With --no-fence every
-// owner of a task gets a transactional id of its own, so that nobody fences anybody: the check must then fail.
+// owner of a task gets a transactional id of its own, so that nobody fences anybody: the check must then fail. With
+// --at-least-once the application runs without transactions: a record may then count twice, but none may be missing.
 package main
 
 import (
@@ -49,6 +50,7 @@ type options struct {
 	static         int
 	broker         string
 	noFence        bool
+	atLeastOnce    bool
 	rate           int
 	sessionTimeout time.Duration
 	settle         time.Duration
@@ -100,6 +102,7 @@ func parse(args []string, errOut io.Writer) (o options, err error) {
 	flags.IntVar(&o.static, "static", 1, "how many of the instances are static members")
 	flags.StringVar(&o.broker, "broker", embeddedBroker, `"embedded", or host:port of a running Apache Kafka`)
 	flags.BoolVar(&o.noFence, "no-fence", false, "negative control: take the fence away; the run must then fail")
+	flags.BoolVar(&o.atLeastOnce, "at-least-once", false, "run without transactions: records may count more than once, but none may be lost")
 	flags.IntVar(&o.rate, "rate", 1000, "events produced in a second")
 	flags.DurationVar(&o.sessionTimeout, "session-timeout", 1500*time.Millisecond, "session timeout of the workers")
 	flags.DurationVar(&o.settle, "settle", 2*time.Minute, "how long the workers may take to catch up at the end")
@@ -118,6 +121,8 @@ func parse(args []string, errOut io.Writer) (o options, err error) {
 		return o, errors.New("--standbys must not be negative")
 	case o.static < 0 || o.static > o.instances:
 		return o, errors.New("--static must be between 0 and the number of instances")
+	case o.noFence && o.atLeastOnce:
+		return o, errors.New("--no-fence takes away the fence of transactions, which --at-least-once does not have")
 	case o.rate < 1:
 		return o, errors.New("--rate must be at least 1")
 	case (o.brokerKill == "") != (o.brokerStart == ""):

@@ -17,7 +17,8 @@ var errWrong = errors.New("something is wrong")
 
 // verdict collects what was compared and what was wrong. A key counts once for each place it was compared at.
 type verdict struct {
-	mu struct {
+	atLeastOnce bool // a record may count more than once
+	mu          struct {
 		sync.Mutex
 		keys     int
 		findings []finding

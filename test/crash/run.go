@@ -201,12 +201,7 @@ func (c *conductor) judge(ctx context.Context, top *topology.Topology) (commits 
 	}
 	checkInput(c.verdict, t.events, records[t.events], &c.input.mu.events)
 	checkInput(c.verdict, t.profiles, records[t.profiles], &c.input.mu.profiles)
-	for topic, want := range tr.ordered {
-		checkOrdered(c.verdict, t, topic, records[topic], want)
-	}
-	for topic, want := range tr.unordered {
-		checkUnordered(c.verdict, t, topic, records[topic], want)
-	}
+	checkOutputs(c.verdict, t, records, tr)
 	tables := make(map[string][][]*kgo.Record)
 	for _, topic := range tableTopics {
 		tables[topic] = records[topic]

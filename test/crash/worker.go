@@ -48,6 +48,7 @@ type workerOptions struct {
 	noFence           bool
 	standbys          int
 	rack, instanceID  string
+	atLeastOnce       bool
 }
 
 func runWorker(ctx context.Context, args []string, out, errOut io.Writer) error {
@@ -62,6 +63,7 @@ func runWorker(ctx context.Context, args []string, out, errOut io.Writer) error 
 	flags.StringVar(&o.rack, "rack", "", "where the worker is")
 	flags.StringVar(&o.instanceID, "instance-id", "", "its name as a static member")
 	flags.BoolVar(&o.noFence, "no-fence", false, "every owner has its own transactional id")
+	flags.BoolVar(&o.atLeastOnce, "at-least-once", false, "run without transactions")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -92,7 +94,12 @@ func runWorker(ctx context.Context, args []string, out, errOut io.Writer) error 
 // workerConfig makes everything small and quick, so that a minute has many commits, evictions and takeovers in it.
 func workerConfig(o workerOptions, out, errOut io.Writer) processors.Config {
 	var running atomic.Bool
+	guarantee := processors.ExactlyOnce
+	if o.atLeastOnce {
+		guarantee = processors.AtLeastOnce
+	}
 	return processors.Config{
+		Guarantee:          guarantee,
 		Brokers:            []string{o.brokers},
 		Dir:                filepath.Join(o.dir, stateDir),
 		Logger:             slog.New(slog.NewTextHandler(errOut, nil)),

@@ -1,0 +1,80 @@
+package processors_test
+
+import (
+	"context"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/processors"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// paths are topologies whose functions and codecs allocate nothing, so that whatever is allocated is the framework's.
+var paths = map[string]func(lines topology.Stream[int64, int64]){
+	"count": func(lines topology.Stream[int64, int64]) { lines.GroupByKey().Count("counts") },
+	"stateless chain to a topic": func(lines topology.Stream[int64, int64]) {
+		lines.Filter(func(_, v int64) bool { return v >= 0 }).MapValues(func(v int64) int64 { return v + 1 }).
+			To("out", codecs.Int64, codecs.Int64)
+	},
+}
+
+// fill writes n records with a thousand keys to the topic lines.
+func (b *bench) fill(t *testing.T, n int) {
+	t.Helper()
+	for i := range n {
+		key, err := codecs.Int64.Append(nil, int64(i%1000))
+		require.NoError(t, err)
+		b.kafka.Produce(t.Context(), &kgo.Record{Topic: "lines", Key: key, Value: key}, nil)
+	}
+	require.NoError(t, b.kafka.Flush(t.Context()))
+}
+
+// allocations runs a topology over n records, from the fetch to the commit on a broker in this process, and returns how
+// many objects were allocated while it processed the second half, broker and clients included.
+func (b *bench) allocations(t *testing.T, path func(topology.Stream[int64, int64]), n int) uint64 {
+	t.Helper()
+	builder := topology.NewBuilder("app")
+	path(topology.Source(builder, "lines", codecs.Int64, codecs.Int64))
+	top, err := builder.Build()
+	require.NoError(t, err)
+	app, err := processors.New(top, processors.Config{Brokers: b.brokers, Dir: t.TempDir()})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- app.Run(ctx) }()
+	tick := time.NewTicker(time.Millisecond) // asking allocates, too
+	defer tick.Stop()
+	wait := func(records int) {
+		for app.Processed() < int64(records) {
+			<-tick.C
+		}
+	}
+	var before, after runtime.MemStats
+	wait(n / 2)
+	runtime.ReadMemStats(&before)
+	wait(n)
+	runtime.ReadMemStats(&after)
+	cancel()
+	require.NoError(t, <-done)
+	return after.Mallocs - before.Mallocs
+}
+
+// TestRun_allocatesNothingPerRecord holds the hot path to its budget: what is allocated belongs to batches, requests and
+// commits, and is shared by thousands of records.
+func TestRun_allocatesNothingPerRecord(t *testing.T) {
+	for name, path := range paths {
+		t.Run(name, func(t *testing.T) {
+			const n = 200_000
+			b := newBench(t, map[string]int32{"lines": 1, "out": 1})
+			b.fill(t, n)
+			perRecord := float64(b.allocations(t, path, n)) / (n / 2)
+			t.Logf("%.3f allocations per record", perRecord)
+			require.Less(t, perRecord, 0.5, "allocations per record of %s", name)
+		})
+	}
+}
