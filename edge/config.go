@@ -31,6 +31,11 @@ type Config struct {
 	// it belongs to this server alone; apart from the key it can be rebuilt from Kafka.
 	Dir string
 
+	// MemoryBytes bounds what the state of all aggregates takes in memory: blocks of files and rows on their way to disk.
+	// Requests and the connections to the brokers come on top of it. The default is 64 MiB; with less than 320 KiB for
+	// each partition it takes that.
+	MemoryBytes int64
+
 	// Logger receives the access log and everything else. The default discards it.
 	Logger *slog.Logger
 
@@ -85,6 +90,7 @@ type Config struct {
 
 const (
 	defaultListen            = "127.0.0.1:8080"
+	defaultMemoryBytes       = 64 << 20
 	defaultMaxBodyBytes      = 1 << 20
 	defaultReadHeaderTimeout = 5 * time.Second
 	defaultReadTimeout       = 30 * time.Second
@@ -106,6 +112,7 @@ const (
 // withDefaults returns c with every unset field filled in, except CursorKey.
 func (c Config) withDefaults() Config {
 	orDefault(&c.Listen, defaultListen)
+	orDefault(&c.MemoryBytes, defaultMemoryBytes)
 	orDefault(&c.MaxBodyBytes, defaultMaxBodyBytes)
 	orDefault(&c.ReadHeaderTimeout, defaultReadHeaderTimeout)
 	orDefault(&c.ReadTimeout, defaultReadTimeout)
@@ -153,6 +160,7 @@ func (c Config) validate() error {
 		name  string
 		value int64
 	}{
+		{"MemoryBytes", c.MemoryBytes},
 		{"MaxBodyBytes", c.MaxBodyBytes},
 		{"ReadHeaderTimeout", int64(c.ReadHeaderTimeout)},
 		{"ReadTimeout", int64(c.ReadTimeout)},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed84377926/millrace/aggregates"
 	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/state/pebblestore"
 )
 
 // maxRecordBytes bounds one record: brokers refuse larger batches than 1 MiB, and a refused record would take all
@@ -29,6 +30,7 @@ type unit struct {
 	overlay  map[string]*overlaid
 	events   []*kgo.Record
 	outcomes []outcome
+	damage   error // why the store cannot be read any more, nil if it can
 }
 
 // overlaid is an aggregate as the commands of the unit have left it.
@@ -54,7 +56,7 @@ func (o *owner) execute(ctx context.Context, w writer, batch []*pending) (unreso
 	}
 	o.metrics.batch.WithLabelValues(o.typ.Name()).Observe(float64(len(batch)))
 	if len(u.outcomes) == 0 {
-		return nil, nil // only repeated answers and failures: nothing to confirm
+		return nil, u.damage // only repeated answers and failures: nothing to confirm
 	}
 	start := o.clock()
 	answers, err := u.commit(ctx, w)
@@ -84,7 +86,16 @@ func (o *owner) execute(ctx context.Context, w writer, batch []*pending) (unreso
 	for i, done := range u.outcomes {
 		o.finish(done.p, answers[i])
 	}
-	return nil, err
+	return nil, errors.Join(err, u.damage)
+}
+
+// unreadable answers a command that met an unreadable store. A store that is damaged ends the owner's turn: the
+// takeover mends it.
+func (u *unit) unreadable(p *pending, err error) {
+	if errors.Is(err, pebblestore.ErrCorrupt) {
+		u.damage = err
+	}
+	u.o.fail(p, incident(u.o.log, p.about, err))
 }
 
 // decide executes one command on the overlay. Answers that no commit has to confirm are given at once.
@@ -92,7 +103,7 @@ func (u *unit) decide(p *pending) {
 	if p.key != "" {
 		switch stored, found, err := u.o.stored(p); {
 		case err != nil:
-			u.o.fail(p, incident(u.o.log, p.about, err))
+			u.unreadable(p, err)
 			return
 		case found && stored.fingerprint != p.fingerprint:
 			u.o.fail(p, keyReused())
@@ -106,7 +117,7 @@ func (u *unit) decide(p *pending) {
 	}
 	a, err := u.load(p.id)
 	if err != nil {
-		u.o.fail(p, incident(u.o.log, p.about, err))
+		u.unreadable(p, err)
 		return
 	}
 	if !p.asked.allows(a.version) {

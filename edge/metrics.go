@@ -50,25 +50,26 @@ func (m *metrics) register(s *Server) error {
 // ownerCollector reads the state of the owners when it is asked.
 type ownerCollector struct{ s *Server }
 
-func ownerDescs() (serving, queue, commits, fenced *prometheus.Desc) {
+func ownerDescs() (serving, queue, commits, fenced, damaged *prometheus.Desc) {
 	labels := []string{"aggregate", "partition"}
 	return prometheus.NewDesc("millrace_edge_owner_state", "1 for the state that an owner is in.", append(labels, "state"), nil),
 		prometheus.NewDesc("millrace_edge_owner_queue_commands", "Commands that wait for an owner.", labels, nil),
 		prometheus.NewDesc("millrace_edge_owner_commits_total", "Transactions that an owner committed.", labels, nil),
-		prometheus.NewDesc("millrace_edge_owner_fenced_total", "How often an owner lost its fence.", labels, nil)
+		prometheus.NewDesc("millrace_edge_owner_fenced_total", "How often an owner lost its fence.", labels, nil),
+		prometheus.NewDesc("millrace_edge_owner_state_damaged_total", "How often damaged local state was dropped, to be restored.", labels, nil)
 }
 
 // Describe implements prometheus.Collector.
 func (c *ownerCollector) Describe(ch chan<- *prometheus.Desc) {
-	status, queue, commits, fenced := ownerDescs()
-	for _, desc := range []*prometheus.Desc{status, queue, commits, fenced} {
+	status, queue, commits, fenced, damaged := ownerDescs()
+	for _, desc := range []*prometheus.Desc{status, queue, commits, fenced, damaged} {
 		ch <- desc
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (c *ownerCollector) Collect(ch chan<- prometheus.Metric) {
-	statusDesc, queue, commits, fencedDesc := ownerDescs()
+	statusDesc, queue, commits, fencedDesc, damaged := ownerDescs()
 	for _, v := range c.s.served {
 		if v.owners == nil {
 			continue
@@ -87,6 +88,7 @@ func (c *ownerCollector) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(queue, prometheus.GaugeValue, float64(now.Queue), aggregate, partition)
 			ch <- prometheus.MustNewConstMetric(commits, prometheus.CounterValue, float64(now.Commits), aggregate, partition)
 			ch <- prometheus.MustNewConstMetric(fencedDesc, prometheus.CounterValue, float64(now.Fenced), aggregate, partition)
+			ch <- prometheus.MustNewConstMetric(damaged, prometheus.CounterValue, float64(now.Damaged), aggregate, partition)
 		}
 	}
 }

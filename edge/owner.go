@@ -71,7 +71,8 @@ type owner struct {
 		inFlight map[idempotencyKey][32]byte // fingerprints of keyed commands that have no answer yet
 		commits  int64
 		fences   int64
-		batch    int // commands in the last transaction
+		damaged  int64 // how often the local state was dropped because it was damaged
+		batch    int   // commands in the last transaction
 	}
 }
 

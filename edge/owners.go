@@ -122,7 +122,8 @@ type ownerReport struct {
 	InFlight  int         `json:"inFlight"` // commands with a key that are not answered yet
 	Commits   int64       `json:"commits"`
 	LastBatch int         `json:"lastBatch"`
-	Fenced    int64       `json:"fenced"` // how often the fence was lost
+	Fenced    int64       `json:"fenced"`  // how often the fence was lost
+	Damaged   int64       `json:"damaged"` // how often the local state was damaged and restored
 }
 
 func (set *owners) report() any {
@@ -138,7 +139,7 @@ func (o *owner) report() ownerReport {
 	defer o.mu.Unlock()
 	return ownerReport{
 		Partition: o.partition, Status: o.mu.status, Detail: o.mu.detail, Queue: len(o.queue),
-		InFlight: len(o.mu.inFlight), Commits: o.mu.commits, LastBatch: o.mu.batch, Fenced: o.mu.fences,
+		InFlight: len(o.mu.inFlight), Commits: o.mu.commits, LastBatch: o.mu.batch, Fenced: o.mu.fences, Damaged: o.mu.damaged,
 	}
 }
 

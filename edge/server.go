@@ -236,8 +236,14 @@ func (s *Server) startOwners(ctx, ownersCtx context.Context) (func(), error) {
 		}
 	}
 	me := claim{Instance: newID(), Address: s.Addr().String(), Since: s.clock().UTC().Truncate(time.Millisecond)}
+	partitions := 0
 	for _, v := range s.served {
-		engine, err := s.openEngine(v.typ.Name())
+		partitions += int(v.options.Partitions)
+	}
+	memory := pebblestore.NewMemory(s.config.MemoryBytes, partitions)
+	defer memory.Close() // the engines hold it
+	for _, v := range s.served {
+		engine, err := s.openEngine(v.typ.Name(), memory)
 		if err != nil {
 			stop()
 			return nil, err
@@ -262,17 +268,9 @@ func (s *Server) ownerConfig(v *served, me claim) ownerConfig {
 	}
 }
 
-// openEngine opens the local state of an aggregate type. A corrupt one is removed: the changelog has it all.
-func (s *Server) openEngine(name string) (state.Engine, error) {
-	dir := filepath.Join(s.config.Dir, name)
-	engine, err := pebblestore.Open(dir, pebblestore.Options{})
-	if errors.Is(err, pebblestore.ErrCorrupt) {
-		s.log.Error("the local state is corrupt and is built anew", slog.String("dir", dir), slog.Any("error", err))
-		if err := pebblestore.Remove(dir); err != nil {
-			return nil, fmt.Errorf("edge: state of aggregate %q: %w", name, err)
-		}
-		engine, err = pebblestore.Open(dir, pebblestore.Options{})
-	}
+// openEngine opens the local state of an aggregate type.
+func (s *Server) openEngine(name string, memory *pebblestore.Memory) (state.Engine, error) {
+	engine, err := pebblestore.Open(filepath.Join(s.config.Dir, name), pebblestore.Options{Memory: memory, Logger: s.log})
 	if err != nil {
 		return nil, fmt.Errorf("edge: state of aggregate %q: %w", name, err)
 	}

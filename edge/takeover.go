@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/state/pebblestore"
 )
 
 // acquire makes this owner the only one, and its store complete: after it returns, whatever any owner ever committed
@@ -27,6 +28,7 @@ func (o *owner) acquire(ctx context.Context, failure error) (writer, error) {
 	claimed := failure != nil
 	for ctx.Err() == nil {
 		o.become(takingOver, reason(failure))
+		o.mend(failure)
 		if claimed {
 			failure = o.yield(ctx)
 		}
@@ -47,6 +49,20 @@ func (o *owner) acquire(ctx context.Context, failure error) (writer, error) {
 		}
 	}
 	return nil, errStopped
+}
+
+// mend drops the store if failure says that it is damaged: the restore that follows brings all of it back.
+func (o *owner) mend(failure error) {
+	if !errors.Is(failure, pebblestore.ErrCorrupt) {
+		return
+	}
+	o.mu.Lock()
+	o.mu.damaged++
+	o.mu.Unlock()
+	o.log.Error("the local state is damaged and is restored from its changelog", slog.Any("error", failure))
+	if err := o.engine.Drop(o.partition); err != nil {
+		o.log.Error("the damaged state cannot be dropped; it is tried again", slog.Any("error", err))
+	}
 }
 
 func reason(err error) string {

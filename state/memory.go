@@ -32,7 +32,11 @@ type memoryPartition struct {
 	engine *memoryEngine
 	write  sync.Mutex // held while a new version is made from the current one
 	now    atomic.Pointer[memoryVersion]
+
+	released atomic.Bool // until it is opened again
 }
+
+func (p *memoryPartition) closed() bool { return p.engine.closed.Load() || p.released.Load() }
 
 // memoryVersion is a partition at one moment. Rows lie in sorted blocks; a new version shares the blocks that a batch
 // did not touch:
@@ -67,6 +71,7 @@ func (m *memoryEngine) Open(p int32) (Partition, error) {
 		part.now.Store(&memoryVersion{})
 		m.mu.parts[p] = part
 	}
+	part.released.Store(false)
 	return part, nil
 }
 
@@ -103,6 +108,22 @@ func (m *memoryEngine) Drop(p int32) error {
 	return nil
 }
 
+// Release keeps the rows: there is nowhere else to keep them.
+func (m *memoryEngine) Release(p int32) error {
+	if err := checkPartition(p); err != nil {
+		return err
+	}
+	if m.closed.Load() {
+		return ErrClosed
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if part := m.mu.parts[p]; part != nil {
+		part.released.Store(true)
+	}
+	return nil
+}
+
 func (m *memoryEngine) Flush() error {
 	if m.closed.Load() {
 		return ErrClosed
@@ -123,7 +144,7 @@ func checkPartition(p int32) error {
 }
 
 func (p *memoryPartition) Get(dst, key []byte) ([]byte, bool, error) {
-	if p.engine.closed.Load() {
+	if p.closed() {
 		return dst, false, ErrClosed
 	}
 	v := p.now.Load()
@@ -136,7 +157,7 @@ func (p *memoryPartition) Get(dst, key []byte) ([]byte, bool, error) {
 
 func (p *memoryPartition) Scan(lo, hi []byte) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		if p.engine.closed.Load() {
+		if p.closed() {
 			yield(Row{}, ErrClosed)
 			return
 		}
@@ -156,7 +177,7 @@ func (p *memoryPartition) Scan(lo, hi []byte) iter.Seq2[Row, error] {
 }
 
 func (p *memoryPartition) Apply(b *Batch) error {
-	if p.engine.closed.Load() {
+	if p.closed() {
 		return ErrClosed
 	}
 	p.write.Lock()

@@ -16,9 +16,14 @@ type Engine interface {
 	Open(p int32) (Partition, error)
 	// Partitions lists the partitions the engine has rows or an offset of, ascending.
 	Partitions() ([]int32, error)
-	// Drop removes all rows of partition p and its offset. Partitions that are open stay usable and are empty.
-	// It must not run beside Apply on the same partition.
+	// Drop removes all rows of partition p and its offset, also if they are damaged or were never opened. Partitions that
+	// are open stay usable and are empty; a loop over Scan that is under way still sees what was there. It must not run
+	// beside Apply on the same partition.
 	Drop(p int32) error
+	// Release makes partition p durable and gives back the memory that it takes while it is open. It waits for running
+	// reads. Using the partition afterwards returns ErrClosed until it is opened again. Releasing a partition that is
+	// not open does nothing.
+	Release(p int32) error
 	// Flush makes all that was applied durable.
 	Flush() error
 	// Close waits for running reads, flushes and closes. Using a Partition after Close returns ErrClosed. Closing

@@ -11,14 +11,14 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// A batch that a restore brings is on the disk when Apply returns, with the offset that it reaches, and so is what other
-// partitions committed before it.
+// A batch that a restore brings is on the disk when Apply returns, with the offset that it reaches, again and again.
 func TestPartition_bulkIsDurable(t *testing.T) {
 	files := vfs.NewCrashableMem()
-	e := openMem(t, files, Options{MemTableBytes: minMemTableBytes})
+	e := openMem(t, files, Options{Memory: newMemory(t, 1, 1)})
 	small, err := e.Open(0)
 	require.NoError(t, err)
 	require.NoError(t, small.Apply(crashBatch(0, 0)))
+	require.NoError(t, e.Flush())
 	bulky, err := e.Open(1)
 	require.NoError(t, err)
 	const rows = 3000
@@ -28,9 +28,9 @@ func TestPartition_bulkIsDurable(t *testing.T) {
 			b.Set(fmt.Appendf(nil, "store\x00%04d", i), binary.BigEndian.AppendUint64(nil, uint64(offset)))
 		}
 		b.SetOffset(offset)
-		require.True(t, e.bulk.takes(&b))
+		require.True(t, e.database(t, 1).isBulk(&b))
 		require.NoError(t, bulky.Apply(&b))
-		require.LessOrEqual(t, e.db.Metrics().Levels[0].Sublevels, int32(stopSublevels), "commits of others need not wait")
+		require.LessOrEqual(t, e.database(t, 1).pebble.Metrics().Levels[0].Sublevels, int32(stopSublevels), "commits of others need not wait")
 	}
 
 	again := openMem(t, files.CrashClone(vfs.CrashCloneCfg{}), Options{})

@@ -29,7 +29,7 @@ func TestEngine_conforms(t *testing.T) {
 	})
 	// The smallest sizes: everything is flushed, compacted and read from files all the time.
 	t.Run("tiny", func(t *testing.T) {
-		opts := Options{CacheBytes: 1, MemTableBytes: minMemTableBytes, MaxOpenFiles: minOpenFiles, Compress: true}
+		opts := Options{Memory: newMemory(t, 1, 1), Compress: true}
 		statetest.Run(t, func(t *testing.T) state.Engine { return openMem(t, vfs.NewMem(), opts) })
 	})
 }
@@ -37,8 +37,24 @@ func TestEngine_conforms(t *testing.T) {
 // openMem opens an engine on a file system in memory.
 func openMem(t testing.TB, files *vfs.MemFS, opts Options) *engine {
 	t.Helper()
-	require.NoError(t, files.MkdirAll("/db", 0o755))
+	require.NoError(t, makeDirs(files, "/db"))
 	e, err := open(files, "/db", opts)
 	require.NoError(t, err)
 	return e
+}
+
+// newMemory makes a memory for the length of a test.
+func newMemory(t testing.TB, bytes int64, partitions int) *Memory {
+	t.Helper()
+	memory := NewMemory(bytes, partitions)
+	t.Cleanup(memory.Close)
+	return memory
+}
+
+// database returns the open database of a partition.
+func (e *engine) database(t testing.TB, p int32) *database {
+	t.Helper()
+	db := e.part(p).current.Load()
+	require.NotNil(t, db, "partition %d is not open", p)
+	return db
 }

@@ -86,7 +86,7 @@ func TestEngine_crash(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	const partitions = 3
-	opts := Options{MemTableBytes: minMemTableBytes, MaxOpenFiles: minOpenFiles, CacheBytes: 1 << 20}
+	opts := Options{Memory: newMemory(t, 2<<20, partitions)}
 	files := vfs.NewCrashableMem()
 	flushed := map[int32]int64{}
 	next := map[int32]int64{}
@@ -150,29 +150,31 @@ func TestEngine_cleanStop(t *testing.T) {
 	require.Equal(t, []int32{5}, ps)
 }
 
-// TestEngine_dropCrash checks that a dropped partition comes back whole or not at all.
+// TestEngine_dropCrash checks that a dropped partition stays dropped, and that nothing of it is left behind.
 func TestEngine_dropCrash(t *testing.T) {
-	for _, flush := range []bool{false, true} {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	for _, unsynced := range []int{0, 50, 100} {
 		files := vfs.NewCrashableMem()
 		e := openMem(t, files, Options{})
-		part, err := e.Open(1)
-		require.NoError(t, err)
-		require.NoError(t, part.Apply(crashBatch(1, 0)))
-		require.NoError(t, part.Apply(crashBatch(1, 1)))
+		for p := range int32(2) {
+			part, err := e.Open(p)
+			require.NoError(t, err)
+			require.NoError(t, part.Apply(crashBatch(p, 0)))
+			require.NoError(t, part.Apply(crashBatch(p, 1)))
+		}
 		require.NoError(t, e.Flush())
 		require.NoError(t, e.Drop(1))
-		least := int64(1)
-		if flush {
-			require.NoError(t, e.Flush())
-			least = -1
-		}
-		crashed := files.CrashClone(vfs.CrashCloneCfg{})
+		crashed := files.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsynced, RNG: rand.New(rand.NewPCG(seed, uint64(unsynced)))})
 		require.NoError(t, e.Close())
 		e = openMem(t, crashed, Options{})
-		requireState(t, e, map[int32]int64{1: least})
+		requireState(t, e, map[int32]int64{0: 1, 1: -1})
 		ps, err := e.Partitions()
 		require.NoError(t, err)
-		require.Len(t, ps, map[bool]int{false: 1, true: 0}[flush])
+		require.Equal(t, []int32{0}, ps)
+		names, err := crashed.List("/db")
+		require.NoError(t, err)
+		require.ElementsMatch(t, []string{"LOCK", "0.0", "1.1"}, names)
 		require.NoError(t, e.Close())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"sync"
@@ -16,9 +17,12 @@ import (
 var (
 	// ErrLocked means that another process, or another engine of this one, uses the directory.
 	ErrLocked = errors.New("state directory is in use")
-	// ErrCorrupt means that files of the directory are damaged, missing or not ours. The state is lost, but not the
-	// changelog: [Remove] the directory and restore.
+	// ErrCorrupt means that files of a partition's database are damaged or missing. The partition's state is lost, but not
+	// its changelog: Drop the partition and restore it. No other partition is touched.
 	ErrCorrupt = errors.New("state directory is corrupt")
+	// ErrForeign means that the directory holds something that this program did not write, or in a format that it does
+	// not know. Nothing of it is touched: only a person can say what it is good for.
+	ErrForeign = errors.New("state directory is not ours")
 )
 
 // openError turns an error of pebble.Open into one that says what to do. The directory is locked by now and can be
@@ -31,14 +35,22 @@ func openError(dir string, err error) error {
 	return corrupt(dir, err)
 }
 
-// isCorrupt reports whether err says that files are damaged or missing. Pebble marks the former; a file that a
-// MANIFEST names and that is gone is the latter.
+// isCorrupt reports whether err says that files are damaged or missing. Pebble marks what does not add up. A file that a
+// MANIFEST names and that is gone, one that ends before its time, and one that the disk cannot read back are not marked.
 func isCorrupt(err error) bool {
-	return pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist)
+	if pebble.IsCorruptionError(err) {
+		return true
+	}
+	for _, damage := range []error{fs.ErrNotExist, io.EOF, io.ErrUnexpectedEOF, syscall.EIO} {
+		if errors.Is(err, damage) {
+			return true
+		}
+	}
+	return false
 }
 
 func corrupt(dir string, err error) error {
-	return fmt.Errorf("%w: %s: %w; remove the directory and start again: the state is restored from its changelog",
+	return fmt.Errorf("%w: %s: %w; this partition's state must be dropped and restored from its changelog",
 		ErrCorrupt, dir, err)
 }
 

@@ -18,19 +18,19 @@ func ExampleOpen() {
 	defer os.RemoveAll(dir)
 
 	engine, err := pebblestore.Open(dir, pebblestore.Options{})
-	if errors.Is(err, pebblestore.ErrCorrupt) {
-		// What was damaged is restored from the changelog.
-		if err := pebblestore.Remove(dir); err != nil {
-			log.Fatal(err)
-		}
-		engine, err = pebblestore.Open(dir, pebblestore.Options{})
-	}
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer engine.Close()
 
 	part, err := engine.Open(0)
+	if errors.Is(err, pebblestore.ErrCorrupt) {
+		// What was damaged is dropped and restored from the changelog. Other partitions keep what they have.
+		if err := engine.Drop(0); err != nil {
+			log.Fatal(err)
+		}
+		part, err = engine.Open(0)
+	}
 	if err != nil {
 		log.Fatal(err)
 	}

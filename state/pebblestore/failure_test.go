@@ -2,9 +2,7 @@ package pebblestore
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -30,7 +28,6 @@ func TestOpen_locked(t *testing.T) {
 	_, err = Open(dir, Options{})
 	require.ErrorIs(t, err, ErrLocked)
 	require.ErrorContains(t, err, "give each its own directory")
-	require.ErrorIs(t, Remove(dir), ErrLocked)
 
 	// The same directory by another name.
 	link := filepath.Join(t.TempDir(), "link")
@@ -81,22 +78,13 @@ func TestOpen_unwritable(t *testing.T) {
 	require.NotErrorIs(t, err, ErrLocked)
 }
 
-func TestOpen_options(t *testing.T) {
-	for _, opts := range []Options{{CacheBytes: -1}, {MemTableBytes: 1}, {MemTableBytes: 2 << 30}, {MaxOpenFiles: 1}} {
-		_, err := Open(t.TempDir(), opts)
-		require.ErrorContains(t, err, "want 0 for the default")
-	}
-	require.Equal(t, Options{CacheBytes: 64 << 20, MemTableBytes: 16 << 20, MaxOpenFiles: 500},
-		func() Options { o := Options{}.withDefaults(); o.Logger = nil; return o }())
-}
-
-func TestOpen_sharedCache(t *testing.T) {
-	cache := NewCache(1 << 20)
-	a, err := Open(t.TempDir(), Options{Cache: cache})
+func TestOpen_sharedMemory(t *testing.T) {
+	memory := NewMemory(1<<20, 2)
+	a, err := Open(t.TempDir(), Options{Memory: memory})
 	require.NoError(t, err)
-	b, err := Open(t.TempDir(), Options{Cache: cache})
+	b, err := Open(t.TempDir(), Options{Memory: memory})
 	require.NoError(t, err)
-	cache.Close()
+	memory.Close()
 	for _, e := range []state.Engine{a, b} {
 		part, err := e.Open(0)
 		require.NoError(t, err)
@@ -105,140 +93,89 @@ func TestOpen_sharedCache(t *testing.T) {
 	}
 }
 
+// TestNewMemory checks the sizes: two memtables for each partition are two fifths of the whole, within what works.
+func TestNewMemory(t *testing.T) {
+	const mib = 1 << 20
+	for _, test := range []struct {
+		bytes      int64
+		partitions int
+		memTable   int64
+		total      int64
+	}{
+		{100 * mib, 4, 5 * mib, 100 * mib},
+		{100 * mib, 0, 20 * mib, 100 * mib},
+		{1 << 40, 1, 64 * mib, 1 << 40},
+		{1, 16, 64 << 10, 5 * mib}, // the least that works
+	} {
+		require.Equal(t, test.memTable, memTableSize(max(test.bytes, MinMemory(test.partitions)), test.partitions))
+		if test.bytes < 1<<30 {
+			m := newMemory(t, test.bytes, test.partitions)
+			require.Equal(t, test.memTable, m.memTable)
+			require.Equal(t, test.total, m.blocks.MaxSize())
+		}
+	}
+}
+
+// TestMemory_holdsBlocksAndMemtables checks that blocks and memtables together take no more than the memory has, however
+// much is read and written.
+func TestMemory_holdsBlocksAndMemtables(t *testing.T) {
+	const bytes, partitions = 8 << 20, 4
+	memory := newMemory(t, bytes, partitions)
+	e := openMem(t, vfs.NewMem(), Options{Memory: memory})
+	for offset := range int64(300) {
+		for p := range int32(partitions) {
+			part, err := e.Open(p)
+			require.NoError(t, err)
+			require.NoError(t, part.Apply(crashBatch(p, offset)))
+			_, _, err = part.Get(nil, []byte("store\x0017"))
+			require.NoError(t, err)
+		}
+		var memTables int64
+		for p := range int32(partitions) {
+			memTables += int64(e.database(t, p).pebble.Metrics().MemTable.Size)
+		}
+		require.LessOrEqual(t, memTables+memory.BlockBytes(), int64(bytes))
+	}
+	require.NotZero(t, memory.BlockBytes(), "nothing was ever read from disk: the test shows nothing")
+	require.NoError(t, e.Close())
+}
+
 func TestOpen_otherDatabase(t *testing.T) {
 	dir := t.TempDir()
-	db, err := pebble.Open(dir, &pebble.Options{Logger: logger{slog.New(slog.DiscardHandler)}})
-	require.NoError(t, err)
-	require.NoError(t, db.Set([]byte("theirs"), nil, pebble.Sync))
-	require.NoError(t, db.Close())
-	_, err = Open(dir, Options{})
+	foreign := func(dir string) {
+		db, err := pebble.Open(dir, &pebble.Options{Logger: logger{slog.New(slog.DiscardHandler)}})
+		require.NoError(t, err)
+		require.NoError(t, db.Set([]byte("theirs"), nil, pebble.Sync))
+		require.NoError(t, db.Close())
+	}
+	foreign(dir)
+	_, err := Open(dir, Options{})
+	require.ErrorIs(t, err, ErrForeign)
 	require.ErrorContains(t, err, "another program")
+
+	dir = t.TempDir()
+	foreign(filepath.Join(dir, "0.0"))
+	e, err := Open(dir, Options{})
+	require.NoError(t, err)
+	_, err = e.Open(0)
+	require.ErrorIs(t, err, ErrForeign)
+	require.ErrorContains(t, err, "another program")
+	require.NoError(t, e.Close())
 }
 
 func TestOpen_otherFormat(t *testing.T) {
 	files := vfs.NewMem()
 	e := openMem(t, files, Options{})
-	require.NoError(t, e.db.Set([]byte(formatKey), []byte{formatVersion + 1}, pebble.NoSync))
+	_, err := e.Open(0)
+	require.NoError(t, err)
+	require.NoError(t, e.database(t, 0).pebble.Set([]byte(formatKey), []byte{formatVersion + 1}, pebble.NoSync))
 	require.NoError(t, e.Close())
-	_, err := open(files, "/db", Options{})
+	e = openMem(t, files, Options{})
+	_, err = e.Open(0)
+	require.ErrorIs(t, err, ErrForeign)
 	require.ErrorContains(t, err, "version")
 	require.NotErrorIs(t, err, ErrCorrupt)
-}
-
-func TestRemove(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "db")
-	require.NoError(t, Remove(dir))
-	e, err := Open(dir, Options{})
-	require.NoError(t, err)
-	part, err := e.Open(0)
-	require.NoError(t, err)
-	require.NoError(t, part.Apply(crashBatch(0, 1)))
 	require.NoError(t, e.Close())
-	require.NoError(t, Remove(dir))
-	require.NoDirExists(t, dir)
-	e, err = Open(dir, Options{})
-	require.NoError(t, err)
-	ps, err := e.Partitions()
-	require.NoError(t, err)
-	require.Empty(t, ps)
-	require.NoError(t, e.Close())
-}
-
-// TestOpen_damage damages every file of a database in every way. Each time the rows are those of the offset, which may
-// be an older one or none, so that the rest is restored; or the error says that they are not.
-func TestOpen_damage(t *testing.T) {
-	original := t.TempDir()
-	e, err := Open(original, Options{})
-	require.NoError(t, err)
-	part, err := e.Open(0)
-	require.NoError(t, err)
-	for offset := range int64(30) {
-		require.NoError(t, part.Apply(crashBatch(0, offset)))
-		if offset == 15 {
-			require.NoError(t, e.Flush())
-		}
-	}
-	require.NoError(t, e.Close())
-
-	entries, err := os.ReadDir(original)
-	require.NoError(t, err)
-	found := map[string]int{}
-	for _, entry := range entries {
-		for name, damage := range map[string]func(path string) error{
-			"removed":   os.Remove,
-			"emptied":   func(path string) error { return os.Truncate(path, 0) },
-			"cut short": cutShort,
-			"changed":   change,
-		} {
-			t.Run(entry.Name()+" "+name, func(t *testing.T) {
-				dir := t.TempDir()
-				require.NoError(t, os.CopyFS(dir, os.DirFS(original)))
-				require.NoError(t, damage(filepath.Join(dir, entry.Name())))
-				rows, offset, err := readAll(t, dir)
-				if err != nil {
-					require.ErrorIs(t, err, ErrCorrupt)
-					require.ErrorContains(t, err, "restored from its changelog")
-					found["corrupt"]++
-				} else {
-					require.Equal(t, crashState(0, offset), rows, "rows at offset %d", offset)
-					found[fmt.Sprint("offset ", offset)]++
-				}
-				require.NoError(t, Remove(dir))
-			})
-		}
-	}
-	t.Log(found)
-	require.NotZero(t, found["corrupt"])
-}
-
-// readAll opens the database and reads partition 0: the offset, -1 if there is none, and the offset that wrote each row.
-func readAll(t *testing.T, dir string) (rows map[string]int64, offset int64, err error) {
-	t.Helper()
-	e, err := Open(dir, Options{})
-	if err != nil {
-		return nil, 0, err
-	}
-	defer func() { err = errors.Join(err, e.Close()) }()
-	part, err := e.Open(0)
-	if err != nil {
-		return nil, 0, err
-	}
-	offset, ok := part.Offset()
-	if !ok {
-		offset = -1
-	}
-	rows = map[string]int64{}
-	for row, err := range part.Scan(nil, nil) {
-		if err != nil {
-			return nil, 0, err
-		}
-		rows[string(row.Key)] = int64(binary.BigEndian.Uint64(row.Value))
-	}
-	for key := range rows {
-		if _, _, err := part.Get(nil, []byte(key)); err != nil {
-			return nil, 0, err
-		}
-	}
-	return rows, offset, nil
-}
-
-func cutShort(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	return os.Truncate(path, info.Size()/2)
-}
-
-func change(path string) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	for i := len(data) / 4; i < len(data)*3/4; i++ {
-		data[i] ^= 0x55
-	}
-	return os.WriteFile(path, data, 0o600)
 }
 
 // TestEngine_diskFull checks that writes fail with a clear error while tables cannot be written, that the log is not
@@ -258,6 +195,7 @@ func TestEngine_diskFull(t *testing.T) {
 	require.NoError(t, err)
 	part, err := e.Open(0)
 	require.NoError(t, err)
+	health := e.database(t, 0).health
 	require.NoError(t, part.Apply(crashBatch(0, 0)))
 	full.Store(true)
 	err = e.Flush()
@@ -265,7 +203,7 @@ func TestEngine_diskFull(t *testing.T) {
 	require.ErrorContains(t, err, "make room or repair the disk")
 	require.ErrorIs(t, part.Apply(crashBatch(0, 1)), syscall.ENOSPC)
 	full.Store(false)
-	require.Eventually(t, func() bool { return e.health.check() == nil }, patience, tick)
+	require.Eventually(t, func() bool { return health.check() == nil }, patience, tick)
 	require.NoError(t, part.Apply(crashBatch(0, 1)))
 	require.NoError(t, e.Flush())
 	require.NoError(t, e.Close())

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"github.com/seed84377926/millrace/state"
 )
 
@@ -47,40 +49,61 @@ var _ interface {
 	Measured
 } = (*engine)(nil)
 
-// Metrics implements Measured.
+// Metrics implements Measured. It adds up the databases that are open.
 func (e *engine) Metrics() (Metrics, error) {
 	if err := e.users.enter(); err != nil {
 		return Metrics{}, err
 	}
 	defer e.users.leave()
-	m := e.db.Metrics()
-	total := m.Total()
-	stalls, stalled := e.health.stalls.read(time.Now())
-	return Metrics{
-		MemTableBytes: int64(m.MemTable.Size), MemTables: m.MemTable.Count,
-		DiskBytes: int64(m.DiskSpaceUsage()), LiveTableBytes: total.TablesSize, LiveTables: total.TablesCount,
-		CacheBytes: m.BlockCache.Size, CacheHits: m.BlockCache.Hits, CacheMisses: m.BlockCache.Misses,
-		FilterHits: m.Filter.Hits, FilterMisses: m.Filter.Misses,
-		Flushes: m.Flush.Count, FlushedBytes: int64(total.TableBytesFlushed),
-		Compactions: m.Compact.Count, CompactedBytes: int64(total.TableBytesCompacted), CompactionTime: m.Compact.Duration,
-		CompactionDebt: int64(m.Compact.EstimatedDebt), FailedCompaction: m.Compact.FailedCount,
-		ReadAmplification: int64(m.ReadAmp()), WriteStalls: stalls, WriteStallTime: stalled,
-	}, nil
+	var sum Metrics
+	return sum, e.visit(func(p *partition) error {
+		db, err := p.enter()
+		if err != nil {
+			return nil //nolint:nilerr // it is not open
+		}
+		defer db.users.leave()
+		sum.add(db.pebble.Metrics())
+		stalls, stalled := db.health.stalls.read(time.Now())
+		sum.WriteStalls += stalls
+		sum.WriteStallTime += stalled
+		return nil
+	})
 }
 
-// DiskUsage implements Measured.
+func (s *Metrics) add(m *pebble.Metrics) {
+	total := m.Total()
+	s.MemTableBytes += int64(m.MemTable.Size)
+	s.MemTables += m.MemTable.Count
+	s.DiskBytes += int64(m.DiskSpaceUsage())
+	s.LiveTableBytes += total.TablesSize
+	s.LiveTables += total.TablesCount
+	s.CacheBytes, s.CacheHits, s.CacheMisses = m.BlockCache.Size, m.BlockCache.Hits, m.BlockCache.Misses // one for all
+	s.FilterHits += m.Filter.Hits
+	s.FilterMisses += m.Filter.Misses
+	s.Flushes += m.Flush.Count
+	s.FlushedBytes += int64(total.TableBytesFlushed)
+	s.Compactions += m.Compact.Count
+	s.CompactedBytes += int64(total.TableBytesCompacted)
+	s.CompactionTime += m.Compact.Duration
+	s.CompactionDebt += int64(m.Compact.EstimatedDebt)
+	s.FailedCompaction += m.Compact.FailedCount
+	s.ReadAmplification = max(s.ReadAmplification, int64(m.ReadAmp()))
+}
+
+// DiskUsage implements Measured. A partition that is not open counts as nothing.
 func (e *engine) DiskUsage(p int32) (int64, error) {
-	if err := checkPartition(p); err != nil {
-		return 0, err
-	}
-	if err := e.users.enter(); err != nil {
+	if err := e.enter(p); err != nil {
 		return 0, err
 	}
 	defer e.users.leave()
-	lo, hi := bounds(p)
-	n, err := e.db.EstimateDiskUsage(lo, hi)
+	db, err := e.part(p).enter()
 	if err != nil {
-		return 0, fmt.Errorf("size of partition %d: %w", p, e.health.readError(err))
+		return 0, nil //nolint:nilerr // it is not open
+	}
+	defer db.users.leave()
+	n, err := db.pebble.EstimateDiskUsage([]byte{rowPrefix}, []byte{rowEnd})
+	if err != nil {
+		return 0, fmt.Errorf("size of partition %d: %w", p, db.health.readError(err))
 	}
 	return int64(n), nil
 }

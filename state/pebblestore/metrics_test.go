@@ -11,7 +11,7 @@ import (
 )
 
 func TestMetrics_tellWhatIsOnDisk(t *testing.T) {
-	opened, err := Open(t.TempDir(), Options{})
+	opened, err := Open(t.TempDir(), Options{Memory: newMemory(t, 64<<20, 1)})
 	require.NoError(t, err)
 	e := opened.(*engine) //nolint:errcheck,forcetypeassert // it is one
 	part, err := e.Open(3)

@@ -5,8 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
-	"slices"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 
@@ -15,36 +14,168 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// partition is a range of keys of the database.
+// partition is one partition and the database that holds it at present.
 type partition struct {
 	engine *engine
 	id     int32
-	offset atomic.Pointer[int64] // nil: none
-	keys   sync.Pool             // *[]byte, scratch of Get
+
+	change  sync.Mutex               // held while current is replaced or closed
+	current atomic.Pointer[database] // nil: never opened
+	offset  atomic.Pointer[int64]    // nil: none
+	keys    sync.Pool                // *[]byte, scratch of Get
+}
+
+// open opens the partition's database unless it is open.
+func (p *partition) open() error {
+	p.change.Lock()
+	defer p.change.Unlock()
+	if db := p.current.Load(); db != nil && !db.users.closed() {
+		return nil
+	}
+	generations, err := p.engine.generations()
+	if err != nil {
+		return err
+	}
+	return p.openGeneration(generations[p.id])
+}
+
+// openGeneration makes a generation the current one. p.change is held.
+func (p *partition) openGeneration(generation int) error {
+	dir, err := p.engine.makeDir(p.id, generation)
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(p.engine, dir)
+	if err != nil {
+		return err
+	}
+	offset, err := db.offset()
+	if err != nil {
+		return errors.Join(err, db.close())
+	}
+	p.offset.Store(offset)
+	p.current.Store(db)
+	return nil
+}
+
+// drop begins a new generation. Who still reads the old one may finish; it is removed behind them.
+func (p *partition) drop() error {
+	p.change.Lock()
+	defer p.change.Unlock()
+	generations, err := p.engine.generations()
+	if err != nil {
+		return err
+	}
+	generation, exists := generations[p.id]
+	if !exists {
+		return nil
+	}
+	old := p.current.Load()
+	if old == nil || old.users.closed() {
+		_, err = p.engine.makeDir(p.id, generation+1)
+	} else {
+		err = p.openGeneration(generation + 1)
+	}
+	if err != nil {
+		return err
+	}
+	dir := p.engine.files.PathJoin(p.engine.dir, dirName(p.id, generation))
+	p.engine.behind.Go(func() {
+		if old != nil {
+			_ = old.close() // it may be damaged, and nobody wants it back
+		}
+		if err := p.engine.files.RemoveAll(dir); err != nil {
+			p.engine.opts.Logger.Error("dropped state cannot be removed; it is tried again when the directory is opened",
+				slog.String("dir", dir), slog.Any("error", err))
+		}
+	})
+	return nil
+}
+
+// flush makes the partition durable.
+func (p *partition) flush() error {
+	p.change.Lock()
+	defer p.change.Unlock()
+	if db := p.current.Load(); db != nil && !db.users.closed() {
+		return db.flush()
+	}
+	return nil
+}
+
+// close turns users away, waits for those who are there, makes the partition durable and closes it.
+func (p *partition) close() error {
+	p.change.Lock()
+	defer p.change.Unlock()
+	db := p.current.Load()
+	if db == nil || !db.users.close() {
+		return nil
+	}
+	err := db.flush()
+	if errors.Is(err, ErrCorrupt) {
+		err = nil // it is reported already, and what cannot be kept is restored
+	}
+	if closeErr := db.pebble.Close(); closeErr != nil {
+		err = errors.Join(err, fmt.Errorf("close state directory %s: %w", db.dir, closeErr))
+	}
+	return err
+}
+
+// empty says whether the partition has neither rows nor an offset, if its database is open and can be read.
+func (p *partition) empty() (empty, open bool) {
+	p.change.Lock() // so that it does not close
+	defer p.change.Unlock()
+	db := p.current.Load()
+	if db == nil || db.users.closed() {
+		return false, false
+	}
+	if p.offset.Load() != nil {
+		return false, true
+	}
+	empty, err := db.empty([]byte{rowPrefix})
+	return empty, err == nil
+}
+
+// enter returns the current database, which the caller leaves.
+func (p *partition) enter() (*database, error) {
+	for {
+		db := p.current.Load()
+		if db == nil {
+			return nil, state.ErrClosed
+		}
+		err := db.users.enter()
+		if err == nil {
+			return db, nil
+		}
+		if p.current.Load() == db {
+			return nil, err
+		}
+		// It was dropped a moment ago.
+	}
 }
 
 // Get implements state.Partition.
 func (p *partition) Get(dst, key []byte) ([]byte, bool, error) {
-	if err := p.engine.users.enter(); err != nil {
+	db, err := p.enter()
+	if err != nil {
 		return dst, false, err
 	}
-	defer p.engine.users.leave()
+	defer db.users.leave()
 	full, ok := p.keys.Get().(*[]byte)
 	if !ok {
 		full = new([]byte)
 	}
 	defer p.keys.Put(full)
-	*full = append(appendPartition((*full)[:0], p.id), key...)
-	data, closer, err := p.engine.db.Get(*full)
+	*full = append(append((*full)[:0], rowPrefix), key...)
+	data, closer, err := db.pebble.Get(*full)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return dst, false, nil
 	}
 	if err != nil {
-		return dst, false, p.engine.health.readError(err)
+		return dst, false, db.health.readError(err)
 	}
 	dst = append(dst, data...)
 	if err := closer.Close(); err != nil {
-		return dst, false, p.engine.health.readError(err)
+		return dst, false, db.health.readError(err)
 	}
 	return dst, true, nil
 }
@@ -60,36 +191,37 @@ func (p *partition) Scan(lo, hi []byte) iter.Seq2[state.Row, error] {
 
 // scan calls yield with the rows until it returns false. If it does so, there is no error.
 func (p *partition) scan(lo, hi []byte, yield func(state.Row) bool) (err error) {
-	if err := p.engine.users.enter(); err != nil {
+	db, err := p.enter()
+	if err != nil {
 		return err
 	}
-	defer p.engine.users.leave()
-	_, upper := bounds(p.id)
+	defer db.users.leave()
+	upper := []byte{rowEnd}
 	if hi != nil {
-		upper = append(appendPartition(nil, p.id), hi...)
+		upper = append([]byte{rowPrefix}, hi...)
 	}
-	it, err := p.engine.db.NewIter(&pebble.IterOptions{
-		LowerBound: append(appendPartition(nil, p.id), lo...),
+	it, err := db.pebble.NewIter(&pebble.IterOptions{
+		LowerBound: append([]byte{rowPrefix}, lo...),
 		UpperBound: upper,
 	})
 	if err != nil {
-		return p.engine.health.readError(err)
+		return db.health.readError(err)
 	}
 	stopped := false
 	defer func() {
 		if closeErr := it.Close(); closeErr != nil && !stopped {
-			err = p.engine.health.readError(closeErr)
+			err = db.health.readError(closeErr)
 		}
 	}()
 	for ok := it.First(); ok; ok = it.Next() {
 		value, err := it.ValueAndErr()
 		if err != nil {
-			return p.engine.health.readError(err)
+			return db.health.readError(err)
 		}
 		if value == nil {
 			value = []byte{} // nil would mean no row
 		}
-		if !yield(state.Row{Key: it.Key()[partitionSize:], Value: value}) {
+		if !yield(state.Row{Key: it.Key()[1:], Value: value}) {
 			stopped = true
 			return nil
 		}
@@ -99,38 +231,43 @@ func (p *partition) scan(lo, hi []byte, yield func(state.Row) bool) (err error) 
 
 // Apply implements state.Partition.
 func (p *partition) Apply(b *state.Batch) error {
-	if err := p.engine.users.enter(); err != nil {
+	db, err := p.enter()
+	if err != nil {
 		return err
 	}
-	defer p.engine.users.leave()
-	if err := p.engine.health.check(); err != nil {
+	defer db.users.leave()
+	if err := db.health.check(); err != nil {
 		return fmt.Errorf("apply to partition %d: %w", p.id, err)
 	}
-	if p.engine.bulk.takes(b) {
-		return p.engine.applyBulk(func() error { return p.commit(b) })
+	if db.isBulk(b) {
+		return db.applyBulk(func() error { return p.commit(db, b) })
 	}
-	return p.commit(b)
+	return p.commit(db, b)
 }
 
-func (p *partition) commit(b *state.Batch) error {
-	// Room for the header of a change: its kind, two lengths and the partition.
-	batch := p.engine.db.NewBatchWithSize(b.Size() + 12*b.Len() + 64)
-	err := p.fill(batch, b)
+func (p *partition) commit(db *database, b *state.Batch) error {
+	// Room for the header of a change: its kind, two lengths and the prefix.
+	batch := db.pebble.NewBatchWithSize(b.Size() + 12*b.Len() + 64)
+	err := db.sign(batch)
+	if err == nil {
+		err = fill(batch, b)
+	}
 	if err == nil {
 		err = batch.Commit(pebble.NoSync)
 	}
 	if err := errors.Join(err, batch.Close()); err != nil {
 		return fmt.Errorf("apply to partition %d: %w", p.id, err)
 	}
+	db.signed.Store(true)
 	if offset, ok := b.Offset(); ok {
 		p.offset.Store(&offset)
 	}
 	return nil
 }
 
-func (p *partition) fill(batch *pebble.Batch, b *state.Batch) error {
+func fill(batch *pebble.Batch, b *state.Batch) error {
 	for op := range b.Ops() {
-		size := partitionSize + len(op.Key)
+		size := 1 + len(op.Key)
 		var row *pebble.DeferredBatchOp
 		if op.Value == nil {
 			row = batch.DeleteDeferred(size)
@@ -138,14 +275,14 @@ func (p *partition) fill(batch *pebble.Batch, b *state.Batch) error {
 			row = batch.SetDeferred(size, len(op.Value))
 			copy(row.Value, op.Value)
 		}
-		binary.BigEndian.PutUint16(row.Key, uint16(p.id))
-		copy(row.Key[partitionSize:], op.Key)
+		row.Key[0] = rowPrefix
+		copy(row.Key[1:], op.Key)
 		if err := row.Finish(); err != nil {
 			return err
 		}
 	}
 	if offset, ok := b.Offset(); ok {
-		return batch.Set(offsetKey(p.id), binary.BigEndian.AppendUint64(nil, uint64(offset)), nil)
+		return batch.Set([]byte(offsetKey), binary.BigEndian.AppendUint64(nil, uint64(offset)), nil)
 	}
 	return nil
 }
@@ -157,5 +294,3 @@ func (p *partition) Offset() (int64, bool) {
 	}
 	return 0, false
 }
-
-func sortedKeys(set map[int32]bool) []int32 { return slices.Sorted(maps.Keys(set)) }

@@ -247,6 +247,59 @@ func testDrop(t *testing.T, e state.Engine) {
 	equal(t, rows(t, parts[1].Scan(nil, nil)), []pair{{"a", "2"}}, "rows written after the drop")
 }
 
+// testDropBesideReaders drops a partition in the middle of a scan, which still sees what was there; who asks from then on,
+// within the scan too, sees nothing.
+func testDropBesideReaders(t *testing.T, e state.Engine) {
+	part := openPartition(t, e, 4)
+	apply(t, part, func(b *state.Batch) {
+		for i := range 100 {
+			b.Set(fmt.Appendf(nil, "%03d", i), []byte("old"))
+		}
+	})
+	n := 0
+	for row, err := range part.Scan(nil, nil) {
+		must(t, err)
+		equal(t, string(row.Value), "old", "value of row %s", row.Key)
+		if n++; n == 1 {
+			must(t, e.Drop(4))
+			wantRow(t, part, "000", nil)
+			apply(t, part, func(b *state.Batch) { b.Set([]byte("000"), []byte("new")) })
+		}
+	}
+	equal(t, n, 100, "rows of the scan")
+	equal(t, rows(t, part.Scan(nil, nil)), []pair{{"000", "new"}}, "rows written after the drop")
+	must(t, e.Drop(4))
+	must(t, e.Drop(4))
+	equal(t, len(rows(t, part.Scan(nil, nil))), 0, "rows after another drop")
+}
+
+func testRelease(t *testing.T, e state.Engine) {
+	part := openPartition(t, e, 2)
+	apply(t, part, func(b *state.Batch) {
+		b.Set([]byte("a"), []byte("1"))
+		b.SetOffset(7)
+	})
+	must(t, e.Release(2))
+	must(t, e.Release(2))
+	must(t, e.Release(5))
+	_, _, err := part.Get(nil, []byte("a"))
+	wantClosed(t, "Get", err)
+	wantClosed(t, "Apply", part.Apply(new(state.Batch)))
+	again := openPartition(t, e, 2)
+	wantRow(t, again, "a", []byte("1"))
+	if offset, ok := again.Offset(); !ok || offset != 7 {
+		t.Fatalf("offset %d, %v after the release, want 7", offset, ok)
+	}
+	must(t, e.Release(2))
+	must(t, e.Drop(2))
+	equal(t, len(rows(t, openPartition(t, e, 2).Scan(nil, nil))), 0, "rows of a partition dropped while it was released")
+	for _, p := range []int32{-1, state.MaxPartition + 1} {
+		if err := e.Release(p); err == nil {
+			t.Fatalf("partition %d can be released", p)
+		}
+	}
+}
+
 func testClose(t *testing.T, e state.Engine) {
 	part := openPartition(t, e, 0)
 	apply(t, part, func(b *state.Batch) { b.Set([]byte("a"), []byte("1")) })
@@ -269,6 +322,7 @@ func testClose(t *testing.T, e state.Engine) {
 	_, err = e.Partitions()
 	wantClosed(t, "Partitions", err)
 	wantClosed(t, "Drop", e.Drop(0))
+	wantClosed(t, "Release", e.Release(0))
 	wantClosed(t, "Flush", e.Flush())
 }
 

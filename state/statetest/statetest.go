@@ -37,6 +37,8 @@ func Run(t *testing.T, open func(t *testing.T) state.Engine) {
 		{"scans are snapshots", testSnapshots},
 		{"partitions", testPartitions},
 		{"drop", testDrop},
+		{"drop beside readers", testDropBesideReaders},
+		{"release", testRelease},
 		{"close", testClose},
 		{"readers beside a writer", testConcurrency},
 		{"random engine", testEngineModel},
