@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/seed84377926/millrace/internal/broker"
-	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
 )
 
@@ -20,7 +19,7 @@ type App struct {
 	top       *topology.Topology
 	cfg       Config
 	lifecycle lifecycle
-	budget    *state.Budget
+	memory    memory
 	client    *broker.Client
 	requests  *broker.ClientMetrics
 	states    *stateClock
@@ -56,7 +55,7 @@ func New(top *topology.Topology, cfg Config) (*App, error) {
 	app := &App{
 		top: top, cfg: cfg,
 		lifecycle: lifecycle{changed: changed},
-		budget:    state.NewBudget(cfg.CacheBytes),
+		memory:    newMemory(cfg.MemoryBytes),
 		requests:  broker.NewClientMetrics(), states: states,
 		pauses: make(pauses),
 	}
@@ -103,6 +102,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	a.memory.divide(plans, a.cfg.Logger)
+	defer a.memory.close()
+	a.cfg.Logger.Info("memory", slog.Any("split", a.memory.split))
 	// Tasks outlive ctx by one commit: they are stopped in order, not cut off.
 	tasks, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()

@@ -34,7 +34,7 @@ func (t *task) commitDue() bool {
 	l, cfg := t.life, &t.group.app.cfg
 	return l.careful > 0 || l.size.records >= cfg.CommitRecords ||
 		l.size.bytes+l.task.DirtyBytes() >= cfg.CommitBytes ||
-		!time.Now().Before(l.due) || t.group.app.budget.CommitDue()
+		!time.Now().Before(l.due) || t.group.app.memory.cache.CommitDue()
 }
 
 // commit makes everything since the last commit final:

@@ -43,8 +43,11 @@ type Config struct {
 	CommitRecords int64
 	CommitBytes   int64
 
-	// CacheBytes bounds the write-back caches of all tasks of this instance together. The default is 256 MiB.
-	CacheBytes int64
+	// MemoryBytes is what the application may take in memory on this instance, all told: the caches of all tasks, the
+	// state engine, records on their way in and out, the program, and the garbage that Go has not collected yet. It is
+	// split as App.Memory says. The default is DefaultMemoryBytes, 1 GiB. A part of it is a reserve for the garbage
+	// collector as GOGC sets it when New is called; see MemorySplit.HeapLimit for a limit that is enforced.
+	MemoryBytes int64
 
 	// MaxTaskIdle is how long a task waits for an input that is empty and known to be caught up, before it goes on
 	// with the others (KIP-695). 0, the default, does not wait. While an input is not known to be caught up the
@@ -124,6 +127,9 @@ type Hooks struct {
 	TaskFailed func(group string, partition int32, err error, fatal bool)
 	// RestoreProgress is called while a task restores: after each batch that is written, and once more when it is done.
 	RestoreProgress func(RestoreProgress)
+	// StateDamaged is called when a task found files of its local state damaged or missing. The state is dropped and
+	// restored from its changelog; nothing is lost, and no other task is touched. Its disk may need a look.
+	StateDamaged func(group string, partition int32, err error)
 	// Dropped is called for each record that was dropped, with the reason; again if the work is aborted and done again.
 	Dropped func(group string, drop topology.Drop)
 	// Skipped is called for each record that the policy of the topology passed over, once that is committed. If the
@@ -191,6 +197,9 @@ func (c Config) withDefaults() Config {
 	if c.StuckAfter == 0 {
 		c.StuckAfter = defaultStuckAfter
 	}
+	if c.MemoryBytes == 0 {
+		c.MemoryBytes = DefaultMemoryBytes
+	}
 	if c.ProcessingRetries == 0 {
 		c.ProcessingRetries = defaultProcessingRetries
 	}
@@ -224,7 +233,7 @@ func (c Config) validate() error {
 		{"CommitInterval", int64(c.CommitInterval)},
 		{"CommitRecords", c.CommitRecords},
 		{"CommitBytes", c.CommitBytes},
-		{"CacheBytes", c.CacheBytes},
+		{"MemoryBytes", c.MemoryBytes},
 		{"Replication", int64(c.Replication)},
 		{"SessionTimeout", int64(c.SessionTimeout)},
 		{"TransactionTimeout", int64(c.TransactionTimeout)},

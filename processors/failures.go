@@ -14,6 +14,7 @@ import (
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/internal/fault"
 	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/state/pebblestore"
 	"github.com/seed84377926/millrace/topology"
 )
 
@@ -299,7 +300,8 @@ func (t *task) hopeless(err error) bool {
 		return t.trouble.lasting > t.group.app.cfg.ProcessingRetries
 	}
 	var inconsistent *inconsistentError
-	return errors.As(err, &inconsistent) || errors.Is(err, broker.ErrOffsetLost) || errors.Is(err, broker.ErrTimeoutRefused)
+	return errors.As(err, &inconsistent) || errors.Is(err, broker.ErrOffsetLost) || errors.Is(err, broker.ErrTimeoutRefused) ||
+		errors.Is(err, pebblestore.ErrForeign)
 }
 
 // refused finds out which input records an error of the commit comes from, if the broker refused records for what they

@@ -36,6 +36,9 @@ type group struct {
 	stats    *groupStats
 	limits   atomic.Pointer[map[string]int32] // largest batches of the topics it writes; nil: to be asked for
 
+	damages damages
+	closing sync.WaitGroup // state that is not needed any more
+
 	replanned chan struct{}                 // signalled after each rebalance, before and after what it takes away has ended
 	identity  atomic.Pointer[broker.Member] // the member, also while it leaves
 
@@ -62,14 +65,16 @@ func openGroup(ctx context.Context, app *App, plan *groupPlan) (_ *group, err er
 	if g.layout, err = state.NewLayout(plan.sub.Stores()...); err != nil {
 		return nil, err
 	}
-	if g.engine, err = pebblestore.Open(filepath.Join(app.cfg.Dir, plan.sub.Group()), pebblestore.Options{Logger: g.logger}); err != nil {
+	if g.engine, err = pebblestore.Open(filepath.Join(app.cfg.Dir, plan.sub.Group()), pebblestore.Options{
+		Memory: app.memory.state, Logger: g.logger,
+	}); err != nil {
 		return nil, err
 	}
-	if g.reads, err = broker.NewFetcher(app.client); err != nil {
+	if g.reads, err = broker.NewFetcher(app.client, app.memory.fetches); err != nil {
 		return nil, err
 	}
 	for _, tables := range []**broker.Fetcher{&g.restores, &g.follows} {
-		if *tables, err = broker.NewTableFetcher(app.client); err != nil {
+		if *tables, err = broker.NewTableFetcher(app.client, app.memory.tables); err != nil {
 			return nil, err
 		}
 	}
@@ -141,27 +146,6 @@ func (g *group) rejoin() {
 	}
 }
 
-// held returns the changelog offsets that the state on this instance reflects, in whatever role it is here.
-func (g *group) held() map[int32]int64 {
-	partitions, err := g.engine.Partitions()
-	if err != nil {
-		g.logger.Warn("the group cannot be told which state is here", slog.Any("error", err))
-		return nil
-	}
-	held := make(map[int32]int64, len(partitions))
-	for _, p := range partitions {
-		part, err := g.engine.Open(p)
-		if err != nil {
-			g.logger.Warn("the group cannot be told of the state of a partition", slog.Int("partition", int(p)), slog.Any("error", err))
-			continue
-		}
-		if offset, ok := part.Offset(); ok {
-			held[p] = offset
-		}
-	}
-	return held
-}
-
 // planned is told what this instance is to do, before it is assigned or has to give up anything.
 func (g *group) planned(plan broker.Placement) {
 	g.standbys.want(plan)
@@ -185,12 +169,7 @@ func (g *group) assign(partitions []int32) {
 				g.plan.sub.Group(), g.plan.partitions, g.plan.sub.TableTopic()))
 			continue
 		}
-		part, err := g.engine.Open(p)
-		if err != nil {
-			g.app.fail(fmt.Errorf("group %s, partition %d: open state: %w", g.plan.sub.Group(), p, err))
-			continue
-		}
-		t := g.newTask(p, part)
+		t := g.newTask(p)
 		g.mu.Lock()
 		g.mu.tasks[p] = t
 		g.mu.Unlock()
@@ -202,7 +181,7 @@ func (g *group) assign(partitions []int32) {
 	g.app.taskChanged()
 }
 
-func (g *group) newTask(p int32, part state.Partition) *task {
+func (g *group) newTask(p int32) *task {
 	t := &task{
 		group: g, partition: p, logger: g.logger.With(slog.Int("partition", int(p))),
 		stopping: make(chan struct{}), done: make(chan struct{}),
@@ -210,7 +189,7 @@ func (g *group) newTask(p int32, part state.Partition) *task {
 	}
 	newTaskStats(&t.stats, g.stats, g.plan)
 	t.spans = spans{tracer: g.app.cfg.Tracer, group: g.plan.sub.Group(), partition: p}
-	t.table = g.newTable(p, part, t.logger, func(progress RestoreProgress) {
+	t.table = g.newTable(p, t.logger, func(progress RestoreProgress) {
 		t.stats.restoring(progress)
 		if hook := g.app.cfg.Hooks.RestoreProgress; hook != nil {
 			hook(progress)
@@ -219,10 +198,10 @@ func (g *group) newTask(p int32, part state.Partition) *task {
 	return t
 }
 
-// newTable makes the state of a partition fit to be restored. tell hears of the progress.
-func (g *group) newTable(p int32, part state.Partition, logger *slog.Logger, tell func(RestoreProgress)) *restoredTable {
+// newTable makes the state of a partition, once it is open, fit to be restored. tell hears of the progress.
+func (g *group) newTable(p int32, logger *slog.Logger, tell func(RestoreProgress)) *restoredTable {
 	return &restoredTable{
-		part: part, layout: g.layout, logger: logger, now: time.Now, tell: tell,
+		layout: g.layout, logger: logger, now: time.Now, tell: tell,
 		progress: RestoreProgress{Group: g.plan.sub.Group(), Partition: p},
 	}
 }
@@ -250,6 +229,8 @@ func (g *group) release(partitions []int32, end func(*task)) {
 		})
 	}
 	ended.Wait()
+	// The next owner does not wait for this: its disk is another one.
+	g.closing.Go(func() { g.releaseState(partitions) })
 	g.signalReplanned()
 	g.app.taskChanged()
 }
@@ -266,6 +247,7 @@ func (g *group) close(ctx context.Context) error {
 			fetcher.Close()
 		}
 	}
+	g.closing.Wait()
 	if g.engine != nil {
 		err = errors.Join(err, g.engine.Close())
 	}

@@ -56,6 +56,7 @@ func JoinHooks(all ...Hooks) Hooks {
 		joined.StateChanged = both2(joined.StateChanged, h.StateChanged)
 		joined.TaskFailed = both4(joined.TaskFailed, h.TaskFailed)
 		joined.RestoreProgress = both1(joined.RestoreProgress, h.RestoreProgress)
+		joined.StateDamaged = both3(joined.StateDamaged, h.StateDamaged)
 		joined.Dropped = both2(joined.Dropped, h.Dropped)
 		joined.Skipped = both1(joined.Skipped, h.Skipped)
 	}
@@ -74,6 +75,13 @@ func both2[A, B any](f, g func(A, B)) func(A, B) {
 		return either(f, g, f == nil)
 	}
 	return func(a A, b B) { f(a, b); g(a, b) }
+}
+
+func both3[A, B, C any](f, g func(A, B, C)) func(A, B, C) {
+	if f == nil || g == nil {
+		return either(f, g, f == nil)
+	}
+	return func(a A, b B, c C) { f(a, b, c); g(a, b, c) }
 }
 
 func both4[A, B, C, D any](f, g func(A, B, C, D)) func(A, B, C, D) {

@@ -60,6 +60,7 @@ type TaskInfo struct {
 	Commit        *CommitInfo        `json:"commit,omitempty"` // nil before the first commit
 	Transactions  map[string]int64   `json:"transactions"`     // by outcome: committed, aborted, fenced, unknown
 	Failures      int64              `json:"failures"`
+	Damaged       int64              `json:"damaged,omitempty"` // times that the local state was damaged, dropped and restored
 	LastError     *TaskError         `json:"last_error,omitempty"`
 	Dropped       map[string]int64   `json:"dropped,omitempty"`
 	Inputs        []InputInfo        `json:"inputs"`
@@ -141,6 +142,7 @@ func (g *group) info(ctx context.Context, now time.Time) GroupInfo {
 	slices.SortFunc(tasks, func(x, y *task) int { return cmp.Compare(x.partition, y.partition) })
 	for _, t := range tasks {
 		ti := t.info(ctx, now)
+		ti.Damaged = g.damages.of(t.partition)
 		if measured {
 			if n, err := engine.DiskUsage(t.partition); err == nil {
 				ti.DiskBytes = n

@@ -58,7 +58,7 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 	}
 	l.logged = writer.Promise(l.acked)
 	l.task, err = sub.NewTask(topology.TaskConfig{
-		Partition: t.partition, State: t.table.part, Budget: t.group.app.budget,
+		Partition: t.partition, State: t.table.part, Budget: t.group.app.memory.cache,
 		Sink:   &sink{life: l, plan: t.group.plan, stats: &t.stats},
 		OnDrop: t.dropped,
 	})

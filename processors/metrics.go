@@ -34,15 +34,15 @@ type metricDescs struct {
 	standbyLag *prometheus.Desc
 	age        *prometheus.Desc
 
-	state, time, process, enforced, dropped, failures, transactions *prometheus.Desc
-	commitLatency, changelogRows, restored, restoreRemaining        *prometheus.Desc
+	state, time, process, enforced, dropped, failures, transactions   *prometheus.Desc
+	commitLatency, changelogRows, restored, restoreRemaining, damaged *prometheus.Desc
 
 	consumedRecords, consumedBytes, lag, lagSeconds, uncommitted, producedRecords, producedBytes *prometheus.Desc
 
 	storeGets, storeHits, storePuts, storeDeletes, storeScans, storeExpired, storeFlushed *prometheus.Desc
 	storeRows, storeBytes, storeDirty, suppressed, suppressedBytes                        *prometheus.Desc
 
-	cache, cacheDirty, cacheLimit *prometheus.Desc
+	memory, cache, cacheDirty, cacheLimit *prometheus.Desc
 
 	engine []engineMetric
 }
@@ -92,6 +92,7 @@ func newMetricDescs() metricDescs {
 	d.commitLatency = task("commit_latency_seconds", "Duration of successful commits; its count is the number of commits.")
 	d.changelogRows = task("changelog_rows_total", "Rows committed, local index rows included.")
 	d.restored = task("restore_total", "Changelog records restored.")
+	d.damaged = task("state_damaged_total", "Times that damaged local state was dropped, to be restored.")
 	d.restoreRemaining = task("restore_remaining_records", "Changelog offsets left to restore.")
 
 	d.consumedRecords = topic("records_consumed_total", "Records processed of an input.")
@@ -116,6 +117,7 @@ func newMetricDescs() metricDescs {
 	d.suppressed = store("suppression_buffer_count", "Updates that a suppress buffer holds back.")
 	d.suppressedBytes = store("suppression_buffer_size_bytes", "Keys and values of what a suppress buffer holds back.")
 
+	d.memory = desc("memory_budget_bytes", "How the memory of this instance is split.", "part")
 	d.cache = desc("cache_size_bytes", "Memory of the rows in the caches of all stores.")
 	d.cacheDirty = desc("cache_uncommitted_bytes", "Memory of the rows that are not committed yet.")
 	d.cacheLimit = desc("cache_limit_bytes", "Memory that the caches may take.")
@@ -176,9 +178,12 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			c.collectTask(series{ch, []string{g.plan.sub.Group(), strconv.Itoa(int(t.partition))}}, t, now)
 		}
 	}
-	out.gauge(d.cache, float64(c.app.budget.Used()))
-	out.gauge(d.cacheDirty, float64(c.app.budget.Dirty()))
-	out.gauge(d.cacheLimit, float64(c.app.budget.Limit()))
+	for part, bytes := range c.app.memory.split.parts() {
+		out.gauge(d.memory, float64(bytes), part)
+	}
+	out.gauge(d.cache, float64(c.app.memory.cache.Used()))
+	out.gauge(d.cacheDirty, float64(c.app.memory.cache.Dirty()))
+	out.gauge(d.cacheLimit, float64(c.app.memory.cache.Limit()))
 	c.app.requests.Collect(ch)
 }
 
@@ -233,6 +238,7 @@ func (c collector) collectTask(out series, t *task, now time.Time) {
 	out.histogram(d.commitLatency, &p.commit.latency)
 	out.counter(d.changelogRows, float64(p.commit.rows))
 	out.counter(d.restored, float64(p.restored))
+	out.counter(d.damaged, float64(t.group.damages.of(t.partition)))
 	var remaining int64
 	if r := t.stats.restore.Load(); r != nil && !r.Done {
 		remaining = max(0, r.End-r.Next)

@@ -177,7 +177,7 @@ func TestCollector_countsWhatHappened(t *testing.T) {
 		"task_restore_remaining_records{group=app-counts,partition=0}":             0,
 		"task_restore_total{group=app-counts,partition=0}":                         0,
 		"engine_write_stalls_total{group=app-counts}":                              0,
-		"cache_limit_bytes{}": 256 << 20,
+		"cache_limit_bytes{}": float64(w.Memory().Cache),
 		"task_enforced_processing_total{group=app-counts,partition=0}":          0,
 		"task_transactions_total{group=app-counts,outcome=unknown,partition=0}": 0,
 	} {

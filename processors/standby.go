@@ -34,6 +34,9 @@ type standby struct {
 
 func (g *group) newStandby(p int32, warmup bool) (*standby, error) {
 	part, err := g.engine.Open(p)
+	if g.dropDamaged(p, err) {
+		part, err = g.engine.Open(p)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
@@ -41,7 +44,8 @@ func (g *group) newStandby(p int32, warmup bool) (*standby, error) {
 		group: g, partition: p, warmup: warmup, done: make(chan struct{}),
 		logger: g.logger.With(slog.Int("partition", int(p)), slog.Bool("warmup", warmup)),
 	}
-	s.table = g.newTable(p, part, s.logger, func(RestoreProgress) {})
+	s.table = g.newTable(p, s.logger, func(RestoreProgress) {})
+	s.table.part = part
 	return s, nil
 }
 
@@ -72,6 +76,7 @@ func (s *standby) run(ctx context.Context) {
 			// The changelog was compacted past the copy, or recreated: it begins anew.
 			err = errors.Join(err, s.group.engine.Drop(s.partition))
 		}
+		s.group.dropDamaged(s.partition, err)
 		s.logger.Warn("the copy of a partition cannot be kept up to date; it is tried again", slog.Any("error", err))
 		timer := time.NewTimer(backoff.next())
 		select {
@@ -238,6 +243,16 @@ func (s *standbys) remove(p int32) (removed bool, err error) {
 		return false, nil
 	}
 	return true, s.group.engine.Drop(p)
+}
+
+// releaseState gives back the memory of the state of a partition unless it is needed.
+func (s *standbys) releaseState(p int32) error {
+	s.mu.Lock() // nobody can begin to need it meanwhile
+	defer s.mu.Unlock()
+	if s.mu.claimed[p] || s.mu.running[p] != nil {
+		return nil
+	}
+	return s.group.engine.Release(p)
 }
 
 // all returns the copies in the order of their partitions.

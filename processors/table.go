@@ -15,7 +15,8 @@ type restoredTable struct {
 	part     state.Partition
 	layout   *state.Layout
 	batch    state.Batch
-	large    bool // the batch has the size of a run in bulk
+	large    bool  // the batch has the size of a run in bulk
+	failure  error // why the last restore could not keep what it read; goka's error does not carry it
 	progress RestoreProgress
 	tell     func(RestoreProgress)
 	logger   *slog.Logger
@@ -33,6 +34,7 @@ const restoreLogInterval = 5 * time.Second
 // begin starts the account of a restore up to the changelog offset end.
 func (t *restoredTable) begin(end int64) {
 	t.progress = RestoreProgress{Group: t.progress.Group, Partition: t.progress.Partition, End: end}
+	t.failure = nil
 	if last, ok := t.part.Offset(); ok {
 		t.progress.Start, t.progress.Next = last+1, last+1
 	}
@@ -100,6 +102,7 @@ func (t *restoredTable) Restore(run *broker.Run) error {
 	}
 	t.batch.SetOffset(run.Last())
 	if err := t.part.Apply(&t.batch); err != nil {
+		t.failure = err
 		return err
 	}
 	t.large = t.batch.Size() > largeBatch

@@ -131,7 +131,7 @@ func (t *task) lives(ctx context.Context, sessions *broker.Sessions) error {
 				slog.Int("records", t.trouble.search.limit), slog.Any("error", err))
 			continue
 		}
-		t.fatal = t.hopeless(err)
+		t.fatal = !t.group.dropDamaged(t.partition, err) && t.hopeless(err)
 		t.failed(err, t.fatal)
 		if t.fatal {
 			return nil
@@ -155,6 +155,9 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 	defer atWork()
 
 	t.enter(taskTakingOver)
+	if err := t.openState(); err != nil {
+		return 0, err
+	}
 	writer, err := t.takeOver(ctx)
 	if err != nil {
 		return 0, err
@@ -181,7 +184,7 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 	}
 	t.table.begin(end)
 	if err := sessions.Start(ctx); err != nil {
-		return 0, err
+		return 0, errors.Join(t.table.failure, err)
 	}
 	t.table.finish()
 	fault.Point("takeover.restored")
@@ -212,6 +215,7 @@ func (t *task) takeOver(ctx context.Context) (*broker.Writer, error) {
 		MaxBytes:        t.group.maxBytes(ctx),
 		Membership:      t.group.membership(),
 		Lease:           t.group.app.cfg.SessionTimeout,
+		BufferBytes:     t.group.app.memory.produce,
 	})
 	if err == nil {
 		context.AfterFunc(ctx, writer.Interrupt) // the life is over: nothing of the writer may hold it up

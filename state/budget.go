@@ -38,8 +38,10 @@ func (b *Budget) Used() int64 { return b.used.Load() }
 // Dirty returns the bytes that dirty rows take.
 func (b *Budget) Dirty() int64 { return b.dirty.Load() }
 
-// CommitDue reports whether dirty rows take more than half of the budget: time to commit.
-func (b *Budget) CommitDue() bool { return b.dirty.Load() > b.limit/2 }
+// CommitDue reports whether dirty rows take more than a quarter of the budget: time to commit. A commit holds each of
+// its rows three times, in the cache, in the batch and on the way to disk, so that with more a commit would need as much
+// memory again as the budget.
+func (b *Budget) CommitDue() bool { return b.dirty.Load() > b.limit/4 }
 
 // share is what each store may hold if all want as much as they can get.
 func (b *Budget) share() int64 { return b.limit / max(1, b.stores.Load()) }

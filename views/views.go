@@ -27,9 +27,16 @@ type Config struct {
 	Security security.Config
 	// Dir is the directory of the local copies, kept between runs. Two processes never share one.
 	Dir string
+	// MemoryBytes is what all views together take in memory: a half for blocks of files and rows on their way to disk, a
+	// quarter for records on their way in, and the rest for the garbage of these. The default is 256 MiB; with many
+	// partitions they take at least 320 KiB for each. In a process that runs an application as well it comes on top of
+	// what that takes.
+	MemoryBytes int64
 	// Logger receives what happens. Nil discards it.
 	Logger *slog.Logger
 }
+
+const defaultMemoryBytes = 256 << 20
 
 func (c Config) validate() error {
 	var errs []error
@@ -38,6 +45,9 @@ func (c Config) validate() error {
 	}
 	if c.Dir == "" {
 		errs = append(errs, errors.New("Dir is empty: name a directory for the views"))
+	}
+	if c.MemoryBytes < 0 {
+		errs = append(errs, errors.New("MemoryBytes is negative"))
 	}
 	if err := c.Security.Validate(); err != nil {
 		errs = append(errs, err)
@@ -64,6 +74,7 @@ type Views struct {
 type groupView struct {
 	group      string
 	topic      string
+	refs       []state.TableRef
 	partitions int32
 	engine     state.Engine
 	tables     []*viewTable
@@ -81,6 +92,9 @@ func Open(ctx context.Context, cfg Config, tables ...state.TableRef) (_ *Views, 
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.MemoryBytes == 0 {
+		cfg.MemoryBytes = defaultMemoryBytes
+	}
 	vs := &Views{
 		logger: cfg.Logger, ready: make(chan struct{}),
 		groups: make(map[string]*groupView), stores: make(map[string]*groupView),
@@ -93,63 +107,75 @@ func Open(ctx context.Context, cfg Config, tables ...state.TableRef) (_ *Views, 
 	if vs.client, err = broker.Connect(ctx, broker.Config{Brokers: cfg.Brokers, Security: cfg.Security, ClientID: "views", Logger: cfg.Logger}); err != nil {
 		return nil, err
 	}
-	if vs.fetcher, err = broker.NewTableFetcher(vs.client); err != nil {
+	groups := make(map[string]*groupView)
+	total := 0
+	for _, table := range tables {
+		g := groups[table.Group]
+		if g == nil {
+			g = &groupView{group: table.Group, topic: table.Topic, specs: make(map[string]state.Spec)}
+			groups[table.Group] = g
+			if g.partitions, err = vs.waitForTopic(ctx, g.topic); err != nil {
+				return nil, fmt.Errorf("group %s: %w", g.group, err)
+			}
+			total += int(g.partitions)
+		}
+		g.refs = append(g.refs, table)
+		g.specs[table.Store.Name] = table.Store
+	}
+	if vs.fetcher, err = broker.NewTableFetcher(vs.client, cfg.MemoryBytes/4); err != nil {
 		return nil, err
 	}
-	byGroup := make(map[string][]state.TableRef)
-	for _, table := range tables {
-		byGroup[table.Group] = append(byGroup[table.Group], table)
-	}
-	for group, refs := range byGroup {
-		g, err := vs.openGroup(ctx, filepath.Join(cfg.Dir, group), refs)
-		if err != nil {
-			return nil, fmt.Errorf("group %s: %w", group, err)
+	memory := pebblestore.NewMemory(cfg.MemoryBytes/2, total)
+	defer memory.Close() // the engines hold it
+	for _, g := range groups {
+		if err := vs.openGroup(g, filepath.Join(cfg.Dir, g.group), memory); err != nil {
+			return nil, fmt.Errorf("group %s: %w", g.group, err)
 		}
-		for _, ref := range refs {
+		for _, ref := range g.refs {
 			vs.stores[ref.Store.Name] = g
 		}
 	}
 	return vs, nil
 }
 
-func (vs *Views) openGroup(ctx context.Context, dir string, refs []state.TableRef) (*groupView, error) {
-	g := &groupView{group: refs[0].Group, topic: refs[0].Topic, specs: make(map[string]state.Spec)}
+func (vs *Views) openGroup(g *groupView, dir string, memory *pebblestore.Memory) error {
 	var specs []state.Spec
-	for _, ref := range refs {
-		g.specs[ref.Store.Name] = ref.Store
+	for _, ref := range g.refs {
 		kept := ref.Store
 		kept.TTL = 0 // the table's owner expires rows; a view follows its tombstones and needs no index of its own
 		specs = append(specs, kept)
 	}
 	layout, err := state.NewLayout(specs...)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if g.partitions, err = vs.waitForTopic(ctx, g.topic); err != nil {
-		return nil, err
-	}
-	if g.engine, err = pebblestore.Open(dir, pebblestore.Options{Logger: vs.logger}); err != nil {
-		return nil, err
+	if g.engine, err = pebblestore.Open(dir, pebblestore.Options{Memory: memory, Logger: vs.logger}); err != nil {
+		return err
 	}
 	vs.groups[g.group] = g
-	g.freshness = newFreshness(g.partitions, refs)
+	g.freshness = newFreshness(g.partitions, g.refs)
+	g.tables = make([]*viewTable, g.partitions)
+	var opening errgroup.Group
+	opening.SetLimit(maxOpening)
 	for p := range g.partitions {
-		part, err := g.engine.Open(p)
-		if err != nil {
-			return nil, err
-		}
-		table, err := newViewTable(part, p, layout, g.freshness)
-		if err != nil {
-			return nil, err
-		}
-		g.tables = append(g.tables, table)
+		opening.Go(func() (err error) {
+			g.tables[p], err = newViewTable(g, p, layout, vs.logger)
+			return err
+		})
+	}
+	if err := opening.Wait(); err != nil {
+		return err
 	}
 	g.view, err = broker.NewTableView(broker.TableViewConfig{
 		Client: vs.client, Fetcher: vs.fetcher, Topic: g.topic, Logger: vs.logger,
-		Open: func(p int32) (broker.TableStore, error) { return g.tables[p], nil },
+		Open:    func(p int32) (broker.TableStore, error) { return g.tables[p], nil },
+		Restart: func(p int32) <-chan struct{} { return g.tables[p].restart() },
 	})
-	return g, err
+	return err
 }
+
+// maxOpening bounds the partitions that are opened side by side, most of which wait for the disk.
+const maxOpening = 8
 
 // topicPoll is how often a table that does not exist yet is looked for.
 const topicPoll = 100 * time.Millisecond
@@ -256,6 +282,7 @@ type Info struct {
 	Topic    string                `json:"topic"`
 	Stores   []string              `json:"stores"`
 	Position map[string]int64      `json:"position"` // next source offset reflected, by topic/partition
+	Damaged  int64                 `json:"damaged"`  // times that a partition was damaged on disk and read again
 	Goka     broker.TableViewStats `json:"goka"`     // goka's own statistics
 }
 
@@ -266,6 +293,9 @@ func (vs *Views) Info(ctx context.Context) []Info {
 		g := vs.groups[group]
 		info := Info{Group: g.group, Topic: g.topic, Position: make(map[string]int64), Goka: g.view.Stats(ctx)}
 		info.Stores = slices.Sorted(maps.Keys(g.specs))
+		for _, table := range g.tables {
+			info.Damaged += table.damaged.Load()
+		}
 		for tp, offset := range g.freshness.position() {
 			info.Position[tp.String()] = offset
 		}

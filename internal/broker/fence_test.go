@@ -142,7 +142,7 @@ func TestFetcher_feedsAreIndependentAndRewind(t *testing.T) {
 	produce(w, "b", "x")
 	require.NoError(t, w.Commit(t.Context(), nil))
 
-	f, err := broker.NewFetcher(client)
+	f, err := broker.NewFetcher(client, nil)
 	require.NoError(t, err)
 	defer f.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

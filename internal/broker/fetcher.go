@@ -23,9 +23,6 @@ const (
 	// metadataMinAge replaces the five seconds that franz-go waits between two metadata updates: a partition that is
 	// added, a topic created a moment ago or a leader that moved should not hold a task up for so long.
 	metadataMinAge = 20 * time.Millisecond
-
-	// A feed that holds more than feedHigh bytes is paused until its reader has taken it below a quarter of that.
-	feedHigh = 4 << 20
 )
 
 // Fetcher reads any number of partitions, read_committed, over one client. Each partition is a [Feed], added and
@@ -36,10 +33,11 @@ const (
 // partition never reach a later one.
 type Fetcher struct {
 	client *Client
+	budget *FetchBudget
 	kafka  *kgo.Client
 	cancel context.CancelFunc
 	done   chan struct{}
-	memory int          // for all feeds and what is made of them; 0: feedHigh for each feed
+	memory int          // for all feeds and what is made of them; 0: the budget says what a feed may hold
 	open   atomic.Int64 // feeds
 
 	mu struct {
@@ -51,10 +49,16 @@ type Fetcher struct {
 	feeds map[state.TopicPartition]*Feed // touched by the polling goroutine only
 }
 
-// NewFetcher connects a fetcher. Close it to end its goroutine.
-func NewFetcher(client *Client) (*Fetcher, error) { return newFetcher(client, 0) }
+// NewFetcher connects a fetcher. What it holds counts in budget, which other fetchers may share; nil is a budget of its
+// own of DefaultFetchBytes. Close it to end its goroutine.
+func NewFetcher(client *Client, budget *FetchBudget) (*Fetcher, error) {
+	if budget == nil {
+		budget = NewFetchBudget(DefaultFetchBytes, 1, 1)
+	}
+	return newFetcher(client, budget, 0, budget.options()...)
+}
 
-func newFetcher(client *Client, memory int, more ...kgo.Opt) (*Fetcher, error) {
+func newFetcher(client *Client, budget *FetchBudget, memory int, more ...kgo.Opt) (*Fetcher, error) {
 	opts := append(client.Options(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // positions count markers: without them a feed would never reach the end of its log
@@ -68,7 +72,7 @@ func newFetcher(client *Client, memory int, more ...kgo.Opt) (*Fetcher, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &Fetcher{
-		client: client, kafka: kafka, cancel: cancel, done: make(chan struct{}), memory: memory,
+		client: client, budget: budget, kafka: kafka, cancel: cancel, done: make(chan struct{}), memory: memory,
 		feeds: make(map[state.TopicPartition]*Feed),
 	}
 	go f.run(ctx)
@@ -95,6 +99,7 @@ func (f *Fetcher) Add(topic string, partition int32, from int64, ready chan stru
 	feed := &Feed{fetcher: f, tp: state.TopicPartition{Topic: topic, Partition: partition}, ready: ready}
 	feed.mu.next = from
 	f.open.Add(1)
+	f.budget.feeds.Add(1)
 	f.change(func() {
 		if f.feeds[feed.tp] != nil {
 			feed.fail(fmt.Errorf("read %s/%d: it already has a feed", topic, partition))
@@ -220,7 +225,7 @@ type Feed struct {
 	mu struct {
 		sync.Mutex
 		batches []Batch
-		bytes   int
+		bytes   int64
 		paused  bool
 		closed  bool
 		next    int64 // position behind everything fetched so far
@@ -239,10 +244,8 @@ func (f *Feed) Take() (Batch, bool, error) {
 	batch := f.mu.batches[0]
 	f.mu.batches[0] = Batch{}
 	f.mu.batches = f.mu.batches[1:]
-	for _, rec := range batch.Records {
-		f.mu.bytes -= recordSize(rec)
-	}
-	if f.mu.paused && f.mu.bytes < f.fetcher.feedShare()/4 {
+	f.count(-batchSize(batch))
+	if f.mu.paused && f.mu.bytes < int64(f.fetcher.feedShare()/4) {
 		f.mu.paused = false
 		f.fetcher.change(f.resume)
 	}
@@ -277,11 +280,13 @@ func (f *Feed) Close() {
 	closed := f.mu.closed
 	f.mu.closed = true
 	f.mu.batches = nil
+	f.count(-f.mu.bytes)
 	f.mu.Unlock()
 	if closed {
 		return
 	}
 	f.fetcher.open.Add(-1)
+	f.fetcher.budget.feeds.Add(-1)
 	f.fetcher.change(func() {
 		if f.fetcher.feeds[f.tp] != f {
 			return
@@ -308,13 +313,11 @@ func (f *Feed) put(records []*kgo.Record) (pause bool) {
 	if f.mu.closed {
 		return false
 	}
-	for _, rec := range batch.Records {
-		f.mu.bytes += recordSize(rec)
-	}
+	f.count(batchSize(batch))
 	f.mu.batches = append(f.mu.batches, batch)
 	f.mu.next = batch.Next
 	f.signal()
-	if f.mu.bytes > f.fetcher.feedShare() && !f.mu.paused {
+	if f.mu.bytes > int64(f.fetcher.feedShare()) && !f.mu.paused {
 		f.mu.paused = true
 		return true
 	}
@@ -337,5 +340,18 @@ func (f *Feed) signal() {
 	}
 }
 
-// recordSize is what a record costs while it waits: its bytes and the record itself.
-func recordSize(rec *kgo.Record) int { return len(rec.Key) + len(rec.Value) + 200 }
+// count adds to what the feed holds. f.mu is held.
+func (f *Feed) count(bytes int64) {
+	f.mu.bytes += bytes
+	f.fetcher.budget.used.Add(bytes)
+}
+
+// batchSize is what a batch costs while it waits: the bytes of its records and the records themselves.
+func batchSize(batch Batch) (bytes int64) {
+	for _, rec := range batch.Records {
+		bytes += int64(len(rec.Key)+len(rec.Value)) + recordOverhead
+	}
+	return bytes
+}
+
+const recordOverhead = 200

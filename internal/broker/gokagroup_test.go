@@ -43,7 +43,7 @@ func runGroupTask(t *testing.T, client *broker.Client, table broker.TableStore, 
 	life func(ctx context.Context, task *broker.GroupTask, sessions *broker.Sessions) error,
 ) error {
 	t.Helper()
-	fetcher, err := broker.NewFetcher(client)
+	fetcher, err := broker.NewFetcher(client, nil)
 	require.NoError(t, err)
 	defer fetcher.Close()
 	var task *broker.GroupTask

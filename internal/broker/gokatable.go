@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -31,6 +32,7 @@ type tableReader struct {
 	client  *Client
 	fetcher *Fetcher
 	runs    *handles[*Run]
+	restart func(p int32) <-chan struct{} // see TableViewConfig; may be nil
 	logger  *slog.Logger
 }
 
@@ -43,7 +45,11 @@ func (c tableReader) ConsumePartition(topic string, partition int32, from int64)
 		messages: make(chan *sarama.ConsumerMessage),
 		errs:     make(chan *sarama.ConsumerError, 1),
 	}
-	go pc.run(ctx, c.fetcher.Add(topic, partition, from, nil))
+	var restart <-chan struct{}
+	if c.restart != nil {
+		restart = c.restart(partition)
+	}
+	go pc.run(ctx, c.fetcher.Add(topic, partition, from, nil), restart)
 	return pc, nil
 }
 
@@ -58,15 +64,18 @@ type tablePartition struct {
 	errs      chan *sarama.ConsumerError
 }
 
-func (p *tablePartition) run(ctx context.Context, feed *Feed) {
+func (p *tablePartition) run(ctx context.Context, feed *Feed, restart <-chan struct{}) {
 	// goka takes a closed channel for a table that is recovered: nothing may be closed before AsyncClose, and the
 	// feed must be given back before goka can ask for the same partition again.
 	defer close(p.messages)
 	defer close(p.errs)
 	defer feed.Close()
-	end, err := p.client.EndOffset(ctx, p.topic, p.partition)
+	reading, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer watchRestart(reading, cancel, restart)()
+	end, err := p.client.EndOffset(reading, p.topic, p.partition)
 	if err == nil {
-		err = p.pump(ctx, newGathering(feed, end))
+		err = p.pump(reading, newGathering(feed, end))
 	}
 	if ctx.Err() != nil {
 		return
@@ -106,6 +115,28 @@ func (p *tablePartition) pump(ctx context.Context, g *gathering) error {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
+	}
+}
+
+// errRestart ends a reading whose table has lost what it kept.
+var errRestart = errors.New("the table is read again from where it is now")
+
+// watchRestart cancels the reading when the table asks for it. The function it returns ends the watch.
+func watchRestart(reading context.Context, cancel context.CancelCauseFunc, restart <-chan struct{}) (end func()) {
+	if restart == nil {
+		return func() {}
+	}
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-restart:
+			cancel(errRestart)
+		case <-reading.Done():
+		}
+	})
+	return func() {
+		cancel(nil)
+		watch.Wait()
 	}
 }
 
@@ -156,8 +187,11 @@ type TableViewConfig struct {
 	Fetcher *Fetcher // reads the table; a partition that a fetcher reads for one view it cannot read for another
 	Topic   string
 	// Open returns where partition p is kept.
-	Open   func(p int32) (TableStore, error)
-	Logger *slog.Logger
+	Open func(p int32) (TableStore, error)
+	// Restart, if it is not nil, returns a channel that is closed when partition p must be read anew from the offset that
+	// it then has: its store has lost what it kept. It is asked again at every start.
+	Restart func(p int32) <-chan struct{}
+	Logger  *slog.Logger
 }
 
 // TableView is a goka view: a full local copy of a group's table, kept up to date.
@@ -176,7 +210,7 @@ func NewTableView(cfg TableViewConfig) (*TableView, error) {
 		goka.WithViewBackoffBuilder(newTableBackoff),
 		goka.WithViewTopicManagerBuilder(func([]string) (goka.TopicManager, error) { return gokaTopics{cfg.Client}, nil }),
 		goka.WithViewConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) {
-			return tableReader{client: cfg.Client, fetcher: cfg.Fetcher, runs: &v.runs, logger: cfg.Logger}, nil
+			return tableReader{client: cfg.Client, fetcher: cfg.Fetcher, runs: &v.runs, restart: cfg.Restart, logger: cfg.Logger}, nil
 		}),
 		goka.WithViewStorageBuilder(func(_ string, p int32) (storage.Storage, error) {
 			table, err := cfg.Open(p)

@@ -77,15 +77,15 @@ func TestRun_isItsRecords(t *testing.T) {
 
 // A fetcher for tables divides its memory, and neither starves a table nor lets one have it all.
 func TestFetcher_sharesItsMemory(t *testing.T) {
-	f := &Fetcher{memory: tableMemory}
+	f := &Fetcher{memory: DefaultTableBytes}
 	for feeds := range int64(2000) {
 		f.open.Store(feeds)
 		feed, run := f.feedShare(), f.runShare()
 		require.GreaterOrEqual(t, feed, minShare)
 		require.LessOrEqual(t, run, maxShare)
 		if run > minShare && feed > minShare {
-			require.LessOrEqual(t, int(max(feeds, 1))*(feed+2*run), tableMemory)
+			require.LessOrEqual(t, int(max(feeds, 1))*(feed+2*run), DefaultTableBytes)
 		}
 	}
-	require.Equal(t, feedHigh, (&Fetcher{}).feedShare())
+	require.Equal(t, maxFeed, (&Fetcher{budget: NewFetchBudget(1<<30, 1, 1)}).feedShare())
 }

@@ -3,32 +3,37 @@ package broker
 import "github.com/twmb/franz-go/pkg/kgo"
 
 const (
-	// tableMemory bounds what all feeds of a table fetcher hold together with the runs that are made of it. Each feed
-	// has its share, of which feedParts are for what the feed holds and runParts for each of two runs: the one that is
+	// DefaultTableBytes bounds what all feeds of a table fetcher hold together with the runs that are made of it, unless
+	// it is told otherwise. Each feed has its share, of which feedParts are for what the feed holds and runParts for each of two runs: the one that is
 	// gathered and the one that is applied. Larger runs merge more records: a run cannot merge two records that are
 	// further apart than it is long.
-	tableMemory = 160 << 20
-	feedParts   = 1
-	runParts    = 2
-	allParts    = feedParts + 2*runParts
-	minShare    = 256 << 10
-	maxShare    = 16 << 20
+	DefaultTableBytes = 160 << 20
+	feedParts         = 1
+	runParts          = 2
+	allParts          = feedParts + 2*runParts
+	minShare          = 256 << 10
+	maxShare          = 16 << 20
 
 	tableFetchBytes     = 8 << 20
 	tablePartitionBytes = 1 << 20
 )
 
 // NewTableFetcher connects a fetcher for tables that are restored in bulk: what it may hold is bounded for all feeds
-// together, so that one table restores with large runs and a hundred at once with small ones. Close it to end its
-// goroutine.
-func NewTableFetcher(client *Client) (*Fetcher, error) {
-	return newFetcher(client, tableMemory, kgo.FetchMaxBytes(tableFetchBytes), kgo.FetchMaxPartitionBytes(tablePartitionBytes))
+// together, so that one table restores with large runs and a hundred at once with small ones. bytes is the bound, 0 for
+// DefaultTableBytes; each feed takes at least 1.25 MiB. Close it to end its goroutine.
+func NewTableFetcher(client *Client, bytes int64) (*Fetcher, error) {
+	if bytes == 0 {
+		bytes = DefaultTableBytes
+	}
+	answer := min(max(bytes/fetchGrowth/2, minFetch), tableFetchBytes)
+	return newFetcher(client, &FetchBudget{}, int(bytes),
+		kgo.FetchMaxBytes(int32(answer)), kgo.FetchMaxPartitionBytes(int32(min(answer, tablePartitionBytes))))
 }
 
 // feedShare is how much a feed may hold before its partition is paused.
 func (f *Fetcher) feedShare() int {
 	if f.memory == 0 {
-		return feedHigh
+		return int(f.budget.feedHigh())
 	}
 	return f.share(feedParts)
 }
@@ -36,7 +41,7 @@ func (f *Fetcher) feedShare() int {
 // runShare is how large a run of a feed may get.
 func (f *Fetcher) runShare() int {
 	if f.memory == 0 {
-		return feedHigh
+		return int(f.budget.feedHigh())
 	}
 	return f.share(runParts)
 }

@@ -42,7 +42,33 @@ type WriterConfig struct {
 	// Lease is how long the group keeps a silent member, its session timeout. Only with Membership; 0 means
 	// DefaultSessionTimeout.
 	Lease time.Duration
+	// BufferBytes bounds the records that are produced and not acknowledged yet: Produce waits while there are more. The
+	// default is DefaultProduceBytes; with less than MinProduceBytes it is that, and with less than the largest of
+	// MaxBytes that.
+	BufferBytes int64
 }
+
+// Bounds of WriterConfig.BufferBytes. A record that the brokers take by default has at most a megabyte.
+const (
+	DefaultProduceBytes = 16 << 20
+	MinProduceBytes     = 2 << 20
+)
+
+// buffer bounds records by number as well, since the client counts no more than their keys and values.
+func (c WriterConfig) buffer() []kgo.Opt {
+	bytes := c.BufferBytes
+	if bytes == 0 {
+		bytes = DefaultProduceBytes
+	}
+	bytes = max(bytes, MinProduceBytes)
+	for _, largest := range c.MaxBytes {
+		bytes = max(bytes, int64(largest)) // the topic takes it, so the buffer must
+	}
+	return []kgo.Opt{kgo.MaxBufferedBytes(int(bytes)), kgo.MaxBufferedRecords(int(min(bytes/recordOverhead, maxBufferedRecords)))}
+}
+
+// maxBufferedRecords keeps the client well supplied; more would only wait.
+const maxBufferedRecords = 50_000
 
 // Writer is a fenced transactional writer (design: "the fence"). From TakeOver on, nobody who held its transactional id
 // before can commit anything. One transaction at a time; a Writer belongs to one goroutine, only its acknowledgement
@@ -123,6 +149,7 @@ func (w *Writer) takeOver(ctx context.Context) (err error) {
 		kgo.ProducerBatchMaxBytesFn(w.cfg.limit),
 		kgo.MetadataMinAge(metadataMinAge),
 	)
+	opts = append(opts, w.cfg.buffer()...)
 	if w.cfg.Membership != nil {
 		if err := w.endTransactional(ctx); err != nil {
 			return err

@@ -104,7 +104,7 @@ func workerConfig(o workerOptions, out, errOut io.Writer) processors.Config {
 		Dir:                filepath.Join(o.dir, stateDir),
 		Logger:             slog.New(slog.NewTextHandler(errOut, nil)),
 		CommitInterval:     50 * time.Millisecond,
-		CacheBytes:         512 << 10,
+		MemoryBytes:        4 << 20, // half a megabyte of cache, and the smallest memtables
 		Address:            filepath.Base(o.dir),
 		SessionTimeout:     o.sessionTimeout,
 		TransactionTimeout: 10 * time.Second,
