@@ -29,6 +29,10 @@ FUZZTIME  ?= 10s
 SEED     ?= 1
 DURATION ?= 60s
 
+# make memory
+KEYS   ?= 10000000
+BUDGET ?= 512
+
 # make kafka-start, kafka-stop, test-kafka
 KAFKA_DIR       ?= $(CURDIR)/.data/kafka
 KAFKA_PORT      ?= 19092
@@ -95,6 +99,10 @@ crash: ## kill and stall real processes for a minute and check every key (BROKER
 .PHONY: rescale
 rescale: ## measure how long tasks stand still while instances come, go and die, on the Kafka at BROKERS
 	@go run ./test/rescale --brokers '$(or $(BROKERS),$(MILLRACE_KAFKA))'
+
+.PHONY: memory
+memory: ## hold 10 million keys in a memory budget of 512 MiB, on the Kafka at BROKERS (KEYS=10000000, BUDGET=512; some minutes)
+	@go run ./test/memory --brokers '$(or $(BROKERS),$(MILLRACE_KAFKA))' --keys $(KEYS) --budget $(BUDGET)
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME
