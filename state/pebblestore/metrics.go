@@ -59,7 +59,7 @@ func (e *engine) Metrics() (Metrics, error) {
 	return sum, e.visit(func(p *partition) error {
 		db, err := p.enter()
 		if err != nil {
-			return nil //nolint:nilerr // it is not open
+			return nil // it is not open
 		}
 		defer db.users.leave()
 		sum.add(db.pebble.Metrics())
@@ -98,7 +98,7 @@ func (e *engine) DiskUsage(p int32) (int64, error) {
 	defer e.users.leave()
 	db, err := e.part(p).enter()
 	if err != nil {
-		return 0, nil //nolint:nilerr // it is not open
+		return 0, nil // it is not open
 	}
 	defer db.users.leave()
 	n, err := db.pebble.EstimateDiskUsage([]byte{rowPrefix}, []byte{rowEnd})
