@@ -59,7 +59,7 @@ func (w *Writer) Record(origin *kgo.Record) *kgo.Record {
 	slot := &c.slots[c.used]
 	c.used++
 	slot.context = recordContext{context.Background(), c, origin}
-	slot.record.Context = &slot.context
+	slot.record.Context = &slot.context //nolint:fatcontext // each slot has a context of its own, and none holds another
 	return &slot.record
 }
 

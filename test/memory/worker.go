@@ -52,9 +52,10 @@ func work(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	var running atomic.Bool
+	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	app, err := processors.New(top, processors.Config{
 		Brokers: strings.Split(o.brokers, ","), Dir: o.dir, Replication: 1, MemoryBytes: o.budget << 20,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Logger: logger,
 		Hooks: processors.Hooks{
 			StateChanged: func(_, to processors.State) {
 				if to == processors.Running && running.CompareAndSwap(false, true) {
@@ -75,7 +76,7 @@ func work(ctx context.Context, o options, out io.Writer) error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		if o.profile != "" {
 			if err := writeProfile(o.profile); err != nil {
-				slog.Error("heap profile", slog.Any("error", err))
+				logger.Error("heap profile", slog.Any("error", err))
 			}
 		}
 		cancel()
