@@ -214,7 +214,7 @@ func (t *task) overcome(ctx context.Context, err error) error {
 	if !ok || f.verdict == giveUp || f.kind == FailedProduce {
 		return err
 	}
-	if rollbackErr := t.rollback(ctx); rollbackErr != nil {
+	if rollbackErr := t.rollback(ctx, err); rollbackErr != nil {
 		return fmt.Errorf("roll back after a failure (%w): %w", rollbackErr, &rolledBack{f})
 	}
 	if f.verdict == skipRecord {
@@ -233,15 +233,15 @@ type rolledBack struct{ fault *recordFault }
 
 func (r *rolledBack) Error() string { return r.fault.Error() }
 
-// rollback returns to the last commit.
-func (t *task) rollback(ctx context.Context) error {
+// rollback returns to the last commit, because of a failure.
+func (t *task) rollback(ctx context.Context, cause error) error {
 	l := t.life
 	if l.open {
 		if err := t.takeBack(ctx); err != nil {
 			return err
 		}
 		t.stats.rolledBack(l, nil)
-		endSpan(&t.spans.transaction, nil)
+		endSpan(&t.spans.transaction, cause)
 		l.open = false
 	}
 	l.task.Rollback()

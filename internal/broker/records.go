@@ -1,9 +1,9 @@
 package broker
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -22,13 +22,24 @@ type recordSlot struct {
 	context recordContext
 }
 
-// recordContext is the context of a record of a chunk. It never ends: see Send.
+// recordContext is the context of a record of a chunk. It never ends: see Send. Its methods must not look at it: the client
+// may ask for its end when the record, and with it the context, is used for something else already.
 type recordContext struct {
-	context.Context //nolint:containedctx // it is one
-
 	chunk  *recordChunk
 	origin *kgo.Record
 }
+
+// Deadline implements context.Context.
+func (*recordContext) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
+
+// Done implements context.Context.
+func (*recordContext) Done() <-chan struct{} { return nil }
+
+// Err implements context.Context.
+func (*recordContext) Err() error { return nil }
+
+// Value implements context.Context.
+func (*recordContext) Value(any) any { return nil }
 
 const chunkRecords = 256
 
@@ -50,7 +61,7 @@ func (c *recordChunk) done(n int32) {
 // comes from none: a [ProduceError] tells it again.
 func (w *Writer) Record(origin *kgo.Record) *kgo.Record {
 	c := w.chunk
-	if c == nil || c.used == chunkRecords {
+	if c == nil {
 		c, _ = recordChunks.Get().(*recordChunk)
 		c.used = 0
 		c.left.Store(chunkRecords)
@@ -58,7 +69,10 @@ func (w *Writer) Record(origin *kgo.Record) *kgo.Record {
 	}
 	slot := &c.slots[c.used]
 	c.used++
-	slot.context = recordContext{context.Background(), c, origin}
+	if c.used == chunkRecords {
+		w.chunk = nil // with the last acknowledgement it is somebody else's
+	}
+	slot.context = recordContext{c, origin}
 	slot.record.Context = &slot.context //nolint:fatcontext // each slot has a context of its own, and none holds another
 	return &slot.record
 }
@@ -83,7 +97,7 @@ func (w *Writer) Promise(acked func(*kgo.Record)) Promise {
 
 // closeChunk gives back what is left of the current chunk.
 func (w *Writer) closeChunk() {
-	if c := w.chunk; c != nil && c.used < chunkRecords {
+	if c := w.chunk; c != nil {
 		w.chunk = nil
 		c.done(int32(chunkRecords - c.used))
 	}
