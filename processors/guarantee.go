@@ -17,7 +17,7 @@ const (
 	// AtLeastOnce loses no input record, but one that was processed shortly before a failure may count again in
 	// outputs and tables. There are no transactions, so that outputs are visible at once and a commit costs the
 	// brokers less. Offsets are committed in the name of the group's member, and a commit begins only after the
-	// group has confirmed it (docs/decisions/0011-at-least-once.md says what is left to go wrong).
+	// group has confirmed it (docs/decisions/0008-at-least-once.md says what is left to go wrong).
 	//
 	// The guarantee may be changed from one run of an application to the next, in both directions. While instances of both
 	// kinds run, the weaker one holds.

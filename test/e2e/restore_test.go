@@ -70,7 +70,7 @@ func (c restored) run() error {
 	app, err := processors.New(top, processors.Config{
 		Brokers: c.Brokers, Dir: c.Dir, CommitInterval: 10 * time.Millisecond, SessionTimeout: 2 * time.Second,
 		MemoryBytes: 256 << 20, // for memtables that hold a part of the state
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Logger:      slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Hooks: processors.Hooks{RestoreProgress: func(p processors.RestoreProgress) {
 			if err := out.Encode(p); err != nil {
 				panic(err) // nobody reads: the test is over

@@ -1,0 +1,181 @@
+package processors
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/internal/fault"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// work processes and commits until the task is stopping or something fails.
+func (t *task) work(ctx context.Context, sessions *broker.Sessions) error {
+	l := t.life
+	for {
+		if t.group.paused() {
+			if err := t.rest(ctx, func() error { return t.commit(ctx, sessions) }); err != nil {
+				return err
+			}
+		}
+		l.inputs.limit = t.unitLimit()
+		wait, err := l.inputs.next(ctx, &l.unit)
+		if err != nil {
+			return err
+		}
+		if len(l.unit.records) > 0 {
+			if err := t.deliver(sessions); err != nil {
+				if err := t.overcome(ctx, err); err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		stopping := t.isStopping()
+		if l.open && (stopping || t.commitDue()) {
+			if err := t.commit(ctx, sessions); err != nil {
+				return err
+			}
+		}
+		if stopping {
+			return nil
+		}
+		if len(l.unit.records) > 0 {
+			continue
+		}
+		if err := t.idle(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// idle waits until there may be something to do: data, a commit that is due, an idle time that is over (wait, 0 for
+// none), or the end.
+func (t *task) idle(ctx context.Context, wait time.Duration) error {
+	t.stats.publish(t.life)
+	if t.life.open {
+		left := max(time.Until(t.life.due), time.Millisecond)
+		if wait == 0 || left < wait {
+			wait = left
+		}
+	}
+	var alarm <-chan time.Time
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		alarm = timer.C
+	}
+	select {
+	case <-t.stats.ready:
+	case <-alarm:
+	case <-t.stopping:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// deliver hands the unit to goka, whose partition goroutine runs process.
+func (t *task) deliver(sessions *broker.Sessions) error {
+	l := t.life
+	if !l.open {
+		if err := l.writer.Begin(); err != nil {
+			return err
+		}
+		l.open, l.outcome = true, outcomeAborted
+		t.spans.transaction = t.spans.start(TraceTransaction, nil)
+		l.due = time.Now().Add(t.group.app.cfg.CommitInterval)
+	}
+	l.units++
+	fault.Point("task.unit")
+	start, n := time.Now(), len(l.unit.records)
+	last := l.unit.records[n-1].record
+	t.stats.activity.enter(activityProcess, start)
+	err := sessions.Deliver(last.Topic, last.Offset, last.Timestamp, &l.unit)
+	end := time.Now()
+	t.stats.activity.enter(activityWait, end)
+	t.stats.publish(l)
+	t.pace.took(n, end.Sub(start))
+	l.size.records += int64(n)
+	return err
+}
+
+// process runs a unit through the topology. It is called by goka.
+func (t *task) process(work any) (err error) {
+	u, ok := work.(*unit)
+	if !ok {
+		return fmt.Errorf("goka delivered %T", work)
+	}
+	l := t.life
+	inputs := t.group.plan.inputs
+	traced := t.spans.tracer != nil
+	if traced {
+		t.spans.beginUnit(len(u.records))
+		defer func() { endSpan(&t.spans.unit, err) }()
+	}
+	now := time.Now().UnixMilli()
+	var raw topology.RawRecord
+	records := 0 // marks are none
+	l.current = nil
+	for _, r := range u.records {
+		if len(t.trouble.records) > 0 && t.trouble.skips(r.record) {
+			continue
+		}
+		var err error
+		if inputs[r.input].Repartition && isMark(r.record) {
+			err = l.progress.heard(r.record)
+		} else {
+			records++
+			l.current = r.record
+			t.stats.took(r.input, r.record, now)
+			raw = rawRecord(r.record)
+			var span Span
+			if traced {
+				span = t.spans.record(r.record, &raw)
+			}
+			err = l.task.Process(r.input, &raw)
+			endSpan(&span, err)
+		}
+		if err == nil {
+			continue
+		}
+		f, ok := newRecordFault(r.record, err)
+		if !ok {
+			return fmt.Errorf("process %s/%d offset %d: %w", r.record.Topic, r.record.Partition, r.record.Offset, err)
+		}
+		t.blame(f)
+		if f.kind == UndecodableRecord && f.verdict == skipRecord {
+			continue // nothing was done yet
+		}
+		return f
+	}
+	t.stats.records.Add(int64(records))
+	return nil
+}
+
+func rawRecord(r *kgo.Record) topology.RawRecord {
+	return topology.RawRecord{
+		Key: r.Key, Value: r.Value, Timestamp: r.Timestamp.UnixMilli(), Offset: r.Offset, Headers: rawHeaders(r.Headers),
+	}
+}
+
+func rawHeaders(headers []kgo.RecordHeader) []topology.Header {
+	if len(headers) == 0 {
+		return nil
+	}
+	raw := make([]topology.Header, len(headers))
+	for i, h := range headers {
+		raw[i] = topology.Header{Key: h.Key, Value: h.Value}
+	}
+	return raw
+}
+
+func (t *task) dropped(drop topology.Drop) {
+	t.stats.drop(drop.Reason)
+	if hook := t.group.app.cfg.Hooks.Dropped; hook != nil {
+		hook(t.group.plan.sub.Group(), drop)
+	}
+}
