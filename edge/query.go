@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/views"
 )
 
 // View is what a query reads, as far as the edge is concerned: something that knows which source offsets it reflects.
@@ -297,6 +298,10 @@ func (s *Server) queryProblem(ctx context.Context, about *exchange, err error) *
 	case ctx.Err() != nil:
 		s.log.Info("the client left before its answer", slog.String("requestId", about.requestID))
 		return problem(http.StatusServiceUnavailable, "cancelled", "The request was given up", "the connection was closed")
+	case errors.Is(err, views.ErrRebuilding):
+		s.log.Error("a query needs a view that is being rebuilt", slog.String("requestId", about.requestID), slog.Any("error", err))
+		return problem(http.StatusServiceUnavailable, "view-not-ready", "The view is not ready",
+			"a part of it was damaged and is being restored").retryAfter(retrySoon)
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem(http.StatusGatewayTimeout, "timeout", "The query took too long", "it was stopped after %s", s.config.QueryTimeout)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed84377926/millrace/edge"
 	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/views"
 )
 
 // echo answers what it understood of its parameters.
@@ -50,6 +51,8 @@ func fail(ctx context.Context, r *edge.Request) (any, error) {
 		return nil, fmt.Errorf("context: %w", &edge.Problem{Status: 418, Type: "/teapot", Title: "Short and stout", RetryAfter: 1500 * time.Millisecond})
 	case "error":
 		return nil, errors.New("secret")
+	case "rebuilding":
+		return nil, fmt.Errorf("secret: %w", views.ErrRebuilding)
 	case "panic":
 		panic("secret")
 	case "abort":
@@ -154,6 +157,7 @@ func TestQuery_badRequests(t *testing.T) {
 		"problem":           {path: "/fail/problem", status: 404, typ: "not-found", want: map[string]any{"detail": `no flight "UA1"`}},
 		"error":             {path: "/fail/error", status: 500, typ: "internal"},
 		"panic":             {path: "/fail/panic", status: 500, typ: "internal"},
+		"rebuilding":        {path: "/fail/rebuilding", status: 503, typ: "view-not-ready", want: map[string]any{"detail": "a part of it was damaged and is being restored"}},
 		"slow":              {path: "/fail/slow", status: 504, typ: "timeout"},
 		"not JSON":          {path: "/fail/json", status: 500, typ: "internal"},
 		"handler's path":    {path: "/fail/path", status: 500, typ: "internal"},
