@@ -17,7 +17,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 const (
@@ -154,6 +153,7 @@ func (b *Embedded) startCluster() error {
 	}
 	b.cluster = cluster
 	hurryRebalances(cluster)
+	answerWholePartitions(cluster)
 	if b.store != nil {
 		b.store.journal.watch(cluster)
 		keepLastRecord(cluster)
@@ -188,48 +188,6 @@ func embeddedBrokerConfigs() map[string]string {
 		"offsets.retention.minutes":      strconv.FormatInt(int64(century/time.Minute), 10),
 		"transactional.id.expiration.ms": "2147483647",
 	}
-}
-
-// keepLastRecord moves a deletion of all records of a partition back by one.
-// kfake takes its next offset from the last record in the log; without any it
-// would begin again at 0 on its next start, below what the readers have
-// committed.
-func keepLastRecord(cluster *kfake.Cluster) {
-	cluster.ControlKey(int16(kmsg.DeleteRecords), func(request kmsg.Request) (kmsg.Response, error, bool) {
-		cluster.KeepControl()
-		deletion, ok := request.(*kmsg.DeleteRecordsRequest)
-		if !ok {
-			return nil, nil, false
-		}
-		for _, topic := range deletion.Topics {
-			for i := range topic.Partitions {
-				partition := &topic.Partitions[i]
-				info := cluster.PartitionInfo(topic.Topic, partition.Partition)
-				if info == nil || info.HighWatermark <= info.LogStartOffset {
-					continue
-				}
-				if partition.Offset == -1 || partition.Offset == info.HighWatermark {
-					partition.Offset = info.HighWatermark - 1
-				}
-			}
-		}
-		return nil, nil, false
-	})
-}
-
-// hurryRebalances has a rebalance wait for a member no longer than half of its
-// session timeout, whatever it asks for. In kfake the session of a member goes
-// on while it waits in JoinGroup, where it cannot send heartbeats; when it is
-// over, the member is removed and its JoinGroup never answered. So the wait for
-// those who do not come must end before the sessions of those who came.
-func hurryRebalances(cluster *kfake.Cluster) {
-	cluster.ControlKey(int16(kmsg.JoinGroup), func(request kmsg.Request) (kmsg.Response, error, bool) {
-		cluster.KeepControl()
-		if join, ok := request.(*kmsg.JoinGroupRequest); ok {
-			join.RebalanceTimeoutMillis = min(join.RebalanceTimeoutMillis, max(join.SessionTimeoutMillis/2, 1))
-		}
-		return nil, nil, false
-	})
 }
 
 // recover makes the log whole, if the last run did not end in order.
