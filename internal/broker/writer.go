@@ -51,7 +51,7 @@ type WriterConfig struct {
 // Bounds of WriterConfig.BufferBytes. A record that the brokers take by default has at most a megabyte.
 const (
 	DefaultProduceBytes = 16 << 20
-	MinProduceBytes     = 2 << 20
+	MinProduceBytes     = 1 << 20
 )
 
 // buffer bounds records by number as well, since the client counts no more than their keys and values.
