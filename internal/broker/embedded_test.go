@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -473,6 +474,8 @@ func TestEmbedded_finishesACommitThatHadBegun(t *testing.T) {
 
 	var log logBuffer
 	startChild(t, dir, port, &log)
+	// The child's address and its log come on different ways.
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "repaired after a crash") }, 10*time.Second, time.Millisecond)
 	require.Contains(t, log.String(), "committed=1 aborted=0")
 	require.Equal(t, [][]string{{"half"}, {"other half"}}, readCommitted(t, client, "events"))
 	offset, err := committedOffset(t.Context(), newKafka(t, broker.addrs), 0)
