@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/codecs"
@@ -128,4 +129,22 @@ func readCounts(ctx context.Context, o options, topic string) (map[string]int64,
 		}
 	}
 	return counts, nil
+}
+
+// endsOf returns the ends of the partitions of a topic.
+func endsOf(ctx context.Context, kafka *kgo.Client, topic string) (map[int32]int64, error) {
+	listed, err := kadm.NewClient(kafka).ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ends of %s: %w", topic, err)
+	}
+	ends := make(map[int32]int64)
+	listed.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			ends[o.Partition] = o.Offset
+		}
+	})
+	return ends, nil
 }
