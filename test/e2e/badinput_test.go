@@ -157,42 +157,28 @@ func TestBadInput_recreatedTopicsAreRefused(t *testing.T) {
 		t.Run(name+" while running", func(t *testing.T) {
 			s := newSite(t)
 			top := s.topology(t, same)
-			app, err := processors.New(top, s.config(t))
-			require.NoError(t, err)
-			done := make(chan error, 1)
-			go func() { done <- app.Run(t.Context()) }()
+			done := s.launch(t, top, s.config(t))
 			s.send(t, "a", "b")
 			s.await(t, 2)
 			s.recreate(t, topic(s))
 			s.send(t, "c", "d", "e")
-			select {
-			case err := <-done:
-				require.ErrorContains(t, err, topic(s))
-				require.ErrorContains(t, err, "deleted and created again")
-			case <-time.After(time.Minute):
-				t.Fatalf("it did not end by itself; log:\n%s", s.log)
-			}
+			err := s.ended(t, done)
+			require.ErrorContains(t, err, topic(s))
+			require.ErrorContains(t, err, "deleted and created again")
 		})
 		t.Run(name+" deleted while running", func(t *testing.T) {
 			s := newSite(t)
 			top := s.topology(t, same)
-			app, err := processors.New(top, s.config(t))
-			require.NoError(t, err)
-			done := make(chan error, 1)
-			go func() { done <- app.Run(t.Context()) }()
+			done := s.launch(t, top, s.config(t))
 			s.send(t, "a", "b")
 			s.await(t, 2)
 			s.remove(t, topic(s))
 			if topic(s) != s.in {
 				s.send(t, "c") // nobody looks at the changelog before there is something to write
 			}
-			select {
-			case err := <-done:
-				require.ErrorContains(t, err, topic(s))
-				require.ErrorContains(t, err, "does not exist")
-			case <-time.After(time.Minute):
-				t.Fatalf("it did not end by itself; log:\n%s", s.log)
-			}
+			err := s.ended(t, done)
+			require.ErrorContains(t, err, topic(s))
+			require.ErrorContains(t, err, "does not exist")
 		})
 	}
 }
@@ -244,21 +230,12 @@ func TestBadInput_twoApplicationsWithTheSameName(t *testing.T) {
 // grow runs an application until it has noticed that a topic has more partitions than it had.
 func (s *site) grow(t *testing.T, top *topology.Topology, topic string) error {
 	t.Helper()
-	app, err := processors.New(top, s.config(t))
-	require.NoError(t, err)
-	done := make(chan error, 1)
-	go func() { done <- app.Run(t.Context()) }()
+	done := s.launch(t, top, s.config(t))
 	s.send(t, "a")
 	s.await(t, 1)
-	_, err = s.admin.CreatePartitions(t.Context(), 1, topic)
+	_, err := s.admin.CreatePartitions(t.Context(), 1, topic)
 	require.NoError(t, err)
-	select {
-	case err := <-done:
-		return err
-	case <-time.After(time.Minute):
-		t.Fatalf("it did not end by itself; log:\n%s", s.log)
-		return nil
-	}
+	return s.ended(t, done)
 }
 
 func TestBadInput_anInputThatGetsMorePartitionsWhileRunning(t *testing.T) {

@@ -269,3 +269,25 @@ func (b *logBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.text.String()
 }
+
+// launch starts an application that is expected to end by itself, see ended.
+func (s *site) launch(t *testing.T, top *topology.Topology, cfg processors.Config) (done <-chan error) {
+	t.Helper()
+	app, err := processors.New(top, cfg)
+	require.NoError(t, err)
+	result := make(chan error, 1)
+	go func() { result <- app.Run(t.Context()) }()
+	return result
+}
+
+// ended waits until a launched application has ended by itself and returns why.
+func (s *site) ended(t *testing.T, done <-chan error) error {
+	t.Helper()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(time.Minute):
+		t.Fatalf("it did not end by itself; log:\n%s", s.log)
+		return nil
+	}
+}
