@@ -112,5 +112,5 @@ func aggregate[K, V, A any](g GroupedStream[K, V], n *node, a aggregation[K, V, 
 			return next(c)
 		}
 	})
-	return Table[K, A]{out: out, keys: keys, rows: rows}
+	return Table[K, A]{out: out, keys: keys, view: rows.view()}
 }

@@ -46,6 +46,10 @@ type node struct {
 
 	parents, children []*node
 	stores            []*storeInfo // kept or read
+	timed             bool         // it has a stream time of its own, which is kept
+
+	// Of operators on tables, see [node.oldWanted].
+	wantsOld, passesOld bool
 
 	topic       string // of a source or sink, as Kafka knows it
 	repartition *repartition

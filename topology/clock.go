@@ -7,7 +7,7 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// timesStore is the store that keeps the stream times of the windowed operators of a task. Without it, a task that was
+// timesStore is the store that keeps the stream times of the operators of a task that have one of their own. Without it, a task that was
 // restarted would accept late records that it would have dropped before, and the same input would give another output.
 const timesStore = "stream-times"
 
@@ -22,26 +22,36 @@ func (c *clock) advance(timestamp int64) { c.now = max(c.now, timestamp) }
 func (c *clock) set(timestamp int64)     { c.now, c.flushed, c.committed = timestamp, timestamp, timestamp }
 func (c *clock) rollback()               { c.now, c.flushed = c.committed, c.committed }
 
-// times keeps the stream times of windowed operators in state, and expires their windows.
+// times keeps the stream times of operators in state, and expires what they keep.
 type times struct {
 	rows   *state.KeyValue[string, int64]
 	clocks []*operatorClock
 }
 
-// operatorClock is the stream time of one windowed operator.
+// operatorClock is the stream time of one operator: the largest timestamp of the records that reached it.
 type operatorClock struct {
 	clock
-	name   string
+	name string
+	clockHooks
+}
+
+// clockHooks are what follows from a stream time. Each may be nil.
+type clockHooks struct {
+	// expire removes what is not needed any more at stream time now. It is called before a commit.
 	expire func(now int64) error
+	// emit forwards what became final by stream time now. The operator calls it itself for each record; the task calls it
+	// when the clock went on without one.
+	emit func(now int64) error
 }
 
 // timesSpec describes the store of stream times.
 func timesSpec() state.Spec { return state.Spec{Name: timesStore, Kind: state.KeyValueKind} }
 
-// clockFor returns the stream time of the node that owns the window store with the given name; expire is called with it
-// before each flush.
-func (t *Task) clockFor(store string, expire func(now int64) error) *operatorClock {
-	c := &operatorClock{clock: newClock(), name: store, expire: expire}
+// clockFor returns the stream time of an operator. name is that of its store, which is unique and stays the same when other
+// operators come and go; further times of the operator that are kept have "/" and a word behind it. The node of the operator
+// must be timed.
+func (t *Task) clockFor(name string, hooks clockHooks) *operatorClock {
+	c := &operatorClock{clock: newClock(), name: name, clockHooks: hooks}
 	if t.times == nil {
 		rows, err := state.NewKeyValue(timesStore, t.cfg.State, t.cfg.Budget, codecs.String, codecs.Int64)
 		if err != nil {
@@ -51,9 +61,9 @@ func (t *Task) clockFor(store string, expire func(now int64) error) *operatorClo
 		t.times = &times{rows: rows}
 		t.stores = append(t.stores, rows)
 	}
-	now, _, ok, err := t.times.rows.Get(store)
+	now, _, ok, err := t.times.rows.Get(name)
 	if err != nil {
-		t.fail(fmt.Errorf("stream time of %q: %w", store, err))
+		t.fail(fmt.Errorf("stream time of %q: %w", name, err))
 	} else if ok {
 		c.set(now)
 	}
@@ -67,8 +77,10 @@ func (t *times) flush() error {
 		if c.now == c.committed {
 			continue
 		}
-		if err := c.expire(c.now); err != nil {
-			return err
+		if c.expire != nil {
+			if err := c.expire(c.now); err != nil {
+				return err
+			}
 		}
 		if err := t.rows.Put(c.name, c.now, c.now); err != nil {
 			return err

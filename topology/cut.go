@@ -123,12 +123,12 @@ func (n *node) owns() bool {
 
 // fill sets inputs, outputs and stores.
 func (s *SubTopology) fill(groups map[*node]string, flow *origins) {
-	windowed := false
+	timed := false
 	for _, n := range s.nodes {
+		timed = timed || n.timed
 		for _, store := range n.stores {
 			if store.owner == n {
 				s.stores = append(s.stores, store.spec)
-				windowed = windowed || store.spec.Kind == state.WindowKind
 			}
 		}
 		switch {
@@ -143,7 +143,7 @@ func (s *SubTopology) fill(groups map[*node]string, flow *origins) {
 			s.outputs = append(s.outputs, n.topic)
 		}
 	}
-	if windowed {
+	if timed {
 		s.stores = append(s.stores, timesSpec())
 	}
 }

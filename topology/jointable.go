@@ -14,13 +14,13 @@ func (s Stream[K, V]) JoinTable[W, R any](
 		n.builder.errorf(n, "the table is the zero Table; tables are made by topology.TableOf and aggregations")
 		return Stream[K, R]{out: &port[item[K, R]]{node: n}, keys: s.keys}
 	}
-	n.read(table.rows.info)
+	table.view.connect(n)
 	if s.keys.copartitioned(n) && table.keys.copartitioned(n) {
 		s.keys.sameEncoding(n, table.keys, table.out.node)
 	}
 	shared := sameCodec(s.keys.codec, table.keys.codec)
 	out := then(s.out, n, func(t *Task, next receiver[item[K, R]]) receiver[item[K, V]] {
-		rows := table.rows.open(t)
+		rows := table.view.open(t)
 		own, joined := new(encodedKey), new(item[K, R])
 		return func(it *item[K, V]) error {
 			t.at = n
@@ -41,7 +41,7 @@ func (s Stream[K, V]) JoinTable[W, R any](
 			if err != nil {
 				return err
 			}
-			row, _, ok, err := rows.GetEncoded(encoded)
+			row, _, ok, err := rows(it.Key, encoded)
 			if err != nil {
 				return t.nodeError(n, err)
 			}

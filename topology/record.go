@@ -47,11 +47,14 @@ type item[K, V any] struct {
 // change is an update of a table, or of a windowed table, on its way from one operator to the next. It is owned and
 // reused like an item.
 type change[K, V any] struct {
-	Key       K
-	Window    state.Window // of a windowed table
-	Old, New  V
-	HasOld    bool // the key had a row before
-	HasNew    bool // the key has a row now; false is a deletion
+	Key      K
+	Window   state.Window // of a windowed table
+	Old, New V
+	HasOld   bool // the key had a row before
+	HasNew   bool // the key has a row now; false is a deletion
+	// Stale says that a later version of the row is known: only the history of a versioned table changed, not its latest
+	// rows (KIP-914).
+	Stale     bool
 	Timestamp int64
 	Headers   []Header
 	key       *encodedKey

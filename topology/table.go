@@ -5,11 +5,11 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// Table is the latest value for each key, kept in a store. It is made by [TableOf] and by aggregations.
+// Table is the latest value for each key. It is made by [TableOf], by aggregations and by operators on tables.
 type Table[K, V any] struct {
 	out  *port[change[K, V]]
 	keys keying[K]
-	rows *keyValueStore[K, V]
+	view *view[K, V]
 }
 
 // keyValueStore is a key-value store with its types.
@@ -36,6 +36,14 @@ func (s *keyValueStore[K, V]) open(t *Task) *state.KeyValue[K, V] {
 		t.stores = append(t.stores, rows)
 		return rows
 	})
+}
+
+// view returns the rows of the store as those of a table.
+func (s *keyValueStore[K, V]) view() *view[K, V] {
+	return &view[K, V]{stores: []*storeInfo{s.info}, open: func(t *Task) lookup[K, V] {
+		rows := s.open(t)
+		return func(_ K, encoded []byte) (V, int64, bool, error) { return rows.GetEncoded(encoded) }
+	}}
 }
 
 // TableOf reads a topic as a table: each record replaces the value of its key, whatever its timestamp, and a null value
@@ -75,7 +83,7 @@ func TableOf[K, V any](b *Builder, topic string, key codecs.Codec[K], value code
 			return next(c)
 		}
 	})
-	return Table[K, V]{out: out, keys: stream.keys, rows: rows}
+	return Table[K, V]{out: out, keys: stream.keys, view: rows.view()}
 }
 
 // setRow stores the new value of a change.

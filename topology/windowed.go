@@ -47,6 +47,7 @@ func (s TimeWindowedStream[K, V]) Aggregate[A any](
 func aggregateWindows[K, V, A any](s TimeWindowedStream[K, V], n *node, a aggregation[K, V, A]) WindowedTable[K, A] {
 	keys, windows := s.grouped.stream.keys, s.windows.millis()
 	spec := n.keep(s.windows.spec(n.name)).spec
+	n.timed = true
 	out := then(s.grouped.stream.out, n, func(t *Task, next receiver[change[K, A]]) receiver[item[K, V]] {
 		store, err := state.NewWindowed(spec, t.cfg.State, t.cfg.Budget, keys.codec, a.codec)
 		if err != nil {
@@ -54,10 +55,10 @@ func aggregateWindows[K, V, A any](s TimeWindowedStream[K, V], n *node, a aggreg
 			return nil
 		}
 		t.stores = append(t.stores, store)
-		clock := t.clockFor(spec.Name, func(now int64) error {
+		clock := t.clockFor(spec.Name, clockHooks{expire: func(now int64) error {
 			_, err := store.Expire(windows.expired(now))
 			return err
-		})
+		}})
 		c := new(change[K, A])
 		return func(it *item[K, V]) error {
 			t.at = n

@@ -1,0 +1,36 @@
+package topology
+
+// view is how the rows of a table are read by the operators that join with it: from the store of the table, or computed
+// from the rows of the tables it is made of.
+type view[K, V any] struct {
+	stores []*storeInfo // all that are read
+	open   func(t *Task) lookup[K, V]
+	// history is as open, for the rows as they were at a time. nil unless the table is versioned.
+	history func(t *Task) historyLookup[K, V]
+}
+
+// lookup returns the row of a key as it is now: its value and timestamp, and false if there is none. encoded is the encoding
+// of key and is not kept.
+type lookup[K, V any] func(key K, encoded []byte) (value V, timestamp int64, ok bool, err error)
+
+// historyLookup returns the row of a key as it was at the time asOf, in milliseconds.
+type historyLookup[K, V any] func(key K, encoded []byte, asOf int64) (value V, timestamp int64, ok bool, err error)
+
+// connect makes n a reader of the rows, which puts it into the sub-topology that keeps them.
+func (v *view[K, V]) connect(n *node) {
+	for _, store := range v.stores {
+		n.read(store)
+	}
+}
+
+// oldWanted reports whether somebody below n looks at the old values of its changes. An operator that computes them from
+// the old values of its input need not do so otherwise. And as in Kafka Streams an operator that knows the old values
+// leaves out changes from nothing to nothing, which it forwards if it does not know them (S42).
+func (n *node) oldWanted() bool {
+	for _, child := range n.children {
+		if child.wantsOld || child.passesOld && child.oldWanted() {
+			return true
+		}
+	}
+	return false
+}
