@@ -33,12 +33,17 @@ DURATION ?= 60s
 KEYS   ?= 10000000
 BUDGET ?= 512
 
+# make oracle
+SEEDS ?= 101 102
+STEPS ?= 100
+
 # make kafka-start, kafka-stop, test-kafka
 KAFKA_DIR       ?= $(CURDIR)/.data/kafka
 KAFKA_PORT      ?= 19092
 MILLRACE_KAFKA  ?= 127.0.0.1:$(KAFKA_PORT)
 KAFKA_PKG       ?= ./internal/broker/... ./test/...
 
+ORACLE   := $(CURDIR)/.data/oracle
 BIN      := $(CURDIR)/.bin
 DEVTOOLS := internal/devtools
 
@@ -95,6 +100,15 @@ bench-quick: ## compare the exactly-once count with Kafka Streams, on the Kafka 
 .PHONY: crash
 crash: ## kill and stall real processes for a minute and check every key (BROKERS=host:port for a real Kafka, SEED=1)
 	@go run ./test/crash --seed $(SEED) --duration $(DURATION) --instances 3 --broker '$(or $(BROKERS),embedded)'
+
+.PHONY: oracle
+oracle: $(ORACLE)/classes ## ask Kafka Streams itself about other inputs and compare (SEEDS="101 102", STEPS=100; needs Java 17 and Maven)
+	@rm -rf '$(ORACLE)/recorded' '$(ORACLE)/tmp' && mkdir -p '$(ORACLE)/tmp'
+	@printf 'Kafka Streams answers for seeds %s: ' '$(SEEDS)'
+	@java -Djava.io.tmpdir='$(ORACLE)/tmp' -cp '$(ORACLE)/classes:$(ORACLE)/lib/*' Oracle '$(ORACLE)/recorded' '$(STEPS)' $(SEEDS)
+	@rm -rf '$(ORACLE)/tmp'
+	@MILLRACE_RECORDED='$(ORACLE)/recorded' go test -count 1 -run '^TestRecorded$$' ./test/conformance
+	@printf 'millrace gives the same answers, after every step and with interruptions\n'
 
 .PHONY: rescale
 rescale: ## measure how long tasks stand still while instances come, go and die, on the Kafka at BROKERS
@@ -161,6 +175,13 @@ ci: ## what continuous integration runs
 .PHONY: clean
 clean: ## remove what make built, and the data of its Kafka
 	rm -rf .bin .cover .data
+
+# The programs of Kafka Streams, with what they need from Maven Central.
+$(ORACLE)/classes: test/conformance/oracle/Oracle.java test/conformance/oracle/pom.xml
+	@printf 'building the Kafka Streams side (the first time, Maven fetches what it needs)\n'
+	@mvn -q -B -f test/conformance/oracle/pom.xml dependency:copy-dependencies -DoutputDirectory='$(ORACLE)/lib'
+	@javac -nowarn -cp '$(ORACLE)/lib/*' -d '$@' $<
+	@touch '$@'
 
 # Tools are built once for each version in internal/devtools/go.mod.
 $(BIN)/gofumpt: $(DEVTOOLS)/go.mod

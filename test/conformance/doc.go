@@ -1,0 +1,27 @@
+// Package conformance holds millrace to what Kafka Streams 4.3.1 itself answers.
+//
+// # Recorded answers
+//
+// testdata/recorded has a file for each of a catalogue of topologies: random input, step by step, and what Kafka Streams
+// wrote to the topic "out" after each step, with caching off. A step is one record or an advance of the wall clock; keys and
+// values are text, and a windowed key is written key@start/end in milliseconds. oracle/Oracle.java defines the topologies in
+// the DSL of Kafka Streams and recorded the files; the functions in programs_*_test.go define the same ones in the DSL of
+// millrace. TestRecorded runs them and compares every key, value, timestamp, null and the order after every step. Then it
+// runs each again with random commits, a tiny cache and crashes, restarts and restores in the middle: the outputs must be the
+// same.
+//
+// Other seeds are recorded and compared by one command, which needs Java 17 and Maven:
+//
+//	make oracle SEEDS="101 102" STEPS=100
+//
+// Recordings that are there already, in any folder, are compared by
+//
+//	MILLRACE_RECORDED=/some/folder go test ./test/conformance -run TestRecorded
+//
+// A topology without a program fails.
+//
+// # Seeds
+//
+// Whatever the tests choose at random comes from a seed that is in the name of the subtest. MILLRACE_SEED=n runs with that
+// seed instead of the usual ones.
+package conformance

@@ -1,0 +1,22 @@
+package conformance_test
+
+import (
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/topology"
+)
+
+func aggregatePrograms() map[string]program {
+	return map[string]program{
+		"count": func(b *topology.Builder) {
+			out(source(b, "a").GroupByKey().Count("s").ToStream().MapValues(str))
+		},
+		"aggregate-delete": func(b *topology.Builder) {
+			long := func(all string) bool { return len(all) > 7 }
+			outTable(source(b, "a").GroupByKey().Aggregate("s", none, add, codecs.String, topology.DeleteWhen(long)))
+		},
+		"groupby-value": func(b *topology.Builder) {
+			byFirst := func(_, value string) string { return first(value) }
+			outTable(source(b, "a").GroupBy("g", byFirst, codecs.String, codecs.String).Aggregate("s", none, add, codecs.String))
+		},
+	}
+}

@@ -1,0 +1,3 @@
+package conformance_test
+
+func processorPrograms() map[string]program { return map[string]program{} }

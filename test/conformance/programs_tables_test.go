@@ -1,0 +1,3 @@
+package conformance_test
+
+func tablePrograms() map[string]program { return map[string]program{} }
