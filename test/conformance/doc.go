@@ -20,6 +20,12 @@
 //
 // A topology without a program fails.
 //
+// # Tables
+//
+// testdata/join_tables.json has the cases of upstream's own integration tests of joins, testdata/doc_tables.json the tables of
+// its documentation. TestJoinTables and TestDocTables run them; where our answer is another one on purpose, the exception is
+// listed there, step by step, with the reason.
+//
 // # Seeds
 //
 // Whatever the tests choose at random comes from a seed that is in the name of the subtest. MILLRACE_SEED=n runs with that

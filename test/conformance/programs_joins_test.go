@@ -1,15 +1,11 @@
 package conformance_test
 
-import (
-	"github.com/seed84377926/millrace/codecs"
-	"github.com/seed84377926/millrace/topology"
-)
+import "github.com/seed84377926/millrace/topology"
 
 func joinPrograms() map[string]program {
 	return map[string]program{
 		"stream-table-inner": func(b *topology.Builder) {
-			rows := topology.TableOf(b, "b", codecs.String, codecs.String, topology.Named("r"))
-			out(source(b, "a").JoinTable(rows, joined))
+			out(source(b, "a").JoinTable(tableOf(b, "b", "r"), joined))
 		},
 	}
 }

@@ -46,6 +46,10 @@ func source(b *topology.Builder, topic string) stream {
 	return topology.Source(b, topic, codecs.String, codecs.String)
 }
 
+func tableOf(b *topology.Builder, topic, store string) table {
+	return topology.TableOf(b, topic, codecs.String, codecs.String, topology.Named(store))
+}
+
 func out(s stream) { s.To("out", codecs.String, codecs.String) }
 
 func outTable(t table) { out(t.ToStream()) }

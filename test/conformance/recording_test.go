@@ -47,15 +47,20 @@ type output struct {
 
 type record = topology.Record[string, string]
 
-// loadRecording reads a file strictly: a field that it does not know would be a claim that nobody checks.
-func loadRecording(t *testing.T, path string) recording {
+// load reads a file of JSON strictly: a field that v does not have would be a claim that nobody checks.
+func load(t *testing.T, path string, v any) {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
-	var r recording
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
-	require.NoError(t, decoder.Decode(&r), path)
+	require.NoError(t, decoder.Decode(v), path)
+}
+
+func loadRecording(t *testing.T, path string) recording {
+	t.Helper()
+	var r recording
+	load(t, path, &r)
 	require.NotEmpty(t, r.Topology, "%s names no topology", path)
 	require.NotEmpty(t, r.Runs, "%s has no runs", path)
 	for _, run := range r.Runs {
