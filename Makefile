@@ -89,6 +89,10 @@ race: ## run the tests again and again in random order, to find races (PKG=./pro
 test-kafka: ## run the suites against the Apache Kafka at MILLRACE_KAFKA (see kafka-start)
 	MILLRACE_KAFKA='$(MILLRACE_KAFKA)' go test -race -timeout $(TIMEOUT) -count 1 -p 1 $(KAFKA_PKG)
 
+.PHONY: conformance
+conformance: ## run the conformance programs as applications that are disturbed, with SEEDS seeds each (20)
+	MILLRACE_SEEDS='$(or $(SEEDS),20)' go test -count 1 -parallel 4 -timeout 60m -run TestRuntime ./test/conformance
+
 .PHONY: bench
 bench: ## run all benchmarks
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -timeout 60m $(PKG)

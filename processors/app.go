@@ -75,7 +75,11 @@ func (a *App) Run(ctx context.Context) (err error) {
 	if !a.lifecycle.enter(Starting) {
 		return fmt.Errorf("run %s: it is %s: an App runs once", a.top.Name(), a.State())
 	}
+	begun := false
 	defer func() {
+		if !begun && ctx.Err() != nil {
+			err = nil // told to end before it had begun: whatever failed, it failed for that
+		}
 		if err != nil {
 			a.lifecycle.enter(Failed)
 			err = fmt.Errorf("run %s: %w", a.top.Name(), err)
@@ -84,13 +88,13 @@ func (a *App) Run(ctx context.Context) (err error) {
 		a.lifecycle.enter(Closed)
 	}()
 
-	ctx, cancel := context.WithCancelCause(ctx)
+	running, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	a.mu.Lock()
 	a.mu.cancel = cancel
 	a.mu.Unlock()
 
-	a.client, err = broker.Connect(ctx, broker.Config{
+	a.client, err = broker.Connect(running, broker.Config{
 		Brokers: a.cfg.Brokers, Security: a.cfg.Security, ClientID: a.top.Name(), Rack: a.cfg.Rack,
 		Logger: a.cfg.Logger, Metrics: a.requests,
 	})
@@ -98,7 +102,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer a.client.Close()
-	plans, err := plan(ctx, a.top, a.client, a.cfg.Replication)
+	plans, err := plan(running, a.top, a.client, a.cfg.Replication)
 	if err != nil {
 		return err
 	}
@@ -106,7 +110,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	defer a.memory.close()
 	a.cfg.Logger.Info("memory", slog.Any("split", a.memory.split))
 	// Tasks outlive ctx by one commit: they are stopped in order, not cut off.
-	tasks, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	tasks, abandon := context.WithCancel(context.WithoutCancel(running))
 	defer abandon()
 	defer func() { err = errors.Join(err, a.close(abandon)) }()
 	for _, p := range plans {
@@ -119,16 +123,17 @@ func (a *App) Run(ctx context.Context) (err error) {
 		a.mu.Unlock()
 	}
 	a.lifecycle.enter(Rebalancing)
-	defer a.startWatch(ctx)()
+	defer a.startWatch(running)()
 	for _, g := range a.groups() {
 		if err := g.join(); err != nil {
 			return err
 		}
 	}
 
-	<-ctx.Done()
+	begun = true
+	<-running.Done()
 	a.lifecycle.enter(Draining)
-	if failure, ok := errors.AsType[*appFailure](context.Cause(ctx)); ok {
+	if failure, ok := errors.AsType[*appFailure](context.Cause(running)); ok {
 		return failure.err
 	}
 	return nil

@@ -123,6 +123,16 @@ func TestRun_unreachableBroker(t *testing.T) {
 
 // A record that no retry can help ends the application with an error that names it, and is not passed over: after a
 // restart it is the first again.
+func TestRun_endedBeforeItBegan(t *testing.T) {
+	b := newBench(t, map[string]int32{"lines": 1})
+	app, err := processors.New(countLines(t), processors.Config{Brokers: b.brokers, Dir: t.TempDir()})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, app.Run(ctx), "it was told to end and did")
+	require.Equal(t, processors.Closed, app.State())
+}
+
 func TestRun_undecodableRecordStopsTheApplicationAfterRetries(t *testing.T) {
 	b := newBench(t, map[string]int32{"lines": 1})
 	b.produce(t, &kgo.Record{Topic: "lines", Key: []byte("k"), Value: []byte("not eight bytes")})

@@ -26,6 +26,15 @@
 // its documentation. TestJoinTables and TestDocTables run them; where our answer is another one on purpose, the exception is
 // listed there, step by step, with the reason.
 //
+// # The runtime
+//
+// TestRuntime runs the same programs as applications, with several partitions on an embedded broker each, restarts them,
+// restores their state and overtakes their tasks at random places. MILLRACE_SEEDS=n runs n seeds of each, and
+//
+//	make conformance SEEDS=20
+//
+// is how to do that.
+//
 // # Seeds
 //
 // Whatever the tests choose at random comes from a seed that is in the name of the subtest. MILLRACE_SEED=n runs with that
