@@ -35,6 +35,12 @@
 //
 // is how to do that.
 //
+// # Reference
+//
+// TestReference has a second, naive definition of what operators do: it computes the outputs of a record from all records up
+// to it. Random programs on random input, out of order and late, must agree with it: all outputs, and the rows of the store in
+// the end.
+//
 // # Seeds
 //
 // Whatever the tests choose at random comes from a seed that is in the name of the subtest. MILLRACE_SEED=n runs with that

@@ -84,7 +84,7 @@ func build(t *testing.T, define program) *topology.Topology {
 }
 
 // replay runs the steps and compares after each.
-func replay(t *testing.T, id string, top *topology.Topology, r run) {
+func replay(t *testing.T, id string, top *topology.Topology, r run) *topologytest.Driver {
 	t.Helper()
 	d := topologytest.NewDriver(t, top)
 	out := topologytest.Output(d, "out", codecs.String, codecs.String)
@@ -94,11 +94,12 @@ func replay(t *testing.T, id string, top *topology.Topology, r run) {
 			t.Fatal(difference(id, r, i, s.records(), got))
 		}
 	}
+	return d
 }
 
 // replayInterrupted runs the steps while the driver is stopped, killed and moved, and compares in the end, since a crash
 // takes back what was not committed.
-func replayInterrupted(t *testing.T, id string, top *topology.Topology, r run, seed uint64) {
+func replayInterrupted(t *testing.T, id string, top *topology.Topology, r run, seed uint64) *topologytest.Driver {
 	t.Helper()
 	dice := rand.New(rand.NewPCG(seed, uint64(r.Seed)))
 	d := topologytest.NewDriver(t, top, topologytest.CommitRandomly(dice.Uint64()), topologytest.CacheBytes(1))
@@ -118,6 +119,7 @@ func replayInterrupted(t *testing.T, id string, top *topology.Topology, r run, s
 	if len(got) > 0 {
 		t.Fatal(difference(id, r, len(r.Steps)-1, nil, got))
 	}
+	return d
 }
 
 // interrupt stops, kills or moves the tasks of d, now and then.

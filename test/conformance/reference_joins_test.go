@@ -1,0 +1,39 @@
+package conformance_test
+
+import (
+	"math/rand/v2"
+
+	"github.com/seed84377926/millrace/topology"
+)
+
+// row returns the value that a side has for a key after all records: that of the last one, whatever its timestamp.
+func row(past []event, right bool, key string) (value string, ok bool) {
+	for _, e := range past {
+		if e.right == right && !e.NullKey && e.Key == key {
+			value, ok = e.Value, !e.NullValue
+		}
+	}
+	return value, ok
+}
+
+func streamTableReference(dice *rand.Rand) reference {
+	return reference{
+		name:  "stream-table join",
+		left:  randomChain(dice, false),
+		after: randomChain(dice, false),
+		define: func(b *topology.Builder, left, _ chain) stream {
+			return left.build(source(b, "a")).JoinTable(tableOf(b, "b", "r"), joined)
+		},
+		outputs: func(past []event) []record {
+			last := past[len(past)-1]
+			if last.right || last.NullKey || last.NullValue {
+				return nil
+			}
+			value, ok := row(past, true, last.Key)
+			if !ok {
+				return nil
+			}
+			return []record{{Key: last.Key, Value: joined(last.Value, value), Timestamp: last.Timestamp}}
+		},
+	}
+}

@@ -1,0 +1,180 @@
+package conformance_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/topologytest"
+)
+
+// event is a record that reaches an operator, from the left (topic "a") or from the right (topic "b").
+type event struct {
+	right bool
+	record
+}
+
+// reference is a program with an operator, and a second, naive definition of what the operator does: which outputs the last
+// of all records that reached it has, computed from all of them.
+type reference struct {
+	name        string // with the parameters
+	left, right chain  // before the operator
+	define      func(b *topology.Builder, left, right chain) stream
+	outputs     func(past []event) []record
+	// rows reads the table of the operator; outputs are the updates of it. nil if it has none.
+	rows func(d *topologytest.Driver) []record
+	// kept says which rows are still there after all records; nil means all.
+	kept func(past []event, row record) bool
+	// after is what follows the operator.
+	after chain
+}
+
+// references returns makers of random programs, by the operator that is in the middle.
+func references() map[string]func(dice *rand.Rand) reference {
+	return map[string]func(dice *rand.Rand) reference{
+		"count":              countReference,
+		"aggregate":          aggregateReference,
+		"tumbling-aggregate": tumblingReference,
+		"tumbling-count":     tumblingCountReference,
+		"stream-table-inner": streamTableReference,
+	}
+}
+
+// TestReference compares random programs on random input with the naive definitions.
+func TestReference(t *testing.T) {
+	const programs, steps = 25, 80
+	for name, random := range references() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, seed := range seeds(t, programs) {
+				t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+					dice := rand.New(rand.NewPCG(seed, 0))
+					ref := random(dice)
+					r := run{Seed: int64(seed), Steps: ref.randomSteps(dice, steps)}
+					past := ref.answer(r.Steps)
+					title := fmt.Sprintf("%v => %s => %v", [2]chain{ref.left, ref.right}, ref.name, ref.after)
+					top := build(t, ref.program)
+					ref.compareRows(t, title, replay(t, title, top, r), past)
+					ref.compareRows(t, title, replayInterrupted(t, title, top, r, seed), past)
+				})
+			}
+		})
+	}
+}
+
+func (ref reference) program(b *topology.Builder) {
+	out(ref.after.build(ref.define(b, ref.left, ref.right)))
+}
+
+// answer computes the outputs of all steps and returns all records that reached the operator.
+func (ref reference) answer(steps []step) (past []event) {
+	for i := range steps {
+		s := &steps[i]
+		right, before := s.Topic == "b", ref.left
+		if right {
+			before = ref.right
+		}
+		for _, r := range before.naive(s.record()) {
+			past = append(past, event{right, r})
+			for _, r := range ref.outputs(past) {
+				for _, r := range ref.after.naive(r) {
+					s.Outputs = append(s.Outputs, newOutput(r))
+				}
+			}
+		}
+	}
+	return past
+}
+
+func newOutput(r record) output {
+	out := output{Timestamp: r.Timestamp}
+	if !r.NullKey {
+		out.Key = new(r.Key)
+	}
+	if !r.NullValue {
+		out.Value = new(r.Value)
+	}
+	return out
+}
+
+// compareRows compares the final table with the last update of each key.
+func (ref reference) compareRows(t *testing.T, title string, d *topologytest.Driver, past []event) {
+	t.Helper()
+	if ref.rows == nil {
+		return
+	}
+	last := make(map[string]record)
+	for i := range past {
+		for _, r := range ref.outputs(past[:i+1]) {
+			last[r.Key] = r
+		}
+	}
+	var want []record
+	for _, r := range last {
+		if !r.NullValue && (ref.kept == nil || ref.kept(past, r)) {
+			want = append(want, r)
+		}
+	}
+	got := ref.rows(d)
+	byKey := func(a, b record) int { return strings.Compare(a.Key, b.Key) }
+	slices.SortFunc(want, byKey)
+	slices.SortFunc(got, byKey)
+	require.True(t, sameRecords(want, got), "%s\n  the table has  %s\n  instead of     %s", title, showAll(got), showAll(want))
+}
+
+// randomSteps rolls input with few keys, null keys and values, records that are out of order or late, and jumps.
+func (ref reference) randomSteps(dice *rand.Rand, n int) []step {
+	topics := ref.topics()
+	lag := 1 + dice.Int64N(30)
+	steps := make([]step, n)
+	now := int64(0)
+	for i := range steps {
+		s := step{
+			Topic: topics[dice.IntN(len(topics))],
+			Key:   new(string(rune('A' + dice.IntN(3)))),
+			Value: new(fmt.Sprintf("%c%d", "abcdx"[dice.IntN(5)], i)),
+		}
+		switch dice.IntN(15) {
+		case 0:
+			s.Key = nil
+		case 1, 2:
+			s.Value = nil
+		}
+		switch dice.IntN(10) {
+		case 0:
+			now += dice.Int64N(40)
+		case 1, 2, 3, 4, 5, 6:
+			now += dice.Int64N(3)
+		}
+		s.Timestamp = now
+		if dice.IntN(3) == 0 {
+			s.Timestamp = max(0, now-dice.Int64N(lag))
+		}
+		steps[i] = s
+	}
+	return steps
+}
+
+// topics returns the topics that the program reads.
+func (ref reference) topics() []string {
+	b := topology.NewBuilder("topics")
+	ref.program(b)
+	top, err := b.Build()
+	if err != nil {
+		panic(err)
+	}
+	var topics []string
+	for _, sub := range top.SubTopologies() {
+		for _, in := range sub.Inputs() {
+			if !in.Repartition {
+				topics = append(topics, in.Topic)
+			}
+		}
+	}
+	return topics
+}
