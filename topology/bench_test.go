@@ -62,16 +62,6 @@ func benchmark(b *testing.B, task *topology.Task) {
 	}
 }
 
-func statelessChain(s topology.Stream[int64, int64]) {
-	s.Filter(func(_, v int64) bool { return v >= 0 }).
-		MapValues(func(v int64) int64 { return v + 1 }).
-		Rekey(func(_, v int64) int64 { return v % 10 }).
-		To("out", codecs.Int64, codecs.Int64)
-}
-
-// 0 allocs/op: chunks for encoded keys and values are the only memory that a stateless chain takes.
-func BenchmarkStatelessChain(b *testing.B) { benchmark(b, numbers(b, statelessChain)) }
-
 func BenchmarkFilterMapValues(b *testing.B) {
 	benchmark(b, numbers(b, func(s topology.Stream[int64, int64]) {
 		s.Filter(func(_, v int64) bool { return v >= 0 }).MapValues(func(v int64) int64 { return v + 1 }).To("out", codecs.Int64, codecs.Int64)
@@ -111,17 +101,4 @@ func BenchmarkJoinTable(b *testing.B) {
 		require.NoError(b, task.Process(1, &rows[i]))
 	}
 	benchmark(b, task)
-}
-
-// A record must not cost an allocation, whatever the benchmark's rounding says.
-func TestStatelessChain_allocatesNothing(t *testing.T) {
-	task := numbers(t, statelessChain)
-	in := records(t, 1000, 10)
-	const chunks = 2 // of encoded output, in 1000 records
-	allocs := testing.AllocsPerRun(10, func() {
-		for i := range in {
-			require.NoError(t, task.Process(0, &in[i]))
-		}
-	})
-	require.LessOrEqual(t, allocs, float64(chunks))
 }

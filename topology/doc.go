@@ -33,8 +33,10 @@
 // state, no panic. A failed commit is processed again, and only pure functions give the same results then. They must
 // not modify what they are given.
 //
-// Records may have a null key or a null value. Functions are called with the zero value of K for a null key. They are
-// never called for a null value: the stateless operators pass such a record on as it is, the others say what they do.
+// Records may have a null key or a null value. Functions of keys and values are called with the zero value of K for a null
+// key, and never for a null value: the stateless operators pass such a record on as it is (those that make new keys, with a
+// null key), the others say what they do. Functions of a whole [Record] see them all: those of [Stream.FilterRecord],
+// [Stream.MapRecord], [Stream.FlatMapRecord], [Split.BranchRecord], [Stream.Peek] and [Stream.ForEach].
 //
 // What an operator cannot use, it drops, and every drop is reported to [TaskConfig].OnDrop with its reason.
 //

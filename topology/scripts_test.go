@@ -2,6 +2,7 @@ package topology_test
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ func TestScripts(t *testing.T) {
 func scenarios() map[string]topologytest.Scenario {
 	number := topologytest.Format{Value: topologytest.TextOf(codecs.Int64)}
 	counts := map[string]topologytest.Format{"out": number, "flights-by-carrier": number}
-	return map[string]topologytest.Scenario{
+	all := map[string]topologytest.Scenario{
 		"source":     {Define: func(b *topology.Builder) { out(flights(b)) }},
 		"filter":     {Define: func(b *topology.Builder) { out(flights(b).Filter(notCancelled)) }},
 		"map-values": {Define: func(b *topology.Builder) { out(flights(b).MapValues(strings.ToUpper)) }},
@@ -93,6 +94,8 @@ func scenarios() map[string]topologytest.Scenario {
 			Formats: map[string]topologytest.Format{"hourly-flights": number, "gate-uses": number},
 		},
 	}
+	maps.Copy(all, statelessScenarios())
+	return all
 }
 
 // airport is a topology with all operators, three sub-topologies and two repartitions.

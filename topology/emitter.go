@@ -1,0 +1,38 @@
+package topology
+
+// emitter is how a function of the user hands on any number of records: it forwards them until the first failure. One
+// serves all records of a node in a task, so that none of them costs an allocation.
+type emitter[M any] struct {
+	t    *Task
+	node *node
+	next receiver[M]
+	err  error
+	open bool // the user's function is running
+}
+
+// begin says that the function of the user is about to be called.
+func (e *emitter[M]) begin() { e.t.at, e.err, e.open = e.node, nil, true }
+
+// end says that it has returned, and returns the first failure of what is behind.
+func (e *emitter[M]) end() error {
+	e.open = false
+	return e.err
+}
+
+// forward hands on m.
+func (e *emitter[M]) forward(m *M) {
+	if !e.open {
+		panic("topology: emit called after the function that it was given to had returned")
+	}
+	if e.err == nil {
+		e.err = e.next(m)
+	}
+	e.t.at = e.node // the user's function goes on
+}
+
+// fail ends the record with err.
+func (e *emitter[M]) fail(err error) {
+	if e.err == nil {
+		e.err = err
+	}
+}

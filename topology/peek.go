@@ -1,0 +1,19 @@
+package topology
+
+// Peek calls f for each record and passes the record on as it is, for logging and the like. f sees the whole record, null keys
+// and null values included, and must not modify it.
+//
+// f is called again for a record that is processed again, because a commit failed or an instance took over: what f
+// does outside of the topology happens at least once.
+func (s Stream[K, V]) Peek(f func(r Record[K, V]), opts ...NodeOption) Stream[K, V] {
+	n := s.builder().node("peek", opts)
+	n.require(f != nil, "function")
+	out := then(s.out, n, func(t *Task, next receiver[item[K, V]]) receiver[item[K, V]] {
+		return func(it *item[K, V]) error {
+			t.at = n
+			f(it.Record)
+			return next(it)
+		}
+	})
+	return Stream[K, V]{out: out, keys: s.keys}
+}
