@@ -146,17 +146,47 @@ type sink struct {
 	life  *life
 	plan  *groupPlan
 	stats *taskStats
+	// ask asks the cluster for the number of partitions of a topic, and chosen has its answers: about the topics that records
+	// choose, which are not in the plan.
+	ask    func(topic string) (int32, error)
+	chosen map[string]int32
 
 	topic string // of the last record, and what counts its records
 	out   *outputTally
 }
 
-// Send partitions by key like Kafka's default partitioner; records without a key take turns.
+// partitions returns the number of partitions of a topic that is written to. A topic that is missing is looked for at every
+// record: it may have been created.
+func (s *sink) partitions(topic string) (int32, error) {
+	if n, ok := s.plan.outputs[topic]; ok {
+		return n, nil
+	}
+	if n, ok := s.chosen[topic]; ok {
+		return n, nil
+	}
+	n, err := s.ask(topic)
+	if err != nil {
+		return 0, err
+	}
+	if s.chosen == nil {
+		s.chosen = make(map[string]int32)
+	}
+	s.chosen[topic] = n
+	return n, nil
+}
+
+// Send puts the record where the topology wants it, or else partitions by key like Kafka's default partitioner; records
+// without a key take turns.
 func (s *sink) Send(topic string, r topology.RawRecord) error {
+	n, err := s.partitions(topic)
+	if err != nil {
+		return err
+	}
 	rec := s.life.writer.Record(s.life.current)
 	rec.Topic, rec.Key, rec.Value, rec.Timestamp = topic, r.Key, r.Value, time.UnixMilli(r.Timestamp)
-	n := s.plan.outputs[topic]
 	switch {
+	case r.Pinned:
+		rec.Partition = r.Partition
 	case r.PartitionKey != nil:
 		rec.Partition = murmur2.Partition(r.PartitionKey, n)
 	case r.Key != nil:

@@ -72,6 +72,9 @@ func newRecordFault(record *kgo.Record, err error) (*recordFault, bool) {
 	if failed, ok := errors.AsType[*topology.RecordError](err); ok {
 		return &recordFault{kind: FailedProcessing, node: failed.Node, record: record, err: err}, true
 	}
+	if routed, ok := errors.AsType[*topology.RouteError](err); ok && broker.TopicUnusable(err) {
+		return &recordFault{kind: FailedProduce, node: routed.To, record: record, err: err}, true
+	}
 	return nil, false
 }
 
@@ -211,7 +214,7 @@ const carefulCommits = 64
 // It is safe because nothing is guessed: see takeBack.
 func (t *task) overcome(ctx context.Context, err error) error {
 	f, ok := errors.AsType[*recordFault](err)
-	if !ok || f.verdict == giveUp || f.kind == FailedProduce {
+	if !ok || f.verdict == giveUp {
 		return err
 	}
 	if rollbackErr := t.rollback(ctx, err); rollbackErr != nil {

@@ -57,9 +57,12 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 		l.careful = carefulCommits
 	}
 	l.logged = writer.Promise(l.acked)
+	out := &sink{life: l, plan: t.group.plan, stats: &t.stats, ask: func(topic string) (int32, error) {
+		return t.group.app.client.Partitions(ctx, topic)
+	}}
 	l.task, err = sub.NewTask(topology.TaskConfig{
 		Partition: t.partition, State: t.table.part, Budget: t.group.app.memory.cache,
-		Sink:   &sink{life: l, plan: t.group.plan, stats: &t.stats},
+		Sink: out, Partitions: out.partitions,
 		OnDrop: t.dropped,
 	})
 	if err != nil {

@@ -25,7 +25,9 @@ func numbers(tb testing.TB, define func(s topology.Stream[int64, int64])) *topol
 	require.NoError(tb, err)
 	part, err := state.NewMemory().Open(0)
 	require.NoError(tb, err)
-	task, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{State: part, Sink: discard{}})
+	task, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{
+		State: part, Sink: discard{}, Partitions: func(string) (int32, error) { return 4, nil },
+	})
 	require.NoError(tb, err)
 	tb.Cleanup(task.Close)
 	return task

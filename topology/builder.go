@@ -52,6 +52,7 @@ type node struct {
 	wantsOld, passesOld bool
 
 	topic       string // of a source or sink, as Kafka knows it
+	dynamic     bool   // a sink whose records choose their topics
 	repartition *repartition
 
 	// open wires a source: it returns who takes the records of its topic in t.

@@ -141,6 +141,8 @@ func (s *SubTopology) fill(groups map[*node]string, flow *origins) {
 			s.inputs = append(s.inputs, input)
 		case n.topic != "" && !slices.Contains(s.outputs, n.topic):
 			s.outputs = append(s.outputs, n.topic)
+		case n.dynamic:
+			s.dynamic = true
 		}
 	}
 	if timed {
@@ -215,6 +217,7 @@ func checkNames(top *Topology) []error {
 	var errs []error
 	groups := make(map[string]*SubTopology)
 	internal := make(map[string]string) // topic to what it is
+	top.internal = internal
 	claim := func(topic, what, site string) {
 		if err := checkTopic(topic); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %s: %w", site, what, err))

@@ -22,10 +22,12 @@ func (t *Topology) Describe() string {
 				fmt.Fprintf(&out, "    Source: %s (topic: %s)\n", n.name, n.topic)
 			case n.topic != "":
 				fmt.Fprintf(&out, "    Sink: %s (topic: %s)\n", n.name, n.topic)
+			case n.dynamic:
+				fmt.Fprintf(&out, "    Sink: %s (topics: chosen by record)\n", n.name)
 			default:
 				fmt.Fprintf(&out, "    Processor: %s (stores: [%s])\n", n.name, storeNames(n.stores))
 			}
-			if n.open != nil || n.topic == "" {
+			if n.open != nil || n.topic == "" && !n.dynamic {
 				fmt.Fprintf(&out, "      --> %s\n", nodeNames(n.children))
 			}
 			if n.open == nil {

@@ -41,6 +41,27 @@ func (e *RecordError) Error() string {
 // Unwrap returns the cause.
 func (e *RecordError) Unwrap() error { return e.Err }
 
+// RouteError says that a record was to go to a topic, chosen by the function of [Stream.ToDynamic], that takes no records: it
+// does not exist, or the runtime may not write it. The input record may be half processed: the task must be rolled back before
+// it does anything else.
+type RouteError struct {
+	Node, Topic string
+	Partition   int32
+	Offset      int64
+	// To is the topic that was chosen.
+	To string
+	// Err says what is wrong with it.
+	Err error
+}
+
+// Error implements error.
+func (e *RouteError) Error() string {
+	return fmt.Sprintf("node %q: topic %q partition %d offset %d: output to topic %q: %v", e.Node, e.Topic, e.Partition, e.Offset, e.To, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *RouteError) Unwrap() error { return e.Err }
+
 // PanicError is a panic of a function or codec of the user.
 type PanicError struct {
 	// Value is what was given to panic.

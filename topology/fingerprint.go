@@ -20,6 +20,9 @@ func (s *SubTopology) Fingerprint() string {
 	for _, topic := range s.outputs {
 		facts = append(facts, fmt.Sprintf("output %q\n", topic))
 	}
+	if s.dynamic {
+		facts = append(facts, "output by record\n")
+	}
 	for _, spec := range s.stores {
 		facts = append(facts, fmt.Sprintf("store %+v\n", spec))
 	}

@@ -35,6 +35,9 @@ func TestFingerprint_isAboutTopicsAndStores(t *testing.T) {
 		"another output": fingerprint(func(s topology.Stream[string, string]) {
 			s.GroupByKey().Count("counts").ToStream().To("out", codecs.String, codecs.Int64)
 		}),
+		"outputs by record": fingerprint(func(s topology.Stream[string, string]) {
+			s.GroupByKey().Count("counts").ToStream().ToDynamic(func(r topology.Record[string, int64]) string { return r.Key }, codecs.String, codecs.Int64)
+		}),
 		"a store more": both,
 	} {
 		require.NotEqual(t, one, other, what)

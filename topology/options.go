@@ -8,11 +8,26 @@ type nodeOptions struct {
 	named bool
 }
 
+// appendTo appends what is set to opts.
+func (o nodeOptions) appendTo(opts []NodeOption) []NodeOption {
+	if o.named {
+		opts = append(opts, namedOption(o.name))
+	}
+	return opts
+}
+
+// NameOption is the option of all operators: [Named].
+type NameOption interface {
+	NodeOption
+	ToOption
+}
+
 type namedOption string
 
 func (n namedOption) applyNode(o *nodeOptions) { o.name, o.named = string(n), true }
+func (n namedOption) applyTo(o *toOptions)     { n.applyNode(&o.nodeOptions) }
 
 // Named chooses the name of an operator in descriptions, drops and errors. Without it, the operator is named after its
 // kind and a number, which changes when other operators are added. For [TableOf] it is the name of the store too.
 // Names are unique in a topology: lower-case letters, digits and hyphens.
-func Named(name string) NodeOption { return namedOption(name) }
+func Named(name string) NameOption { return namedOption(name) }

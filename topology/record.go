@@ -35,6 +35,9 @@ type RawRecord struct {
 	// PartitionKey is the part of the key that decides the partition of an output record, if it is not all of it:
 	// windows of one key belong together. nil means Key. Unused for input records.
 	PartitionKey []byte
+	// Pinned says that an output record goes to Partition, which the operator knows, whatever its keys are.
+	Pinned    bool
+	Partition int32
 }
 
 // item is a record on its way from one operator to the next. The node that forwards it owns it and uses it again for its

@@ -6,7 +6,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// RepartitionOption is an option of [Stream.Repartition] and [Stream.GroupBy]: [Partitions].
+// RepartitionOption is an option of [Stream.Repartition] and [Stream.GroupBy]: [Partitions], [PartitionBy], [Multicast].
 type RepartitionOption interface{ applyRepartition(r *repartition) }
 
 type partitionsOption int32
@@ -23,6 +23,7 @@ type repartition struct {
 	sink, source *node
 	partitions   int32
 	counted      bool // partitions was given
+	partitioner  anyPartitioner
 }
 
 // Repartition sends the stream through a topic of its own, <app>-<name>-repartition, so that records with equal keys come
@@ -55,6 +56,9 @@ func through[K, V any](
 	b.register(source)
 	sink.repartition, r.sink, r.source = r, sink, source
 
-	write(s, sink, key, value, true)
+	out := &output[K, V]{
+		node: sink, keys: keying[K]{codec: key}, value: value, needsKey: true, partitioner: partitionerFor[K, V](sink, r.partitioner),
+	}
+	out.write(s)
 	return receive(source, key, value)
 }

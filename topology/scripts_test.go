@@ -95,6 +95,7 @@ func scenarios() map[string]topologytest.Scenario {
 		},
 	}
 	maps.Copy(all, statelessScenarios())
+	maps.Copy(all, routingScenarios())
 	return all
 }
 

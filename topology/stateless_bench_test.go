@@ -73,7 +73,16 @@ func statelessOperators() map[string]func(numberStream) {
 		"peek":     func(s numberStream) { outNumbers(s.Peek(func(numberRecord) {})) },
 		"for-each": func(s numberStream) { s.ForEach(func(numberRecord) {}) },
 		"rekey":    func(s numberStream) { outNumbers(s.Rekey(func(_, v int64) int64 { return v })) },
-		"chain":    statelessChain,
+		"partition-by": func(s numberStream) {
+			s.To("out", codecs.Int64, codecs.Int64, topology.PartitionBy(func(_ numberRecord, n int32) int32 { return n - 1 }))
+		},
+		"multicast": func(s numberStream) {
+			s.To("out", codecs.Int64, codecs.Int64, topology.Multicast(func(_ numberRecord, n int32, send func(int32)) { send(0); send(n - 1) }))
+		},
+		"to-dynamic": func(s numberStream) {
+			s.ToDynamic(func(numberRecord) string { return "out" }, codecs.Int64, codecs.Int64)
+		},
+		"chain": statelessChain,
 	}
 }
 

@@ -11,8 +11,9 @@ import (
 // Sink takes the output of a task.
 type Sink interface {
 	// Send takes a record for a topic, in order for each topic and key. The slices of r are handed over: the task never
-	// modifies them again. Whoever implements Send chooses the partition: [Partition] of r.PartitionKey, or of r.Key if
-	// that is nil; any partition for a null key. An error of Send fails Process.
+	// modifies them again, but may send them to several partitions. The partition is r.Partition if r.Pinned is set; else whoever
+	// implements Send chooses it: [Partition] of r.PartitionKey, or of r.Key if that is nil; any partition for a null key.
+	// An error of Send fails Process.
 	Send(topic string, r RawRecord) error
 }
 
@@ -22,6 +23,7 @@ const (
 	DropNullValue         = "null-value"         // the operator needs a value
 	DropLateWindow        = "late-window"        // the window and its grace are over; counted for each window
 	DropNegativeTimestamp = "negative-timestamp" // the record has no usable time
+	DropNoPartition       = "no-partition"       // the function of Multicast sent the record nowhere
 )
 
 // Drop is a record that an operator could not use.
@@ -44,6 +46,10 @@ type TaskConfig struct {
 	Budget *state.Budget
 	// Sink takes the output. Required.
 	Sink Sink
+	// Partitions returns the number of partitions of a topic that Sink takes records for. An error says why it takes none; it
+	// becomes the cause of a [RouteError] if the topic was chosen for a record. It is required if the sub-topology chooses
+	// partitions, see [PartitionBy], or topics, see [Stream.ToDynamic].
+	Partitions func(topic string) (int32, error)
 	// OnDrop hears of every record that an operator drops. nil means nobody does.
 	OnDrop func(Drop)
 }
@@ -115,8 +121,8 @@ func (t *Task) fail(err error) { t.errs = append(t.errs, err) }
 // keep r, and does not modify it; keys and values may be reused when it returns, headers must not be modified later.
 //
 // A [*DecodeError] means that nothing was done. Any other error names the node, topic and offset and calls for a
-// rollback; if it wraps a [*RecordError], the record itself is to blame, else state or sink are. A panic in a function of
-// the user is such an error.
+// rollback; if it is a [*RecordError], the record itself is to blame, if a [*RouteError], the topic that was chosen for it,
+// else state or sink are. A panic in a function of the user is a RecordError.
 func (t *Task) Process(input int, r *RawRecord) (err error) {
 	if input < 0 || input >= len(t.inputs) {
 		return fmt.Errorf("sub-topology %q has %d inputs: there is none with index %d", t.sub.name, len(t.inputs), input)
@@ -219,6 +225,10 @@ func (t *Task) drop(n *node, reason string) {
 // recordError wraps an error that the record is to blame for.
 func (t *Task) recordError(n *node, err error) error {
 	return &RecordError{Node: n.name, Topic: t.topic(), Partition: t.cfg.Partition, Offset: t.offset, Err: err}
+}
+
+func (t *Task) routeError(n *node, to string, err error) error {
+	return &RouteError{Node: n.name, Topic: t.topic(), Partition: t.cfg.Partition, Offset: t.offset, To: to, Err: err}
 }
 
 // nodeError wraps an error of the state or the sink.

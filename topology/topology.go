@@ -14,7 +14,9 @@ type Topology struct {
 	nodes  []*node
 	subs   []*SubTopology
 	tables []state.TableRef
-	late   *lateErrors
+	// internal says what each internal topic is.
+	internal map[string]string
+	late     *lateErrors
 
 	policies Policies
 }
@@ -58,6 +60,7 @@ type SubTopology struct {
 	sources []*node // in the order of inputs
 	inputs  []Input
 	outputs []string
+	dynamic bool // it writes to topics that are chosen by record, too
 	stores  []state.Spec
 }
 
@@ -96,8 +99,12 @@ func (s *SubTopology) Inputs() []Input {
 	return inputs
 }
 
-// Outputs returns the topics it writes to, repartition topics included and its changelog not.
+// Outputs returns the topics it writes to, repartition topics included, and neither its changelog nor those that records
+// choose.
 func (s *SubTopology) Outputs() []string { return slices.Clone(s.outputs) }
+
+// DynamicOutputs says that records choose further topics to be written to, see [Stream.ToDynamic].
+func (s *SubTopology) DynamicOutputs() bool { return s.dynamic }
 
 // Stores returns all stores in the changelog of the group. A store named "stream-times", if there is one, is the task's
 // own.

@@ -212,6 +212,11 @@ func metadataRequest(names []string) *kmsg.MetadataRequest {
 	return request
 }
 
+// TopicUnusable says whether err is about a topic that does not exist or that the client may not use, and not about brokers.
+func TopicUnusable(err error) bool {
+	return errors.Is(err, ErrTopicMissing) || errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.InvalidTopicException)
+}
+
 func missing(topic string) error {
 	return fmt.Errorf("broker: %w: %q; create it or correct the name", ErrTopicMissing, topic)
 }

@@ -43,6 +43,12 @@ func CommitRandomly(seed uint64) Option {
 // CacheBytes limits the memory of all stores. With very little, nearly every read goes to the engine.
 func CacheBytes(n int64) Option { return func(d *Driver) { d.cacheBytes = n } }
 
+// OutputPartitions gives an output topic n partitions instead of one. 0 means that there is no such topic, which the functions
+// of [topology.Stream.ToDynamic] can find out.
+func OutputPartitions(topic string, n int32) Option {
+	return func(d *Driver) { d.partitions[topic] = n }
+}
+
 // Driver runs a topology. It belongs to one goroutine. Anything that goes wrong fails the test, unless the method returns an
 // error.
 type Driver struct {
@@ -51,6 +57,7 @@ type Driver struct {
 	runners    []*runner
 	commitDue  func() bool
 	cacheBytes int64
+	partitions map[string]int32 // of the topics that have not one
 
 	sent    []sent           // outputs, since the beginning
 	read    map[string]int   // topic to how much of sent Drain has seen
@@ -66,7 +73,8 @@ type Driver struct {
 
 // sent is one output record.
 type sent struct {
-	topic string
+	topic     string
+	partition int32
 	topology.RawRecord
 }
 
@@ -90,7 +98,7 @@ type runner struct {
 // NewDriver starts the tasks of top on empty state.
 func NewDriver(t TB, top *topology.Topology, opts ...Option) *Driver {
 	t.Helper()
-	d := &Driver{t: t, top: top, read: make(map[string]int), offsets: make(map[string]int64)}
+	d := &Driver{t: t, top: top, read: make(map[string]int), offsets: make(map[string]int64), partitions: make(map[string]int32)}
 	CommitEvery(1)(d)
 	for _, opt := range opts {
 		opt(d)
@@ -123,7 +131,7 @@ func (d *Driver) open() {
 	budget := state.NewBudget(d.cacheBytes)
 	for _, r := range d.runners {
 		task, err := r.sub.NewTask(topology.TaskConfig{
-			State: r.part, Budget: budget, Sink: d,
+			State: r.part, Budget: budget, Sink: d, Partitions: d.partitionsOf,
 			OnDrop: func(drop topology.Drop) { d.drops = append(d.drops, drop) },
 		})
 		d.must(err)
@@ -158,14 +166,44 @@ func (d *Driver) PipeRaw(topic string, r topology.RawRecord) error {
 
 // Send implements topology.Sink.
 func (d *Driver) Send(topic string, r topology.RawRecord) error {
-	d.sent = append(d.sent, sent{topic, r})
+	partitions, err := d.partitionsOf(topic)
+	if err != nil {
+		return err
+	}
+	d.sent = append(d.sent, sent{topic, partitionOf(r, partitions), r})
 	d.enqueue(topic, r)
 	return nil
 }
 
+func (d *Driver) partitionsOf(topic string) (int32, error) {
+	n, ok := d.partitions[topic]
+	switch {
+	case !ok:
+		return 1, nil
+	case n <= 0:
+		return 0, errors.New("it does not exist; create it or correct its name")
+	default:
+		return n, nil
+	}
+}
+
+// partitionOf returns the partition of an output record. Records without a key and a place are in the first.
+func partitionOf(r topology.RawRecord, partitions int32) int32 {
+	switch {
+	case r.Pinned:
+		return r.Partition
+	case r.PartitionKey != nil:
+		return topology.Partition(r.PartitionKey, partitions)
+	case r.Key != nil:
+		return topology.Partition(r.Key, partitions)
+	default:
+		return 0
+	}
+}
+
 // enqueue gives r the next offset of the topic and puts it before all tasks that read the topic.
 func (d *Driver) enqueue(topic string, r topology.RawRecord) (read bool) {
-	r.Offset, r.PartitionKey = d.offsets[topic], nil
+	r.Offset, r.PartitionKey, r.Pinned, r.Partition = d.offsets[topic], nil, false, 0
 	d.offsets[topic]++
 	for _, runner := range d.runners {
 		for i, input := range runner.inputs {

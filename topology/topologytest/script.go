@@ -25,6 +25,7 @@ type Scenario struct {
 // each followed by ---- and the expected answer; go test -rewrite writes the answers anew. Commands are:
 //
 //	topology name=NAME [commit-every=N] [commit-seed=N] [cache=BYTES]   start scenario NAME on empty state
+//	         [partitions=TOPIC/N]                                       of an output topic, 0 if it does not exist
 //	pipe TOPIC key=K value=V ts=N [header=NAME/VALUE]                   answers the outputs; no key or value means null
 //	pipe TOPIC                                                          several records: one line of arguments each
 //	store NAME                                                          the rows of a store
@@ -33,7 +34,7 @@ type Scenario struct {
 //	commit, restart, crash, restore                                     what the Driver's methods do
 //	describe, dot                                                       the topology
 //
-// An output is printed as "TOPIC: KEY -> VALUE @TIMESTAMP". Values with special characters are written in parentheses.
+// An output is printed as "TOPIC: KEY -> VALUE @TIMESTAMP", with TOPIC/PARTITION if the topic has several. Values with special characters are written in parentheses.
 func RunScripts(t *testing.T, path string, scenarios map[string]Scenario) {
 	t.Helper()
 	datadriven.Walk(t, path, func(t *testing.T, path string) {
@@ -109,6 +110,19 @@ func (s *script) start(t *testing.T, td *datadriven.TestData) (string, error) {
 	}
 	if td.MaybeScanArgs(t, "cache", &cache) {
 		opts = append(opts, CacheBytes(int64(cache)))
+	}
+	for _, arg := range td.CmdArgs {
+		if arg.Key != "partitions" {
+			continue
+		}
+		for _, value := range arg.Vals {
+			topic, text, _ := strings.Cut(value, "/")
+			n, err := strconv.ParseInt(text, 10, 32)
+			if err != nil {
+				td.Fatalf(t, "partitions: %v", err)
+			}
+			opts = append(opts, OutputPartitions(topic, int32(n)))
+		}
 	}
 	scenario, ok := s.scenarios[name]
 	if !ok {
@@ -192,7 +206,11 @@ func (s *script) outputs() (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("output %q: %w", sent.topic, err)
 		}
-		fmt.Fprintf(&out, "%s: %s @%d", sent.topic, line, sent.Timestamp)
+		out.WriteString(sent.topic)
+		if n, err := s.d.partitionsOf(sent.topic); err == nil && n > 1 {
+			fmt.Fprintf(&out, "/%d", sent.partition)
+		}
+		fmt.Fprintf(&out, ": %s @%d", line, sent.Timestamp)
 		for _, h := range sent.Headers {
 			fmt.Fprintf(&out, " %s/%s", h.Key, h.Value)
 		}

@@ -78,20 +78,47 @@ type OutputTopic[K, V any] struct {
 	value codecs.Codec[V]
 }
 
-// Output returns the output topic with the given name, which the topology must write. A repartition topic can be read too.
+// Output returns the output topic with the given name, which the topology must write, or be able to if records choose topics. A
+// repartition topic can be read too.
 func Output[K, V any](d *Driver, topic string, key codecs.Codec[K], value codecs.Codec[V]) *OutputTopic[K, V] {
 	d.t.Helper()
-	writes := func(r *runner) bool { return slices.Contains(r.sub.Outputs(), topic) }
+	writes := func(r *runner) bool { return r.sub.DynamicOutputs() || slices.Contains(r.sub.Outputs(), topic) }
 	if !slices.ContainsFunc(d.runners, writes) {
 		d.t.Fatalf("topology %q does not write topic %q", d.top.Name(), topic)
 	}
 	return &OutputTopic[K, V]{d, topic, key, value}
 }
 
-// Drain returns the records written since the last call, for the same topic, of this method.
+// Drain returns the records written since the last call, for the same topic, of this method or DrainPartitions.
 func (out *OutputTopic[K, V]) Drain() []topology.Record[K, V] {
 	out.d.t.Helper()
 	var records []topology.Record[K, V]
+	for _, r := range out.drain() {
+		records = append(records, r.record)
+	}
+	return records
+}
+
+// DrainPartitions is Drain for topics with several partitions, see [OutputPartitions]: the records of each partition that got
+// any. Those without a key are in the first if nothing else was chosen.
+func (out *OutputTopic[K, V]) DrainPartitions() map[int32][]topology.Record[K, V] {
+	out.d.t.Helper()
+	partitions := make(map[int32][]topology.Record[K, V])
+	for _, r := range out.drain() {
+		partitions[r.partition] = append(partitions[r.partition], r.record)
+	}
+	return partitions
+}
+
+// placed is a record with its partition.
+type placed[K, V any] struct {
+	partition int32
+	record    topology.Record[K, V]
+}
+
+func (out *OutputTopic[K, V]) drain() []placed[K, V] {
+	out.d.t.Helper()
+	var records []placed[K, V]
 	from := min(out.d.read[out.topic], len(out.d.sent))
 	for _, s := range out.d.sent[from:] {
 		if s.topic != out.topic {
@@ -101,7 +128,7 @@ func (out *OutputTopic[K, V]) Drain() []topology.Record[K, V] {
 		if err != nil {
 			out.d.t.Fatalf("output %q: record %s: %v", out.topic, printRaw(s.RawRecord), err)
 		}
-		records = append(records, r)
+		records = append(records, placed[K, V]{s.partition, r})
 	}
 	out.d.read[out.topic] = len(out.d.sent)
 	return records

@@ -1,0 +1,77 @@
+package topology
+
+import (
+	"fmt"
+	"reflect"
+)
+
+// DefaultPartition stands, given by a function of [PartitionBy] or [Multicast], for the partition that the record has without
+// one: that of its key.
+const DefaultPartition int32 = -1
+
+// PartitionerOption is an option of [Stream.To], [Stream.ToDynamic], [Stream.Repartition] and [Stream.GroupBy]: [PartitionBy],
+// [Multicast].
+type PartitionerOption interface {
+	ToOption
+	RepartitionOption
+}
+
+// PartitionBy chooses the partition of each record among the given number of partitions: f returns one from 0 to
+// partitions-1, or [DefaultPartition]; any other is a [RecordError]. f must be a function of the record alone. Its types are
+// those of the stream.
+//
+// Before a repartition f must send equal keys to one partition, or what is behind works on parts of them. Joins with other
+// streams and tables want the partitioner of those. A view of a store behind it looks for a key where
+// the default partitioner would put it.
+func PartitionBy[K, V any](f func(r Record[K, V], partitions int32) int32) PartitionerOption {
+	return &partitioner[K, V]{name: "PartitionBy", one: f}
+}
+
+// Multicast is [PartitionBy] for a function that sends the record to any number of partitions, by calling send for each
+// (KIP-873). A record that is sent to none is dropped. f must not keep send.
+func Multicast[K, V any](f func(r Record[K, V], partitions int32, send func(partition int32))) PartitionerOption {
+	return &partitioner[K, V]{name: "Multicast", many: f}
+}
+
+// partitioner is a function of the user, one or many.
+type partitioner[K, V any] struct {
+	name string
+	one  func(r Record[K, V], partitions int32) int32
+	many func(r Record[K, V], partitions int32, send func(partition int32))
+}
+
+func (p *partitioner[K, V]) applyTo(o *toOptions)            { o.partitioner = p }
+func (p *partitioner[K, V]) applyRepartition(r *repartition) { r.partitioner = p }
+
+func (p *partitioner[K, V]) option() string        { return p.name }
+func (p *partitioner[K, V]) records() reflect.Type { return reflect.TypeFor[Record[K, V]]() }
+
+// anyPartitioner is a partitioner whose types are not known yet.
+type anyPartitioner interface {
+	option() string
+	records() reflect.Type
+}
+
+// partitionerFor returns p with the types of the stream that n writes, nil if there is none or if it has other types, which is
+// remembered as a mistake.
+func partitionerFor[K, V any](n *node, p anyPartitioner) *partitioner[K, V] {
+	if p == nil {
+		return nil
+	}
+	typed, ok := p.(*partitioner[K, V])
+	if !ok {
+		n.builder.errorf(n, "%s is for records of type %v, and the stream has %v", p.option(), p.records(), reflect.TypeFor[Record[K, V]]())
+		return nil
+	}
+	n.require(typed.one != nil || typed.many != nil, "function of "+typed.name)
+	return typed
+}
+
+// checkPartition returns an error unless a function of the user may choose the partition.
+func checkPartition(topic string, partition, partitions int32) error {
+	if partition >= 0 && partition < partitions || partition == DefaultPartition {
+		return nil
+	}
+	return fmt.Errorf("the function chose partition %d of topic %q, which has %d; want 0 to %d, or topology.DefaultPartition",
+		partition, topic, partitions, partitions-1)
+}
