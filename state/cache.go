@@ -29,6 +29,8 @@ type cache[V any] struct {
 	indexKey func(dst, storeKey []byte, timestamp int64) []byte
 	// indexMoves says that the index goes by timestamp: a row that changes leaves its old local row.
 	indexMoves bool
+	// onDirty hears of each row that becomes dirty; nil if nobody wants to.
+	onDirty func(*row[V])
 	// overhead is what a row takes besides its key and value, in bytes.
 	overhead int64
 
@@ -205,6 +207,9 @@ func (c *cache[V]) touch(r *row[V]) {
 		r.dirty = true
 		c.dirty.add(r)
 		c.account.addDirty(r.cost)
+		if c.onDirty != nil {
+			c.onDirty(r)
+		}
 	}
 }
 

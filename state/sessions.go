@@ -70,6 +70,17 @@ func (s *Sessions[K, V]) Get(key K, session Session) (value V, timestamp int64, 
 	if err := s.encode(key, session); err != nil {
 		return value, 0, false, err
 	}
+	return s.get()
+}
+
+// GetEncoded is Get for a key that is encoded already. It does not keep key. It allocates nothing if the row is
+// cached.
+func (s *Sessions[K, V]) GetEncoded(key []byte, session Session) (value V, timestamp int64, ok bool, err error) {
+	s.rowKey = AppendSessionKey(s.rowKey[:0], key, session)
+	return s.get()
+}
+
+func (s *Sessions[K, V]) get() (value V, timestamp int64, ok bool, err error) {
 	r, err := s.rows.get(s.rowKey)
 	if err != nil {
 		return value, 0, false, err
@@ -83,9 +94,24 @@ func (s *Sessions[K, V]) Put(key K, session Session, value V, timestamp int64) e
 	if err := s.encode(key, session); err != nil {
 		return err
 	}
+	s.put(session, value, timestamp)
+	return nil
+}
+
+// PutEncoded is Put for a key that is encoded already. It does not keep key. It allocates nothing if the row is
+// cached.
+func (s *Sessions[K, V]) PutEncoded(key []byte, session Session, value V, timestamp int64) error {
+	if err := session.validate(); err != nil {
+		return fmt.Errorf("store %q: key: %w", s.rows.spec.Name, err)
+	}
+	s.rowKey = AppendSessionKey(s.rowKey[:0], key, session)
+	s.put(session, value, timestamp)
+	return nil
+}
+
+func (s *Sessions[K, V]) put(session Session, value V, timestamp int64) {
 	s.rows.put(s.rowKey, value, timestamp)
 	s.index.added(session.End)
-	return nil
 }
 
 // Remove removes the session of key with just that start and end, which need not exist.
@@ -93,6 +119,13 @@ func (s *Sessions[K, V]) Remove(key K, session Session) error {
 	if err := s.encode(key, session); err != nil {
 		return err
 	}
+	s.rows.delete(s.rowKey)
+	return nil
+}
+
+// RemoveEncoded is Remove for a key that is encoded already. It does not keep key.
+func (s *Sessions[K, V]) RemoveEncoded(key []byte, session Session) error {
+	s.rowKey = AppendSessionKey(s.rowKey[:0], key, session)
 	s.rows.delete(s.rowKey)
 	return nil
 }
@@ -115,6 +148,49 @@ func (s *Sessions[K, V]) FindSessions(key K, earliestEnd, latestStart int64) ite
 	}
 }
 
+// FindSessionsEncoded is FindSessions for a key that is encoded already; the key of the entries is the zero value. It does not
+// keep key beyond the loop.
+func (s *Sessions[K, V]) FindSessionsEncoded(
+	key []byte, earliestEnd, latestStart int64,
+) iter.Seq2[SessionEntry[K, V], error] {
+	return func(yield func(SessionEntry[K, V], error) bool) {
+		low, high := encodedSessionBounds(key, earliestEnd)
+		var none K
+		yieldSessions(none, latestStart, s.rows.scan(low, high), yield)
+	}
+}
+
+// Ended yields the sessions of all keys with after < End <= last (milliseconds), by ascending end, then start, then in the
+// order of their escaped keys, changes that are not committed included. It is made for one range after the other: who goes on
+// where the last range ended pays next to nothing if no session ended since. The loop body may read the store and change sessions
+// that end later; it must not flush, commit or roll back. An error ends the sequence.
+func (s *Sessions[K, V]) Ended(after, last int64) iter.Seq2[SessionEntry[K, V], error] {
+	return func(yield func(SessionEntry[K, V], error) bool) {
+		for r, err := range s.index.inOrder(after, last) {
+			var e SessionEntry[K, V]
+			if err == nil {
+				e, err = s.entryOf(r)
+			}
+			if err != nil {
+				yield(SessionEntry[K, V]{}, err)
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Sessions[K, V]) entryOf(r scanned[V]) (e SessionEntry[K, V], err error) {
+	if s.buf, e.Session, err = SplitSessionKey(s.buf[:0], r.key); err != nil {
+		return e, fmt.Errorf("store %q: %w", s.rows.spec.Name, err)
+	}
+	e.Value, e.Timestamp = r.value, r.timestamp
+	e.Key, err = decodeKey(s.rows.spec.Name, s.key, s.buf)
+	return e, err
+}
+
 // Expire deletes all sessions with an end before the given time (milliseconds) and returns how many there were. It
 // costs nothing if no session is that old.
 func (s *Sessions[K, V]) Expire(before int64) (n int, err error) {
@@ -131,7 +207,10 @@ func (s *Sessions[K, V]) Spec() Spec { return s.rows.spec }
 func (s *Sessions[K, V]) Flush(b *Batch) error { return s.rows.flush(b) }
 
 // Committed implements [Store].
-func (s *Sessions[K, V]) Committed() { s.rows.committed() }
+func (s *Sessions[K, V]) Committed() {
+	s.rows.committed()
+	s.index.reordered()
+}
 
 // Rollback implements [Store].
 func (s *Sessions[K, V]) Rollback() {
@@ -163,9 +242,14 @@ func sessionBounds[K any](store string, codec codecs.Codec[K], key K, earliestEn
 	if err != nil {
 		return nil, nil, fmt.Errorf("store %q: key: %w", store, err)
 	}
-	escaped := appendEscaped(nil, encoded)
+	low, high = encodedSessionBounds(encoded, earliestEnd)
+	return low, high, nil
+}
+
+func encodedSessionBounds(key []byte, earliestEnd int64) (low, high []byte) {
+	escaped := appendEscaped(nil, key)
 	high = afterEscaped(escaped)
-	return appendInt64(appendInt64(escaped, earliestEnd), math.MinInt64), high, nil
+	return appendInt64(appendInt64(escaped, earliestEnd), math.MinInt64), high
 }
 
 // yieldSessions yields the sessions among rows that start at latestStart or before.

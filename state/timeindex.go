@@ -11,9 +11,10 @@ import (
 // leads to it, so that only rows that go are read.
 type timeIndex[V any] struct {
 	rows    *cache[V]
-	times   int    // bytes at the end of store keys that hold times; the first 8 are the index's
-	oldest  int64  // no row is older; tells when there is nothing to do
-	scratch []byte // for keys that the index leads to
+	times   int           // bytes at the end of store keys that hold times; the first 8 are the index's
+	oldest  int64         // no row is older; tells when there is nothing to do
+	order   *timeOrder[V] // nil until somebody asks for rows in the order of time
+	scratch []byte        // for keys that the index leads to
 }
 
 // newTimeIndex gives rows an index by the times at the end of their store keys. Rows at the end of time have no local
@@ -29,7 +30,26 @@ func newTimeIndex[V any](rows *cache[V], times int) *timeIndex[V] {
 func (x *timeIndex[V]) added(time int64) { x.oldest = min(x.oldest, time) }
 
 // rolledBack says that rows that were expired may be back.
-func (x *timeIndex[V]) rolledBack() { x.oldest = math.MinInt64 }
+func (x *timeIndex[V]) rolledBack() {
+	x.oldest = math.MinInt64
+	x.reordered()
+}
+
+// reordered says that other rows are dirty now, or committed.
+func (x *timeIndex[V]) reordered() {
+	if x.order != nil {
+		x.order.reset()
+	}
+}
+
+// inOrder yields the rows with after < time <= last in the order of their times, changes that are not committed included.
+// Who goes on from where the last range ended pays only for what there is.
+func (x *timeIndex[V]) inOrder(after, last int64) iter.Seq2[scanned[V], error] {
+	if x.order == nil {
+		x.order = newTimeOrder(x.rows, x.times)
+	}
+	return x.order.scan(after, last)
+}
 
 // expire deletes all rows whose time is last or before and returns how many there were.
 func (x *timeIndex[V]) expire(last int64) (n int, err error) { return x.expireSome(last, math.MaxInt) }

@@ -117,25 +117,67 @@ func (s *Windowed[K, V]) Fetch(key K, from, to int64) iter.Seq2[WindowEntry[K, V
 			yield(WindowEntry[K, V]{}, fmt.Errorf("store %q: key: %w", s.rows.spec.Name, err))
 			return
 		}
-		if from >= to {
+		if from < to {
+			s.fetch(WindowEntry[K, V]{Key: key}, encoded, from, to, yield)
+		}
+	}
+}
+
+// FetchEncoded is Fetch for a key that is encoded already; the key of the entries is the zero value. It does not keep key
+// beyond the loop.
+func (s *Windowed[K, V]) FetchEncoded(key []byte, from, to int64) iter.Seq2[WindowEntry[K, V], error] {
+	return func(yield func(WindowEntry[K, V], error) bool) {
+		if from < to {
+			s.fetch(WindowEntry[K, V]{}, key, from, to, yield)
+		}
+	}
+}
+
+func (s *Windowed[K, V]) fetch(
+	e WindowEntry[K, V], key []byte, from, to int64, yield func(WindowEntry[K, V], error) bool,
+) {
+	for r, err := range s.rows.scan(AppendWindowKey(nil, key, from), AppendWindowKey(nil, key, to)) {
+		if err != nil {
+			yield(WindowEntry[K, V]{}, err)
 			return
 		}
-		for r, err := range s.rows.scan(AppendWindowKey(nil, encoded, from), AppendWindowKey(nil, encoded, to)) {
+		e.Window, e.Value, e.Timestamp = windowOf(windowStart(r.key), s.size), r.value, r.timestamp
+		if !yield(e, nil) {
+			return
+		}
+	}
+}
+
+// Ended yields the windows of all keys with after < end <= last (milliseconds), by ascending start and then in the order of
+// their escaped keys, changes that are not committed included. It is made for one range after the other: who goes on where
+// the last range ended pays next to nothing if no window ended since. The loop body may read the store and change windows that
+// end later; it must not flush, commit or roll back. An error ends the sequence.
+func (s *Windowed[K, V]) Ended(after, last int64) iter.Seq2[WindowEntry[K, V], error] {
+	return func(yield func(WindowEntry[K, V], error) bool) {
+		for r, err := range s.index.inOrder(minus(after, s.size), minus(last, s.size)) {
+			var e WindowEntry[K, V]
+			if err == nil {
+				e, err = s.entryOf(r)
+			}
 			if err != nil {
 				yield(WindowEntry[K, V]{}, err)
 				return
-			}
-			e := WindowEntry[K, V]{
-				Key:       key,
-				Window:    windowOf(windowStart(r.key), s.size),
-				Value:     r.value,
-				Timestamp: r.timestamp,
 			}
 			if !yield(e, nil) {
 				return
 			}
 		}
 	}
+}
+
+func (s *Windowed[K, V]) entryOf(r scanned[V]) (e WindowEntry[K, V], err error) {
+	var start int64
+	if s.buf, start, err = SplitWindowKey(s.buf[:0], r.key); err != nil {
+		return e, fmt.Errorf("store %q: %w", s.rows.spec.Name, err)
+	}
+	e.Window, e.Value, e.Timestamp = windowOf(start, s.size), r.value, r.timestamp
+	e.Key, err = decodeKey(s.rows.spec.Name, s.key, s.buf)
+	return e, err
 }
 
 // Expire deletes all windows that end at or before the given time (milliseconds) and returns how many there were. It
@@ -154,7 +196,10 @@ func (s *Windowed[K, V]) Spec() Spec { return s.rows.spec }
 func (s *Windowed[K, V]) Flush(b *Batch) error { return s.rows.flush(b) }
 
 // Committed implements [Store].
-func (s *Windowed[K, V]) Committed() { s.rows.committed() }
+func (s *Windowed[K, V]) Committed() {
+	s.rows.committed()
+	s.index.reordered()
+}
 
 // Rollback implements [Store].
 func (s *Windowed[K, V]) Rollback() {

@@ -60,6 +60,7 @@ type model struct {
 	live      map[modelKey]modelValue
 	changelog map[string][]byte
 	clock     int64
+	order     endedModel
 }
 
 func testKeyValueModel(t *testing.T, e state.Engine) {
@@ -100,6 +101,9 @@ func testModel(t *testing.T, e state.Engine, windowed bool, open func(state.Part
 
 func (m *model) step(t *testing.T) {
 	t.Helper()
+	if m.rng.IntN(3) == 0 {
+		m.ended(t)
+	}
 	switch n := m.rng.IntN(100); {
 	case n < 35:
 		m.change(t)

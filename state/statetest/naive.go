@@ -168,7 +168,8 @@ func randomText(rng *rand.Rand) string { return strings.Repeat("x", rng.IntN(40)
 // naiveSessions holds sessions in a map.
 type naiveSessions struct {
 	*sessionStore
-	live map[sessionID]modelValue
+	live  map[sessionID]modelValue
+	order endedModel
 }
 
 type sessionID struct {
@@ -198,6 +199,7 @@ func (m *naiveSessions) change(t testing.TB, rng *rand.Rand, clock int64) {
 }
 
 func (m *naiveSessions) check(t testing.TB, rng *rand.Rand) {
+	m.ended(t, rng)
 	key, earliest, latest := naiveKey(rng), rng.Int64N(40)-8, rng.Int64N(40)-8
 	got := collect(t, m.FindSessions(key, earliest, latest))
 	equal(t, got, m.find(key, earliest, latest), "sessions of %q from %d to %d", key, earliest, latest)

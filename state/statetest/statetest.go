@@ -48,6 +48,8 @@ func Run(t *testing.T, open func(t *testing.T) state.Engine) {
 		{"window store", testWindowed},
 		{"window store: expire", testExpire},
 		{"window store: restore", testRestore},
+		{"windows and sessions by their end", testEnded},
+		{"windows and sessions by encoded keys", testEncoded},
 		{"random key-value store", testKeyValueModel},
 		{"random window store", testWindowedModel},
 		{"session store", testSessions},
