@@ -96,6 +96,7 @@ func scenarios() map[string]topologytest.Scenario {
 	}
 	maps.Copy(all, statelessScenarios())
 	maps.Copy(all, routingScenarios())
+	maps.Copy(all, suppressScenarios())
 	return all
 }
 

@@ -40,7 +40,7 @@ func (s *keyValueStore[K, V]) open(t *Task) *state.KeyValue[K, V] {
 
 // view returns the rows of the store as those of a table.
 func (s *keyValueStore[K, V]) view() *view[K, V] {
-	return &view[K, V]{stores: []*storeInfo{s.info}, open: func(t *Task) lookup[K, V] {
+	return &view[K, V]{value: s.value, stores: []*storeInfo{s.info}, open: func(t *Task) lookup[K, V] {
 		rows := s.open(t)
 		return func(_ K, encoded []byte) (V, int64, bool, error) { return rows.GetEncoded(encoded) }
 	}}

@@ -1,9 +1,12 @@
 package topology
 
+import "github.com/seed84377926/millrace/codecs"
+
 // view is how the rows of a table are read by the operators that join with it: from the store of the table, or computed
 // from the rows of the tables it is made of.
 type view[K, V any] struct {
-	stores []*storeInfo // all that are read
+	value  codecs.Codec[V] // nil if no operator has said how values are encoded
+	stores []*storeInfo    // all that are read
 	open   func(t *Task) lookup[K, V]
 	// history is as open, for the rows as they were at a time. nil unless the table is versioned.
 	history func(t *Task) historyLookup[K, V]

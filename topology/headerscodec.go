@@ -1,0 +1,63 @@
+package topology
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// Headers in a buffer are, one after the other,
+//
+//	length of the key (uvarint) | key | length of the value + 1 (uvarint), 0 for a null value | value
+
+// encodeHeaders returns the encoding of headers, nil if there are none.
+func encodeHeaders(headers []Header) []byte {
+	var data []byte
+	for _, h := range headers {
+		data = binary.AppendUvarint(data, uint64(len(h.Key)))
+		data = append(data, h.Key...)
+		if h.Value == nil {
+			data = append(data, 0)
+			continue
+		}
+		data = binary.AppendUvarint(data, uint64(len(h.Value))+1)
+		data = append(data, h.Value...)
+	}
+	return data
+}
+
+var errHeaders = errors.New("headers of a buffered record: the encoding is cut short")
+
+// decodeHeaders is the inverse of encodeHeaders. The values share memory with data.
+func decodeHeaders(data []byte) ([]Header, error) {
+	var headers []Header
+	for len(data) > 0 {
+		key, rest, ok := cutUvarint(data, 0)
+		if !ok {
+			return nil, errHeaders
+		}
+		h := Header{Key: string(key)}
+		if rest, ok = h.cutValue(rest); !ok {
+			return nil, errHeaders
+		}
+		headers, data = append(headers, h), rest
+	}
+	return headers, nil
+}
+
+func (h *Header) cutValue(data []byte) (rest []byte, ok bool) {
+	if len(data) > 0 && data[0] == 0 {
+		return data[1:], true
+	}
+	h.Value, rest, ok = cutUvarint(data, 1)
+	return rest, ok
+}
+
+// cutUvarint cuts a length, which is more by extra, and as many bytes from data.
+func cutUvarint(data []byte, extra uint64) (part, rest []byte, ok bool) {
+	n, size := binary.Uvarint(data)
+	if size <= 0 || n < extra || n-extra > uint64(len(data)-size) {
+		return nil, nil, false
+	}
+	end := size + int(n-extra)
+	return data[size:end:end], data[end:], true
+}

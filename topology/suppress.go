@@ -1,0 +1,264 @@
+package topology
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/state"
+)
+
+// Suppression says how long a suppress operator holds updates back: [UntilTimeLimit] and [UntilWindowCloses] make one, its
+// methods return changed copies.
+type Suppression struct {
+	limit      time.Duration
+	closes     bool // until the window closes
+	maxRecords int64
+	maxBytes   int64
+	stop       bool // when the buffer is full; else the oldest updates go out early
+	errs       []error
+}
+
+// UntilTimeLimit holds the updates of a key back until stream time has passed the timestamp of the first one by d, and then
+// forwards the last one. Further updates replace the one that is held and leave it where it is in the queue, so that a key
+// that changes all the time still comes out every d. With 0 every update is forwarded at once.
+//
+//	stream time   0        2        4        6        8         UntilTimeLimit(6)
+//	updates       a=1      b=1      a=2
+//	forwarded                                a=2      b=1
+//
+// A buffer that has reached its bounds, if it has any, gives out the oldest updates early; see [Suppression.StopWhenFull].
+func UntilTimeLimit(d time.Duration) Suppression { return Suppression{limit: d} }
+
+// UntilWindowCloses holds the updates of a window back until the window takes no more records: one result for each key and
+// window, the final one. It is for windowed tables. A window that was deleted before it closed leaves no trace.
+//
+// A buffer that has reached its bounds, if it has any, is an error: a result that goes out early would not be final.
+func UntilWindowCloses() Suppression { return Suppression{closes: true} }
+
+// MaxRecords bounds the buffer to n updates. Without bounds it takes what comes: it is kept in the state of the task, in
+// memory as far as the budget of the caches goes and on disk beyond.
+func (s Suppression) MaxRecords(n int64) Suppression {
+	if n <= 0 {
+		s.errs = append(s.errs, fmt.Errorf("the buffer is bounded to %d records; want at least 1", n))
+	}
+	s.maxRecords = n
+	return s
+}
+
+// MaxBytes bounds the buffer to n bytes: keys, encoded values and headers.
+func (s Suppression) MaxBytes(n int64) Suppression {
+	if n <= 0 {
+		s.errs = append(s.errs, fmt.Errorf("the buffer is bounded to %d bytes; want at least 1", n))
+	}
+	s.maxBytes = n
+	return s
+}
+
+// StopWhenFull makes a record that does not fit into the buffer an error, a [*RecordError], instead of forwarding the oldest
+// updates early. It needs a bound. UntilWindowCloses implies it.
+func (s Suppression) StopWhenFull() Suppression { s.stop = true; return s }
+
+// validate remembers what is wrong with s in the call that made n.
+func (s Suppression) validate(n *node) {
+	for _, err := range s.errs {
+		n.builder.errorf(n, "%w", err)
+	}
+	bounded := s.maxRecords != 0 || s.maxBytes != 0
+	switch {
+	case s.limit < 0:
+		n.builder.errorf(n, "the time limit of %v is negative", s.limit)
+	case s.limit%time.Millisecond != 0:
+		n.builder.errorf(n, "the time limit of %v is not a whole number of milliseconds", s.limit)
+	case s.stop && !bounded:
+		n.builder.errorf(n, "StopWhenFull needs a bound; set one with MaxRecords or MaxBytes")
+	}
+}
+
+// full returns an error if the buffer is over its bounds.
+func (s Suppression) full(records int64, bytes func() int64) error {
+	if s.maxRecords > 0 && records > s.maxRecords {
+		return fmt.Errorf("%w: %d records, %d are allowed; raise MaxRecords, or let results go out early with UntilTimeLimit",
+			errBufferFull, records, s.maxRecords)
+	}
+	if s.maxBytes > 0 {
+		if n := bytes(); n > s.maxBytes {
+			return fmt.Errorf("%w: %d bytes, %d are allowed; raise MaxBytes, or let results go out early with UntilTimeLimit",
+				errBufferFull, n, s.maxBytes)
+		}
+	}
+	return nil
+}
+
+var errBufferFull = errors.New("the suppress buffer is full")
+
+// Suppress holds updates of the table back and forwards the last one of each key, see [UntilTimeLimit]. Results have the
+// timestamp and the headers of the update they are, so that timestamps may go back; those of one record come out by their
+// place in the queue, then by key. Deletions are updates. Time is the largest timestamp that reached this operator: without
+// records nothing comes out, unless [AdvanceWhenIdle] says so.
+//
+// What is held is kept in a store with the given name, and neither lost nor forwarded twice when the task moves. Whoever
+// joins with the result sees, while a key is held, what was forwarded last (S21 to S27; KIP-328).
+func (t Table[K, V]) Suppress(name string, until Suppression) Table[K, V] {
+	n := t.builder().namedNode("suppress", name)
+	until.validate(n)
+	if until.closes {
+		n.builder.errorf(n, "UntilWindowCloses is for windowed tables, and this one has no windows; use UntilTimeLimit")
+	}
+	if t.view.history != nil {
+		n.builder.errorf(n, "a versioned table cannot be suppressed: its updates are not in the order of time (KIP-914)")
+	}
+	if t.view.value == nil {
+		n.builder.errorf(n, "nobody has said how the values of the table are encoded; keep it in a store with Materialized, "+
+			"or suppress the table before its values are mapped")
+	}
+	s := suppressor[K, K, V]{
+		n: n, until: until, key: t.keys.codec, value: t.view.value, wait: until.limit.Milliseconds(), keys: t.keys,
+		keyOf: func(c *change[K, V]) K { return c.Key },
+		place: func(c *change[K, V]) int64 { return c.Timestamp },
+		set:   func(c *change[K, V], key K) { c.Key = key },
+		share: true,
+	}
+	return Table[K, V]{out: s.wire(t.out), keys: t.keys, view: s.view(t.view)}
+}
+
+// suppressor is the suppress operator of tables with keys B in the buffer.
+type suppressor[K, B, V any] struct {
+	n     *node
+	until Suppression
+	key   codecs.Codec[B]
+	value codecs.Codec[V]
+	keys  keying[K]
+	wait  int64 // from the place of an update to the stream time at which it is due
+	keyOf func(c *change[K, V]) B
+	place func(c *change[K, V]) int64
+	set   func(c *change[K, V], key B)
+	share bool // B is K: its encoding is that of the record
+
+	info *storeInfo
+}
+
+func (s *suppressor[K, B, V]) open(t *Task) *state.SuppressBuffer[B, V] {
+	return once(t, s, func() *state.SuppressBuffer[B, V] {
+		buffer, err := state.NewSuppressBuffer(s.info.spec, t.cfg.State, t.cfg.Budget, s.key, s.value)
+		if err != nil {
+			t.fail(err)
+			return nil
+		}
+		t.stores = append(t.stores, buffer)
+		return buffer
+	})
+}
+
+func (s *suppressor[K, B, V]) wire(from *port[change[K, V]]) *port[change[K, V]] {
+	n := s.n
+	s.info = n.keep(state.Spec{Name: n.name, Kind: state.SuppressKind})
+	n.timed, n.wantsOld = true, true
+	return then(from, n, func(t *Task, next receiver[change[K, V]]) receiver[change[K, V]] {
+		buffer := s.open(t)
+		if buffer == nil {
+			return nil
+		}
+		out := &change[K, V]{key: new(encodedKey)}
+		forward := func(e *state.SuppressEntry[B, V]) error {
+			if s.until.closes && !e.HasValue {
+				return nil // nobody has heard of the window
+			}
+			headers, err := decodeHeaders(e.Headers)
+			if err != nil {
+				return t.nodeError(n, err)
+			}
+			out.key.reset()
+			*out = change[K, V]{
+				New: e.Value, HasNew: e.HasValue, Old: e.Old, HasOld: e.HasOld, Timestamp: e.Timestamp, Headers: headers, key: out.key,
+			}
+			s.set(out, e.Key)
+			return next(out)
+		}
+		evict := func(while func(time int64) bool) error {
+			for e, err := range buffer.EvictWhile(while) {
+				if err != nil {
+					return t.nodeError(n, err)
+				}
+				if err := forward(&e); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		var due int64
+		isDue := func(time int64) bool { return time <= due }
+		tooMany := func(int64) bool { return s.until.full(buffer.Len(), buffer.Bytes) != nil }
+		emit := func(now int64) error {
+			due = sub(now, s.wait)
+			return evict(isDue)
+		}
+		clock := t.clockFor(n.name, clockHooks{emit: emit})
+		return func(c *change[K, V]) error {
+			t.at = n
+			clock.advance(c.Timestamp)
+			update := state.TableUpdate[V]{
+				Value: c.New, HasValue: c.HasNew, Old: c.Old, HasOld: c.HasOld, Timestamp: c.Timestamp, Headers: encodeHeaders(c.Headers),
+			}
+			if err := s.put(t, buffer, c, update); err != nil {
+				return err
+			}
+			if err := emit(clock.now); err != nil {
+				return err
+			}
+			err := s.until.full(buffer.Len(), buffer.Bytes)
+			switch {
+			case err == nil:
+				return nil
+			case s.until.stop || s.until.closes:
+				return t.recordError(n, err)
+			}
+			return evict(tooMany)
+		}
+	})
+}
+
+func (s *suppressor[K, B, V]) put(
+	t *Task, buffer *state.SuppressBuffer[B, V], c *change[K, V], update state.TableUpdate[V],
+) (err error) {
+	if s.share {
+		var encoded []byte
+		if encoded, err = s.keys.encode(t, s.n, c.key, c.Key); err != nil {
+			return err
+		}
+		err = buffer.PutEncoded(encoded, s.place(c), update)
+	} else {
+		err = buffer.Put(s.keyOf(c), s.place(c), update)
+	}
+	if err != nil {
+		return t.nodeError(s.n, err)
+	}
+	return nil
+}
+
+// view returns the rows behind the buffer: those before it, but for a key that is held what it was when it was held first.
+func (s *suppressor[K, B, V]) view(before *view[B, V]) *view[B, V] {
+	return &view[B, V]{value: before.value, stores: append([]*storeInfo{s.info}, before.stores...), open: func(t *Task) lookup[B, V] {
+		buffer, rows := s.open(t), before.open(t)
+		return func(key B, encoded []byte) (value V, timestamp int64, ok bool, err error) {
+			held, ok, err := buffer.Get(key)
+			if err != nil || !ok {
+				if err != nil {
+					return value, 0, false, err
+				}
+				return rows(key, encoded)
+			}
+			return held.Old, unknownTime, held.HasOld, nil
+		}
+	}}
+}
+
+// sub returns a - b, and the smallest number if there is no such one. b is not negative.
+func sub(a, b int64) int64 {
+	if a < math.MinInt64+b {
+		return math.MinInt64
+	}
+	return a - b
+}
