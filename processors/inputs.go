@@ -43,6 +43,13 @@ type input struct {
 	caughtUp bool
 	// idleSince is when it was first seen empty and caught up, zero if it is not.
 	idleSince time.Time
+
+	// stamp tells the timestamp of a record if that is not the one of Kafka, else it is nil. See topology.TimestampOf.
+	stamp func(rec *kgo.Record, partitionTime int64) int64
+	// time is the partition time of the records taken, stampedFrom as it was at the last commit.
+	time, stampedFrom int64
+	stamped           int64 // the timestamp of the head
+	known             bool  // stamped was asked for
 }
 
 // head returns the next record without taking it.
@@ -51,6 +58,17 @@ func (in *input) head() *kgo.Record {
 		return nil
 	}
 	return in.batch.Records[0]
+}
+
+// timestamp returns the timestamp of the head, by which it is chosen.
+func (in *input) timestamp() int64 {
+	if in.stamp == nil {
+		return in.head().Timestamp.UnixMilli()
+	}
+	if !in.known {
+		in.stamped, in.known = in.stamp(in.head(), in.time), true
+	}
+	return in.stamped
 }
 
 // fill takes the next batch from the feed if the last one is used up. It says whether it brought records.
@@ -69,6 +87,10 @@ func (in *input) fill() (fresh bool, err error) {
 
 // take removes the head.
 func (in *input) take() *kgo.Record {
+	if in.stamp != nil {
+		in.time = max(in.time, in.timestamp())
+		in.known = false
+	}
 	rec := in.batch.Records[0]
 	in.batch.Records = in.batch.Records[1:]
 	in.next = rec.Offset + 1
@@ -122,7 +144,7 @@ func (s *inputs) next(ctx context.Context, u *unit) (wait time.Duration, err err
 			switch head := in.head(); {
 			case head == nil:
 				empty++
-			case best == nil || head.Timestamp.Before(best.head().Timestamp):
+			case best == nil || in.timestamp() < best.timestamp():
 				best, bestIndex = in, i
 			}
 		}
@@ -221,7 +243,7 @@ const caughtUpAgain = 20 * time.Millisecond
 // committed notes that everything taken so far is committed.
 func (s *inputs) committed() {
 	for _, in := range s.all {
-		in.from = in.next
+		in.from, in.stampedFrom = in.next, in.time
 	}
 }
 
@@ -234,7 +256,7 @@ func (s *inputs) putBack(taken []unitRecord) {
 				records = append(records, r.record)
 			}
 		}
-		in.next = in.from
+		in.next, in.time, in.known = in.from, in.stampedFrom, false
 		in.batch.Records = append(records, in.batch.Records...)
 	}
 }
@@ -244,6 +266,7 @@ func (s *inputs) restart(open func(*input) feed) {
 	for _, in := range s.all {
 		in.feed.Close()
 		in.next, in.batch, in.caughtUp, in.idleSince = in.from, broker.Batch{}, false, time.Time{}
+		in.time, in.known = in.stampedFrom, false
 		in.feed = open(in)
 	}
 }

@@ -74,7 +74,7 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 	l.inputs = &inputs{maxIdle: t.group.app.cfg.MaxTaskIdle, now: time.Now, end: func(ctx context.Context, topic string) (int64, error) {
 		return t.group.app.client.CommittedEnd(ctx, topic, t.partition)
 	}}
-	for _, in := range t.group.plan.inputs {
+	for i, in := range t.group.plan.inputs {
 		from, ok := position.Direct[state.TopicPartition{Topic: in.Topic, Partition: t.partition}]
 		if !ok {
 			from = offsets[in.Topic]
@@ -87,11 +87,24 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 		}
 		l.inputs.all = append(l.inputs.all, &input{
 			topic: in.Topic, next: from, from: from, feed: t.group.reads.Add(in.Topic, t.partition, from, ready),
+			stamp: l.stamp(i), time: l.task.PartitionTime(i), stampedFrom: l.task.PartitionTime(i),
 		})
 	}
 	t.stats.publish(l)
 	t.passed(l.inputs.all) // the last commit of the life before may have succeeded without an answer
 	return l, nil
+}
+
+// stamp returns what tells the timestamps of an input before they are processed, nil if they are those of Kafka, or if there is
+// no choice to be made with them.
+func (l *life) stamp(input int) func(rec *kgo.Record, partitionTime int64) int64 {
+	if len(l.progress.plan.inputs) == 1 || !l.task.Timestamped(input) {
+		return nil
+	}
+	return func(rec *kgo.Record, partitionTime int64) int64 {
+		raw := rawRecord(rec)
+		return l.task.Timestamp(input, &raw, partitionTime)
+	}
 }
 
 // restoredPosition reads the position that was committed with the state and holds it against the group's offsets. Both

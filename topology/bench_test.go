@@ -17,10 +17,10 @@ type discard struct{}
 func (discard) Send(string, topology.RawRecord) error { return nil }
 
 // numbers is a topology that reads int64 keys and values from "in": codecs that allocate nothing.
-func numbers(tb testing.TB, define func(s topology.Stream[int64, int64])) *topology.Task {
+func numbers(tb testing.TB, define func(s topology.Stream[int64, int64]), opts ...topology.SourceOption) *topology.Task {
 	tb.Helper()
 	b := topology.NewBuilder("bench")
-	define(topology.Source(b, "in", codecs.Int64, codecs.Int64))
+	define(topology.Source(b, "in", codecs.Int64, codecs.Int64, opts...))
 	top, err := b.Build()
 	require.NoError(tb, err)
 	part, err := state.NewMemory().Open(0)

@@ -57,6 +57,8 @@ type node struct {
 
 	// open wires a source: it returns who takes the records of its topic in t.
 	open func(t *Task) rawReceiver
+	// stamp tells the timestamp of a record of a source before it is processed, nil if that is the one of Kafka.
+	stamp func(r *RawRecord, partitionTime int64) int64
 }
 
 // storeInfo is the untyped part of a store.

@@ -20,14 +20,25 @@ func (o nodeOptions) appendTo(opts []NodeOption) []NodeOption {
 type NameOption interface {
 	NodeOption
 	ToOption
+	SourceOption
 }
 
 type namedOption string
 
-func (n namedOption) applyNode(o *nodeOptions) { o.name, o.named = string(n), true }
-func (n namedOption) applyTo(o *toOptions)     { n.applyNode(&o.nodeOptions) }
+func (n namedOption) applyNode(o *nodeOptions)     { o.name, o.named = string(n), true }
+func (n namedOption) applyTo(o *toOptions)         { n.applyNode(&o.nodeOptions) }
+func (n namedOption) applyTable(o *tableOptions)   { n.applyNode(&o.nodeOptions) }
+func (n namedOption) applySource(o *sourceOptions) { n.applyNode(&o.nodeOptions) }
 
 // Named chooses the name of an operator in descriptions, drops and errors. Without it, the operator is named after its
 // kind and a number, which changes when other operators are added. For [TableOf] it is the name of the store too.
 // Names are unique in a topology: lower-case letters, digits and hyphens.
 func Named(name string) NameOption { return namedOption(name) }
+
+// TableOption is an option of [TableOf]: [Named], [TimestampOf].
+type TableOption interface{ applyTable(o *tableOptions) }
+
+type tableOptions struct {
+	nodeOptions
+	sourceOptions sourceOptions
+}

@@ -60,5 +60,5 @@ func through[K, V any](
 		node: sink, keys: keying[K]{codec: key}, value: value, needsKey: true, partitioner: partitionerFor[K, V](sink, r.partitioner),
 	}
 	out.write(s)
-	return receive(source, key, value)
+	return receive(&inputFormat[K, V]{node: source, key: key, value: value})
 }

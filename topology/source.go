@@ -2,16 +2,38 @@ package topology
 
 import "github.com/seed84377926/millrace/codecs"
 
+// SourceOption is an option of [Source] and [TableOf]: [Named], [TimestampOf].
+type SourceOption interface {
+	TableOption
+	applySource(o *sourceOptions)
+}
+
+type sourceOptions struct {
+	nodeOptions
+
+	timestamps anyTimestamps
+}
+
 // Source reads a topic as a stream. A record with a negative timestamp is dropped.
 //
-// Each topic is read once in a topology: keep the stream in a variable to use it again.
-func Source[K, V any](b *Builder, topic string, key codecs.Codec[K], value codecs.Codec[V], opts ...NodeOption) Stream[K, V] {
-	n := b.node("source", opts)
-	return read(n, topic, key, value)
+// Each topic is read once in a topology: keep the stream in a variable to use it again. Several topics become one stream with
+// [Stream.Merge].
+func Source[K, V any](b *Builder, topic string, key codecs.Codec[K], value codecs.Codec[V], opts ...SourceOption) Stream[K, V] {
+	var o sourceOptions
+	var all []NodeOption
+	for _, opt := range opts {
+		if opt == nil {
+			all = append(all, nil)
+			continue
+		}
+		opt.applySource(&o)
+	}
+	n := b.node("source", o.appendTo(all))
+	return read(n, topic, key, value, o)
 }
 
 // read makes n the source of an external topic.
-func read[K, V any](n *node, topic string, key codecs.Codec[K], value codecs.Codec[V]) Stream[K, V] {
+func read[K, V any](n *node, topic string, key codecs.Codec[K], value codecs.Codec[V], o sourceOptions) Stream[K, V] {
 	n.topic = topic
 	if err := checkTopic(topic); err != nil {
 		n.builder.errorf(n, "%w", err)
@@ -21,39 +43,69 @@ func read[K, V any](n *node, topic string, key codecs.Codec[K], value codecs.Cod
 		n.builder.sources[topic] = n
 	}
 	n.requireCodecs(key != nil, value != nil)
-	return receive(n, key, value)
+	return receive(&inputFormat[K, V]{node: n, key: key, value: value, timestamps: timestampsFor[K, V](n, o.timestamps)})
 }
 
-// receive returns the stream that the source n decodes.
-func receive[K, V any](n *node, key codecs.Codec[K], value codecs.Codec[V]) Stream[K, V] {
+// inputFormat says how the records of a source are read.
+type inputFormat[K, V any] struct {
+	node       *node
+	key        codecs.Codec[K]
+	value      codecs.Codec[V]
+	timestamps timestampOption[K, V] // nil: those of Kafka
+}
+
+// receive returns the stream that the source decodes.
+func receive[K, V any](in *inputFormat[K, V]) Stream[K, V] {
+	n := in.node
 	out := &port[item[K, V]]{node: n}
-	n.open = func(t *Task) rawReceiver { return decode(t, n, key, value, out.receiver(t)) }
-	return Stream[K, V]{out: out, keys: keying[K]{codec: key}}
+	n.open = func(t *Task) rawReceiver { return in.open(t, out.receiver(t)) }
+	if in.timestamps != nil {
+		n.timed, n.stamp = true, stamped(in)
+	}
+	return Stream[K, V]{out: out, keys: keying[K]{codec: in.key}}
 }
 
-func decode[K, V any](
-	t *Task, n *node, key codecs.Codec[K], value codecs.Codec[V], next receiver[item[K, V]],
-) rawReceiver {
+func (in *inputFormat[K, V]) open(t *Task, next receiver[item[K, V]]) rawReceiver {
+	n := in.node
 	it := &item[K, V]{key: new(encodedKey)}
-	return func(r *RawRecord) (err error) {
+	var clock *operatorClock
+	if in.timestamps != nil {
+		clock = t.clockFor("/source/"+n.topic, clockHooks{})
+		t.partitionTimes[n] = clock
+	}
+	return func(r *RawRecord) error {
 		t.at = n
 		it.key.reset()
-		it.Record = Record[K, V]{NullKey: r.Key == nil, NullValue: r.Value == nil, Timestamp: r.Timestamp, Headers: r.Headers}
-		if !it.NullKey {
-			if it.Key, err = key.Decode(r.Key); err != nil {
-				return t.decodeError(n, "key", err)
-			}
+		if part, err := in.decode(r, &it.Record); err != nil {
+			return t.decodeError(n, part, err)
 		}
-		if !it.NullValue {
-			if it.Value, err = value.Decode(r.Value); err != nil {
-				return t.decodeError(n, "value", err)
-			}
+		if clock != nil {
+			it.Timestamp = in.timestamps(it.Record, clock.now)
 		}
-		if r.Timestamp < 0 {
+		if it.Timestamp < 0 {
 			t.drop(n, DropNegativeTimestamp)
 			return nil
 		}
-		t.time.advance(r.Timestamp)
+		if clock != nil {
+			clock.advance(it.Timestamp)
+		}
+		t.time.advance(it.Timestamp)
 		return next(it)
 	}
+}
+
+// decode decodes a record, with the timestamp that it has in Kafka. If it fails, part says what could not be decoded.
+func (in *inputFormat[K, V]) decode(r *RawRecord, to *Record[K, V]) (part string, err error) {
+	*to = Record[K, V]{NullKey: r.Key == nil, NullValue: r.Value == nil, Timestamp: r.Timestamp, Headers: r.Headers}
+	if !to.NullKey {
+		if to.Key, err = in.key.Decode(r.Key); err != nil {
+			return "key", err
+		}
+	}
+	if !to.NullValue {
+		if to.Value, err = in.value.Decode(r.Value); err != nil {
+			return "value", err
+		}
+	}
+	return "", nil
 }

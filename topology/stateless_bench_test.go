@@ -90,17 +90,24 @@ func statelessOperators() map[string]func(numberStream) {
 func TestStateless_allocatesNothing(t *testing.T) {
 	for name, define := range statelessOperators() {
 		t.Run(name, func(t *testing.T) {
-			task := numbers(t, define)
-			in := records(t, 1000, 10)
-			const chunks = 2 // of encoded output, in 1000 records
-			allocs := testing.AllocsPerRun(10, func() {
-				for i := range in {
-					if err := task.Process(0, &in[i]); err != nil {
-						t.Fatal(err)
-					}
-				}
-			})
-			require.LessOrEqual(t, allocs, float64(chunks))
+			allocatesNothing(t, numbers(t, define))
 		})
 	}
+	t.Run("timestamp-of", func(t *testing.T) {
+		allocatesNothing(t, numbers(t, func(numberStream) {}, topology.TimestampOf(func(r numberRecord, _ int64) int64 { return r.Value })))
+	})
+}
+
+func allocatesNothing(t *testing.T, task *topology.Task) {
+	t.Helper()
+	in := records(t, 1000, 10)
+	const chunks = 2 // of encoded output, in 1000 records
+	allocs := testing.AllocsPerRun(10, func() {
+		for i := range in {
+			if err := task.Process(0, &in[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	require.LessOrEqual(t, allocs, float64(chunks))
 }

@@ -49,10 +49,19 @@ func (s *keyValueStore[K, V]) view() *view[K, V] {
 // TableOf reads a topic as a table: each record replaces the value of its key, whatever its timestamp, and a null value
 // deletes it. A record with a null key is dropped. The rows are kept in a store named like the topic; a topic whose name
 // is no store name needs [Named].
-func TableOf[K, V any](b *Builder, topic string, key codecs.Codec[K], value codecs.Codec[V], opts ...NodeOption) Table[K, V] {
+func TableOf[K, V any](b *Builder, topic string, key codecs.Codec[K], value codecs.Codec[V], opts ...TableOption) Table[K, V] {
+	var o tableOptions
+	var all []NodeOption
+	for _, opt := range opts {
+		if opt == nil {
+			all = append(all, nil)
+			continue
+		}
+		opt.applyTable(&o)
+	}
 	source := b.node("source", nil)
-	stream := read(source, topic, key, value)
-	n := b.node("table", opts)
+	stream := read(source, topic, key, value, o.sourceOptions)
+	n := b.node("table", o.nodeOptions.appendTo(all))
 	if !n.named {
 		n.name = topic
 		b.nameTable(n)

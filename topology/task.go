@@ -68,6 +68,8 @@ type Task struct {
 	times  *times
 	time   clock // task stream time
 	arena  arena
+	// partitionTimes are those of the sources that tell timestamps.
+	partitionTimes map[*node]*operatorClock
 
 	// The input record that is processed, and the node that last called a function of the user.
 	input  int
@@ -89,7 +91,7 @@ func newTask(sub *SubTopology, cfg TaskConfig) (*Task, error) {
 	if cfg.Sink == nil {
 		return nil, fmt.Errorf("task of sub-topology %q: TaskConfig.Sink is nil", sub.name)
 	}
-	t := &Task{sub: sub, cfg: cfg, time: newClock(), wired: make(map[any]any)}
+	t := &Task{sub: sub, cfg: cfg, time: newClock(), wired: make(map[any]any), partitionTimes: make(map[*node]*operatorClock)}
 	if cfg.OnDrop == nil {
 		t.cfg.OnDrop = func(Drop) {}
 	}

@@ -235,9 +235,14 @@ func (d *Driver) run() error {
 // step processes the queued record with the smallest timestamp; done means that there is none.
 func (r *runner) step() (done bool, err error) {
 	first := -1
+	var earliest int64
 	for i, queue := range r.queues {
-		if len(queue) > 0 && (first < 0 || queue[0].Timestamp < r.queues[first][0].Timestamp) {
-			first = i
+		if len(queue) == 0 {
+			continue
+		}
+		timestamp := r.task.Timestamp(i, &queue[0], r.task.PartitionTime(i))
+		if first < 0 || timestamp < earliest {
+			first, earliest = i, timestamp
 		}
 	}
 	if first < 0 {
