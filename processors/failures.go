@@ -304,6 +304,7 @@ func (t *task) hopeless(err error) bool {
 	}
 	var inconsistent *inconsistentError
 	return errors.As(err, &inconsistent) || errors.Is(err, broker.ErrOffsetLost) || errors.Is(err, broker.ErrTimeoutRefused) ||
+		errors.Is(err, errNoStart) ||
 		errors.Is(err, pebblestore.ErrForeign)
 }
 

@@ -32,6 +32,7 @@ type life struct {
 	identity pendingIdentity
 	offsets  map[string]int64 // of the group, by input, as of the last commit
 
+	chosen  bool        // where it begins to read depends on when, and is not committed
 	current *kgo.Record // the input record that is processed
 	units   int         // delivered since the last commit
 	careful int         // commits for which each unit is one, see carefulCommits
@@ -79,11 +80,12 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 		if !ok {
 			from = offsets[in.Topic]
 		}
-		if from < 0 { // never read: from the first record there is
-			if from, err = t.group.app.client.StartOffset(ctx, in.Topic, t.partition); err != nil {
+		if from < 0 { // never read
+			if from, err = t.firstOffset(ctx, in); err != nil {
 				l.close()
 				return nil, err
 			}
+			l.chosen = l.chosen || in.Start.Kind != topology.StartEarliest
 		}
 		l.inputs.all = append(l.inputs.all, &input{
 			topic: in.Topic, next: from, from: from, feed: t.group.reads.Add(in.Topic, t.partition, from, ready),

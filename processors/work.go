@@ -15,6 +15,9 @@ import (
 // work processes and commits until the task is stopping or something fails.
 func (t *task) work(ctx context.Context, sessions *broker.Sessions) error {
 	l := t.life
+	if err := t.commitStart(func() error { return t.commit(ctx, sessions) }); err != nil {
+		return err
+	}
 	for {
 		if t.group.paused() {
 			if err := t.rest(ctx, func() error { return t.commit(ctx, sessions) }); err != nil {
@@ -78,16 +81,26 @@ func (t *task) idle(ctx context.Context, wait time.Duration) error {
 	return nil
 }
 
+// openTransaction begins what the next commit ends, unless it is begun already.
+func (t *task) openTransaction() error {
+	l := t.life
+	if l.open {
+		return nil
+	}
+	if err := l.writer.Begin(); err != nil {
+		return err
+	}
+	l.open, l.outcome = true, outcomeAborted
+	t.spans.transaction = t.spans.start(TraceTransaction, nil)
+	l.due = time.Now().Add(t.group.app.cfg.CommitInterval)
+	return nil
+}
+
 // deliver hands the unit to goka, whose partition goroutine runs process.
 func (t *task) deliver(sessions *broker.Sessions) error {
 	l := t.life
-	if !l.open {
-		if err := l.writer.Begin(); err != nil {
-			return err
-		}
-		l.open, l.outcome = true, outcomeAborted
-		t.spans.transaction = t.spans.start(TraceTransaction, nil)
-		l.due = time.Now().Add(t.group.app.cfg.CommitInterval)
+	if err := t.openTransaction(); err != nil {
+		return err
 	}
 	l.units++
 	fault.Point("task.unit")

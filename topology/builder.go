@@ -56,7 +56,8 @@ type node struct {
 	repartition *repartition
 
 	// open wires a source: it returns who takes the records of its topic in t.
-	open func(t *Task) rawReceiver
+	open  func(t *Task) rawReceiver
+	start Start // of a source
 	// stamp tells the timestamp of a record of a source before it is processed, nil if that is the one of Kafka.
 	stamp func(r *RawRecord, partitionTime int64) int64
 }

@@ -133,7 +133,7 @@ func (s *SubTopology) fill(groups map[*node]string, flow *origins) {
 		}
 		switch {
 		case n.open != nil:
-			input := Input{Topic: n.topic, Origins: flow.of(n).all()}
+			input := Input{Topic: n.topic, Start: n.start, Origins: flow.of(n).all()}
 			if r := n.repartition; r != nil {
 				input.Repartition, input.Partitions, input.Upstream = true, r.partitions, []string{groups[r.sink]}
 			}

@@ -1,7 +1,9 @@
 package topology_test
 
 import (
+	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/topology"
@@ -32,4 +34,18 @@ func ExampleOrPartitionTime() {
 	}, codecs.String, "flights KL1001 boarding")
 	// Output:
 	// KL1001 -> boarding @1000
+}
+
+func ExampleFromLast() {
+	b := topology.NewBuilder("airport")
+	topology.Source(b, "flights", codecs.String, codecs.String, topology.FromLast(24*time.Hour)).
+		To("out", codecs.String, codecs.String)
+	top, err := b.Build()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(top.SubTopologies()[0].Inputs()[0].Start.Age)
+	// Output:
+	// 24h0m0s
 }

@@ -2,7 +2,8 @@ package topology
 
 import "github.com/seed84377926/millrace/codecs"
 
-// SourceOption is an option of [Source] and [TableOf]: [Named], [TimestampOf].
+// SourceOption is an option of [Source] and [TableOf]: [Named], [TimestampOf], [FromLatest], [FromLast],
+// [FromCommitted].
 type SourceOption interface {
 	TableOption
 	applySource(o *sourceOptions)
@@ -12,6 +13,7 @@ type sourceOptions struct {
 	nodeOptions
 
 	timestamps anyTimestamps
+	start      Start
 }
 
 // Source reads a topic as a stream. A record with a negative timestamp is dropped.
@@ -43,6 +45,10 @@ func read[K, V any](n *node, topic string, key codecs.Codec[K], value codecs.Cod
 		n.builder.sources[topic] = n
 	}
 	n.requireCodecs(key != nil, value != nil)
+	n.start = o.start
+	if err := o.start.validate(); err != nil {
+		n.builder.errorf(n, "%w", err)
+	}
 	return receive(&inputFormat[K, V]{node: n, key: key, value: value, timestamps: timestampsFor[K, V](n, o.timestamps)})
 }
 

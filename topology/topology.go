@@ -73,6 +73,8 @@ type Input struct {
 	// Partitions is the number of partitions that the user wants; 0 means as many as the other inputs have, or else the
 	// sources that reach it. Always 0 for external topics.
 	Partitions int32
+	// Start says where an external topic is read from at first.
+	Start Start
 	// Upstream are the groups that write to a repartition topic; empty for external topics.
 	Upstream []string
 	// Origins are the external source topics whose records reach this input: the topic itself, or all that reach it through

@@ -16,12 +16,14 @@ func TestBuild_refusesSources(t *testing.T) {
 			topology.TableOf(b, "b", str, str, numbers)
 			topology.Source(b, "c", str, str, topology.TimestampOf[string, string](nil), nil)
 			topology.TableOf(b, "d", str, str, nil)
+			topology.Source(b, "e", str, str, topology.FromLast(0))
 		}, want: []string{
 			"source: TimestampOf is for records of type topology.Record[string,int64], and the source has topology.Record[string,string]",
 			"source: TimestampOf is for records of type topology.Record[string,int64], and the source has topology.Record[string,string]",
 			"source: option is nil",
 			"source: the function of TimestampOf is nil",
 			"table: option is nil",
+			"source: FromLast of 0s; want more than 0",
 		}},
 	})
 }

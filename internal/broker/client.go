@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -239,6 +240,16 @@ func (c *Client) EndOffset(ctx context.Context, topic string, partition int32) (
 // topic or partition is ErrTopicMissing.
 func (c *Client) StartOffset(ctx context.Context, topic string, partition int32) (int64, error) {
 	return c.offset(ctx, topic, partition, earliestOffset)
+}
+
+// OffsetAt returns the offset of the first record of a partition that has this timestamp or a later one, and the last stable
+// offset if there is none.
+func (c *Client) OffsetAt(ctx context.Context, topic string, partition int32, at time.Time) (int64, error) {
+	offset, err := c.offset(ctx, topic, partition, max(0, at.UnixMilli()))
+	if err == nil && offset < 0 {
+		return c.CommittedEnd(ctx, topic, partition)
+	}
+	return offset, err
 }
 
 // offset asks for one offset of one partition. kadm would ask for all
