@@ -79,6 +79,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	defer func() {
 		if !begun && ctx.Err() != nil {
 			err = nil // told to end before it had begun: whatever failed, it failed for that
+			a.lifecycle.enter(Draining)
 		}
 		if err != nil {
 			a.lifecycle.enter(Failed)
