@@ -90,7 +90,10 @@ func replay(t *testing.T, id string, top *topology.Topology, r run) *topologytes
 	out := topologytest.Output(d, "out", codecs.String, codecs.String)
 	for i, s := range r.Steps {
 		pipe(d, s)
-		if got := out.Drain(); !sameRecords(s.records(), got) {
+		if r.whole && i < len(r.Steps)-1 {
+			continue
+		}
+		if got := out.Drain(); !r.same(s.records(), got) {
 			t.Fatal(difference(id, r, i, s.records(), got))
 		}
 	}
@@ -111,7 +114,7 @@ func replayInterrupted(t *testing.T, id string, top *topology.Topology, r run, s
 	for i, s := range r.Steps {
 		want := s.records()
 		n := min(len(want), len(got))
-		if !sameRecords(want, got[:n]) {
+		if !r.same(want, got[:n]) {
 			t.Fatal(difference(id, r, i, want, got[:n]))
 		}
 		got = got[n:]

@@ -12,9 +12,10 @@ type chain []stateless
 
 // stateless is an operator that remembers nothing, with a second definition by record.
 type stateless struct {
-	name  string
-	build func(s stream) stream
-	naive func(r record) []record
+	name   string
+	rekeys bool
+	build  func(s stream) stream
+	naive  func(r record) []record
 }
 
 func (o stateless) String() string { return o.name }
@@ -40,27 +41,99 @@ func (c chain) naive(r record) []record {
 
 // randomChain rolls up to two operators; keys says whether they may change keys.
 func randomChain(dice *rand.Rand, keys bool) chain {
-	choice := []stateless{noX(), exclaimed()}
+	choice := []stateless{filter(), filterNot(), mapValues(), mapWithKey(), flatMapValues(), split()}
 	if keys {
-		choice = append(choice, byFirst())
+		choice = append(choice, rekey(), mapKeys(), flatMap())
 	}
 	var c chain
 	for range dice.IntN(3) {
 		c = append(c, choice[dice.IntN(len(choice))])
 	}
-	if len(c) == 2 && c[0].name == c[1].name {
-		c = c[:1]
+	if len(c) == 2 && c[0].rekeys && c[1].rekeys {
+		c = c[:1] // the repartitions would have one name
 	}
 	return c
 }
 
-func noX() stateless {
-	keep := func(value string) bool { return !strings.HasPrefix(value, "x") }
+// valueOperator is an operator that makes values of each value and passes nulls on.
+func valueOperator(name string, build func(s stream) stream, values func(key, value string) []string) stateless {
+	return stateless{name: name, build: build, naive: func(r record) (out []record) {
+		if r.NullValue {
+			return []record{r}
+		}
+		for _, value := range values(r.Key, r.Value) {
+			made := r
+			made.Value = value
+			out = append(out, made)
+		}
+		return out
+	}}
+}
+
+func isX(_, value string) bool         { return strings.HasPrefix(value, "x") }
+func isB(_, value string) bool         { return strings.HasPrefix(value, "b") }
+func exclaimed(value string) string    { return value + "!" }
+func withKey(key, value string) string { return value + key }
+
+func filter() stateless {
+	return valueOperator("filter", func(s stream) stream { return s.Filter(isB) }, func(key, value string) []string {
+		if isB(key, value) {
+			return []string{value}
+		}
+		return nil
+	})
+}
+
+func filterNot() stateless {
+	return valueOperator("filter not", func(s stream) stream { return s.FilterNot(isX) }, func(key, value string) []string {
+		if isX(key, value) {
+			return nil
+		}
+		return []string{value}
+	})
+}
+
+func mapValues() stateless {
+	return valueOperator("map values", func(s stream) stream { return s.MapValues(exclaimed) }, func(_, value string) []string {
+		return []string{exclaimed(value)}
+	})
+}
+
+func mapWithKey() stateless {
+	return valueOperator("map values with key", func(s stream) stream { return s.MapValuesWithKey(withKey) },
+		func(key, value string) []string { return []string{withKey(key, value)} })
+}
+
+func flatMapValues() stateless {
+	twice := func(value string, emit func(string)) {
+		if !isX("", value) {
+			emit(value)
+			emit(exclaimed(value))
+		}
+	}
+	return valueOperator("flat-map values", func(s stream) stream { return s.FlatMapValues(twice) },
+		func(_, value string) (values []string) {
+			twice(value, func(made string) { values = append(values, made) })
+			return values
+		})
+}
+
+// split treats two branches and the rest in three ways and merges them again.
+func split() stateless {
 	return stateless{
-		name:  "filter",
-		build: func(s stream) stream { return s.Filter(func(_, value string) bool { return keep(value) }) },
+		name: "split and merge",
+		build: func(s stream) stream {
+			split := s.Split()
+			b := split.Branch(isB).MapValues(exclaimed)
+			split.Branch(isX) // goes nowhere
+			return split.Default().Merge(b)
+		},
 		naive: func(r record) []record {
-			if !r.NullValue && !keep(r.Value) {
+			switch {
+			case r.NullValue:
+			case isB("", r.Value):
+				r.Value = exclaimed(r.Value)
+			case isX("", r.Value):
 				return nil
 			}
 			return []record{r}
@@ -68,32 +141,46 @@ func noX() stateless {
 	}
 }
 
-func exclaimed() stateless {
-	f := func(value string) string { return value + "!" }
+// rekeying is an operator that makes keys and values of each record, with a repartition behind it, which drops null keys.
+func rekeying(name string, build func(s stream) stream, pairs func(key, value string) [][2]string) stateless {
 	return stateless{
-		name:  "map-values",
-		build: func(s stream) stream { return s.MapValues(f) },
-		naive: func(r record) []record {
-			if !r.NullValue {
-				r.Value = f(r.Value)
-			}
-			return []record{r}
-		},
-	}
-}
-
-func byFirst() stateless {
-	return stateless{
-		name: "rekey and repartition",
-		build: func(s stream) stream {
-			return s.Rekey(func(_, value string) string { return first(value) }).Repartition("by-first", codecs.String, codecs.String)
-		},
-		naive: func(r record) []record {
+		name: name + " and repartition", rekeys: true,
+		build: func(s stream) stream { return build(s).Repartition("rekeyed", codecs.String, codecs.String) },
+		naive: func(r record) (out []record) {
 			if r.NullValue {
 				return nil
 			}
-			r.Key, r.NullKey = first(r.Value), false
-			return []record{r}
+			for _, pair := range pairs(r.Key, r.Value) {
+				out = append(out, record{Key: pair[0], Value: pair[1], Timestamp: r.Timestamp})
+			}
+			return out
 		},
 	}
+}
+
+func rekey() stateless {
+	return rekeying("rekey", func(s stream) stream { return s.Rekey(func(_, value string) string { return first(value) }) },
+		func(_, value string) [][2]string { return [][2]string{{first(value), value}} })
+}
+
+func mapKeys() stateless {
+	f := func(key, value string) (string, string) { return first(value), value + key }
+	return rekeying("map", func(s stream) stream { return s.Map(f) }, func(key, value string) [][2]string {
+		key, value = f(key, value)
+		return [][2]string{{key, value}}
+	})
+}
+
+func flatMap() stateless {
+	f := func(key, value string, emit func(key, value string)) {
+		if isX(key, value) {
+			return
+		}
+		emit(first(value), value)
+		emit("K", value+key)
+	}
+	return rekeying("flat-map", func(s stream) stream { return s.FlatMap(f) }, func(key, value string) (pairs [][2]string) {
+		f(key, value, func(key, value string) { pairs = append(pairs, [2]string{key, value}) })
+		return pairs
+	})
 }

@@ -6,14 +6,14 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// row returns the value that a side has for a key after all records: that of the last one, whatever its timestamp.
-func row(past []event, right bool, key string) (value string, ok bool) {
+// row returns what a side has for a key after all records: the value of the last one, whatever its timestamp.
+func row(past []event, right bool, key string) (value string, timestamp int64, ok bool) {
 	for _, e := range past {
 		if e.right == right && !e.NullKey && e.Key == key {
-			value, ok = e.Value, !e.NullValue
+			value, timestamp, ok = e.Value, e.Timestamp, !e.NullValue
 		}
 	}
-	return value, ok
+	return value, timestamp, ok
 }
 
 func streamTableReference(dice *rand.Rand) reference {
@@ -29,7 +29,7 @@ func streamTableReference(dice *rand.Rand) reference {
 			if last.right || last.NullKey || last.NullValue {
 				return nil
 			}
-			value, ok := row(past, true, last.Key)
+			value, _, ok := row(past, true, last.Key)
 			if !ok {
 				return nil
 			}
