@@ -46,6 +46,7 @@ func references() map[string]func(dice *rand.Rand) reference {
 		"tumbling-aggregate": tumblingReference,
 		"tumbling-count":     tumblingCountReference,
 		"stream-table-inner": streamTableReference,
+		"suppress":           suppressReference,
 	}
 }
 
