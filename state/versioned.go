@@ -90,7 +90,12 @@ func (s *Versioned[K, V]) Get(key K) (value V, from int64, ok bool, err error) {
 	if err := s.encode(key); err != nil {
 		return value, 0, false, err
 	}
-	s.rowKey = AppendVersionKey(s.rowKey[:0], s.buf, math.MaxInt64)
+	return s.GetEncoded(s.buf)
+}
+
+// GetEncoded is Get for a key that is encoded already. It does not keep key. It allocates nothing if the row is cached.
+func (s *Versioned[K, V]) GetEncoded(key []byte) (value V, from int64, ok bool, err error) {
+	s.rowKey = AppendVersionKey(s.rowKey[:0], key, math.MaxInt64)
 	r, err := s.rows.get(s.rowKey)
 	if err != nil {
 		return value, 0, false, err
@@ -104,6 +109,12 @@ func (s *Versioned[K, V]) GetAsOf(key K, at int64) (value V, from int64, ok bool
 	if err := s.encode(key); err != nil {
 		return value, 0, false, err
 	}
+	return s.GetAsOfEncoded(s.buf, at)
+}
+
+// GetAsOfEncoded is GetAsOf for a key that is encoded already. It does not keep key.
+func (s *Versioned[K, V]) GetAsOfEncoded(key []byte, at int64) (value V, from int64, ok bool, err error) {
+	s.buf = append(s.buf[:0], key...)
 	// What is before history is gone sooner or later. That must not show.
 	v, err := s.find(min(max(at, s.history.now), math.MaxInt64-1))
 	if err != nil || !v.valid || v.from > at {
@@ -130,31 +141,48 @@ func (s *Versioned[K, V]) Versions(key K, from, to int64) iter.Seq2[VersionEntry
 // for good. Of two changes at the same time the later call counts. The store keeps value: the caller must not modify
 // what it points to. It returns [ErrTooOld] for a time before history.
 func (s *Versioned[K, V]) Put(key K, value V, from int64) error {
-	v, err := s.change(key, from)
-	if err != nil {
+	if err := s.encode(key); err != nil {
 		return err
 	}
-	end := v.end
-	if v.valid && v.from > from {
-		end = v.from
+	_, err := s.PutEncoded(s.buf, value, from)
+	return err
+}
+
+// PutEncoded is Put for a key that is encoded already. It does not keep key. It returns the time of the next change,
+// [math.MaxInt64] if the value is the one that is valid now.
+func (s *Versioned[K, V]) PutEncoded(key []byte, value V, from int64) (to int64, err error) {
+	v, err := s.change(key, from)
+	if err != nil {
+		return 0, err
 	}
-	s.put(end, version[V]{value: value}, from)
-	return nil
+	to = v.next(from)
+	s.put(to, version[V]{value: value}, from)
+	return to, nil
 }
 
 // Delete says that key has no value from the given time (milliseconds) until the next change that the store knows, or
 // for good. It returns [ErrTooOld] for a time before history.
 func (s *Versioned[K, V]) Delete(key K, from int64) error {
+	if err := s.encode(key); err != nil {
+		return err
+	}
+	_, err := s.DeleteEncoded(s.buf, from)
+	return err
+}
+
+// DeleteEncoded is Delete for a key that is encoded already. It does not keep key. It returns the time of the next
+// change, [math.MaxInt64] if the key has no value now.
+func (s *Versioned[K, V]) DeleteEncoded(key []byte, from int64) (to int64, err error) {
 	v, err := s.change(key, from)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if !v.valid || v.from >= from {
 		// No version was cut short: without one that ends here the deletion needs a row of its own.
 		s.rowKey = AppendVersionKey(s.rowKey[:0], s.buf, from)
 		r, err := s.rows.get(s.rowKey)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if !r.present {
 			s.put(from, version[V]{deleted: true}, from)
@@ -168,11 +196,11 @@ func (s *Versioned[K, V]) Delete(key K, from int64) error {
 		// The end of the version stays one, of whatever is put before it.
 		s.put(v.end, version[V]{deleted: true}, v.end)
 	}
-	return nil
+	return v.next(from), nil
 }
 
-// change prepares a change of key: it returns what was valid at the time, and cuts it short.
-func (s *Versioned[K, V]) change(key K, from int64) (found[V], error) {
+// change prepares a change of key, which is in s.buf afterwards: it returns what was valid at the time, and cuts it short.
+func (s *Versioned[K, V]) change(key []byte, from int64) (found[V], error) {
 	if from < s.history.now {
 		return found[V]{}, fmt.Errorf("store %q: change at %d: %w, which begins at %d",
 			s.rows.spec.Name, from, ErrTooOld, s.history.now)
@@ -180,9 +208,7 @@ func (s *Versioned[K, V]) change(key K, from int64) (found[V], error) {
 	if from == math.MaxInt64 {
 		return found[V]{}, fmt.Errorf("store %q: change at %d, the end of time", s.rows.spec.Name, from)
 	}
-	if err := s.encode(key); err != nil {
-		return found[V]{}, err
-	}
+	s.buf = append(s.buf[:0], key...)
 	v, err := s.find(from)
 	if err != nil {
 		return found[V]{}, err
@@ -199,6 +225,14 @@ type found[V any] struct {
 	value     V
 	from, end int64 // end is math.MaxInt64 if there is no row
 	valid     bool  // there is a row and it holds a value; it may begin after the time
+}
+
+// next returns the time of the first change after the given time, math.MaxInt64 if there is none.
+func (f found[V]) next(at int64) int64 {
+	if f.valid && f.from > at {
+		return f.from
+	}
+	return f.end
 }
 
 // find returns the first row of the key in s.buf that ends after the given time. It allocates nothing if that is the
