@@ -84,7 +84,7 @@ func aggregate[K, V, A any](g GroupedStream[K, V], n *node, a aggregation[K, V, 
 	keys := g.stream.keys
 	rows := keepKeyValue(n, keys.codec, a.codec)
 	out := then(g.stream.out, n, func(t *Task, next receiver[change[K, A]]) receiver[item[K, V]] {
-		store := rows.open(t)
+		store, wantsOld := rows.open(t), n.oldWanted()
 		c := new(change[K, A])
 		return func(it *item[K, V]) error {
 			t.at = n
@@ -108,6 +108,9 @@ func aggregate[K, V, A any](g GroupedStream[K, V], n *node, a aggregation[K, V, 
 			a.apply(it, c, timestamp)
 			if err := setRow(store, encoded, c); err != nil {
 				return t.nodeError(n, err)
+			}
+			if !c.HasOld && wantsOld {
+				c.Old, c.HasOld, c.Began = a.init(), true, true
 			}
 			return next(c)
 		}

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -196,7 +197,7 @@ func (n *node) keep(spec state.Spec) *storeInfo {
 
 // read registers a store of another node that n reads.
 func (n *node) read(s *storeInfo) {
-	if n.sameBuilder(s.owner) {
+	if n.sameBuilder(s.owner) && !slices.Contains(n.stores, s) {
 		n.stores = append(n.stores, s)
 	}
 }

@@ -34,11 +34,3 @@ func (n namedOption) applySource(o *sourceOptions) { n.applyNode(&o.nodeOptions)
 // kind and a number, which changes when other operators are added. For [TableOf] it is the name of the store too.
 // Names are unique in a topology: lower-case letters, digits and hyphens.
 func Named(name string) NameOption { return namedOption(name) }
-
-// TableOption is an option of [TableOf]: [Named], [TimestampOf].
-type TableOption interface{ applyTable(o *tableOptions) }
-
-type tableOptions struct {
-	nodeOptions
-	sourceOptions sourceOptions
-}

@@ -55,6 +55,9 @@ type change[K, V any] struct {
 	Old, New V
 	HasOld   bool // the key had a row before
 	HasNew   bool // the key has a row now; false is a deletion
+	// Began says that there was no row before, and Old is what an aggregation began with: as in Kafka Streams, this is forwarded
+	// as the old value of the first record of a key. It must not be taken out of what it was never put into.
+	Began bool
 	// Stale says that a later version of the row is known: only the history of a versioned table changed, not its latest
 	// rows (KIP-914).
 	Stale     bool

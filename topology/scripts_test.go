@@ -98,6 +98,7 @@ func scenarios() map[string]topologytest.Scenario {
 	maps.Copy(all, routingScenarios())
 	maps.Copy(all, suppressScenarios())
 	maps.Copy(all, sourceScenarios())
+	maps.Copy(all, tableScenarios())
 	return all
 }
 

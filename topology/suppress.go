@@ -111,7 +111,7 @@ func (t Table[K, V]) Suppress(name string, until Suppression) Table[K, V] {
 		n.builder.errorf(n, "a versioned table cannot be suppressed: its updates are not in the order of time (KIP-914)")
 	}
 	if t.view.value == nil {
-		n.builder.errorf(n, "nobody has said how the values of the table are encoded; keep it in a store with Materialized, "+
+		n.builder.errorf(n, "nobody has said how the values of the table are encoded; keep it in a store with Materialize, "+
 			"or suppress the table before its values are mapped")
 	}
 	s := suppressor[K, K, V]{

@@ -48,7 +48,7 @@ func (s *keyValueStore[K, V]) view() *view[K, V] {
 
 // TableOf reads a topic as a table: each record replaces the value of its key, whatever its timestamp, and a null value
 // deletes it. A record with a null key is dropped. The rows are kept in a store named like the topic; a topic whose name
-// is no store name needs [Named].
+// is no store name needs [Named]. With [Versioned] timestamps count, and the old values are kept.
 func TableOf[K, V any](b *Builder, topic string, key codecs.Codec[K], value codecs.Codec[V], opts ...TableOption) Table[K, V] {
 	var o tableOptions
 	var all []NodeOption
@@ -66,9 +66,15 @@ func TableOf[K, V any](b *Builder, topic string, key codecs.Codec[K], value code
 		n.name = topic
 		b.nameTable(n)
 	}
-	rows := keepKeyValue(n, key, value)
-	out := then(stream.out, n, func(t *Task, next receiver[change[K, V]]) receiver[item[K, V]] {
-		store := rows.open(t)
+	o.validate(n)
+	return keepRecords(stream, n, value, o.storeOptions)
+}
+
+// keepRecords makes n the table of the records of a stream.
+func keepRecords[K, V any](s Stream[K, V], n *node, value codecs.Codec[V], o storeOptions) Table[K, V] {
+	store := keepTable(n, s.keys.codec, value, o)
+	out := then(s.out, n, func(t *Task, next receiver[change[K, V]]) receiver[item[K, V]] {
+		rows := store.open(t)
 		c := new(change[K, V])
 		return func(it *item[K, V]) (err error) {
 			t.at = n
@@ -76,23 +82,29 @@ func TableOf[K, V any](b *Builder, topic string, key codecs.Codec[K], value code
 				t.drop(n, DropNullKey)
 				return nil
 			}
-			encoded, err := stream.keys.encode(t, n, it.key, it.Key)
+			encoded, err := s.keys.encode(t, n, it.key, it.Key)
 			if err != nil {
 				return err
 			}
+			rows.advance(it.Timestamp)
 			*c = change[K, V]{
 				Key: it.Key, New: it.Value, HasNew: !it.NullValue, Timestamp: it.Timestamp, Headers: it.Headers, key: it.key,
 			}
-			if c.Old, _, c.HasOld, err = store.GetEncoded(encoded); err != nil {
+			if c.Old, _, c.HasOld, err = rows.get(encoded); err != nil {
 				return t.nodeError(n, err)
 			}
-			if err := setRow(store, encoded, c); err != nil {
+			kept, err := rows.set(encoded, c)
+			if err != nil {
 				return t.nodeError(n, err)
+			}
+			if !kept {
+				t.drop(n, DropTooOld)
+				return nil
 			}
 			return next(c)
 		}
 	})
-	return Table[K, V]{out: out, keys: stream.keys, view: rows.view()}
+	return Table[K, V]{out: out, keys: s.keys, view: store.view()}
 }
 
 // setRow stores the new value of a change.

@@ -19,6 +19,43 @@ type lookup[K, V any] func(key K, encoded []byte) (value V, timestamp int64, ok 
 // historyLookup returns the row of a key as it was at the time asOf, in milliseconds.
 type historyLookup[K, V any] func(key K, encoded []byte, asOf int64) (value V, timestamp int64, ok bool, err error)
 
+// computed is the view of the table that n makes of another one: f returns its row for a row of that, and false if there is
+// none.
+func computed[K, V, V2 any](v *view[K, V], n *node, f func(key K, value V) (V2, bool)) *view[K, V2] {
+	compute := func(t *Task, key K, value V) (result V2, ok bool) {
+		reader := t.at
+		t.at = n
+		result, ok = f(key, value)
+		t.at = reader // goes on with functions of its own
+		return result, ok
+	}
+	result := &view[K, V2]{stores: v.stores, open: func(t *Task) lookup[K, V2] {
+		row := v.open(t)
+		return func(key K, encoded []byte) (result V2, timestamp int64, ok bool, err error) {
+			value, timestamp, ok, err := row(key, encoded)
+			if err != nil || !ok {
+				return result, 0, false, err
+			}
+			result, ok = compute(t, key, value)
+			return result, timestamp, ok, nil
+		}
+	}}
+	if v.history != nil {
+		result.history = func(t *Task) historyLookup[K, V2] {
+			row := v.history(t)
+			return func(key K, encoded []byte, asOf int64) (result V2, timestamp int64, ok bool, err error) {
+				value, timestamp, ok, err := row(key, encoded, asOf)
+				if err != nil || !ok {
+					return result, 0, false, err
+				}
+				result, ok = compute(t, key, value)
+				return result, timestamp, ok, nil
+			}
+		}
+	}
+	return result
+}
+
 // connect makes n a reader of the rows, which puts it into the sub-topology that keeps them.
 func (v *view[K, V]) connect(n *node) {
 	for _, store := range v.stores {

@@ -1,23 +1,31 @@
 package conformance_test
 
-import "github.com/seed84377926/millrace/topology"
+import (
+	"maps"
+
+	"github.com/seed84377926/millrace/topology"
+)
 
 // joinTablePrograms returns the programs of join_tables.json by the name of their case.
 func joinTablePrograms() map[string]program {
-	return map[string]program{
+	all := map[string]program{
 		"StreamTableJoinIntegrationTest/testInner": func(b *topology.Builder) {
 			out(source(b, "a").JoinTable(tableOf(b, "b", "right"), dashed))
 		},
 	}
+	maps.Copy(all, tableTablePrograms())
+	return all
 }
 
 // docPrograms returns the programs of doc_tables.json by the name of the table and the column.
 func docPrograms() map[string]program {
-	return map[string]program{
+	all := map[string]program{
 		"stream_table/(INNER) JOIN": func(b *topology.Builder) {
 			out(source(b, "a").JoinTable(tableOf(b, "b", "right"), bracketed))
 		},
 	}
+	maps.Copy(all, docTablePrograms())
+	return all
 }
 
 // dashed is how upstream's tests write a joined value.

@@ -2,6 +2,7 @@ package topologytest
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,7 +29,7 @@ type Scenario struct {
 //	         [partitions=TOPIC/N]                                       of an output topic, 0 if it does not exist
 //	pipe TOPIC key=K value=V ts=N [header=NAME/VALUE]                   answers the outputs; no key or value means null
 //	pipe TOPIC                                                          several records: one line of arguments each
-//	store NAME                                                          the rows of a store
+//	store NAME                                                          the rows of a store, all versions if it is versioned
 //	drops                                                               the drops since the last time
 //	stream-time NAME                                                    of a sub-topology
 //	commit, restart, crash, restore                                     what the Driver's methods do
@@ -250,6 +251,9 @@ func (s *script) store(name string) (string, error) {
 	}
 	var out strings.Builder
 	format := s.formats[name]
+	if ref.Store.Kind == state.VersionedKind {
+		return s.versions(name)
+	}
 	if ref.Store.Kind == state.WindowKind {
 		for _, row := range Windows(s.d, name, codecs.Bytes, codecs.Bytes) {
 			key, err := format.key().Print(row.Key)
@@ -270,6 +274,22 @@ func (s *script) store(name string) (string, error) {
 			return "", err
 		}
 		fmt.Fprintf(&out, "%s @%d\n", line, row.Timestamp)
+	}
+	return out.String(), nil
+}
+
+func (s *script) versions(name string) (string, error) {
+	var out strings.Builder
+	for _, row := range Versions(s.d, name, codecs.Bytes, codecs.Bytes) {
+		line, err := s.formats[name].print(row.Key, row.Value)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&out, "%s @%d", line, row.ValidFrom)
+		if row.ValidTo != math.MaxInt64 {
+			fmt.Fprintf(&out, " to %d", row.ValidTo)
+		}
+		out.WriteByte('\n')
 	}
 	return out.String(), nil
 }

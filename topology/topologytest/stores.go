@@ -1,7 +1,9 @@
 package topologytest
 
 import (
+	"bytes"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/seed84377926/millrace/codecs"
@@ -27,9 +29,7 @@ func Windows[K, V any](d *Driver, store string, key codecs.Codec[K], value codec
 	size := spec.WindowSize.Milliseconds()
 	var rows []state.WindowEntry[K, V]
 	prefix := state.AppendRowKey(nil, store, nil)
-	// One above the byte that ends the name is above all rows of the store.
-	end := append(slices.Clone(prefix[:len(prefix)-1]), prefix[len(prefix)-1]+1)
-	for raw, err := range part.Scan(prefix, end) {
+	for raw, err := range part.Scan(prefix, storeEnd(prefix)) {
 		d.must(err)
 		row, err := decodeWindow(raw, len(prefix), size, key, value)
 		if err != nil {
@@ -38,6 +38,39 @@ func Windows[K, V any](d *Driver, store string, key codecs.Codec[K], value codec
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// Versions commits and returns all versions of all keys of a versioned store, in the order of their encoded keys, the oldest
+// first.
+func Versions[K, V any](d *Driver, store string, key codecs.Codec[K], value codecs.Codec[V]) []state.VersionEntry[K, V] {
+	d.t.Helper()
+	part, _ := d.store(store, state.VersionedKind)
+	prefix := state.AppendRowKey(nil, store, nil)
+	var keys [][]byte
+	for raw, err := range part.Scan(prefix, storeEnd(prefix)) {
+		d.must(err)
+		encoded, _, err := state.SplitVersionKey([]byte{}, raw.Key[len(prefix):])
+		d.must(err)
+		if len(keys) == 0 || !bytes.Equal(keys[len(keys)-1], encoded) {
+			keys = append(keys, encoded)
+		}
+	}
+	reader := state.NewVersionReader(store, codecs.Bytes, value)
+	var rows []state.VersionEntry[K, V]
+	for _, encoded := range keys {
+		decoded, err := key.Decode(encoded)
+		d.must(err)
+		for v, err := range reader.Versions(part, encoded, math.MinInt64, math.MaxInt64) {
+			d.must(err)
+			rows = append(rows, state.VersionEntry[K, V]{Key: decoded, Value: v.Value, ValidFrom: v.ValidFrom, ValidTo: v.ValidTo})
+		}
+	}
+	return rows
+}
+
+// storeEnd returns a key above all rows of the store with that prefix: one above the byte that ends the name.
+func storeEnd(prefix []byte) []byte {
+	return append(slices.Clone(prefix[:len(prefix)-1]), prefix[len(prefix)-1]+1)
 }
 
 func decodeWindow[K, V any](

@@ -1,0 +1,51 @@
+package topology
+
+// Filter keeps the rows for which keep returns true. A row that does not pass any more is deleted: a change forwards a deletion if
+// the row passed before, and nothing if it did not (S42). Timestamps and headers stay.
+//
+// The result has no store of its own: whoever joins with it asks keep about the row of this table. To query it, call
+// [Table.Materialize]. A filtered versioned table is versioned, too: an update that does not pass is forwarded as a deletion even if
+// there was nothing before, since it may end an older version (KIP-914).
+func (t Table[K, V]) Filter(keep func(key K, value V) bool, opts ...NodeOption) Table[K, V] {
+	n := t.builder().node("filter", opts)
+	n.require(keep != nil, "function")
+	return filterTable(t, n, keep)
+}
+
+// FilterNot is [Table.Filter] for the rows for which drop returns false.
+func (t Table[K, V]) FilterNot(drop func(key K, value V) bool, opts ...NodeOption) Table[K, V] {
+	n := t.builder().node("filter-not", opts)
+	n.require(drop != nil, "function")
+	return filterTable(t, n, func(key K, value V) bool { return !drop(key, value) })
+}
+
+func filterTable[K, V any](table Table[K, V], n *node, keep func(key K, value V) bool) Table[K, V] {
+	n.wantsOld = true
+	versioned := table.view.history != nil
+	out := then(table.out, n, func(t *Task, next receiver[change[K, V]]) receiver[change[K, V]] {
+		filtered := new(change[K, V])
+		return func(c *change[K, V]) error {
+			t.at = n
+			passes := c.HasNew && keep(c.Key, c.New)
+			passed := c.HasOld && keep(c.Key, c.Old)
+			switch {
+			case !passes && !passed && !versioned:
+				return nil
+			case passes == c.HasNew && passed == c.HasOld:
+				return next(c)
+			}
+			*filtered = *c
+			var none V
+			if filtered.HasNew = passes; !passes {
+				filtered.New = none
+			}
+			if filtered.HasOld = passed; !passed {
+				filtered.Old = none
+			}
+			return next(filtered)
+		}
+	})
+	view := computed(table.view, n, func(key K, value V) (V, bool) { return value, keep(key, value) })
+	view.value = table.view.value
+	return Table[K, V]{out: out, keys: table.keys, view: view}
+}

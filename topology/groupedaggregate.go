@@ -1,0 +1,141 @@
+package topology
+
+import "github.com/seed84377926/millrace/codecs"
+
+// Count counts the rows of each group, in a store with the given name (values: codecs.Int64). Every update is forwarded. A group
+// that had rows and has none is counted as 0, as in Kafka Streams. Timestamps are those of [GroupedTable.Aggregate].
+func (g GroupedTable[K, V]) Count(name string) Table[K, int64] {
+	n := g.builder().namedNode("count", name)
+	return aggregateRows(g, n, groupAggregation[K, V, int64]{
+		init:     func() int64 { return 0 },
+		add:      func(_ K, _ V, count int64) int64 { return count + 1 },
+		subtract: func(_ K, _ V, count int64) int64 { return count - 1 },
+		codec:    codecs.Int64,
+	})
+}
+
+// Reduce combines the values of each group into one, of the same type: the first value as it is, then add of the result so far and
+// a value that comes, and subtract of the result so far and a value that goes. Nothing is subtracted from a group without a
+// result. Everything else is as for [GroupedTable.Aggregate].
+func (g GroupedTable[K, V]) Reduce(
+	name string, add, subtract func(result, value V) V, opts ...AggregateOption[V],
+) Table[K, V] {
+	n := g.builder().namedNode("reduce", name)
+	n.require(add != nil, "function that adds a value")
+	n.require(subtract != nil, "function that subtracts a value")
+	return aggregateRows(g, n, groupAggregation[K, V, V]{
+		first:    func(value V) V { return value },
+		add:      func(_ K, value, result V) V { return add(result, value) },
+		subtract: func(_ K, value, result V) V { return subtract(result, value) },
+		codec:    g.value,
+		gone:     deletion(n, opts),
+	})
+}
+
+// Aggregate keeps one value for each group, in a store with the given name: add of the group's key, a value that comes and the
+// aggregate so far, which is init() for the first one, and subtract of the key, a value that goes and the aggregate so far (S43).
+// Nothing is subtracted from a group without an aggregate: then its deletion is forwarded. Every update is forwarded. The timestamp
+// of a result is the largest of its records.
+//
+// With [DeleteWhen] the row of a group is deleted; an aggregate that subtract has made and that is to be deleted counts as none when
+// a value comes in the same update. (Kafka Streams: adder and subtractor return null.)
+//
+// add and subtract must not modify the aggregate that they are given, but return a new one.
+func (g GroupedTable[K, V]) Aggregate[A any](
+	name string, init func() A, add, subtract func(key K, value V, aggregate A) A, codec codecs.Codec[A],
+	opts ...AggregateOption[A],
+) Table[K, A] {
+	n := g.builder().namedNode("aggregate", name)
+	n.require(init != nil, "function for the initial value")
+	n.require(add != nil, "function that adds a value")
+	n.require(subtract != nil, "function that subtracts a value")
+	n.require(codec != nil, "codec of the results")
+	return aggregateRows(g, n, groupAggregation[K, V, A]{
+		init: init, add: add, subtract: subtract, codec: codec, gone: deletion(n, opts),
+	})
+}
+
+// deletion returns the function of DeleteWhen, nil if there is none.
+func deletion[A any](n *node, opts []AggregateOption[A]) func(A) bool {
+	var o aggregateOptions[A]
+	for _, opt := range opts {
+		if opt == nil {
+			n.builder.errorf(n, "option is nil")
+			continue
+		}
+		opt.applyAggregate(&o)
+		n.require(o.gone != nil, "function of DeleteWhen")
+	}
+	return o.gone
+}
+
+// groupAggregation is what Aggregate, Reduce and Count of a grouped table have in common.
+type groupAggregation[K, V, A any] struct {
+	init          func() A        // nil: first makes the first aggregate
+	first         func(value V) A // of a value
+	add, subtract func(key K, value V, aggregate A) A
+	codec         codecs.Codec[A]
+	gone          func(A) bool // nil if results are never deleted
+}
+
+// aggregateRows makes n the aggregation of a grouped table.
+func aggregateRows[K, V, A any](g GroupedTable[K, V], n *node, a groupAggregation[K, V, A]) Table[K, A] {
+	keys := g.updates.keys
+	store := keepTable(n, keys.codec, a.codec, storeOptions{})
+	out := then(g.updates.out, n, func(t *Task, next receiver[change[K, A]]) receiver[item[K, update[V]]] {
+		rows := store.open(t)
+		c := new(change[K, A])
+		return func(it *item[K, update[V]]) error {
+			t.at = n
+			encoded, err := keys.encode(t, n, it.key, it.Key)
+			if err != nil {
+				return err
+			}
+			*c = change[K, A]{Key: it.Key, Timestamp: it.Timestamp, Headers: it.Headers, key: it.key}
+			var timestamp int64
+			if c.Old, timestamp, c.HasOld, err = rows.get(encoded); err != nil {
+				return t.nodeError(n, err)
+			}
+			if c.HasOld && !it.Value.hasOld && !it.Value.hasNew {
+				return nil
+			}
+			a.apply(it, c, timestamp)
+			if _, err := rows.set(encoded, c); err != nil {
+				return t.nodeError(n, err)
+			}
+			return next(c)
+		}
+	})
+	return Table[K, A]{out: out, keys: keys, view: store.view()}
+}
+
+// apply completes a change that has the old row of the group, with its timestamp, by an update of the group.
+func (a *groupAggregation[K, V, A]) apply(it *item[K, update[V]], c *change[K, A], timestamp int64) {
+	if c.HasOld {
+		c.Timestamp = max(it.Timestamp, timestamp)
+	}
+	c.New, c.HasNew = c.Old, c.HasOld
+	if it.Value.hasOld && c.HasNew {
+		c.New = a.subtract(it.Key, it.Value.old, c.New)
+		a.deleteGone(c)
+	}
+	if it.Value.hasNew {
+		switch {
+		case c.HasNew:
+			c.New = a.add(it.Key, it.Value.new, c.New)
+		case a.init == nil:
+			c.New = a.first(it.Value.new)
+		default:
+			c.New = a.add(it.Key, it.Value.new, a.init())
+		}
+		c.HasNew = true
+		a.deleteGone(c)
+	}
+}
+
+func (a *groupAggregation[K, V, A]) deleteGone(c *change[K, A]) {
+	if a.gone != nil && a.gone(c.New) {
+		var none A
+		c.New, c.HasNew = none, false
+	}
+}

@@ -1,0 +1,42 @@
+package topology
+
+import "github.com/seed84377926/millrace/codecs"
+
+// Materialize keeps the rows of the table in a store with the given name, so that they can be queried and are not computed
+// anew for each join. Changes are forwarded as they come. (Kafka Streams: Materialized.as.) Tables that are read from a topic and
+// aggregations have a store already.
+//
+// With [Versioned] the store keeps the history. Without it, the store of a versioned table gets late updates as if they were the
+// latest ones, as in Kafka Streams.
+func (t Table[K, V]) Materialize(name string, value codecs.Codec[V], opts ...StoreOption) Table[K, V] {
+	n, o := t.builder().storeNode("materialize", name, opts)
+	n.require(value != nil, "value codec")
+	store := keepTable(n, t.keys.codec, value, o)
+	out := then(t.out, n, func(task *Task, next receiver[change[K, V]]) receiver[change[K, V]] {
+		rows := store.open(task)
+		kept := new(change[K, V])
+		return func(c *change[K, V]) error {
+			task.at = n
+			encoded, err := t.keys.encode(task, n, c.key, c.Key)
+			if err != nil {
+				return err
+			}
+			rows.advance(c.Timestamp)
+			*kept = *c
+			kept.Began = false
+			if kept.Old, _, kept.HasOld, err = rows.get(encoded); err != nil {
+				return task.nodeError(n, err)
+			}
+			ok, err := rows.set(encoded, kept)
+			if err != nil {
+				return task.nodeError(n, err)
+			}
+			if !ok {
+				task.drop(n, DropTooOld)
+				return nil
+			}
+			return next(kept)
+		}
+	})
+	return Table[K, V]{out: out, keys: t.keys, view: store.view()}
+}

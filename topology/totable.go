@@ -1,0 +1,15 @@
+package topology
+
+import "github.com/seed84377926/millrace/codecs"
+
+// ToTable makes the stream a table, kept in a store with the given name: each record replaces the value of its key, whatever its
+// timestamp, and a null value deletes it (S45). A record with a null key is dropped. With [Versioned] timestamps count, and the
+// old values are kept.
+//
+// The keys must be where their partitioner put them: after [Stream.Rekey] a [Stream.Repartition] comes first.
+func (s Stream[K, V]) ToTable(name string, value codecs.Codec[V], opts ...StoreOption) Table[K, V] {
+	n, o := s.builder().storeNode("to-table", name, opts)
+	n.require(value != nil, "value codec")
+	s.keys.copartitioned(n)
+	return keepRecords(s, n, value, o)
+}
