@@ -3,7 +3,6 @@ package state
 import (
 	"fmt"
 	"iter"
-	"math"
 
 	"github.com/seed84377926/millrace/codecs"
 )
@@ -19,12 +18,10 @@ import (
 // A local row for each row finds it by its timestamp, so that Expire reads only what it removes. A row that is changed
 // moves its local row if the store knows the row; else the old local row stays behind until Expire comes across it.
 type Expiring[K, V any] struct {
-	kv       KeyValue[K, V]
-	ttl      int64 // milliseconds
-	alive    horizon
-	oldest   int64    // no row has a lower timestamp; tells Expire when there is nothing to do
-	obsolete []string // local rows without a row
-	flushed  int      // how many of obsolete the last Flush deleted
+	kv    KeyValue[K, V]
+	ttl   int64 // milliseconds
+	alive horizon
+	order expiryOrder[V]
 }
 
 var _ Store = (*Expiring[int, int])(nil)
@@ -47,10 +44,10 @@ func NewExpiring[K, V any](
 		return appendTTLIndexKey(dst, spec.Name, storeKey, timestamp)
 	}
 	return &Expiring[K, V]{
-		kv:     KeyValue[K, V]{rows: rows, key: key},
-		ttl:    spec.TTL.Milliseconds(),
-		alive:  newHorizon(),
-		oldest: math.MinInt64,
+		kv:    KeyValue[K, V]{rows: rows, key: key},
+		ttl:   spec.TTL.Milliseconds(),
+		alive: newHorizon(),
+		order: newExpiryOrder(rows),
 	}, nil
 }
 
@@ -84,8 +81,11 @@ func (s *Expiring[K, V]) Put(key K, value V, timestamp int64) error {
 // PutEncoded is Put for a key that is encoded already. It does not keep key. It allocates nothing if the row is
 // cached.
 func (s *Expiring[K, V]) PutEncoded(key []byte, value V, timestamp int64) error {
-	s.oldest = min(s.oldest, timestamp)
-	return s.kv.PutEncoded(key, value, timestamp)
+	if err := s.kv.PutEncoded(key, value, timestamp); err != nil {
+		return err
+	}
+	s.order.put(s.kv.rows.last)
+	return nil
 }
 
 // Delete removes key, which need not exist.
@@ -113,57 +113,46 @@ func (s *Expiring[K, V]) Range(lo, hi *K) iter.Seq2[Entry[K, V], error] {
 func (s *Expiring[K, V]) Advance(streamTime int64) { s.alive.raise(minus(streamTime, s.ttl)) }
 
 // Expire deletes all rows with a timestamp before the given time (milliseconds), which is stream time less the TTL,
-// and returns how many there were. It costs nothing if no row is that old.
+// and returns how many there were. It costs next to nothing if no row is that old.
 func (s *Expiring[K, V]) Expire(before int64) (n int, err error) {
-	s.alive.raise(before)
-	if before == math.MinInt64 || before <= s.oldest {
-		return 0, nil
-	}
-	oldest, n, err := s.expireCommitted(before)
-	if err != nil {
-		return 0, fmt.Errorf("expire store %q: %w", s.kv.rows.spec.Name, err)
-	}
-	s.kv.rows.dirty.each(func(r *row[V]) {
-		switch {
-		case !r.present:
-		case r.timestamp >= before:
-			oldest = min(oldest, r.timestamp)
-		default:
-			s.kv.rows.remove(r)
-			r.transient = true
-			n++
+	for _, err := range s.Expired(before) {
+		if err != nil {
+			return n, err
 		}
-	})
-	s.oldest = oldest
-	s.kv.rows.counts.expired += int64(n)
+		n++
+	}
 	return n, nil
 }
 
-// expireCommitted deletes the rows that the local rows before a time lead to, and returns the time of the first local
-// row that stays.
-func (s *Expiring[K, V]) expireCommitted(before int64) (oldest int64, n int, err error) {
-	for index, err := range scanIndex(s.kv.rows.part, s.kv.rows.spec.Name, s.oldest) {
-		if err != nil {
-			return 0, 0, err
-		}
-		if index.time >= before {
-			return index.time, n, nil
-		}
-		r, err := s.kv.rows.get(index.suffix[timeSize:])
-		if err != nil {
-			return 0, 0, err
-		}
-		if r.committed != exists || r.indexed != index.time {
-			// The row's own local row, if there is one, is another one.
-			s.obsolete = append(s.obsolete, string(index.key))
-		}
-		if r.present && r.timestamp < before {
+// Expired deletes the rows with a timestamp before the given time (milliseconds), which is stream time less the TTL, and
+// yields them by timestamp and then in the order of their encoded keys. A row is gone when it is yielded. The loop body may
+// change the store; it must not flush, commit or roll back. An error ends the sequence. It costs next to nothing if no
+// row is that old.
+func (s *Expiring[K, V]) Expired(before int64) iter.Seq2[Entry[K, V], error] {
+	return func(yield func(Entry[K, V], error) bool) {
+		s.alive.raise(before)
+		for {
+			var e Entry[K, V]
+			r, err := s.order.next(before)
+			if err == nil && r == nil {
+				return
+			}
+			if err == nil {
+				e.Value, e.Timestamp = r.value, r.timestamp
+				e.Key, err = decodeKey(s.kv.rows.spec.Name, s.kv.key, []byte(r.key))
+			}
+			if err != nil {
+				yield(Entry[K, V]{}, fmt.Errorf("expire store %q: %w", s.kv.rows.spec.Name, err))
+				return
+			}
 			s.kv.rows.remove(r)
 			r.transient = true
-			n++
+			s.kv.rows.counts.expired++
+			if !yield(e, nil) {
+				return
+			}
 		}
 	}
-	return math.MaxInt64, n, nil
 }
 
 // Spec implements [Store].
@@ -172,29 +161,23 @@ func (s *Expiring[K, V]) Spec() Spec { return s.kv.Spec() }
 // Flush implements [Store].
 func (s *Expiring[K, V]) Flush(b *Batch) error {
 	s.alive.flush()
-	// Before the rows: one of them may want such a local row again.
-	for _, key := range s.obsolete {
-		b.DeleteLocal([]byte(key))
-	}
-	s.flushed = len(s.obsolete)
+	s.order.flush(b) // before the rows: one of them may want such a local row again
 	return s.kv.rows.flush(b)
 }
 
 // Committed implements [Store].
 func (s *Expiring[K, V]) Committed() {
 	s.alive.commit()
-	s.obsolete = append(s.obsolete[:0], s.obsolete[s.flushed:]...)
-	s.flushed = 0
 	s.kv.rows.committed()
+	s.order.commit()
 }
 
 // Rollback implements [Store]. Rows are alive that were at the last commit; a store without one
 // does not know stream time again.
 func (s *Expiring[K, V]) Rollback() {
 	s.alive.rollback()
-	s.obsolete, s.flushed = nil, 0
-	s.oldest = math.MinInt64
 	s.kv.rows.rollback()
+	s.order.rollback()
 }
 
 // DirtyBytes implements [Store].
