@@ -1,19 +1,50 @@
 package topology
 
-import "github.com/seed84377926/millrace/codecs"
+import (
+	"reflect"
 
-// AggregateOption is an option of an aggregation with results of type A: [DeleteWhen].
-type AggregateOption[A any] interface{ applyAggregate(o *aggregateOptions[A]) }
+	"github.com/seed84377926/millrace/codecs"
+)
 
-type aggregateOptions[A any] struct{ gone func(A) bool }
+// AggregateOption is an option of an aggregation with results of type A: [DeleteWhen], and without windows [Versioned] and [TTL].
+type AggregateOption[A any] interface {
+	applyAggregate(o *aggregateOptions)
+}
+
+type aggregateOptions struct {
+	storeOptions
+	gone any // func(A) bool
+}
 
 type deleteWhen[A any] func(A) bool
 
-func (d deleteWhen[A]) applyAggregate(o *aggregateOptions[A]) { o.gone = d }
+func (d deleteWhen[A]) applyAggregate(o *aggregateOptions) { o.gone = (func(A) bool)(d) }
 
 // DeleteWhen deletes the row of a key when gone returns true for its new aggregate; the next record of the key starts
 // again from the initial value.
 func DeleteWhen[A any](gone func(aggregate A) bool) AggregateOption[A] { return deleteWhen[A](gone) }
+
+// aggregateOptionsOf returns the function of DeleteWhen, nil if there is none, and how the results are kept.
+func aggregateOptionsOf[A any](n *node, opts []AggregateOption[A]) (gone func(A) bool, store storeOptions) {
+	var o aggregateOptions
+	for _, opt := range opts {
+		if opt == nil {
+			n.builder.errorf(n, "option is nil")
+			continue
+		}
+		opt.applyAggregate(&o)
+	}
+	if o.gone != nil {
+		var ok bool
+		if gone, ok = o.gone.(func(A) bool); !ok {
+			n.builder.errorf(n, "DeleteWhen has a %T, and the results are of type %v", o.gone, reflect.TypeFor[A]())
+		} else {
+			n.require(gone != nil, "function of DeleteWhen")
+		}
+	}
+	o.validate(n)
+	return gone, o.storeOptions
+}
 
 // aggregation is what Aggregate and Count, windowed or not, have in common.
 type aggregation[K, V, A any] struct {
@@ -21,6 +52,7 @@ type aggregation[K, V, A any] struct {
 	add   func(key K, value V, aggregate A) A
 	codec codecs.Codec[A]
 	gone  func(A) bool // nil if results are never deleted
+	store storeOptions
 }
 
 func newAggregation[K, V, A any](
@@ -29,16 +61,8 @@ func newAggregation[K, V, A any](
 	n.require(init != nil, "function for the initial value")
 	n.require(add != nil, "function that adds a value")
 	n.require(codec != nil, "codec of the results")
-	var o aggregateOptions[A]
-	for _, opt := range opts {
-		if opt == nil {
-			n.builder.errorf(n, "option is nil")
-			continue
-		}
-		opt.applyAggregate(&o)
-		n.require(o.gone != nil, "function of DeleteWhen")
-	}
-	return aggregation[K, V, A]{init: init, add: add, codec: codec, gone: o.gone}
+	gone, store := aggregateOptionsOf(n, opts)
+	return aggregation[K, V, A]{init: init, add: add, codec: codec, gone: gone, store: store}
 }
 
 // counting is the aggregation that counts.
@@ -82,9 +106,10 @@ func (g GroupedStream[K, V]) Aggregate[A any](
 // aggregate makes n the aggregation of a grouped stream.
 func aggregate[K, V, A any](g GroupedStream[K, V], n *node, a aggregation[K, V, A]) Table[K, A] {
 	keys := g.stream.keys
-	rows := keepKeyValue(n, keys.codec, a.codec)
+	store := keepTable(n, keys.codec, a.codec, a.store)
 	out := then(g.stream.out, n, func(t *Task, next receiver[change[K, A]]) receiver[item[K, V]] {
-		store, wantsOld := rows.open(t), n.oldWanted()
+		rows, wantsOld := store.open(t), n.oldWanted()
+		rows.forward(next)
 		c := new(change[K, A])
 		return func(it *item[K, V]) error {
 			t.at = n
@@ -100,14 +125,23 @@ func aggregate[K, V, A any](g GroupedStream[K, V], n *node, a aggregation[K, V, 
 			if err != nil {
 				return err
 			}
+			if err := rows.advance(it.Timestamp); err != nil {
+				return err
+			}
+			t.at = n
 			*c = change[K, A]{Key: it.Key, Headers: it.Headers, key: it.key}
 			var timestamp int64
-			if c.Old, timestamp, c.HasOld, err = store.GetEncoded(encoded); err != nil {
+			if c.Old, timestamp, c.HasOld, err = rows.get(encoded); err != nil {
 				return t.nodeError(n, err)
 			}
 			a.apply(it, c, timestamp)
-			if err := setRow(store, encoded, c); err != nil {
+			kept, err := rows.set(encoded, c)
+			if err != nil {
 				return t.nodeError(n, err)
+			}
+			if !kept {
+				t.drop(n, DropTooOld)
+				return nil
 			}
 			if !c.HasOld && wantsOld {
 				c.Old, c.HasOld, c.Began = a.init(), true, true
@@ -115,5 +149,5 @@ func aggregate[K, V, A any](g GroupedStream[K, V], n *node, a aggregation[K, V, 
 			return next(c)
 		}
 	})
-	return Table[K, A]{out: out, keys: keys, view: rows.view()}
+	return Table[K, A]{out: out, keys: keys, view: store.view()}
 }

@@ -33,6 +33,20 @@ func ExampleVersioned() {
 	// AMS-LHR 180 from 9000
 }
 
+// Gates that nobody has heard of for two seconds are gone.
+func ExampleTTL() {
+	run(func(b *topology.Builder) {
+		topology.TableOf(b, "gates", codecs.String, codecs.String, topology.TTL(2*time.Second)).
+			ToStream().To("out", codecs.String, codecs.String)
+	}, codecs.String, "gates KL1 D7", "gates BA2 A1", "gates BA2 A2", "gates BA2 A3")
+	// Output:
+	// KL1 -> D7 @1000
+	// BA2 -> A1 @2000
+	// BA2 -> A2 @3000
+	// KL1 -> null @3000
+	// BA2 -> A3 @4000
+}
+
 func boardings(b *topology.Builder) topology.Table[string, string] {
 	return topology.TableOf(b, "flights", codecs.String, codecs.String)
 }

@@ -4,14 +4,16 @@ import "github.com/seed84377926/millrace/codecs"
 
 // Count counts the rows of each group, in a store with the given name (values: codecs.Int64). Every update is forwarded. A group
 // that had rows and has none is counted as 0, as in Kafka Streams. Timestamps are those of [GroupedTable.Aggregate].
-func (g GroupedTable[K, V]) Count(name string) Table[K, int64] {
+func (g GroupedTable[K, V]) Count(name string, opts ...AggregateOption[int64]) Table[K, int64] {
 	n := g.builder().namedNode("count", name)
+	gone, store := aggregateOptionsOf(n, opts)
 	return aggregateRows(g, n, groupAggregation[K, V, int64]{
 		init:     func() int64 { return 0 },
 		add:      func(_ K, _ V, count int64) int64 { return count + 1 },
 		subtract: func(_ K, _ V, count int64) int64 { return count - 1 },
 		codec:    codecs.Int64,
-	})
+		gone:     gone,
+	}, store)
 }
 
 // Reduce combines the values of each group into one, of the same type: the first value as it is, then add of the result so far and
@@ -23,13 +25,14 @@ func (g GroupedTable[K, V]) Reduce(
 	n := g.builder().namedNode("reduce", name)
 	n.require(add != nil, "function that adds a value")
 	n.require(subtract != nil, "function that subtracts a value")
+	gone, store := aggregateOptionsOf(n, opts)
 	return aggregateRows(g, n, groupAggregation[K, V, V]{
 		first:    func(value V) V { return value },
 		add:      func(_ K, value, result V) V { return add(result, value) },
 		subtract: func(_ K, value, result V) V { return subtract(result, value) },
 		codec:    g.value,
-		gone:     deletion(n, opts),
-	})
+		gone:     gone,
+	}, store)
 }
 
 // Aggregate keeps one value for each group, in a store with the given name: add of the group's key, a value that comes and the
@@ -50,23 +53,10 @@ func (g GroupedTable[K, V]) Aggregate[A any](
 	n.require(add != nil, "function that adds a value")
 	n.require(subtract != nil, "function that subtracts a value")
 	n.require(codec != nil, "codec of the results")
+	gone, store := aggregateOptionsOf(n, opts)
 	return aggregateRows(g, n, groupAggregation[K, V, A]{
-		init: init, add: add, subtract: subtract, codec: codec, gone: deletion(n, opts),
-	})
-}
-
-// deletion returns the function of DeleteWhen, nil if there is none.
-func deletion[A any](n *node, opts []AggregateOption[A]) func(A) bool {
-	var o aggregateOptions[A]
-	for _, opt := range opts {
-		if opt == nil {
-			n.builder.errorf(n, "option is nil")
-			continue
-		}
-		opt.applyAggregate(&o)
-		n.require(o.gone != nil, "function of DeleteWhen")
-	}
-	return o.gone
+		init: init, add: add, subtract: subtract, codec: codec, gone: gone,
+	}, store)
 }
 
 // groupAggregation is what Aggregate, Reduce and Count of a grouped table have in common.
@@ -79,11 +69,14 @@ type groupAggregation[K, V, A any] struct {
 }
 
 // aggregateRows makes n the aggregation of a grouped table.
-func aggregateRows[K, V, A any](g GroupedTable[K, V], n *node, a groupAggregation[K, V, A]) Table[K, A] {
+func aggregateRows[K, V, A any](
+	g GroupedTable[K, V], n *node, a groupAggregation[K, V, A], o storeOptions,
+) Table[K, A] {
 	keys := g.updates.keys
-	store := keepTable(n, keys.codec, a.codec, storeOptions{})
+	store := keepTable(n, keys.codec, a.codec, o)
 	out := then(g.updates.out, n, func(t *Task, next receiver[change[K, A]]) receiver[item[K, update[V]]] {
 		rows := store.open(t)
+		rows.forward(next)
 		c := new(change[K, A])
 		return func(it *item[K, update[V]]) error {
 			t.at = n
@@ -91,6 +84,10 @@ func aggregateRows[K, V, A any](g GroupedTable[K, V], n *node, a groupAggregatio
 			if err != nil {
 				return err
 			}
+			if err := rows.advance(it.Timestamp); err != nil {
+				return err
+			}
+			t.at = n
 			*c = change[K, A]{Key: it.Key, Timestamp: it.Timestamp, Headers: it.Headers, key: it.key}
 			var timestamp int64
 			if c.Old, timestamp, c.HasOld, err = rows.get(encoded); err != nil {
@@ -100,8 +97,13 @@ func aggregateRows[K, V, A any](g GroupedTable[K, V], n *node, a groupAggregatio
 				return nil
 			}
 			a.apply(it, c, timestamp)
-			if _, err := rows.set(encoded, c); err != nil {
+			kept, err := rows.set(encoded, c)
+			if err != nil {
 				return t.nodeError(n, err)
+			}
+			if !kept {
+				t.drop(n, DropTooOld)
+				return nil
 			}
 			return next(c)
 		}

@@ -14,6 +14,7 @@ func (t Table[K, V]) Materialize(name string, value codecs.Codec[V], opts ...Sto
 	store := keepTable(n, t.keys.codec, value, o)
 	out := then(t.out, n, func(task *Task, next receiver[change[K, V]]) receiver[change[K, V]] {
 		rows := store.open(task)
+		rows.forward(next)
 		kept := new(change[K, V])
 		return func(c *change[K, V]) error {
 			task.at = n
@@ -21,7 +22,10 @@ func (t Table[K, V]) Materialize(name string, value codecs.Codec[V], opts ...Sto
 			if err != nil {
 				return err
 			}
-			rows.advance(c.Timestamp)
+			if err := rows.advance(c.Timestamp); err != nil {
+				return err
+			}
+			task.at = n
 			*kept = *c
 			kept.Began = false
 			if kept.Old, _, kept.HasOld, err = rows.get(encoded); err != nil {

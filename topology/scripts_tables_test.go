@@ -49,6 +49,40 @@ func tableScenarios() map[string]topologytest.Scenario {
 				outCount(counts.GroupBy("of-all", all, text, text).Count("keys").ToStream())
 			},
 		},
+		"table-ttl": {Define: func(b *topology.Builder) {
+			out(leftTable(b, topology.TTL(10*time.Second)).ToStream())
+		}},
+		// What is behind a table with a TTL hears of what expires.
+		"table-ttl-below": {Define: func(b *topology.Builder) {
+			left := leftTable(b, topology.TTL(10*time.Second))
+			out(left.LeftJoin(rightTable(b), perhaps).ToStream())
+			out(flights(b).JoinTable(left, both))
+			left.GroupBy("by-value", byValue, text, text).Count("carriers").ToStream().
+				To("counts", text, codecs.Int64)
+		}, Formats: map[string]topologytest.Format{"carriers": number, "counts": number}},
+		"table-ttl-kept": {Define: func(b *topology.Builder) {
+			out(leftTable(b).Materialize("kept", text, topology.TTL(10*time.Second)).ToStream())
+			out(flights(b).ToTable("flight-table", text, topology.TTL(10*time.Second)).ToStream())
+		}},
+		"count-ttl": {
+			Formats: map[string]topologytest.Format{"out": number, "flights-by-carrier": number},
+			Define: func(b *topology.Builder) {
+				outCount(flights(b).GroupByKey().Count("flights-by-carrier", topology.TTL(10*time.Second)).ToStream())
+			},
+		},
+		"aggregate-ttl": {Define: func(b *topology.Builder) {
+			out(flights(b).GroupByKey().Aggregate("gates", none, join, text, topology.TTL(10*time.Second)).ToStream())
+		}},
+		"aggregate-versioned": {Define: func(b *topology.Builder) {
+			gone := func(gates string) bool { return strings.HasSuffix(gates, "gone") }
+			out(flights(b).GroupByKey().
+				Aggregate("gates", none, join, text, topology.DeleteWhen(gone), topology.Versioned(30*time.Second)).ToStream())
+		}},
+		"table-group-ttl": {Define: func(b *topology.Builder) {
+			minus := func(all, value string) string { return all + "-" + value }
+			out(leftTable(b).GroupBy("by-value", byValue, text, text).
+				Reduce("keys", both, minus, topology.TTL(10*time.Second)).ToStream())
+		}},
 		"table-group-versioned": {
 			Formats: map[string]topologytest.Format{"out": number},
 			Define: func(b *topology.Builder) {

@@ -12,40 +12,6 @@ type Table[K, V any] struct {
 	view *view[K, V]
 }
 
-// keyValueStore is a key-value store with its types.
-type keyValueStore[K, V any] struct {
-	info  *storeInfo
-	key   codecs.Codec[K]
-	value codecs.Codec[V]
-}
-
-// keepKeyValue registers the key-value store of n, which has the name of n.
-func keepKeyValue[K, V any](n *node, key codecs.Codec[K], value codecs.Codec[V]) *keyValueStore[K, V] {
-	info := n.keep(state.Spec{Name: n.name, Kind: state.KeyValueKind})
-	return &keyValueStore[K, V]{info: info, key: key, value: value}
-}
-
-// open returns the store in t, the same to all who ask.
-func (s *keyValueStore[K, V]) open(t *Task) *state.KeyValue[K, V] {
-	return once(t, s, func() *state.KeyValue[K, V] {
-		rows, err := state.NewKeyValue(s.info.spec.Name, t.cfg.State, t.cfg.Budget, s.key, s.value)
-		if err != nil {
-			t.fail(err)
-			return nil
-		}
-		t.stores = append(t.stores, rows)
-		return rows
-	})
-}
-
-// view returns the rows of the store as those of a table.
-func (s *keyValueStore[K, V]) view() *view[K, V] {
-	return &view[K, V]{value: s.value, stores: []*storeInfo{s.info}, open: func(t *Task) lookup[K, V] {
-		rows := s.open(t)
-		return func(_ K, encoded []byte) (V, int64, bool, error) { return rows.GetEncoded(encoded) }
-	}}
-}
-
 // TableOf reads a topic as a table: each record replaces the value of its key, whatever its timestamp, and a null value
 // deletes it. A record with a null key is dropped. The rows are kept in a store named like the topic; a topic whose name
 // is no store name needs [Named]. With [Versioned] timestamps count, and the old values are kept.
@@ -75,6 +41,7 @@ func keepRecords[K, V any](s Stream[K, V], n *node, value codecs.Codec[V], o sto
 	store := keepTable(n, s.keys.codec, value, o)
 	out := then(s.out, n, func(t *Task, next receiver[change[K, V]]) receiver[item[K, V]] {
 		rows := store.open(t)
+		rows.forward(next)
 		c := new(change[K, V])
 		return func(it *item[K, V]) (err error) {
 			t.at = n
@@ -86,7 +53,10 @@ func keepRecords[K, V any](s Stream[K, V], n *node, value codecs.Codec[V], o sto
 			if err != nil {
 				return err
 			}
-			rows.advance(it.Timestamp)
+			if err := rows.advance(it.Timestamp); err != nil {
+				return err
+			}
+			t.at = n
 			*c = change[K, V]{
 				Key: it.Key, New: it.Value, HasNew: !it.NullValue, Timestamp: it.Timestamp, Headers: it.Headers, key: it.key,
 			}

@@ -6,7 +6,7 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// TableOption is an option of [TableOf]: [Named], [Versioned], and those of [Source].
+// TableOption is an option of [TableOf]: [Named], [Versioned], [TTL], and those of [Source].
 type TableOption interface{ applyTable(o *tableOptions) }
 
 type tableOptions struct {
@@ -15,22 +15,24 @@ type tableOptions struct {
 	sourceOptions sourceOptions
 }
 
-// StoreOption is an option of an operator that keeps a table: [Versioned].
+// StoreOption is an option of an operator that keeps a table: [Versioned], [TTL]. It is one of aggregations without windows, too.
 type StoreOption interface {
 	TableOption
 	applyStore(o *storeOptions)
+	applyAggregate(o *aggregateOptions)
 }
 
 // storeOptions say what kind of store keeps the rows of a table.
 type storeOptions struct {
-	versioned bool
-	history   time.Duration
+	versioned, expiring bool
+	history, ttl        time.Duration
 }
 
-type versionedOption time.Duration
+type storeOption func(o *storeOptions)
 
-func (v versionedOption) applyStore(o *storeOptions) { o.versioned, o.history = true, time.Duration(v) }
-func (v versionedOption) applyTable(o *tableOptions) { v.applyStore(&o.storeOptions) }
+func (f storeOption) applyStore(o *storeOptions)         { f(o) }
+func (f storeOption) applyTable(o *tableOptions)         { f(&o.storeOptions) }
+func (f storeOption) applyAggregate(o *aggregateOptions) { f(&o.storeOptions) }
 
 // Versioned keeps the old values of a table as well (KIP-889, KIP-914), so that a join can ask what the value was at the time of
 // a record: [Stream.JoinTable] does so. Updates count by their timestamps, not by the order in which they come: one that is older
@@ -41,7 +43,26 @@ func (v versionedOption) applyTable(o *tableOptions) { v.applyStore(&o.storeOpti
 //
 // An update of the history alone is forwarded like any other, and operators that work with the latest values leave it out:
 // joins of tables and groupings.
-func Versioned(history time.Duration) StoreOption { return versionedOption(history) }
+func Versioned(history time.Duration) StoreOption {
+	return storeOption(func(o *storeOptions) { o.versioned, o.history = true, history })
+}
+
+// TTL lets the rows of a table expire when the stream time of the table, the largest timestamp that it has seen, has passed the
+// timestamp of the row by more than ttl. A row that is written again lives on from its new timestamp; an aggregate has that of its
+// latest record. (Kafka Streams has no such thing.)
+//
+//	stream time   0        5        10       15       20        TTL(10)
+//	records       a=1      b=1      b=2      c=1      c=2
+//	forwarded     a=1      b=1      b=2      a null   c=2
+//	                                         c=1
+//
+// What expires is gone from the store, and whoever reads the table does not see it any more. Its deletion is forwarded with the
+// last timestamp at which the row was alive, before the record whose timestamp ended it, so that joins and groupings behind the
+// table are right; rows that expire together do so in the order of their timestamps, then of their keys. Without records no time
+// passes. A record that would be a row that has expired already is dropped ([DropTooOld]); a deletion is not.
+func TTL(ttl time.Duration) StoreOption {
+	return storeOption(func(o *storeOptions) { o.expiring, o.ttl = true, ttl })
+}
 
 // storeNode registers an operator that keeps a table under a name that the user must choose.
 func (b *Builder) storeNode(kind, name string, opts []StoreOption) (*node, storeOptions) {
@@ -59,14 +80,28 @@ func (b *Builder) storeNode(kind, name string, opts []StoreOption) (*node, store
 }
 
 func (o storeOptions) validate(n *node) {
-	if !o.versioned {
-		return
+	if o.versioned && o.expiring {
+		n.builder.errorf(n, "a table has either Versioned or TTL: old versions go when history is over")
 	}
-	switch {
-	case o.history <= 0:
-		n.builder.errorf(n, "the history of %v is not positive; say how long old versions are of use", o.history)
-	case o.history%time.Millisecond != 0:
-		n.builder.errorf(n, "the history of %v is not a whole number of milliseconds", o.history)
+	for _, d := range []struct {
+		given bool
+		what  string
+		time.Duration
+	}{{o.versioned, "history", o.history}, {o.expiring, "TTL", o.ttl}} {
+		switch {
+		case !d.given:
+		case d.Duration <= 0:
+			n.builder.errorf(n, "the %s of %v is not positive", d.what, d.Duration)
+		case d.Duration%time.Millisecond != 0:
+			n.builder.errorf(n, "the %s of %v is not a whole number of milliseconds", d.what, d.Duration)
+		}
+	}
+}
+
+// refuse remembers a mistake of the windowed aggregation n if there are options for its store.
+func (o storeOptions) refuse(n *node) {
+	if o.versioned || o.expiring {
+		n.builder.errorf(n, "Versioned and TTL are for tables without windows; windows have a Retention")
 	}
 }
 
@@ -75,5 +110,5 @@ func (o storeOptions) spec(name string) state.Spec {
 	if o.versioned {
 		return state.Spec{Name: name, Kind: state.VersionedKind, Retention: o.history}
 	}
-	return state.Spec{Name: name, Kind: state.KeyValueKind}
+	return state.Spec{Name: name, Kind: state.KeyValueKind, TTL: o.ttl}
 }

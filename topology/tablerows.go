@@ -1,9 +1,6 @@
 package topology
 
 import (
-	"errors"
-	"math"
-
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 )
@@ -17,8 +14,10 @@ type tableStore[K, V any] struct {
 
 // tableRows are the rows of a table in a task.
 type tableRows[K, V any] interface {
-	// advance says that a record with that timestamp has come for the table.
-	advance(timestamp int64)
+	// forward says who hears of rows that expire.
+	forward(next receiver[change[K, V]])
+	// advance says that a record with that timestamp has come for the table, and forwards what expires by it.
+	advance(timestamp int64) error
 	// get returns the row of a key as it is now.
 	get(key []byte) (value V, timestamp int64, ok bool, err error)
 	// set stores the new value of a change and says whether it is stale. It reports false, and does nothing, if the change
@@ -29,14 +28,17 @@ type tableRows[K, V any] interface {
 // keepTable registers the store of a table, which has the name of n.
 func keepTable[K, V any](n *node, key codecs.Codec[K], value codecs.Codec[V], o storeOptions) *tableStore[K, V] {
 	info := n.keep(o.spec(n.name))
-	n.timed = n.timed || o.versioned
+	n.timed = n.timed || o.versioned || o.expiring
 	return &tableStore[K, V]{info: info, key: key, value: value}
 }
 
 // open returns the rows in t, the same to all who ask.
 func (s *tableStore[K, V]) open(t *Task) tableRows[K, V] {
-	if s.info.spec.Kind == state.VersionedKind {
+	switch {
+	case s.info.spec.Kind == state.VersionedKind:
 		return s.openVersioned(t)
+	case s.info.spec.TTL > 0:
+		return s.openExpiring(t)
 	}
 	return once(t, s, func() tableRows[K, V] {
 		rows, err := state.NewKeyValue(s.info.spec.Name, t.cfg.State, t.cfg.Budget, s.key, s.value)
@@ -67,69 +69,13 @@ func (s *tableStore[K, V]) view() *view[K, V] {
 // plainRows are rows of which only the latest value is kept.
 type plainRows[K, V any] struct{ store *state.KeyValue[K, V] }
 
-func (r plainRows[K, V]) advance(int64) {}
+func (r plainRows[K, V]) forward(receiver[change[K, V]]) {}
+
+func (r plainRows[K, V]) advance(int64) error { return nil }
 
 func (r plainRows[K, V]) get(key []byte) (V, int64, bool, error) { return r.store.GetEncoded(key) }
 
 func (r plainRows[K, V]) set(key []byte, c *change[K, V]) (kept bool, err error) {
 	c.Stale = false
 	return true, setRow(r.store, key, c)
-}
-
-// versionedRows are rows with their history.
-type versionedRows[K, V any] struct {
-	store *state.Versioned[K, V]
-	clock *operatorClock
-}
-
-func (s *tableStore[K, V]) openVersioned(t *Task) *versionedRows[K, V] {
-	return once(t, s.info, func() *versionedRows[K, V] {
-		store, err := state.NewVersioned(s.info.spec, t.cfg.State, t.cfg.Budget, s.key, s.value)
-		if err != nil {
-			t.fail(err)
-			return nil
-		}
-		t.stores = append(t.stores, store)
-		retention := s.info.spec.Retention.Milliseconds()
-		clock := t.clockFor(s.info.spec.Name, clockHooks{expire: func(now int64) error {
-			_, err := store.Expire(now - retention)
-			return err
-		}})
-		return &versionedRows[K, V]{store, clock}
-	})
-}
-
-func (r *versionedRows[K, V]) advance(timestamp int64) {
-	r.clock.advance(timestamp)
-	r.store.Advance(r.clock.now)
-}
-
-func (r *versionedRows[K, V]) get(key []byte) (V, int64, bool, error) { return r.store.GetEncoded(key) }
-
-func (r *versionedRows[K, V]) set(key []byte, c *change[K, V]) (kept bool, err error) {
-	var next int64
-	if c.HasNew {
-		next, err = r.store.PutEncoded(key, c.New, c.Timestamp)
-	} else {
-		next, err = r.store.DeleteEncoded(key, c.Timestamp)
-	}
-	if errors.Is(err, state.ErrTooOld) {
-		return false, nil
-	}
-	c.Stale = next != math.MaxInt64
-	return true, err
-}
-
-// getAsOf returns the row of a key as it was at a time, as Kafka Streams does: before history only the latest version is
-// known.
-func (r *versionedRows[K, V]) getAsOf(key []byte, asOf int64) (value V, timestamp int64, ok bool, err error) {
-	r.store.Advance(r.clock.now) // a store that was rolled back may have forgotten
-	if asOf >= r.store.HistoryStart() {
-		return r.store.GetAsOfEncoded(key, asOf)
-	}
-	latest, timestamp, ok, err := r.store.GetEncoded(key)
-	if err != nil || !ok || timestamp > asOf {
-		return value, 0, false, err
-	}
-	return latest, timestamp, true, nil
 }

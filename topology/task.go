@@ -24,7 +24,7 @@ const (
 	DropLateWindow        = "late-window"        // the window and its grace are over; counted for each window
 	DropNegativeTimestamp = "negative-timestamp" // the record has no usable time
 	DropNoPartition       = "no-partition"       // the function of Multicast sent the record nowhere
-	DropTooOld            = "too-old"            // the update is older than the history of a versioned table
+	DropTooOld            = "too-old"            // the update is older than the history, or the TTL, of a table
 	DropStale             = "stale"              // the update is not the latest one of its key, and only these count
 )
 

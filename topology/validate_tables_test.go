@@ -13,7 +13,7 @@ func TestBuild_refusesTables(t *testing.T) {
 	testRefusals(t, []refusal{
 		{name: "history", define: func(b *topology.Builder) {
 			leftTable(b, topology.Versioned(0))
-		}, want: []string{"table: the history of 0s is not positive; say how long old versions are of use"}},
+		}, want: []string{"table: the history of 0s is not positive"}},
 		{name: "history of a part of a millisecond", define: func(b *topology.Builder) {
 			leftTable(b, topology.Versioned(time.Microsecond))
 		}, want: []string{"table: the history of 1µs is not a whole number of milliseconds"}},
@@ -83,6 +83,28 @@ func TestBuild_refusesTables(t *testing.T) {
 			`aggregate "aggregate": the function that subtracts a value is nil`,
 			`aggregate "aggregate": the codec of the results is nil`,
 			`aggregate "aggregate": the function of DeleteWhen is nil`,
+		}},
+		{name: "TTL", define: func(b *topology.Builder) {
+			leftTable(b, topology.TTL(-time.Second))
+			rightTable(b, topology.TTL(time.Hour+time.Nanosecond))
+			flights(b).ToTable("both", codecs.String, topology.TTL(time.Hour), topology.Versioned(time.Hour))
+		}, want: []string{
+			"table: the TTL of -1s is not positive",
+			"table: the TTL of 1h0m0.000000001s is not a whole number of milliseconds",
+			`to-table "both": a table has either Versioned or TTL: old versions go when history is over`,
+		}},
+		{name: "options of aggregations", define: func(b *topology.Builder) {
+			grouped := flights(b).GroupByKey()
+			empty := func(s string) bool { return s == "" }
+			grouped.Count("count", topology.TTL(0), topology.DeleteWhen(empty), nil)
+			grouped.Aggregate("aggregate", none, join, codecs.String, topology.Versioned(0))
+			grouped.WindowedBy(topology.Tumbling(time.Hour)).Aggregate("windows", none, join, codecs.String, topology.TTL(time.Hour))
+		}, want: []string{
+			`count "count": option is nil`,
+			`count "count": DeleteWhen has a func(string) bool, and the results are of type int64`,
+			`count "count": the TTL of 0s is not positive`,
+			`aggregate "aggregate": the history of 0s is not positive`,
+			`windowed-aggregate "windows": Versioned and TTL are for tables without windows; windows have a Retention`,
 		}},
 		{name: "nil table option", define: func(b *topology.Builder) { leftTable(b, nil) }, want: []string{"table: option is nil"}},
 	})

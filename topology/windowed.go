@@ -45,6 +45,7 @@ func (s TimeWindowedStream[K, V]) Aggregate[A any](
 }
 
 func aggregateWindows[K, V, A any](s TimeWindowedStream[K, V], n *node, a aggregation[K, V, A]) WindowedTable[K, A] {
+	a.store.refuse(n)
 	keys, windows := s.grouped.stream.keys, s.windows.millis()
 	spec := n.keep(s.windows.spec(n.name)).spec
 	n.timed = true
