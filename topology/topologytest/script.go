@@ -2,15 +2,12 @@ package topologytest
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
 
-	"github.com/seed84377926/millrace/codecs"
-	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
 )
 
@@ -29,7 +26,7 @@ type Scenario struct {
 //	         [partitions=TOPIC/N]                                       of an output topic, 0 if it does not exist
 //	pipe TOPIC key=K value=V ts=N [header=NAME/VALUE]                   answers the outputs; no key or value means null
 //	pipe TOPIC                                                          several records: one line of arguments each
-//	store NAME                                                          the rows of a store, all versions if it is versioned
+//	store NAME                                                          the rows of a store, of any kind but buffers
 //	drops                                                               the drops since the last time
 //	stream-time NAME                                                    of a sub-topology
 //	commit, restart, crash, restore                                     what the Driver's methods do
@@ -242,56 +239,6 @@ func (f Format) print(key, value []byte) (string, error) {
 		return "", fmt.Errorf("value %q: %w", value, err)
 	}
 	return k + " -> " + v, nil
-}
-
-func (s *script) store(name string) (string, error) {
-	ref, ok := s.top.Table(name)
-	if !ok {
-		return "", fmt.Errorf("there is no store %q", name)
-	}
-	var out strings.Builder
-	format := s.formats[name]
-	if ref.Store.Kind == state.VersionedKind {
-		return s.versions(name)
-	}
-	if ref.Store.Kind == state.WindowKind {
-		for _, row := range Windows(s.d, name, codecs.Bytes, codecs.Bytes) {
-			key, err := format.key().Print(row.Key)
-			if err != nil {
-				return "", err
-			}
-			value, err := format.value().Print(row.Value)
-			if err != nil {
-				return "", err
-			}
-			fmt.Fprintf(&out, "%s@%d/%d -> %s @%d\n", key, row.Window.Start, row.Window.End, value, row.Timestamp)
-		}
-		return out.String(), nil
-	}
-	for _, row := range Rows(s.d, name, codecs.Bytes, codecs.Bytes) {
-		line, err := format.print(row.Key, row.Value)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(&out, "%s @%d\n", line, row.Timestamp)
-	}
-	return out.String(), nil
-}
-
-func (s *script) versions(name string) (string, error) {
-	var out strings.Builder
-	for _, row := range Versions(s.d, name, codecs.Bytes, codecs.Bytes) {
-		line, err := s.formats[name].print(row.Key, row.Value)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(&out, "%s @%d", line, row.ValidFrom)
-		if row.ValidTo != math.MaxInt64 {
-			fmt.Fprintf(&out, " to %d", row.ValidTo)
-		}
-		out.WriteByte('\n')
-	}
-	return out.String(), nil
 }
 
 func (s *script) printDrops() string {

@@ -25,18 +25,35 @@ func Rows[K, V any](d *Driver, store string, key codecs.Codec[K], value codecs.C
 // Windows commits and returns all rows of a window store, in the order of their encoded keys, then of time.
 func Windows[K, V any](d *Driver, store string, key codecs.Codec[K], value codecs.Codec[V]) []state.WindowEntry[K, V] {
 	d.t.Helper()
-	part, spec := d.store(store, state.WindowKind)
-	size := spec.WindowSize.Milliseconds()
 	var rows []state.WindowEntry[K, V]
-	prefix := state.AppendRowKey(nil, store, nil)
-	for raw, err := range part.Scan(prefix, storeEnd(prefix)) {
-		d.must(err)
-		row, err := decodeWindow(raw, len(prefix), size, key, value)
+	d.scan(store, state.WindowKind, func(spec state.Spec, storeKey []byte, timestamp int64, data []byte) error {
+		encoded, start, err := state.SplitWindowKey([]byte{}, storeKey)
 		if err != nil {
-			d.t.Fatalf("store %q: row %q: %v", store, raw.Key, err)
+			return err
 		}
+		row := state.WindowEntry[K, V]{Timestamp: timestamp}
+		row.Window = state.Window{Start: start, End: start + spec.WindowSize.Milliseconds()}
+		row.Key, row.Value, err = decoded(key, encoded, value, data)
 		rows = append(rows, row)
-	}
+		return err
+	})
+	return rows
+}
+
+// Sessions commits and returns all rows of a session store, in the order of their encoded keys, then of their ends.
+func Sessions[K, V any](d *Driver, store string, key codecs.Codec[K], value codecs.Codec[V]) []state.SessionEntry[K, V] {
+	d.t.Helper()
+	var rows []state.SessionEntry[K, V]
+	d.scan(store, state.SessionKind, func(_ state.Spec, storeKey []byte, timestamp int64, data []byte) error {
+		encoded, session, err := state.SplitSessionKey([]byte{}, storeKey)
+		if err != nil {
+			return err
+		}
+		row := state.SessionEntry[K, V]{Session: session, Timestamp: timestamp}
+		row.Key, row.Value, err = decoded(key, encoded, value, data)
+		rows = append(rows, row)
+		return err
+	})
 	return rows
 }
 
@@ -73,25 +90,35 @@ func storeEnd(prefix []byte) []byte {
 	return append(slices.Clone(prefix[:len(prefix)-1]), prefix[len(prefix)-1]+1)
 }
 
-func decodeWindow[K, V any](
-	raw state.Row, prefix int, size int64, key codecs.Codec[K], value codecs.Codec[V],
-) (row state.WindowEntry[K, V], err error) {
-	encoded, start, err := state.SplitWindowKey([]byte{}, raw.Key[prefix:])
-	if err != nil {
-		return row, err
+// scan commits and calls f for each row of a store, in the order of their store keys.
+func (d *Driver) scan(
+	store string, kind state.Kind, f func(spec state.Spec, storeKey []byte, timestamp int64, data []byte) error,
+) {
+	d.t.Helper()
+	part, spec := d.store(store, kind)
+	prefix := state.AppendRowKey(nil, store, nil)
+	for raw, err := range part.Scan(prefix, storeEnd(prefix)) {
+		d.must(err)
+		timestamp, data, err := state.SplitRowValue(raw.Value)
+		if err == nil {
+			err = f(spec, raw.Key[len(prefix):], timestamp, data)
+		}
+		if err != nil {
+			d.t.Fatalf("store %q: row %q: %v", store, raw.Key, err)
+		}
 	}
-	timestamp, data, err := state.SplitRowValue(raw.Value)
-	if err != nil {
-		return row, err
+}
+
+func decoded[K, V any](
+	key codecs.Codec[K], encodedKey []byte, value codecs.Codec[V], encoded []byte,
+) (k K, v V, err error) {
+	if k, err = key.Decode(encodedKey); err != nil {
+		return k, v, fmt.Errorf("key: %w", err)
 	}
-	row.Window, row.Timestamp = state.Window{Start: start, End: start + size}, timestamp
-	if row.Key, err = key.Decode(encoded); err != nil {
-		return row, fmt.Errorf("key: %w", err)
+	if v, err = value.Decode(encoded); err != nil {
+		return k, v, fmt.Errorf("value: %w", err)
 	}
-	if row.Value, err = value.Decode(data); err != nil {
-		return row, fmt.Errorf("value: %w", err)
-	}
-	return row, nil
+	return k, v, nil
 }
 
 // store commits and returns the partition that holds the store.
