@@ -20,8 +20,8 @@ type deleteWhen[A any] func(A) bool
 
 func (d deleteWhen[A]) applyAggregate(o *aggregateOptions) { o.gone = (func(A) bool)(d) }
 
-// DeleteWhen deletes the row of a key when gone returns true for its new aggregate; the next record of the key starts
-// again from the initial value.
+// DeleteWhen deletes the row of a key, window or session when gone returns true for its new aggregate; the next record
+// starts again from the initial value. (Kafka Streams: an aggregator or reducer that returns null.)
 func DeleteWhen[A any](gone func(aggregate A) bool) AggregateOption[A] { return deleteWhen[A](gone) }
 
 // aggregateOptionsOf returns the function of DeleteWhen, nil if there is none, and how the results are kept.
@@ -46,50 +46,6 @@ func aggregateOptionsOf[A any](n *node, opts []AggregateOption[A]) (gone func(A)
 	return gone, o.storeOptions
 }
 
-// aggregation is what Aggregate and Count, windowed or not, have in common.
-type aggregation[K, V, A any] struct {
-	init  func() A
-	add   func(key K, value V, aggregate A) A
-	codec codecs.Codec[A]
-	gone  func(A) bool // nil if results are never deleted
-	store storeOptions
-}
-
-func newAggregation[K, V, A any](
-	n *node, init func() A, add func(K, V, A) A, codec codecs.Codec[A], opts []AggregateOption[A],
-) aggregation[K, V, A] {
-	n.require(init != nil, "function for the initial value")
-	n.require(add != nil, "function that adds a value")
-	n.require(codec != nil, "codec of the results")
-	gone, store := aggregateOptionsOf(n, opts)
-	return aggregation[K, V, A]{init: init, add: add, codec: codec, gone: gone, store: store}
-}
-
-// counting is the aggregation that counts.
-func counting[K, V any]() aggregation[K, V, int64] {
-	return aggregation[K, V, int64]{
-		init:  func() int64 { return 0 },
-		add:   func(_ K, _ V, count int64) int64 { return count + 1 },
-		codec: codecs.Int64,
-	}
-}
-
-// apply completes a change that has the old value of the row, and its timestamp, with what it makes of it.
-func (a *aggregation[K, V, A]) apply(it *item[K, V], c *change[K, A], timestamp int64) {
-	aggregate := c.Old
-	if c.HasOld {
-		c.Timestamp = max(it.Timestamp, timestamp)
-	} else {
-		aggregate, c.Timestamp = a.init(), it.Timestamp
-	}
-	c.New = a.add(it.Key, it.Value, aggregate)
-	c.HasNew = a.gone == nil || !a.gone(c.New)
-	if !c.HasNew {
-		var none A
-		c.New = none
-	}
-}
-
 // Aggregate keeps one value for each key: add of the record's key, its value and the aggregate so far, which is init()
 // for the first record of a key. Every update is forwarded. The timestamp of a result is the largest of its records.
 // Records with a null key or a null value are dropped.
@@ -100,41 +56,157 @@ func (g GroupedStream[K, V]) Aggregate[A any](
 	name string, init func() A, add func(key K, value V, aggregate A) A, codec codecs.Codec[A], opts ...AggregateOption[A],
 ) Table[K, A] {
 	n := g.stream.builder().namedNode("aggregate", name)
-	return aggregate(g, n, newAggregation(n, init, add, codec, opts))
+	a := newAggregation(n, init, codec, opts)
+	n.require(add != nil, "function that adds a value")
+	return aggregate(n, a, feed(g, add))
 }
 
-// aggregate makes n the aggregation of a grouped stream.
-func aggregate[K, V, A any](g GroupedStream[K, V], n *node, a aggregation[K, V, A]) Table[K, A] {
-	keys := g.stream.keys
+// aggregation says what aggregates begin and end with. Aggregate, Reduce and Count have it in common, windowed or not.
+type aggregation[A any] struct {
+	init  func() A // nil: there is no aggregate before the first record
+	codec codecs.Codec[A]
+	gone  func(A) bool // nil if results are never deleted
+	store storeOptions
+}
+
+// newAggregation returns the aggregation that begins with init.
+func newAggregation[A any](n *node, init func() A, codec codecs.Codec[A], opts []AggregateOption[A]) aggregation[A] {
+	n.require(init != nil, "function for the initial value")
+	a := newReduction(n, codec, opts)
+	a.init = init
+	return a
+}
+
+// newReduction returns the aggregation that begins with the first record.
+func newReduction[A any](n *node, codec codecs.Codec[A], opts []AggregateOption[A]) aggregation[A] {
+	n.require(codec != nil, "codec of the results")
+	gone, store := aggregateOptionsOf(n, opts)
+	return aggregation[A]{codec: codec, gone: gone, store: store}
+}
+
+// begin returns what there is before the first record.
+func (a *aggregation[A]) begin() (aggregate A, ok bool) {
+	if a.init == nil {
+		return aggregate, false
+	}
+	return a.init(), true
+}
+
+// add returns what a record makes of an aggregate, and false if that is to be deleted.
+func (a *aggregation[A]) add(record func(A, bool) A, aggregate A, had bool) (result A, ok bool) {
+	if !had {
+		aggregate, had = a.begin()
+	}
+	result = record(aggregate, had)
+	if a.gone != nil && a.gone(result) {
+		var none A
+		return none, false
+	}
+	return result, true
+}
+
+// entry is a record on its way into an aggregate, without the type of its value. It is owned and reused like an item.
+type entry[K, A any] struct {
+	Key                K
+	NullKey, NullValue bool
+	Timestamp          int64
+	Headers            []Header
+	key                *encodedKey
+	// add returns what the record makes of an aggregate. Without one, had is false.
+	add func(aggregate A, had bool) A
+}
+
+// feeder is a grouped stream that goes into an aggregate, without the type of its values.
+type feeder[K, A any] struct {
+	keys keying[K]
+	from *node
+	// link connects the stream with n; shared says that n encodes its keys as the stream does.
+	link func(n *node, shared bool, wire func(t *Task) receiver[entry[K, A]])
+}
+
+// feed returns g as a stream into the aggregates that add makes.
+func feed[K, V, A any](g GroupedStream[K, V], add func(key K, value V, aggregate A) A) feeder[K, A] {
+	return feedRecords(g, func(it *item[K, V], aggregate A, _ bool) A { return add(it.Key, it.Value, aggregate) })
+}
+
+func feedRecords[K, V, A any](g GroupedStream[K, V], add func(it *item[K, V], aggregate A, had bool) A) feeder[K, A] {
+	link := func(n *node, shared bool, wire func(t *Task) receiver[entry[K, A]]) {
+		link(g.stream.out, n, func(t *Task) receiver[item[K, V]] {
+			next, own := wire(t), new(encodedKey)
+			var current *item[K, V]
+			e := &entry[K, A]{add: func(aggregate A, had bool) A { return add(current, aggregate, had) }}
+			return func(it *item[K, V]) error {
+				current = it
+				e.Key, e.NullKey, e.NullValue, e.Timestamp, e.Headers = it.Key, it.NullKey, it.NullValue, it.Timestamp, it.Headers
+				e.key = it.key
+				if !shared {
+					own.reset()
+					e.key = own
+				}
+				return next(e)
+			}
+		})
+	}
+	return feeder[K, A]{keys: g.stream.keys, from: g.stream.out.node, link: link}
+}
+
+// aggregator is the key of what the streams into one aggregate share in a task.
+type aggregator struct{ n *node }
+
+// collect lets streams flow into the aggregate of n. create is called once for each task; it returns what takes the entries of
+// the stream with the given index.
+func collect[K, A any](
+	n *node, streams []feeder[K, A],
+	create func(t *Task, next receiver[change[K, A]]) func(stream int, e *entry[K, A]) error,
+) *port[change[K, A]] {
+	out := &port[change[K, A]]{node: n}
+	for i, s := range streams {
+		if i > 0 {
+			streams[0].keys.sameEncoding(n, s.keys, s.from)
+		}
+		s.link(n, i == 0 || sameCodec(streams[0].keys.codec, s.keys.codec), func(t *Task) receiver[entry[K, A]] {
+			take := once(t, aggregator{n}, func() func(int, *entry[K, A]) error { return create(t, out.receiver(t)) })
+			return func(e *entry[K, A]) error { return take(i, e) }
+		})
+	}
+	return out
+}
+
+// aggregate makes n the aggregation of streams without windows.
+func aggregate[K, A any](n *node, a aggregation[A], streams ...feeder[K, A]) Table[K, A] {
+	keys := streams[0].keys
 	store := keepTable(n, keys.codec, a.codec, a.store)
-	out := then(g.stream.out, n, func(t *Task, next receiver[change[K, A]]) receiver[item[K, V]] {
-		rows, wantsOld := store.open(t), n.oldWanted()
+	out := collect(n, streams, func(t *Task, next receiver[change[K, A]]) func(int, *entry[K, A]) error {
+		rows, wantsOld := store.open(t), n.oldWanted() && a.init != nil
 		rows.forward(next)
 		c := new(change[K, A])
-		return func(it *item[K, V]) error {
+		return func(_ int, e *entry[K, A]) error {
 			t.at = n
 			switch {
-			case it.NullKey:
+			case e.NullKey:
 				t.drop(n, DropNullKey)
 				return nil
-			case it.NullValue:
+			case e.NullValue:
 				t.drop(n, DropNullValue)
 				return nil
 			}
-			encoded, err := keys.encode(t, n, it.key, it.Key)
+			encoded, err := keys.encode(t, n, e.key, e.Key)
 			if err != nil {
 				return err
 			}
-			if err := rows.advance(it.Timestamp); err != nil {
+			if err := rows.advance(e.Timestamp); err != nil {
 				return err
 			}
 			t.at = n
-			*c = change[K, A]{Key: it.Key, Headers: it.Headers, key: it.key}
+			*c = change[K, A]{Key: e.Key, Timestamp: e.Timestamp, Headers: e.Headers, key: e.key}
 			var timestamp int64
 			if c.Old, timestamp, c.HasOld, err = rows.get(encoded); err != nil {
 				return t.nodeError(n, err)
 			}
-			a.apply(it, c, timestamp)
+			if c.HasOld {
+				c.Timestamp = max(timestamp, e.Timestamp)
+			}
+			c.New, c.HasNew = a.add(e.add, c.Old, c.HasOld)
 			kept, err := rows.set(encoded, c)
 			if err != nil {
 				return t.nodeError(n, err)

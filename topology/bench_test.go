@@ -86,6 +86,89 @@ func BenchmarkTumblingCount(b *testing.B) {
 	}))
 }
 
+func BenchmarkTumblingCountOnClose(b *testing.B) {
+	benchmark(b, numbers(b, func(s topology.Stream[int64, int64]) {
+		s.GroupByKey().WindowedBy(topology.Tumbling(10 * time.Second)).EmitOnClose().Count("counts")
+	}))
+}
+
+// Each record is in two windows.
+func BenchmarkHoppingCount(b *testing.B) {
+	benchmark(b, numbers(b, func(s topology.Stream[int64, int64]) {
+		s.GroupByKey().WindowedBy(topology.Hopping(10*time.Second, 5*time.Second)).Count("counts")
+	}))
+}
+
+func BenchmarkReduce(b *testing.B) {
+	benchmark(b, numbers(b, func(s topology.Stream[int64, int64]) {
+		s.GroupByKey().Reduce("sums", func(sum, v int64) int64 { return sum + v }, codecs.Int64)
+	}))
+}
+
+func BenchmarkCogroup(b *testing.B) {
+	benchmark(b, numbers(b, func(s topology.Stream[int64, int64]) {
+		add := func(_, v, sum int64) int64 { return sum + v }
+		s.GroupByKey().Cogroup(add).Cogroup(s.GroupByKey(), add).Aggregate("sums", func() int64 { return 0 }, codecs.Int64)
+	}))
+}
+
+// advancing pipes records with times that go on: a record a millisecond, each key once a second, and a commit every 1000 records.
+func advancing(b *testing.B, define func(s topology.Stream[int64, int64])) {
+	b.Helper()
+	builder := topology.NewBuilder("bench")
+	define(topology.Source(builder, "in", codecs.Int64, codecs.Int64))
+	top, err := builder.Build()
+	require.NoError(b, err)
+	part, err := state.NewMemory().Open(0)
+	require.NoError(b, err)
+	task, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{State: part, Sink: discard{}})
+	require.NoError(b, err)
+	b.Cleanup(task.Close)
+	in := records(b, 1000, 1000)
+	var batch state.Batch
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		r := &in[i%len(in)]
+		r.Timestamp, r.Offset = int64(i), int64(i)
+		if err := task.Process(0, r); err != nil {
+			b.Fatal(err)
+		}
+		if i%len(in) == len(in)-1 {
+			batch.Reset()
+			require.NoError(b, task.Flush(&batch))
+			require.NoError(b, part.Apply(&batch))
+			task.Committed()
+		}
+	}
+}
+
+// The windows of a key hold about three records each.
+func BenchmarkSlidingCount(b *testing.B) {
+	advancing(b, func(s topology.Stream[int64, int64]) {
+		s.GroupByKey().WindowedBy(topology.Sliding(2 * time.Second)).Count("counts")
+	})
+}
+
+func BenchmarkSlidingCountOnClose(b *testing.B) {
+	advancing(b, func(s topology.Stream[int64, int64]) {
+		s.GroupByKey().WindowedBy(topology.Sliding(2 * time.Second)).EmitOnClose().Count("counts")
+	})
+}
+
+// Each record continues the session of its key.
+func BenchmarkSessionCount(b *testing.B) {
+	advancing(b, func(s topology.Stream[int64, int64]) {
+		s.GroupByKey().WindowedBySessions(topology.Sessions(2 * time.Second)).Count("counts")
+	})
+}
+
+// Each record begins a session, and another one closes.
+func BenchmarkSessionCountOnClose(b *testing.B) {
+	advancing(b, func(s topology.Stream[int64, int64]) {
+		s.GroupByKey().WindowedBySessions(topology.Sessions(500 * time.Millisecond)).EmitOnClose().Count("counts")
+	})
+}
+
 func BenchmarkJoinTable(b *testing.B) {
 	builder := topology.NewBuilder("bench")
 	stream := topology.Source(builder, "in", codecs.Int64, codecs.Int64)

@@ -45,6 +45,7 @@
 //   - T1: The stream time of a task is the largest timestamp of the records it has processed; it never goes back.
 //   - T2: Each windowed operator has a stream time of its own, over the records that reach it, so that a filter before
 //     it delays it. It is part of the state: it survives restarts.
+//     If several streams flow into one windowed aggregate, each has its own.
 //   - T3: A result that depends on several records has the largest of their timestamps.
 //
 // # Partitioning and names

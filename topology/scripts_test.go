@@ -99,6 +99,7 @@ func scenarios() map[string]topologytest.Scenario {
 	maps.Copy(all, suppressScenarios())
 	maps.Copy(all, sourceScenarios())
 	maps.Copy(all, tableScenarios())
+	maps.Copy(all, windowScenarios())
 	return all
 }
 

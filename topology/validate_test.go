@@ -150,7 +150,7 @@ func TestBuild_refuses(t *testing.T) {
 			"windowed-by: the window size of 1µs is not a whole number of milliseconds",
 			"windowed-by: the grace of 1ns is not a whole number of milliseconds",
 			"windowed-by: the retention of 1h0m0.000000001s is not a whole number of milliseconds",
-			"windowed-by: the retention of -1s is shorter than window size and grace together, 1s: windows would be lost while they are open",
+			"windowed-by: the retention of -1s is negative",
 		}},
 		{name: "grouped after rekey", define: func(b *topology.Builder) {
 			flights(b).Rekey(carrier).Filter(notCancelled).GroupByKey().Count("n")

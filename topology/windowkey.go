@@ -23,7 +23,10 @@ func (w Windowed[K]) String() string { return fmt.Sprintf("%v@%v", w.Key, w.Wind
 // WithWindow keeps the window in the key, for [WindowedTable.ToStream].
 func WithWindow[K any](key K, window state.Window) Windowed[K] { return Windowed[K]{key, window} }
 
-const windowStartSize = 8
+const (
+	windowStartSize   = 8
+	sessionBoundsSize = 16
+)
 
 // TimeWindowedCodec encodes the keys of windows of one size as Kafka Streams does: the encoded key, followed by the start of
 // the window in 8 bytes, big endian. Records with such keys are partitioned by the key without the window, so that all windows
@@ -66,6 +69,47 @@ func (c timeWindowedCodec[K]) Decode(data []byte) (w Windowed[K], err error) {
 	}
 	w.Window = state.Window{Start: int64(start), End: int64(start) + c.size}
 	return w, nil
+}
+
+// SessionWindowedCodec encodes the keys of sessions as Kafka Streams does: the encoded key, followed by the end and the start of
+// the session in 8 bytes each, big endian. Records with such keys are partitioned by the key without the session, so that
+// all sessions of a key are in one partition.
+func SessionWindowedCodec[K any](key codecs.Codec[K]) codecs.Codec[Windowed[K]] {
+	return sessionWindowedCodec[K]{key}
+}
+
+type sessionWindowedCodec[K any] struct{ key codecs.Codec[K] }
+
+// Append implements codecs.Codec.
+func (c sessionWindowedCodec[K]) Append(dst []byte, w Windowed[K]) ([]byte, error) {
+	data, err := c.key.Append(dst, w.Key)
+	if err != nil {
+		return dst, fmt.Errorf("key of a session: %w", err)
+	}
+	data = binary.BigEndian.AppendUint64(data, uint64(w.Window.End))
+	return binary.BigEndian.AppendUint64(data, uint64(w.Window.Start)), nil
+}
+
+// Decode implements codecs.Codec.
+func (c sessionWindowedCodec[K]) Decode(data []byte) (w Windowed[K], err error) {
+	if len(data) < sessionBoundsSize {
+		return w, fmt.Errorf("key of a session: %d bytes, want at least %d", len(data), sessionBoundsSize)
+	}
+	bounds := data[len(data)-sessionBoundsSize:]
+	w.Window.End = int64(binary.BigEndian.Uint64(bounds))
+	w.Window.Start = int64(binary.BigEndian.Uint64(bounds[sessionBoundsSize/2:]))
+	if w.Window.Start < 0 || w.Window.Start > w.Window.End {
+		return Windowed[K]{}, fmt.Errorf("key of a session: it would start at %d and end at %d", w.Window.Start, w.Window.End)
+	}
+	if w.Key, err = c.key.Decode(c.innerKey(data)); err != nil {
+		return w, fmt.Errorf("key of a session: %w", err)
+	}
+	return w, nil
+}
+
+func (c sessionWindowedCodec[K]) innerKey(encoded []byte) []byte {
+	end := len(encoded) - sessionBoundsSize
+	return encoded[:end:end]
 }
 
 func (c timeWindowedCodec[K]) innerKey(encoded []byte) []byte {

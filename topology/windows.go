@@ -1,23 +1,48 @@
 package topology
 
 import (
+	"math"
 	"time"
 
 	"github.com/seed84377926/millrace/state"
 )
 
-// TimeWindows says how records are put into windows of equal size: [Tumbling] makes one, its methods return changed
-// copies. A window holds the records with start <= timestamp < end; windows are aligned to the Unix epoch. All durations
-// are whole numbers of milliseconds.
+// Windows says how records are put into windows: [TimeWindows] or [SlidingWindows]. [SessionWindows] go by a method of their
+// own, [GroupedStream.WindowedBySessions].
+type Windows interface {
+	// validate remembers what is wrong in the call that made n.
+	validate(n *node)
+	// spec describes the store of the windows.
+	spec(name string) state.Spec
+}
+
+// TimeWindows says how records are put into windows of equal size at fixed places: [Tumbling] and [Hopping] make one, its
+// methods return changed copies. A window holds the records with start <= timestamp < end; windows start at multiples of
+// their advance since the Unix epoch, none before it. All durations are whole numbers of milliseconds.
+//
+// A window is open, and takes late records, until the stream time of the operator reaches its end plus the grace.
 type TimeWindows struct{ size, advance, grace, retention time.Duration }
 
-// Tumbling returns windows of the given size, one after the other. A window closes as soon as stream time reaches its
-// end, unless it gets a [TimeWindows.Grace].
+// Tumbling returns windows of the given size, one after the other: each record is in one of them.
 //
 //	time    0 ────────── size ──────── 2·size
-//	        |---- w1 ----|---- w2 -----|
-//	                     |··grace··|          late records of w1 are still accepted
+//	        ├──── w1 ────┼──── w2 ─────┤
+//	                     │··grace··│          late records of w1 are still accepted
 func Tumbling(size time.Duration) TimeWindows { return TimeWindows{size: size, advance: size} }
+
+// Hopping returns windows of the given size that start every advance, which is not above the size. They overlap: each record is
+// in size/advance of them, and an advance of the size makes windows as [Tumbling] does.
+//
+//	Hopping(10*time.Second, 5*time.Second)
+//
+//	time    0    5    10   15   20 s
+//	        ├─── w1 ──┤
+//	             ├─── w2 ──┤
+//	                  ├─── w3 ──┤
+//	                │                 a record at 8 s is in w1 and in w2
+func Hopping(size, advance time.Duration) TimeWindows {
+	return TimeWindows{size: size, advance: advance}
+}
 
 // Grace keeps windows open for late records until the stream time of the operator reaches their end plus d.
 func (w TimeWindows) Grace(d time.Duration) TimeWindows { w.grace = d; return w }
@@ -26,36 +51,27 @@ func (w TimeWindows) Grace(d time.Duration) TimeWindows { w.grace = d; return w 
 // is at least size and grace together, which is also the default.
 func (w TimeWindows) Retention(d time.Duration) TimeWindows { w.retention = d; return w }
 
-// validate remembers what is wrong with w in the call that made n.
 func (w TimeWindows) validate(n *node) {
-	fail := n.builder.errorf
-	if w.size <= 0 {
-		fail(n, "the window size is %v; want more than 0", w.size)
+	ok := positive(n, span{"window size", w.size})
+	if !ok {
 		return
 	}
-	if w.grace < 0 {
-		fail(n, "the grace of %v is negative", w.grace)
-		return
+	if ok = w.advance > 0 && w.advance <= w.size; !ok {
+		n.builder.errorf(n, "the advance is %v; want more than 0 and at most the window size, %v", w.advance, w.size)
 	}
-	if w.retention != 0 && w.retention < w.size+w.grace {
-		fail(n, "the retention of %v is shorter than window size and grace together, %v: windows would be lost while they are open",
-			w.retention, w.size+w.grace)
+	spans := []span{{"window size", w.size}, {"grace", w.grace}, {"retention", w.retention}}
+	if ok && w.advance != w.size {
+		spans = append(spans, span{"advance", w.advance})
 	}
-	for _, d := range []struct {
-		what string
-		time.Duration
-	}{{"window size", w.size}, {"grace", w.grace}, {"retention", w.retention}} {
-		if d.Duration%time.Millisecond != 0 {
-			fail(n, "the %s of %v is not a whole number of milliseconds", d.what, d.Duration)
-		}
+	if whole(n, spans...) {
+		checkRetention(n, w.retention, sum(w.size, w.grace), "window size and grace together")
 	}
 }
 
-// spec describes the store of the windows.
 func (w TimeWindows) spec(name string) state.Spec {
 	retention := w.retention
 	if retention == 0 {
-		retention = w.size + w.grace
+		retention = sum(w.size, w.grace)
 	}
 	return state.Spec{Name: name, Kind: state.WindowKind, WindowSize: w.size, Retention: retention}
 }
@@ -79,5 +95,73 @@ func (w millis) first(timestamp int64) int64 {
 // closed reports whether a window that ends at end takes no more records at stream time now.
 func (w millis) closed(end, now int64) bool { return end <= now-w.grace }
 
-// expired returns up to which end windows need not be kept at stream time now.
-func (w millis) expired(now int64) int64 { return now - w.retention + w.size }
+// last returns the start of the last window at stream time now.
+func (w millis) last(now int64) int64 { return now / w.advance * w.advance }
+
+// gone returns the start up to which windows are not kept any more at stream time now. If several streams flow into them, it
+// goes by the start of the last window, as in Kafka Streams, which matters for a stream that is far behind the others.
+func (w millis) gone(now int64, streams int) int64 {
+	if streams > 1 {
+		now = w.last(now)
+	}
+	return now - w.retention
+}
+
+// lastClosed returns the end of the last window that is closed at stream time now, -1 if there is none.
+func (w millis) lastClosed(now int64) int64 {
+	if start := now - w.grace - w.size; start >= 0 {
+		return start/w.advance*w.advance + w.size
+	}
+	return unknownTime
+}
+
+// span is a duration that the user gave.
+type span struct {
+	what string
+	time.Duration
+}
+
+// positive reports whether a duration is above 0, and remembers if not.
+func positive(n *node, s span) bool {
+	if s.Duration <= 0 {
+		n.builder.errorf(n, "the %s is %v; want more than 0", s.what, s.Duration)
+	}
+	return s.Duration > 0
+}
+
+// whole reports whether durations are whole numbers of milliseconds and not negative, and remembers which are not.
+func whole(n *node, spans ...span) bool {
+	ok := true
+	for _, s := range spans {
+		switch {
+		case s.Duration < 0:
+			n.builder.errorf(n, "the %s of %v is negative", s.what, s.Duration)
+			ok = false
+		case s.Duration%time.Millisecond != 0:
+			n.builder.errorf(n, "the %s of %v is not a whole number of milliseconds", s.what, s.Duration)
+			ok = false
+		}
+	}
+	return ok
+}
+
+// checkRetention remembers that a retention is too short, or that what is needed is beyond what a duration holds.
+func checkRetention(n *node, retention, needed time.Duration, what string) {
+	switch {
+	case needed == math.MaxInt64:
+		n.builder.errorf(n, "%s are more than %v, the longest duration there is", what, needed)
+	case retention != 0 && retention < needed:
+		n.builder.errorf(n, "the retention of %v is shorter than %s, %v: windows would be lost while they are open",
+			retention, what, needed)
+	}
+}
+
+// sum returns the sum of durations that are not negative, the longest one there is if it is beyond it.
+func sum(durations ...time.Duration) (total time.Duration) {
+	for _, d := range durations {
+		if total += d; total < 0 {
+			return math.MaxInt64
+		}
+	}
+	return total
+}

@@ -166,6 +166,23 @@ func TestWindows(t *testing.T) {
 	}, topologytest.Windows(d, "n", codecs.String, codecs.Int64))
 }
 
+func TestSessions(t *testing.T) {
+	d := topologytest.NewDriver(t, build(t, func(b *topology.Builder) {
+		topology.Source(b, "in", codecs.String, codecs.String).GroupByKey().
+			WindowedBySessions(topology.Sessions(time.Second).Retention(time.Minute)).Count("n")
+	}))
+	in := topologytest.Input(d, "in", codecs.String, codecs.String)
+	in.Pipe("b", "", 10)
+	in.Pipe("a", "", 20)
+	in.Pipe("a", "", 1500)
+	in.Pipe("b", "", 1000)
+	require.Equal(t, []state.SessionEntry[string, int64]{
+		{Key: "a", Session: state.Session{Start: 20, End: 20}, Value: 1, Timestamp: 20},
+		{Key: "a", Session: state.Session{Start: 1500, End: 1500}, Value: 1, Timestamp: 1500},
+		{Key: "b", Session: state.Session{Start: 10, End: 1000}, Value: 2, Timestamp: 1000},
+	}, topologytest.Sessions(d, "n", codecs.String, codecs.Int64))
+}
+
 // failing is a TB that remembers how the test failed.
 type failing struct{ message string }
 

@@ -1,0 +1,129 @@
+package topology
+
+import (
+	"iter"
+
+	"github.com/seed84377926/millrace/state"
+)
+
+// EmitOption is an option of EmitOnClose: [WithinRetention].
+type EmitOption interface{ applyEmit(e *emission) }
+
+// emission says when results of windows are forwarded.
+type emission struct {
+	onClose         bool
+	withinRetention bool
+}
+
+type withinRetention struct{}
+
+func (withinRetention) applyEmit(e *emission) { e.withinRetention = true }
+
+// WithinRetention drops results as Kafka Streams does: those of windows that its store does not retain any more when stream time
+// shows that they are closed, since the input paused, or its times jumped, for longer than that. These are time and sliding windows
+// that started more than the retention before the last window, and sessions that ended before the minute, or half the retention
+// if that is longer, in which the retention begins. They are counted as [DropExpiredWindow]. Without this option, every window
+// that closes comes out.
+func WithinRetention() EmitOption { return withinRetention{} }
+
+// EmitOnClose forwards one result for each window, when it is closed, instead of every update (KIP-825). A window closes when the stream
+// time of the operator has passed its grace; the results come in the order of their windows' starts, then of their encoded keys.
+// Their timestamp is still the largest of their records.
+//
+//	records    a ── b ── c ─────────── d
+//	window     ├──── w1 ────┤···grace···│
+//	                                    └▶ w1: abc
+//
+// Only records move stream time: the last windows come out when the input goes on.
+func (s TimeWindowedStream[K, V]) EmitOnClose(opts ...EmitOption) TimeWindowedStream[K, V] {
+	s.emission = onClose(s.grouped.stream.builder(), opts)
+	return s
+}
+
+// EmitOnClose forwards one result for each session, when it is closed, instead of every update and every deletion of a session
+// that became part of another one (KIP-825). A session closes when the stream time of the operator is beyond its end plus gap
+// and grace; the results come in the order of their ends, then of their starts, then of their encoded keys. Their
+// timestamp is the end of the session.
+//
+// Only records move stream time: the last sessions come out when the input goes on.
+func (s SessionWindowedStream[K, V]) EmitOnClose(opts ...EmitOption) SessionWindowedStream[K, V] {
+	s.emission = onClose(s.grouped.stream.builder(), opts)
+	return s
+}
+
+func onClose(b *Builder, opts []EmitOption) emission {
+	e := emission{onClose: true}
+	for _, opt := range opts {
+		if opt == nil {
+			b.errorf(&node{builder: b, kind: "emit-on-close", site: callSite()}, "option is nil")
+			continue
+		}
+		opt.applyEmit(&e)
+	}
+	return e
+}
+
+// finals forwards the results of windows that are closed.
+type finals[K, A any] struct {
+	t *Task
+	n *node
+	// done is the end of the last windows that were forwarded. It is kept: what came out does not come out again, and what did
+	// not comes out, wherever the task goes on.
+	done *operatorClock
+	// closed returns the last end of windows that are closed at stream time now.
+	closed func(now int64) int64
+	ended  func(after, last int64) iter.Seq2[state.WindowEntry[K, A], error]
+	// lost reports whether Kafka Streams would have lost a window. May be nil.
+	lost    func(w state.Window) bool
+	next    receiver[change[K, A]]
+	change  change[K, A]
+	key     encodedKey
+	headers []Header // of the record that moved stream time
+}
+
+// newFinals returns what forwards results when stream time goes on, with or without a record.
+func newFinals[K, A any](f finals[K, A], clock *operatorClock) *finals[K, A] {
+	f.done = f.t.clockFor(clock.name+"/emitted", clockHooks{})
+	clock.emit = f.emit
+	return &f
+}
+
+// record is emit beside a record. It does nothing if f is nil.
+func (f *finals[K, A]) record(now int64, headers []Header) error {
+	if f == nil {
+		return nil
+	}
+	f.headers = headers
+	err := f.emit(now)
+	f.headers = nil
+	return err
+}
+
+func (f *finals[K, A]) emit(now int64) error {
+	if last := f.closed(now); last > f.done.now {
+		return f.forward(last)
+	}
+	return nil
+}
+
+// forward forwards the results of windows that end at last or before.
+func (f *finals[K, A]) forward(last int64) error {
+	for e, err := range f.ended(f.done.now, last) {
+		if err != nil {
+			return f.t.nodeError(f.n, err)
+		}
+		if f.lost != nil && f.lost(e.Window) {
+			f.t.drop(f.n, DropExpiredWindow)
+			continue
+		}
+		f.key.reset()
+		f.change = change[K, A]{
+			Key: e.Key, Window: e.Window, New: e.Value, HasNew: true, Timestamp: e.Timestamp, Headers: f.headers, key: &f.key,
+		}
+		if err := f.next(&f.change); err != nil {
+			return err
+		}
+	}
+	f.done.advance(last)
+	return nil
+}

@@ -1,0 +1,174 @@
+package topology
+
+import (
+	"iter"
+	"time"
+
+	"github.com/seed84377926/millrace/state"
+)
+
+// sessionAggregate aggregates records in sessions (Kafka Streams: KStreamSessionWindowAggregate).
+type sessionAggregate[K, A any] struct {
+	t                     *Task
+	n                     *node
+	keys                  keying[K]
+	gap, grace, retention int64
+	aggregation[A]
+	merge func(key K, a, b A) A
+	*openWindows[*state.Sessions[K, A]]
+	finals *finals[K, A] // nil if every update is forwarded
+	next   receiver[change[K, A]]
+	change change[K, A]
+	found  []state.SessionEntry[K, A] // those that the record continues
+}
+
+func aggregateSessions[K, A any](
+	n *node, w SessionWindows, e emission, a aggregation[A], merge func(key K, a, b A) A, streams ...feeder[K, A],
+) WindowedTable[K, A] {
+	a.store.refuse(n)
+	keys, spec := streams[0].keys, w.spec(n.name)
+	gap, grace, retention := w.gap.Milliseconds(), w.grace.Milliseconds(), spec.Retention.Milliseconds()
+	n.timed = true
+	store := &windowStore[*state.Sessions[K, A]]{
+		info: n.keep(spec), streams: len(streams),
+		create: func(t *Task) (*state.Sessions[K, A], error) {
+			return state.NewSessions(spec, t.cfg.State, t.cfg.Budget, keys.codec, a.codec)
+		},
+		expire: func(rows *state.Sessions[K, A], now int64) error {
+			// What is just as old is not continued any more, but did not close yet either.
+			_, err := rows.Expire(now - retention)
+			return err
+		},
+	}
+	return WindowedTable[K, A]{
+		keys: SessionWindowedCodec(keys.codec),
+		view: &windowView[K, A]{stores: []*storeInfo{store.info}, open: func(t *Task) windowLookup[K, A] {
+			o := store.open(t)
+			return func(w Windowed[K], encoded []byte) (value A, timestamp int64, ok bool, err error) {
+				if w.Window.End < o.now()-retention {
+					return value, 0, false, nil
+				}
+				return o.rows.GetEncoded(encoded, state.Session(w.Window))
+			}
+		}},
+		out: collect(n, streams, func(t *Task, next receiver[change[K, A]]) func(int, *entry[K, A]) error {
+			o := &sessionAggregate[K, A]{
+				t: t, n: n, keys: keys, gap: gap, grace: grace, retention: retention,
+				aggregation: a, merge: merge, openWindows: store.open(t), next: next,
+			}
+			if e.onClose {
+				closed := func(now int64) int64 { return now - grace - gap - 1 }
+				f := finals[K, A]{t: t, n: n, closed: closed, ended: o.ended, next: next}
+				if e.withinRetention {
+					segment := max(retention/2, time.Minute.Milliseconds())
+					f.lost = func(w state.Window) bool { return w.End/segment < (o.now()-retention)/segment }
+				}
+				o.finals = newFinals(f, o.clocks[0])
+			}
+			return o.process
+		}),
+	}
+}
+
+func (o *sessionAggregate[K, A]) ended(after, last int64) iter.Seq2[state.WindowEntry[K, A], error] {
+	return func(yield func(state.WindowEntry[K, A], error) bool) {
+		for e, err := range o.rows.Ended(after, last) {
+			w := state.WindowEntry[K, A]{Key: e.Key, Window: state.Window(e.Session), Value: e.Value, Timestamp: e.Timestamp}
+			if !yield(w, err) {
+				return
+			}
+		}
+	}
+}
+
+func (o *sessionAggregate[K, A]) process(stream int, e *entry[K, A]) error {
+	o.t.at = o.n
+	if e.NullKey {
+		o.t.drop(o.n, DropNullKey)
+		return nil
+	}
+	encoded, err := o.keys.encode(o.t, o.n, e.key, e.Key)
+	if err != nil {
+		return err
+	}
+	gone := o.now() - o.retention
+	clock := o.clocks[stream]
+	clock.advance(e.Timestamp)
+	session, err := o.find(encoded, e.Timestamp, gone)
+	if err != nil {
+		return err
+	}
+	if session.End < clock.now-o.gap-o.grace {
+		o.t.drop(o.n, DropLateWindow)
+	} else if err := o.update(encoded, session, e); err != nil {
+		return err
+	}
+	return o.finals.record(clock.now, e.Headers)
+}
+
+// find reads the sessions that a record continues, and returns what session it makes of them.
+func (o *sessionAggregate[K, A]) find(encoded []byte, at, gone int64) (state.Session, error) {
+	clear(o.found)
+	o.found = o.found[:0]
+	session := state.Session{Start: at, End: at}
+	for s, err := range o.rows.FindSessionsEncoded(encoded, max(at-o.gap, gone+1), at+o.gap) {
+		if err != nil {
+			return session, o.t.nodeError(o.n, err)
+		}
+		o.found = append(o.found, s)
+		session.Start, session.End = min(session.Start, s.Session.Start), max(session.End, s.Session.End)
+	}
+	return session, nil
+}
+
+// update makes one session of those that were found and the record.
+func (o *sessionAggregate[K, A]) update(encoded []byte, session state.Session, e *entry[K, A]) error {
+	aggregate, had := o.begin()
+	for i := range o.found {
+		if had {
+			aggregate = o.merge(e.Key, aggregate, o.found[i].Value)
+		} else {
+			aggregate, had = o.found[i].Value, true
+		}
+	}
+	c := &o.change
+	// A record at the time of a session of just that time changes nothing but its value.
+	same := session.Start == session.End && len(o.found) > 0
+	if !same {
+		for i := range o.found {
+			old := &o.found[i]
+			if err := o.rows.RemoveEncoded(encoded, old.Session); err != nil {
+				return o.t.nodeError(o.n, err)
+			}
+			*c = change[K, A]{
+				Key: e.Key, Window: state.Window(old.Session), Old: old.Value, HasOld: true, Timestamp: old.Session.End, key: e.key,
+			}
+			if err := o.forward(); err != nil {
+				return err
+			}
+		}
+	}
+	o.t.at = o.n
+	*c = change[K, A]{Key: e.Key, Window: state.Window(session), Timestamp: session.End, key: e.key}
+	if same {
+		c.Old, c.HasOld = o.found[0].Value, true
+	}
+	c.New, c.HasNew = o.add(e.add, aggregate, had)
+	var err error
+	if c.HasNew {
+		err = o.rows.PutEncoded(encoded, session, c.New, c.Timestamp)
+	} else {
+		err = o.rows.RemoveEncoded(encoded, session)
+	}
+	if err != nil {
+		return o.t.nodeError(o.n, err)
+	}
+	return o.forward()
+}
+
+func (o *sessionAggregate[K, A]) forward() error {
+	if o.finals != nil {
+		return nil
+	}
+	return o.next(&o.change)
+}

@@ -1,0 +1,272 @@
+package topology
+
+import (
+	"slices"
+
+	"github.com/seed84377926/millrace/state"
+)
+
+// slidingAggregate aggregates records in sliding windows, by the rules of Kafka Streams (KStreamSlidingWindowAggregate). Each
+// record at t makes a left window that ends at t, and a right one that starts just behind it. The store holds a row for each
+// window that is not empty; which records there are is seen from them: the timestamp of a row is that of the last record in
+// the window, and each record has its left window.
+type slidingAggregate[K, A any] struct {
+	t                            *Task
+	n                            *node
+	keys                         keying[K]
+	difference, grace, retention int64
+	aggregation[A]
+	*openWindows[*state.Windowed[K, A]]
+	finals *finals[K, A]  // nil if every update is forwarded
+	latest *operatorClock // the start of the last window; nil if nobody wants to know
+	next   receiver[change[K, A]]
+	change change[K, A]
+
+	// The record that is processed.
+	e       *entry[K, A]
+	encoded []byte
+	closed  int64                     // windows that end before are closed
+	found   []state.WindowEntry[K, A] // that may have to do with it, by start
+}
+
+func aggregateSlidingWindows[K, A any](
+	n *node, w SlidingWindows, e emission, a aggregation[A], streams []feeder[K, A],
+) WindowedTable[K, A] {
+	keys, spec := streams[0].keys, w.spec(n.name)
+	difference, grace, retention := w.difference.Milliseconds(), w.grace.Milliseconds(), spec.Retention.Milliseconds()
+	store := keepWindows(n, spec, len(streams), keys.codec, a.codec, func(now int64) int64 { return now - retention - 1 })
+	return WindowedTable[K, A]{
+		keys: TimeWindowedCodec(keys.codec, w.difference),
+		view: &windowView[K, A]{stores: []*storeInfo{store.info}, open: func(t *Task) windowLookup[K, A] {
+			o := store.open(t)
+			return func(w Windowed[K], encoded []byte) (value A, timestamp int64, ok bool, err error) {
+				if w.Window.End < o.now()-retention {
+					return value, 0, false, nil
+				}
+				return o.rows.GetEncoded(encoded, w.Window.Start)
+			}
+		}},
+		out: collect(n, streams, func(t *Task, next receiver[change[K, A]]) func(int, *entry[K, A]) error {
+			o := &slidingAggregate[K, A]{
+				t: t, n: n, keys: keys, difference: difference, grace: grace, retention: retention,
+				aggregation: a, openWindows: store.open(t), next: next,
+			}
+			if e.onClose {
+				closed := func(now int64) int64 { return now - grace - 1 }
+				f := finals[K, A]{t: t, n: n, closed: closed, ended: o.rows.Ended, next: next}
+				if e.withinRetention {
+					o.latest = t.clockFor(n.name+"/latest", clockHooks{})
+					f.lost = func(w state.Window) bool { return w.Start < o.latest.now-retention }
+				}
+				o.finals = newFinals(f, o.clocks[0])
+			}
+			return o.process
+		}),
+	}
+}
+
+func (o *slidingAggregate[K, A]) process(stream int, e *entry[K, A]) (err error) {
+	o.t.at = o.n
+	switch {
+	case e.NullKey:
+		o.t.drop(o.n, DropNullKey)
+		return nil
+	case e.NullValue:
+		o.t.drop(o.n, DropNullValue)
+		return nil
+	}
+	clock := o.clocks[stream]
+	clock.advance(e.Timestamp)
+	o.closed = clock.now - o.grace
+	if e.Timestamp+o.difference < o.closed {
+		o.t.drop(o.n, DropLateWindow)
+		return nil
+	}
+	o.e = e
+	if o.encoded, err = o.keys.encode(o.t, o.n, e.key, e.Key); err != nil {
+		return err
+	}
+	if err := o.find(); err != nil {
+		return err
+	}
+	if e.Timestamp < o.difference {
+		err = o.early()
+	} else {
+		err = o.regular()
+	}
+	if err != nil {
+		return err
+	}
+	return o.finals.record(clock.now, e.Headers)
+}
+
+// find reads the windows of the key that may have to do with the record: from those that hold the record before it, to the one
+// just behind it.
+func (o *slidingAggregate[K, A]) find() error {
+	clear(o.found)
+	o.found = o.found[:0]
+	at := o.e.Timestamp
+	// Rows that are older may be expired already, or not.
+	from := max(0, at-2*o.difference, o.now()-o.retention-o.difference)
+	for w, err := range o.rows.FetchEncoded(o.encoded, from, at+2) {
+		if err != nil {
+			return o.t.nodeError(o.n, err)
+		}
+		o.found = append(o.found, w)
+	}
+	return nil
+}
+
+func (o *slidingAggregate[K, A]) has(start int64) bool {
+	_, ok := slices.BinarySearchFunc(o.found, start, func(w state.WindowEntry[K, A], start int64) int {
+		return int(min(max(w.Window.Start-start, -1), 1))
+	})
+	return ok
+}
+
+// regular adds a record whose left window does not start before the epoch.
+func (o *slidingAggregate[K, A]) regular() error {
+	at := o.e.Timestamp
+	var before, behind *state.WindowEntry[K, A] // the windows to make the left window and the right window of
+	hasLeft, hasRight := false, false
+	previous := int64(unknownTime) // the timestamp of the record before
+	for i := len(o.found) - 1; i >= 0 && before == nil; i-- {
+		w := &o.found[i]
+		end := w.Window.Start + o.difference
+		switch {
+		case w.Window.Start == at+1:
+			hasRight = true
+		case end < at:
+			before, previous = w, w.Timestamp
+		default:
+			if err := o.update(w); err != nil {
+				return err
+			}
+			if end == at {
+				hasLeft = true
+				if w.Timestamp == at { // there was a record at the same time: all windows were there
+					return nil
+				}
+				previous = w.Timestamp
+			} else if behind == nil {
+				behind = w
+			}
+		}
+	}
+	if start := previous + 1; previous != unknownTime && start+o.difference >= at && !o.has(start) {
+		if err := o.create(start, nil); err != nil {
+			return err
+		}
+	}
+	if !hasLeft {
+		if previous == unknownTime || previous < at-o.difference {
+			before = nil
+		}
+		if err := o.create(at-o.difference, before); err != nil {
+			return err
+		}
+	}
+	return o.right(hasRight, behind)
+}
+
+// early adds a record whose left window would start before the epoch: all such records share the window from there on.
+func (o *slidingAggregate[K, A]) early() error {
+	at := o.e.Timestamp
+	var first, behind *state.WindowEntry[K, A]
+	hasRight := false
+	previous := int64(unknownTime)
+	for i := range o.found {
+		w := &o.found[i]
+		switch w.Window.Start {
+		case 0:
+			first = w
+			if w.Timestamp < at {
+				previous = w.Timestamp
+			}
+		case at + 1:
+			hasRight = true
+		default:
+			behind = w
+			if err := o.update(w); err != nil {
+				return err
+			}
+		}
+	}
+	if behind == nil && first != nil && first.Timestamp > at {
+		behind = first // all records are later
+	}
+	if err := o.right(hasRight, behind); err != nil {
+		return err
+	}
+	if previous != unknownTime && !o.has(previous+1) {
+		if err := o.create(previous+1, nil); err != nil {
+			return err
+		}
+	}
+	if first == nil {
+		return o.create(0, nil)
+	}
+	return o.update(first)
+}
+
+// right makes the right window of the record, if there are records for it: behind is a window that holds just them.
+func (o *slidingAggregate[K, A]) right(exists bool, behind *state.WindowEntry[K, A]) error {
+	if exists || behind == nil || behind.Timestamp <= o.e.Timestamp {
+		return nil
+	}
+	start := o.e.Timestamp + 1
+	o.changeOf(start, behind.Timestamp)
+	o.change.New, o.change.HasNew = behind.Value, true
+	return o.finish()
+}
+
+// update adds the record to a window that there is.
+func (o *slidingAggregate[K, A]) update(w *state.WindowEntry[K, A]) error {
+	if w.Window.Start+o.difference < o.closed {
+		o.t.drop(o.n, DropLateWindow)
+		return nil
+	}
+	o.changeOf(w.Window.Start, max(w.Timestamp, o.e.Timestamp))
+	o.change.Old, o.change.HasOld = w.Value, true
+	o.change.New, o.change.HasNew = o.add(o.e.add, w.Value, true)
+	return o.finish()
+}
+
+// create makes a window of the record and those in another window, nil if there are none.
+func (o *slidingAggregate[K, A]) create(start int64, others *state.WindowEntry[K, A]) error {
+	if start+o.difference < o.closed {
+		o.t.drop(o.n, DropLateWindow)
+		return nil
+	}
+	o.changeOf(start, o.e.Timestamp)
+	var aggregate A
+	if others != nil {
+		aggregate = others.Value
+	}
+	o.change.New, o.change.HasNew = o.add(o.e.add, aggregate, others != nil)
+	return o.finish()
+}
+
+// changeOf begins the change of a window.
+func (o *slidingAggregate[K, A]) changeOf(start, timestamp int64) {
+	o.t.at = o.n
+	o.change = change[K, A]{
+		Key: o.e.Key, Window: state.Window{Start: start, End: start + o.difference},
+		Timestamp: timestamp, Headers: o.e.Headers, key: o.e.key,
+	}
+}
+
+// finish stores and forwards it.
+func (o *slidingAggregate[K, A]) finish() error {
+	c := &o.change
+	if err := setWindow(o.rows, o.encoded, c); err != nil {
+		return o.t.nodeError(o.n, err)
+	}
+	if o.latest != nil {
+		o.latest.advance(c.Window.Start)
+	}
+	if o.finals != nil {
+		return nil
+	}
+	return o.next(c)
+}

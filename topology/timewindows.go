@@ -1,0 +1,122 @@
+package topology
+
+import (
+	"iter"
+
+	"github.com/seed84377926/millrace/state"
+)
+
+// timeAggregate aggregates records in time windows (Kafka Streams: KStreamWindowAggregate).
+type timeAggregate[K, A any] struct {
+	t       *Task
+	n       *node
+	keys    keying[K]
+	windows millis
+	aggregation[A]
+	*openWindows[*state.Windowed[K, A]]
+	finals *finals[K, A] // nil if every update is forwarded
+	next   receiver[change[K, A]]
+	change change[K, A]
+}
+
+func aggregateTimeWindows[K, A any](
+	n *node, w TimeWindows, e emission, a aggregation[A], streams []feeder[K, A],
+) WindowedTable[K, A] {
+	keys, windows := streams[0].keys, w.millis()
+	store := keepWindows(n, w.spec(n.name), len(streams), keys.codec, a.codec, func(now int64) int64 {
+		return windows.gone(now, len(streams)) + windows.size
+	})
+	return WindowedTable[K, A]{
+		keys: TimeWindowedCodec(keys.codec, w.size),
+		view: &windowView[K, A]{stores: []*storeInfo{store.info}, open: func(t *Task) windowLookup[K, A] {
+			o := store.open(t)
+			return func(w Windowed[K], encoded []byte) (value A, timestamp int64, ok bool, err error) {
+				if w.Window.Start <= windows.gone(o.now(), len(streams)) {
+					return value, 0, false, nil
+				}
+				return o.rows.GetEncoded(encoded, w.Window.Start)
+			}
+		}},
+		out: collect(n, streams, func(t *Task, next receiver[change[K, A]]) func(int, *entry[K, A]) error {
+			o := &timeAggregate[K, A]{
+				t: t, n: n, keys: keys, windows: windows, aggregation: a, openWindows: store.open(t), next: next,
+			}
+			if e.onClose {
+				f := finals[K, A]{t: t, n: n, closed: windows.lastClosed, ended: o.ended, next: next}
+				if e.withinRetention {
+					f.lost = func(w state.Window) bool { return w.Start < windows.last(o.now())-windows.retention }
+				}
+				o.finals = newFinals(f, o.clocks[0])
+			}
+			return o.process
+		}),
+	}
+}
+
+func (o *timeAggregate[K, A]) ended(after, last int64) iter.Seq2[state.WindowEntry[K, A], error] {
+	return o.rows.Ended(after, last)
+}
+
+func (o *timeAggregate[K, A]) process(stream int, e *entry[K, A]) error {
+	o.t.at = o.n
+	if e.NullKey {
+		o.t.drop(o.n, DropNullKey)
+		return nil
+	}
+	clock := o.clocks[stream]
+	clock.advance(e.Timestamp)
+	encoded, err := o.keys.encode(o.t, o.n, e.key, e.Key)
+	if err != nil {
+		return err
+	}
+	gone := o.windows.gone(o.now(), len(o.clocks))
+	// A start below zero is beyond the largest timestamp there is.
+	for start := o.windows.first(e.Timestamp); 0 <= start && start <= e.Timestamp; start += o.windows.advance {
+		if o.windows.closed(start+o.windows.size, clock.now) {
+			o.t.drop(o.n, DropLateWindow)
+			continue
+		}
+		if err := o.update(encoded, start, gone, e); err != nil {
+			return err
+		}
+	}
+	return o.finals.record(clock.now, e.Headers)
+}
+
+// update adds a record to a window.
+func (o *timeAggregate[K, A]) update(encoded []byte, start, gone int64, e *entry[K, A]) (err error) {
+	c := &o.change
+	*c = change[K, A]{
+		Key: e.Key, Window: state.Window{Start: start, End: start + o.windows.size},
+		Timestamp: e.Timestamp, Headers: e.Headers, key: e.key,
+	}
+	// A window that another stream has left behind is still open for this one, but not kept any more (S20).
+	if start > gone {
+		var timestamp int64
+		if c.Old, timestamp, c.HasOld, err = o.rows.GetEncoded(encoded, start); err != nil {
+			return o.t.nodeError(o.n, err)
+		}
+		if c.HasOld {
+			c.Timestamp = max(timestamp, e.Timestamp)
+		}
+	}
+	o.t.at = o.n
+	c.New, c.HasNew = o.add(e.add, c.Old, c.HasOld)
+	if start > gone {
+		if err := setWindow(o.rows, encoded, c); err != nil {
+			return o.t.nodeError(o.n, err)
+		}
+	}
+	if o.finals != nil {
+		return nil
+	}
+	return o.next(c)
+}
+
+// setWindow stores the new value of a change.
+func setWindow[K, V any](store *state.Windowed[K, V], key []byte, c *change[K, V]) error {
+	if c.HasNew {
+		return store.PutEncoded(key, c.Window.Start, c.New, c.Timestamp)
+	}
+	return store.DeleteEncoded(key, c.Window.Start)
+}

@@ -1,0 +1,72 @@
+package topology
+
+import (
+	"fmt"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/state"
+)
+
+// windowStore is the store of a windowed aggregation. R is its type in a task.
+type windowStore[R state.Store] struct {
+	info    *storeInfo
+	streams int // that flow into the aggregate
+	create  func(t *Task) (R, error)
+	expire  func(rows R, now int64) error
+}
+
+// openWindows is such a store in a task.
+type openWindows[R state.Store] struct {
+	rows R
+	// clocks are the stream times of the streams that flow into the aggregate: as in Kafka Streams, whether a record is late
+	// goes by the time of its own stream.
+	clocks []*operatorClock
+}
+
+// keepWindows registers the window store of n.
+func keepWindows[K, A any](
+	n *node, spec state.Spec, streams int, key codecs.Codec[K], value codecs.Codec[A], expired func(now int64) int64,
+) *windowStore[*state.Windowed[K, A]] {
+	n.timed = true
+	return &windowStore[*state.Windowed[K, A]]{
+		info: n.keep(spec), streams: streams,
+		create: func(t *Task) (*state.Windowed[K, A], error) {
+			return state.NewWindowed(spec, t.cfg.State, t.cfg.Budget, key, value)
+		},
+		expire: func(rows *state.Windowed[K, A], now int64) error {
+			_, err := rows.Expire(expired(now))
+			return err
+		},
+	}
+}
+
+// open returns the store in t, the same to all who ask.
+func (s *windowStore[R]) open(t *Task) *openWindows[R] {
+	return once(t, s, func() *openWindows[R] {
+		rows, err := s.create(t)
+		if err != nil {
+			t.fail(err)
+		} else {
+			t.stores = append(t.stores, rows)
+		}
+		o := &openWindows[R]{rows: rows}
+		expire := func(int64) error { return s.expire(rows, o.now()) }
+		for i := range s.streams {
+			name := s.info.spec.Name
+			if i > 0 {
+				name = fmt.Sprintf("%s/%d", name, i+1)
+			}
+			o.clocks = append(o.clocks, t.clockFor(name, clockHooks{expire: expire}))
+		}
+		return o
+	})
+}
+
+// now returns the largest stream time of all streams: what is kept goes by it.
+func (o *openWindows[R]) now() int64 {
+	now := o.clocks[0].now
+	for _, c := range o.clocks[1:] {
+		now = max(now, c.now)
+	}
+	return now
+}
