@@ -18,5 +18,24 @@ func aggregatePrograms() map[string]program {
 			byFirst := func(_, value string) string { return first(value) }
 			outTable(source(b, "a").GroupBy("g", byFirst, codecs.String, codecs.String).Aggregate("s", none, add, codecs.String))
 		},
+		"reduce": func(b *topology.Builder) {
+			outTable(source(b, "a").GroupByKey().Reduce("s", cat, codecs.String))
+		},
+		"selectkey-reduce": func(b *topology.Builder) {
+			byFirst := func(_, value string) string { return first(value) }
+			outTable(source(b, "a").Rekey(byFirst).Repartition("g", codecs.String, codecs.String).
+				GroupByKey().Reduce("s", cat, codecs.String))
+		},
+		"cogroup": func(b *topology.Builder) {
+			outTable(cogrouped(b).Aggregate("s", none, codecs.String))
+		},
 	}
+}
+
+// cogrouped marks what comes from either topic.
+func cogrouped(b *topology.Builder) topology.CogroupedStream[string, string] {
+	from := func(topic string) func(key, value, all string) string {
+		return func(_, value, all string) string { return cat(all, topic+value) }
+	}
+	return source(b, "a").GroupByKey().Cogroup(from("a")).Cogroup(source(b, "b").GroupByKey(), from("b"))
 }
