@@ -44,6 +44,7 @@ type node struct {
 	name    string // unique in the topology; unnamed nodes get one in Build
 	named   bool   // the user chose the name
 	site    string // the user's call, "file:line"
+	sub     string // the name that the user chose for its sub-topology, or ""
 
 	parents, children []*node
 	stores            []*storeInfo // kept or read
@@ -124,6 +125,9 @@ func (b *Builder) node(kind string, opts []NodeOption) *node {
 	}
 	if o.named {
 		n.setName(o.name)
+	}
+	if o.placed {
+		n.place(o.sub)
 	}
 	b.register(n)
 	return n

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,7 +17,7 @@ func cut(b *Builder) (*Topology, error) {
 	parts := connected(b.nodes)
 	groups := make(map[*node]string) // of every node
 	for _, nodes := range parts {
-		sub := &SubTopology{top: top, name: subName(nodes), nodes: nodes}
+		sub := &SubTopology{top: top, name: cmp.Or(chosenName(nodes), subName(nodes)), nodes: nodes}
 		top.subs = append(top.subs, sub)
 		for _, n := range nodes {
 			groups[n] = sub.Group()
@@ -216,7 +217,7 @@ func (r reach) all() []string {
 func checkNames(top *Topology) []error {
 	var errs []error
 	groups := make(map[string]*SubTopology)
-	internal := make(map[string]string) // topic to what it is
+	internal := map[string]string{top.DescriptionTopic(): "the description of the topology"} // topic to what it is
 	top.internal = internal
 	claim := func(topic, what, site string) {
 		if err := checkTopic(topic); err != nil {
@@ -231,7 +232,7 @@ func checkNames(top *Topology) []error {
 		first := sub.nodes[0]
 		if other := groups[sub.name]; other != nil {
 			errs = append(errs, fmt.Errorf("%s: sub-topology %q: the one that begins at %s has the same name; "+
-				"rename a store or read another topic", first.site, sub.name, other.nodes[0].site))
+				"choose another one with topology.InSubTopology", first.site, sub.name, other.nodes[0].site))
 			continue
 		}
 		groups[sub.name] = sub

@@ -3,56 +3,78 @@ package topology
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
-// Describe returns the topology as text, in the manner of Kafka Streams: every sub-topology with its sources, processors and
-// sinks in the order of the program, the stores they use, and the arrows between them. The text depends on the program
-// alone, so it is fit for golden files. Policies for failing records are shown if they are not the default.
-func (t *Topology) Describe() string {
+// Describe returns the topology as text, in the manner of Kafka Streams, see [Description.String].
+func (t *Topology) Describe() string { return t.Description().String() }
+
+// String returns the topology as text, in the manner of Kafka Streams: every sub-topology with its stores, then its sources,
+// processors and sinks in the order of the program, the stores they use, and the arrows between them. The text depends on
+// the program alone, so it is fit for golden files. Policies for failing records are shown if they are not the default.
+func (d Description) String() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "Topology: %s\n", t.name)
-	if policies := t.policies.String(); policies != "" {
-		fmt.Fprintf(&out, "   Failing records: %s\n", policies)
+	fmt.Fprintf(&out, "Topology: %s\n", d.Application)
+	if d.Policies != "" {
+		fmt.Fprintf(&out, "   Failing records: %s\n", d.Policies)
 	}
-	for _, sub := range t.subs {
-		fmt.Fprintf(&out, "   Sub-topology: %s (group: %s)\n", sub.name, sub.Group())
-		for _, n := range sub.nodes {
-			switch {
-			case n.open != nil:
-				fmt.Fprintf(&out, "    Source: %s (topic: %s)\n", n.name, n.topic)
-			case n.topic != "":
-				fmt.Fprintf(&out, "    Sink: %s (topic: %s)\n", n.name, n.topic)
-			case n.dynamic:
-				fmt.Fprintf(&out, "    Sink: %s (topics: chosen by record)\n", n.name)
-			default:
-				fmt.Fprintf(&out, "    Processor: %s (stores: [%s])\n", n.name, storeNames(n.stores))
-			}
-			if n.open != nil || n.topic == "" && !n.dynamic {
-				fmt.Fprintf(&out, "      --> %s\n", nodeNames(n.children))
-			}
-			if n.open == nil {
-				fmt.Fprintf(&out, "      <-- %s\n", nodeNames(n.parents))
-			}
+	topics := make(map[string]TopicDescription, len(d.Topics))
+	for _, topic := range d.Topics {
+		topics[topic.Name] = topic
+	}
+	for _, sub := range d.SubTopologies {
+		fmt.Fprintf(&out, "   Sub-topology: %s (group: %s)\n", sub.Name, sub.Group)
+		for _, s := range sub.Stores {
+			fmt.Fprintf(&out, "    Store: %s (%s, changelog: %s)\n", s.Name, s.settings(), sub.Changelog)
+		}
+		for _, n := range sub.Nodes {
+			n.write(&out, topics[n.Topic])
 		}
 	}
 	return out.String()
 }
 
-func nodeNames(nodes []*node) string {
-	if len(nodes) == 0 {
-		return "none"
+func (n NodeDescription) write(out *strings.Builder, topic TopicDescription) {
+	switch {
+	case n.Dynamic:
+		fmt.Fprintf(out, "    Sink: %s (topics: chosen by record)\n", n.Name)
+	case n.Role == RoleProcessor:
+		fmt.Fprintf(out, "    Processor: %s (stores: [%s])\n", n.Name, strings.Join(n.Stores, ", "))
+	default:
+		kind, partitions := "Source", ""
+		if n.Role == RoleSink {
+			kind = "Sink"
+		}
+		if topic.Partitions > 0 {
+			partitions = fmt.Sprintf(", partitions: %d", topic.Partitions)
+		}
+		fmt.Fprintf(out, "    %s: %s (topic: %s%s)\n", kind, n.Name, n.Topic, partitions)
 	}
-	names := make([]string, len(nodes))
-	for i, n := range nodes {
-		names[i] = n.name
+	if n.Role != RoleSink {
+		fmt.Fprintf(out, "      --> %s\n", orNone(n.Children))
+	}
+	if n.Role != RoleSource {
+		fmt.Fprintf(out, "      <-- %s\n", orNone(n.Parents))
+	}
+}
+
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "none"
 	}
 	return strings.Join(names, ", ")
 }
 
-func storeNames(stores []*storeInfo) string {
-	names := make([]string, len(stores))
-	for i, s := range stores {
-		names[i] = s.spec.Name
+// settings names the kind and the settings of the store.
+func (s StoreDescription) settings() string {
+	words := []string{s.Kind}
+	for _, setting := range []struct {
+		what string
+		time.Duration
+	}{{"window size", s.WindowSize}, {"retention", s.Retention}, {"TTL", s.TTL}} {
+		if setting.Duration != 0 {
+			words = append(words, fmt.Sprintf("%s: %v", setting.what, setting.Duration))
+		}
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(words, ", ")
 }

@@ -5,51 +5,57 @@ import (
 	"strings"
 )
 
+// DOT returns the topology as a Graphviz graph, see [Description.DOT].
+func (t *Topology) DOT() string { return t.Description().DOT() }
+
 // DOT returns the topology as a Graphviz graph: a box for each sub-topology, ellipses for operators, cylinders for stores,
-// notes for topics.
-func (t *Topology) DOT() string {
+// notes for topics. Changelogs are not shown: a store is one with its changelog.
+func (d Description) DOT() string {
 	var out strings.Builder
 	line := func(depth int, format string, args ...any) {
 		fmt.Fprintf(&out, "%s%s\n", strings.Repeat("\t", depth), fmt.Sprintf(format, args...))
 	}
-	line(0, "digraph %q {", t.name)
+	line(0, "digraph %q {", d.Application)
 	line(1, "rankdir=LR")
-	topics := make(map[string]bool)
-	for _, n := range t.nodes {
-		if n.topic != "" && !topics[n.topic] {
-			topics[n.topic] = true
-			line(1, "%q [label=%q shape=note]", "topic "+n.topic, n.topic)
+	for _, topic := range d.Topics {
+		if topic.Kind != ChangelogTopic {
+			line(1, "%q [label=%q shape=note]", "topic "+topic.Name, topic.Name)
 		}
 	}
-	for _, sub := range t.subs {
-		line(1, "subgraph %q {", "cluster "+sub.name)
-		line(2, "label=%q", sub.name)
-		for _, n := range sub.nodes {
-			line(2, "%q", n.name)
-			for _, s := range n.stores {
-				if s.owner == n {
-					line(2, "%q [label=%q shape=cylinder]", "store "+s.spec.Name, s.spec.Name)
-				}
-			}
+	for _, sub := range d.SubTopologies {
+		line(1, "subgraph %q {", "cluster "+sub.Name)
+		line(2, "label=%q", sub.Name)
+		for _, n := range sub.Nodes {
+			line(2, "%q", n.Name)
+		}
+		for _, s := range sub.Stores {
+			line(2, "%q [label=%q shape=cylinder]", "store "+s.Name, s.Name)
 		}
 		line(1, "}")
 	}
-	for _, n := range t.nodes {
-		for _, child := range n.children {
-			line(1, "%q -> %q", n.name, child.name)
+	for _, sub := range d.SubTopologies {
+		operators := make(map[string]string) // of the stores
+		for _, s := range sub.Stores {
+			operators[s.Name] = s.Operator
 		}
-		for _, s := range n.stores {
-			from, to := n.name, "store "+s.spec.Name
-			if s.owner != n {
-				from, to = to, from
+		for _, n := range sub.Nodes {
+			for _, child := range n.Children {
+				line(1, "%q -> %q", n.Name, child)
 			}
-			line(1, "%q -> %q [style=dashed]", from, to)
-		}
-		switch {
-		case n.open != nil:
-			line(1, "%q -> %q", "topic "+n.topic, n.name)
-		case n.topic != "":
-			line(1, "%q -> %q", n.name, "topic "+n.topic)
+			for _, s := range n.Stores {
+				from, to := n.Name, "store "+s
+				if operators[s] != n.Name {
+					from, to = to, from
+				}
+				line(1, "%q -> %q [style=dashed]", from, to)
+			}
+			switch {
+			case n.Topic == "":
+			case n.Role == RoleSource:
+				line(1, "%q -> %q", "topic "+n.Topic, n.Name)
+			default:
+				line(1, "%q -> %q", n.Name, "topic "+n.Topic)
+			}
 		}
 	}
 	line(0, "}")

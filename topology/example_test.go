@@ -100,6 +100,7 @@ func ExampleTopology_Describe() {
 	//     Sink: by-gate-repartition-sink (topic: airport-by-gate-repartition)
 	//       <-- group-by-1
 	//    Sub-topology: flights-by-gate (group: airport-flights-by-gate)
+	//     Store: flights-by-gate (key-value, changelog: airport-flights-by-gate-table)
 	//     Source: by-gate-repartition-source (topic: airport-by-gate-repartition)
 	//       --> flights-by-gate
 	//     Processor: flights-by-gate (stores: [flights-by-gate])

@@ -30,16 +30,33 @@ func TestFingerprint_isAboutTopicsAndStores(t *testing.T) {
 		s.GroupByKey().Count("other")
 		s.GroupByKey().Count("counts")
 	}), "the order in the program means nothing")
+	require.Equal(t, one, fingerprint(func(s topology.Stream[string, string]) {
+		s.GroupByKey().Count("counts").ToStream().To("out", codecs.String, codecs.Int64)
+	}), "an output may come and go")
+	require.Equal(t, one, fingerprint(func(s topology.Stream[string, string]) {
+		s.GroupByKey().Count("counts").ToStream().ToDynamic(func(r topology.Record[string, int64]) string { return r.Key }, codecs.String, codecs.Int64)
+	}), "and so may outputs by record")
 	for what, other := range map[string]string{
 		"another store": fingerprint(func(s topology.Stream[string, string]) { s.GroupByKey().Count("other") }),
-		"another output": fingerprint(func(s topology.Stream[string, string]) {
-			s.GroupByKey().Count("counts").ToStream().To("out", codecs.String, codecs.Int64)
+		"another repartition": fingerprint(func(s topology.Stream[string, string]) {
+			s.GroupByKey().Count("counts").ToStream().Repartition("out", codecs.String, codecs.Int64)
 		}),
-		"outputs by record": fingerprint(func(s topology.Stream[string, string]) {
-			s.GroupByKey().Count("counts").ToStream().ToDynamic(func(r topology.Record[string, int64]) string { return r.Key }, codecs.String, codecs.Int64)
+		"another operator": fingerprint(func(s topology.Stream[string, string]) {
+			s.GroupByKey().Aggregate("counts", none, join, codecs.String)
 		}),
 		"a store more": both,
 	} {
 		require.NotEqual(t, one, other, what)
 	}
+}
+
+func TestTopologyFingerprint_isAboutAllGroups(t *testing.T) {
+	one := describe(t, "two-groups").Fingerprint
+	require.Len(t, one, 12)
+	require.NotEqual(t, one, describe(t, "count").Fingerprint, "a group more")
+	require.NotEqual(t, describe(t, "through").Fingerprint, describe(t, "through-named").Fingerprint, "a group with another name")
+	require.NotEqual(t, describe(t, "count").Fingerprint, describe(t, "other-application").Fingerprint)
+	top := build(t, "app", versions()["count"])
+	require.Equal(t, top.Description().Fingerprint, top.Fingerprint())
+	require.Equal(t, top.Description().SubTopologies[0].Fingerprint, top.SubTopologies()[0].Fingerprint())
 }

@@ -1,17 +1,23 @@
 package topology
 
-// NodeOption is an option of an operator: [Named].
+// NodeOption is an option of an operator: [Named], [InSubTopology].
 type NodeOption interface{ applyNode(o *nodeOptions) }
 
 type nodeOptions struct {
 	name  string
 	named bool
+
+	sub    string // see InSubTopology
+	placed bool
 }
 
 // appendTo appends what is set to opts.
 func (o nodeOptions) appendTo(opts []NodeOption) []NodeOption {
 	if o.named {
 		opts = append(opts, namedOption(o.name))
+	}
+	if o.placed {
+		opts = append(opts, subTopologyOption(o.sub))
 	}
 	return opts
 }

@@ -6,7 +6,8 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// RepartitionOption is an option of [Stream.Repartition] and [Stream.GroupBy]: [Partitions], [PartitionBy], [Multicast].
+// RepartitionOption is an option of [Stream.Repartition] and [Stream.GroupBy]: [Partitions], [PartitionBy], [Multicast],
+// [InSubTopology].
 type RepartitionOption interface{ applyRepartition(r *repartition) }
 
 type partitionsOption int32
@@ -24,6 +25,8 @@ type repartition struct {
 	partitions   int32
 	counted      bool // partitions was given
 	partitioner  anyPartitioner
+	sub          string // see InSubTopology
+	placed       bool
 }
 
 // Repartition sends the stream through a topic of its own, <app>-<name>-repartition, so that records with equal keys come
@@ -54,6 +57,9 @@ func through[K, V any](
 	sink.topic = fmt.Sprintf("%s-%s-repartition", b.app, name)
 	source := &node{builder: b, kind: "source", site: sink.site, topic: sink.topic, repartition: r}
 	b.register(source)
+	if r.placed {
+		source.place(r.sub)
+	}
 	sink.repartition, r.sink, r.source = r, sink, source
 
 	out := &output[K, V]{

@@ -2,7 +2,7 @@ package topology
 
 import "github.com/seed84377926/millrace/codecs"
 
-// ToOption is an option of [Stream.To] and [Stream.ToDynamic]: [Named], [PartitionBy], [Multicast].
+// ToOption is an option of [Stream.To] and [Stream.ToDynamic]: [Named], [PartitionBy], [Multicast], [InSubTopology].
 type ToOption interface{ applyTo(o *toOptions) }
 
 type toOptions struct {

@@ -24,6 +24,9 @@ type Topology struct {
 // Name returns the name of the application.
 func (t *Topology) Name() string { return t.name }
 
+// DescriptionTopic returns the name of the topic where the runtime keeps the [Description], <app>-topology.
+func (t *Topology) DescriptionTopic() string { return t.name + "-topology" }
+
 // SubTopologies returns the parts, in the order in which they appear in the program.
 func (t *Topology) SubTopologies() []*SubTopology { return slices.Clone(t.subs) }
 
@@ -82,8 +85,8 @@ type Input struct {
 	Origins []string
 }
 
-// Name returns the name, unique in the topology: that of the first stateful operator that the user named, or else that of the
-// first topic it reads.
+// Name returns the name, unique in the topology: the one that [InSubTopology] gave it, or else that of the first stateful
+// operator that the user named, or else that of the first topic it reads.
 func (s *SubTopology) Name() string { return s.name }
 
 // Group returns the name of the processor group, <app>-<name>.

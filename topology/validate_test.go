@@ -213,7 +213,7 @@ func TestBuild_refuses(t *testing.T) {
 			s := flights(b)
 			s.Rekey(carrier).Repartition("r", str, str).GroupByKey().Count("flights")
 		}, want: []string{
-			`sub-topology "flights": the one that begins at PLACE has the same name; rename a store or read another topic`,
+			`sub-topology "flights": the one that begins at PLACE has the same name; choose another one with topology.InSubTopology`,
 		}},
 		{name: "long names", define: func(b *topology.Builder) {
 			flights(b).GroupByKey().Count(strings.Repeat("n", 245))

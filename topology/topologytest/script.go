@@ -1,6 +1,7 @@
 package topologytest
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -30,7 +31,7 @@ type Scenario struct {
 //	drops                                                               the drops since the last time
 //	stream-time NAME                                                    of a sub-topology
 //	commit, restart, crash, restore                                     what the Driver's methods do
-//	describe, dot                                                       the topology
+//	describe, dot, json                                                    the topology
 //
 // An output is printed as "TOPIC: KEY -> VALUE @TIMESTAMP", with TOPIC/PARTITION if the topic has several. Values with special characters are written in parentheses.
 func RunScripts(t *testing.T, path string, scenarios map[string]Scenario) {
@@ -87,6 +88,9 @@ func (s *script) command(t *testing.T, td *datadriven.TestData) (string, error) 
 		return s.top.Describe(), nil
 	case "dot":
 		return s.top.DOT(), nil
+	case "json":
+		text, err := json.MarshalIndent(s.top.Description().WithoutSites(), "", "  ")
+		return string(text) + "\n", err
 	default:
 		td.Fatalf(t, "unknown command %q", td.Cmd)
 	}

@@ -1,0 +1,145 @@
+package topology
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// store compares a store with what it was in the same group.
+func (c *comparison) store(sub *SubTopologyDescription, was, now *StoreDescription) {
+	rebuild := func(what, effect string) {
+		c.add(Change{
+			Meaning: MeansRebuild, Group: sub.Group, Store: now.Name,
+			What:   fmt.Sprintf("store %q of group %s %s", now.Name, sub.Group, what),
+			Effect: effect, Remedy: "give the store another name: that one begins empty",
+		})
+	}
+	switch {
+	case was.Kind != now.Kind:
+		rebuild(fmt.Sprintf("is a %s store instead of a %s store", now.Kind, was.Kind), "its rows cannot be read")
+		return // the other differences follow from that
+	case was.OperatorKind != now.OperatorKind:
+		rebuild(fmt.Sprintf("is written by %s instead of %s", now.OperatorKind, was.OperatorKind),
+			"it would go on with rows that mean something else")
+	}
+	if was.WindowSize != now.WindowSize {
+		rebuild(fmt.Sprintf("has windows of %v instead of %v", now.WindowSize, was.WindowSize),
+			"its rows are those of other windows")
+		return
+	}
+	c.sources(sub, was, now, rebuild)
+	c.lifetime(sub, now, "retention", was.Retention, now.Retention)
+	if was.TTL == 0 && now.TTL != 0 {
+		c.add(Change{
+			Meaning: MeansRebuild, Group: sub.Group, Store: now.Name,
+			What:   fmt.Sprintf("store %q of group %s has a TTL of %v, and had none", now.Name, sub.Group, now.TTL),
+			Effect: "the rows that there are lack the index by which they would expire",
+			Remedy: fmt.Sprintf("stop all instances, delete the folder %s in the state directories, so that the rows are restored with the index, "+
+				"and accept the change", sub.Group),
+		})
+		return
+	}
+	c.lifetime(sub, now, "TTL", was.TTL, now.TTL)
+}
+
+// lifetime compares how long rows are kept; 0 is for ever.
+func (c *comparison) lifetime(sub *SubTopologyDescription, store *StoreDescription, what string, was, now time.Duration) {
+	if was == now {
+		return
+	}
+	change := Change{
+		Meaning: MeansNothing, Group: sub.Group, Store: store.Name,
+		What:   fmt.Sprintf("store %q of group %s has a %s of %s instead of %s", store.Name, sub.Group, what, lifetimeText(now), lifetimeText(was)),
+		Effect: "rows that are there are kept longer; those that have expired do not come back",
+	}
+	if was == 0 || now != 0 && now < was {
+		change.Meaning, change.Effect = MeansExpiry, "rows that are older expire"
+	}
+	c.add(change)
+}
+
+func lifetimeText(d time.Duration) string {
+	if d == 0 {
+		return "no end"
+	}
+	return d.String()
+}
+
+// sources compares what a store is made from.
+func (c *comparison) sources(sub *SubTopologyDescription, was, now *StoreDescription, rebuild func(what, effect string)) {
+	added, gone := without(now.Sources, was.Sources), without(was.Sources, now.Sources)
+	switch {
+	case len(added) > 0 && len(gone) == len(was.Sources):
+		rebuild(fmt.Sprintf("is made from %s instead of %s", strings.Join(now.Sources, ", "), strings.Join(was.Sources, ", ")),
+			"its rows are of records that have nothing to do with those to come")
+	case len(added)+len(gone) > 0:
+		var words []string
+		for _, topic := range added {
+			words = append(words, "+ "+topic)
+		}
+		for _, topic := range gone {
+			words = append(words, "- "+topic)
+		}
+		c.add(Change{
+			Meaning: MeansNothing, Group: sub.Group, Store: now.Name,
+			What:   fmt.Sprintf("store %q of group %s is made from other topics: %s", now.Name, sub.Group, strings.Join(words, ", ")),
+			Effect: "its rows stay",
+		})
+	}
+}
+
+func without(all, these []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(these, s) })
+}
+
+// newStore tells what a store begins with that its group did not have.
+func (c *comparison) newStore(sub *SubTopologyDescription, store *StoreDescription) {
+	change := Change{Meaning: MeansNew, Group: sub.Group, Store: store.Name, What: fmt.Sprintf("store %q in group %s", store.Name, sub.Group)}
+	history := c.history(store)
+	switch was := c.before.keeper(store.Name); {
+	case was != nil:
+		change.Meaning = MeansMoved
+		change.What = fmt.Sprintf("store %q is kept by group %s instead of %s", store.Name, sub.Group, was.Group)
+		change.Effect = fmt.Sprintf("its rows stay behind in topic %s, and the new table %s", was.Changelog, history)
+		change.Remedy = c.keep(sub, was.Group)
+	case c.wasRetired(sub.Group, store.Name):
+		change.Meaning = MeansRebuild
+		change.What = fmt.Sprintf("store %q is back in group %s", store.Name, sub.Group)
+		change.Effect = fmt.Sprintf("its rows of then are still in topic %s, and lack what happened since", sub.Changelog)
+		change.Remedy = "give the store another name: that one begins empty"
+	default:
+		change.Effect = "it " + history
+		if !c.complete(store) {
+			change.Remedy = "if it needs the history, run the application under another name, so that everything is built anew"
+		}
+	}
+	c.add(change)
+}
+
+// history says what a new store will hold.
+func (c *comparison) history(store *StoreDescription) string {
+	if c.complete(store) {
+		return fmt.Sprintf("starts empty and is built from the first record that there is in %s", strings.Join(store.Sources, ", "))
+	}
+	return "starts empty and fills from now on: what was read before is not in it"
+}
+
+// complete reports whether all that reaches a store is read from the first record on.
+func (c *comparison) complete(store *StoreDescription) bool {
+	for _, source := range store.Sources {
+		t := c.after.topic(source)
+		if t == nil || c.begin(source) != c.begin("") || slices.ContainsFunc(t.ReadBy, func(group string) bool { return c.before.reads(group, source) }) {
+			return false
+		}
+	}
+	return len(store.Sources) > 0
+}
+
+func (c *comparison) wasRetired(group, store string) bool {
+	return slices.ContainsFunc(c.before.Retired.Stores, func(r RetiredStore) bool { return r.Group == group && r.Store.Name == store })
+}
+
+// movedAway reports whether another group has got the store.
+func (c *comparison) movedAway(store string) bool { return c.after.keeper(store) != nil }
