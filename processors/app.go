@@ -21,6 +21,7 @@ type App struct {
 	lifecycle lifecycle
 	memory    memory
 	client    *broker.Client
+	admission *admission
 	requests  *broker.ClientMetrics
 	states    *stateClock
 	pauses    pauses // by group
@@ -103,7 +104,14 @@ func (a *App) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer a.client.Close()
-	plans, err := plan(running, a.top, a.client, a.cfg.Replication)
+	sizes, err := sizeTopics(running, a.top.SubTopologies(), a.client)
+	if err != nil {
+		return err
+	}
+	if a.admission, err = a.examine(running); err != nil {
+		return err
+	}
+	plans, err := plan(running, a.top, sizes, a.client, a.cfg.Replication)
 	if err != nil {
 		return err
 	}
@@ -125,6 +133,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	}
 	a.lifecycle.enter(Rebalancing)
 	defer a.startWatch(running)()
+	defer a.admission.start(running)()
 	for _, g := range a.groups() {
 		if err := g.join(); err != nil {
 			return err

@@ -54,6 +54,11 @@ type Config struct {
 	// task always waits, so that records are merged by timestamp; a negative value never waits.
 	MaxTaskIdle time.Duration
 
+	// AcceptTopology accepts a change of the topology that the state left by the version before does not fit: Run
+	// refuses such a change, explains it, and says what to write here. It names that change and no other, so that it
+	// may stay when the change is done. See topology.Compare for what changes mean.
+	AcceptTopology string
+
 	// Replication is the replication factor of the internal topics that are created; 0 means the broker's default.
 	Replication int16
 

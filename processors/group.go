@@ -96,6 +96,7 @@ func (g *group) join() error {
 		Assigned: func(ps []int32) { g.moved(tasksAssigned, ps, func() { g.assign(ps) }) },
 		Revoked:  func(ps []int32) { g.moved(tasksRevoked, ps, func() { g.release(ps, (*task).stop) }) },
 		Lost:     func(ps []int32) { g.moved(tasksLost, ps, func() { g.release(ps, (*task).abandon) }) },
+		Accepted: func() { g.app.admission.letIn(g.plan.sub.Group()) },
 		Denied:   g.denied,
 		Refused:  g.app.fail,
 		Replaced: g.app.fail,

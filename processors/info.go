@@ -163,7 +163,7 @@ func (t *task) info(ctx context.Context, now time.Time) TaskInfo {
 	p := t.stats.picture(now)
 	info := TaskInfo{
 		Partition: t.partition, State: taskState(t.state.Load()).String(), Since: p.stateSince,
-		Activity: p.activity.String(), ActivitySince: p.activitySince, WaitsFor: p.waits(taskState(t.state.Load())),
+		Activity: p.activity.String(), ActivitySince: p.activitySince, WaitsFor: t.waits(&p, taskState(t.state.Load())),
 		Seconds:   make(map[string]float64),
 		Processed: t.stats.records.Load(), Commits: t.stats.commits.Load(), Transactions: make(map[string]int64),
 		LastError: p.lastError, Dropped: p.drops, Restore: t.stats.restore.Load(),

@@ -24,23 +24,19 @@ type groupPlan struct {
 	upstreamTasks map[string]int32
 }
 
-// plan resolves the number of partitions of everything and creates the internal topics. Nothing is processed if
-// anything is wrong, and everything that is wrong is in the error.
-func plan(ctx context.Context, top *topology.Topology, client *broker.Client, replication int16) ([]*groupPlan, error) {
-	subs := top.SubTopologies()
-	sizes, err := sizeTopics(ctx, subs, client)
-	if err != nil {
-		return nil, err
-	}
-	if err := client.EnsureTopics(ctx, internalTopics(subs, sizes, replication)...); err != nil {
+// plan creates the internal topics, whose number of partitions follows from sizes, and connects the groups. Nothing is
+// processed if anything is wrong, and everything that is wrong is in the error.
+func plan(ctx context.Context, top *topology.Topology, sizes topicSizes, client *broker.Client, replication int16) ([]*groupPlan, error) {
+	if err := client.EnsureTopics(ctx, internalTopics(top, sizes, replication)...); err != nil {
 		return nil, fmt.Errorf("internal topics of %s: %w", top.Name(), err)
 	}
-	return planGroups(subs, sizes), nil
+	return planGroups(top.SubTopologies(), sizes), nil
 }
 
-// internalTopics are the topics that belong to the application: the groups' tables and the repartition topics.
-func internalTopics(subs []*topology.SubTopology, sizes topicSizes, replication int16) (specs []broker.TopicSpec) {
-	for _, sub := range subs {
+// internalTopics are the topics that belong to the application: its description, the groups' tables and the repartition topics.
+func internalTopics(top *topology.Topology, sizes topicSizes, replication int16) []broker.TopicSpec {
+	specs := []broker.TopicSpec{{Name: top.DescriptionTopic(), Partitions: 1, Kind: broker.Changelog, Replication: replication}}
+	for _, sub := range top.SubTopologies() {
 		specs = append(specs, broker.TopicSpec{
 			Name: sub.TableTopic(), Partitions: sizes.groups[sub.Group()], Kind: broker.Changelog, Replication: replication,
 		})

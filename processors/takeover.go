@@ -23,6 +23,9 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 	atWork := t.cancelIfStopped(cancel)
 	defer atWork()
 
+	if err := t.group.app.admission.wait(ctx); err != nil {
+		return 0, err
+	}
 	t.enter(taskTakingOver)
 	if err := t.openState(); err != nil {
 		return 0, err

@@ -115,7 +115,7 @@ func (d *stuckDetector) look(t *task, now time.Time) {
 	s.warn = now.Add(s.pause)
 	state := taskState(t.state.Load())
 	attrs := []any{
-		slog.String("state", state.String()), slog.Duration("stands", now.Sub(s.since)), slog.String("waits_for", p.waits(state)),
+		slog.String("state", state.String()), slog.Duration("stands", now.Sub(s.since)), slog.String("waits_for", t.waits(&p, state)),
 	}
 	for i := range p.inputs {
 		if lag, _ := p.inputs[i].lag(now); lag > 0 {
@@ -160,6 +160,13 @@ func (t *task) behind(p *taskPicture) bool {
 }
 
 // waits says in words what keeps the task from going on, "" if nothing does.
+func (t *task) waits(p *taskPicture, state taskState) string {
+	if state == taskStarting {
+		return t.group.app.admission.waits()
+	}
+	return p.waits(state)
+}
+
 func (p *taskPicture) waits(state taskState) string {
 	switch p.activity {
 	case activityTakeOver:

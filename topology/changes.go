@@ -59,6 +59,8 @@ type Change struct {
 	Group string `json:"group,omitempty"`
 	Store string `json:"store,omitempty"`
 	Topic string `json:"topic,omitempty"`
+	// Final says that accepting the change would not help: the state cannot be worked with.
+	Final bool `json:"final,omitempty"`
 	// What names the thing and the difference, Effect says what comes of it, Remedy what can be done.
 	What   string `json:"what"`
 	Effect string `json:"effect"`
@@ -92,6 +94,11 @@ func (c Changes) String() string {
 // Refused returns those that must be accepted.
 func (c Changes) Refused() Changes {
 	return slices.DeleteFunc(slices.Clone(c), func(change Change) bool { return !change.Meaning.Refused() })
+}
+
+// Final returns those that cannot even be accepted.
+func (c Changes) Final() Changes {
+	return slices.DeleteFunc(slices.Clone(c), func(change Change) bool { return !change.Final })
 }
 
 // Fingerprint identifies the changes that must be accepted, so that an acceptance is one of exactly these: what else changes

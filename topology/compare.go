@@ -12,9 +12,9 @@ import (
 func Compare(before, after Description) Changes {
 	if before.Application != after.Application {
 		return Changes{{
-			Meaning: MeansRebuild,
-			What:    fmt.Sprintf("application %q instead of %q", after.Application, before.Application),
-			Effect:  "these are two applications, which share nothing",
+			Meaning: MeansRebuild, Final: true,
+			What:   fmt.Sprintf("application %q instead of %q", after.Application, before.Application),
+			Effect: "these are two applications, which share nothing",
 		}}
 	}
 	c := &comparison{before: &before, after: &after}
@@ -76,6 +76,14 @@ func (c *comparison) sameGroup(was, sub *SubTopologyDescription) {
 
 // inputs compares what a group reads.
 func (c *comparison) inputs(was, sub *SubTopologyDescription) {
+	if len(was.Inputs) > 0 && len(without(was.Inputs, sub.Inputs)) == len(was.Inputs) {
+		c.add(Change{
+			Meaning: MeansRebuild, Group: sub.Group, Final: true,
+			What:   fmt.Sprintf("group %s reads %s instead of %s", sub.Group, strings.Join(sub.Inputs, ", "), strings.Join(was.Inputs, ", ")),
+			Effect: "none of its state is of records like those to come",
+			Remedy: fmt.Sprintf("give the sub-topology another name with topology.InSubTopology, or build the group anew: stop the application and delete %s", leftBy(sub)),
+		})
+	}
 	for _, topic := range sub.Inputs {
 		from, known := c.formerReader(sub, topic), slices.Contains(was.Inputs, topic)
 		switch {

@@ -49,6 +49,9 @@ func comparison(before, after topology.Description) string {
 	text := changes.String()
 	if refused := changes.Refused(); len(refused) > 0 {
 		text += fmt.Sprintf("refused: %d\n", len(refused))
+		if final := refused.Final(); len(final) > 0 {
+			text += fmt.Sprintf("not to be accepted: %d\n", len(final))
+		}
 	}
 	var apart []string
 	for _, sub := range after.SubTopologies {

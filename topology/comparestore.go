@@ -13,12 +13,13 @@ func (c *comparison) store(sub *SubTopologyDescription, was, now *StoreDescripti
 		c.add(Change{
 			Meaning: MeansRebuild, Group: sub.Group, Store: now.Name,
 			What:   fmt.Sprintf("store %q of group %s %s", now.Name, sub.Group, what),
-			Effect: effect, Remedy: "give the store another name: that one begins empty",
+			Effect: effect, Remedy: anotherName(sub),
 		})
 	}
 	switch {
 	case was.Kind != now.Kind:
 		rebuild(fmt.Sprintf("is a %s store instead of a %s store", now.Kind, was.Kind), "its rows cannot be read")
+		c.changes[len(c.changes)-1].Final = true
 		return // the other differences follow from that
 	case was.OperatorKind != now.OperatorKind:
 		rebuild(fmt.Sprintf("is written by %s instead of %s", now.OperatorKind, was.OperatorKind),
@@ -42,6 +43,11 @@ func (c *comparison) store(sub *SubTopologyDescription, was, now *StoreDescripti
 		return
 	}
 	c.lifetime(sub, now, "TTL", was.TTL, now.TTL)
+}
+
+// anotherName is what to do about a store whose rows are of no use.
+func anotherName(sub *SubTopologyDescription) string {
+	return fmt.Sprintf("give the store another name: that one begins empty; or build all of the group anew: stop the application and delete %s", leftBy(sub))
 }
 
 // lifetime compares how long rows are kept; 0 is for ever.
@@ -108,7 +114,7 @@ func (c *comparison) newStore(sub *SubTopologyDescription, store *StoreDescripti
 		change.Meaning = MeansRebuild
 		change.What = fmt.Sprintf("store %q is back in group %s", store.Name, sub.Group)
 		change.Effect = fmt.Sprintf("its rows of then are still in topic %s, and lack what happened since", sub.Changelog)
-		change.Remedy = "give the store another name: that one begins empty"
+		change.Remedy = anotherName(sub)
 	default:
 		change.Effect = "it " + history
 		if !c.complete(store) {

@@ -59,21 +59,23 @@ func (d *Description) retireStores(was SubTopologyDescription, now *SubTopologyD
 	}
 }
 
-// Deleted returns d without what was left behind in topics that do not exist any more.
+// Deleted returns d without what was in topics that do not exist any more: groups whose changelog is gone, and repartition
+// topics. What begins anew has nothing to fit to.
 func (d Description) Deleted(gone func(topic string) bool) Description {
 	changelogs := make(map[string]string) // by group
-	for _, sub := range d.SubTopologies {
-		changelogs[sub.Group] = sub.Changelog
-	}
-	kept := Retired{}
-	for _, group := range d.Retired.Groups {
-		changelogs[group.Group] = group.Changelog
-		if !gone(group.Changelog) {
-			kept.Groups = append(kept.Groups, group)
+	remain := func(groups []SubTopologyDescription) (kept []SubTopologyDescription) {
+		for _, group := range groups {
+			if !gone(group.Changelog) {
+				kept = append(kept, group)
+				changelogs[group.Group] = group.Changelog
+			}
 		}
+		return kept
 	}
+	d.SubTopologies = remain(d.SubTopologies)
+	kept := Retired{Groups: remain(d.Retired.Groups)}
 	for _, store := range d.Retired.Stores {
-		if !gone(changelogs[store.Group]) {
+		if changelogs[store.Group] != "" {
 			kept.Stores = append(kept.Stores, store)
 		}
 	}
@@ -83,6 +85,17 @@ func (d Description) Deleted(gone func(topic string) bool) Description {
 		}
 	}
 	d.Retired = kept
+	var topics []TopicDescription
+	for _, topic := range d.Topics {
+		if topic.Kind != ExternalTopic && gone(topic.Name) {
+			continue
+		}
+		began := func(group string) bool { return changelogs[group] == "" }
+		topic.ReadBy = slices.DeleteFunc(slices.Clone(topic.ReadBy), began)
+		topic.WrittenBy = slices.DeleteFunc(slices.Clone(topic.WrittenBy), began)
+		topics = append(topics, topic)
+	}
+	d.Topics = topics
 	return d
 }
 

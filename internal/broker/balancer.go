@@ -26,8 +26,9 @@ type copartitioned struct {
 	info func() memberInfo
 	// planned is called with what this member is to do, before anything of it is assigned or revoked.
 	planned func(Placement)
-	// refused is called if the group gives this member nothing, with the reason.
-	refused func(reason string)
+	// refused is called if the group gives this member nothing, with the reason; else accepted is.
+	refused  func(reason string)
+	accepted func()
 	// rules are those by which this member plans if it leads, but for the number of partitions and of standbys: the
 	// largest number that any member wants counts.
 	rules placing
@@ -107,8 +108,11 @@ func (b *copartitioned) ParseSyncAssignment(data []byte) (map[string][]int32, er
 	if b.planned != nil {
 		b.planned(told.Own)
 	}
-	if told.Refused != "" && b.refused != nil {
+	switch {
+	case told.Refused != "" && b.refused != nil:
 		b.refused(told.Refused)
+	case told.Refused == "" && b.accepted != nil:
+		b.accepted()
 	}
 	return assigned, nil
 }

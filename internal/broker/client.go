@@ -187,7 +187,7 @@ func (c *Client) topics(ctx context.Context, names []string) (map[string]kmsg.Me
 		err := kerr.ErrorForCode(topic.ErrorCode)
 		switch {
 		case errors.Is(err, kerr.UnknownTopicOrPartition):
-		case isDenial(err) && topic.Topic != nil:
+		case IsDenied(err) && topic.Topic != nil:
 			hidden = append(hidden, *topic.Topic)
 		case err != nil || topic.Topic == nil:
 			return nil, fmt.Errorf("%v: %w", names, err)

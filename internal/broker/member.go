@@ -49,6 +49,8 @@ type MemberConfig struct {
 	Revoked func(partitions []int32)
 	// Lost is called with partitions that were given to others already.
 	Lost func(partitions []int32)
+	// Accepted is called after each rebalance that does not refuse this member, before anything is assigned.
+	Accepted func()
 	// Denied is called when the broker does not allow this program to be in the group, or when the group cannot be
 	// planned (ErrUneven). The member keeps trying.
 	Denied func(error)
@@ -93,7 +95,7 @@ func JoinGroup(cfg MemberConfig) (*Member, error) {
 	}
 	m := &Member{}
 	m.plan = &copartitioned{
-		rack: cfg.Client.Rack(), planned: cfg.Planned,
+		rack: cfg.Client.Rack(), planned: cfg.Planned, accepted: cfg.Accepted,
 		rules: placing{standbys: cfg.Standbys, acceptableLag: cfg.AcceptableLag, maxWarmups: cfg.MaxWarmups},
 		refused: func(reason string) {
 			if cfg.Refused != nil {
@@ -151,7 +153,7 @@ func (m membershipErrors) OnGroupManageError(err error) {
 	switch {
 	case m.cfg.Denied != nil && errors.Is(err, ErrUneven):
 		m.cfg.Denied(fmt.Errorf("join group %s: %w", m.cfg.Group, err))
-	case m.cfg.Denied != nil && isDenial(err):
+	case m.cfg.Denied != nil && IsDenied(err):
 		m.cfg.Denied(fmt.Errorf("join group %s: %w", m.cfg.Group,
 			m.cfg.Client.denied(err, "Read", fmt.Sprintf("group %s and on topic %s", m.cfg.Group, strings.Join(m.cfg.Topics, ", topic ")))))
 	case m.cfg.Replaced != nil && errors.Is(err, kerr.FencedInstanceID):

@@ -105,14 +105,14 @@ func (c Config) saslRemedy(err error) string {
 // denied completes err, if it is a refusal of the broker's authorizer, with what would have to be allowed and to whom:
 // brokers only say what kind of resource it was. Other errors stay as they are.
 func (c *Client) denied(err error, operation, resource string) error {
-	if !isDenial(err) {
+	if !IsDenied(err) {
 		return err
 	}
 	return fmt.Errorf("%w; allow %s on %s to %s", err, operation, resource, c.protection.principal)
 }
 
-// isDenial says whether err is a refusal of the broker's authorizer.
-func isDenial(err error) bool {
+// IsDenied says whether err is a refusal of the broker's authorizer: somebody has to allow something.
+func IsDenied(err error) bool {
 	return slices.ContainsFunc([]error{
 		kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed,
 		kerr.TransactionalIDAuthorizationFailed, kerr.ClusterAuthorizationFailed,

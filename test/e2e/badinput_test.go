@@ -200,17 +200,16 @@ func TestBadInput_twoApplicationsWithTheSameName(t *testing.T) {
 	cfg := s.config(t)
 	cfg.Dir = t.TempDir()
 	err = s.fail(t, top, cfg)
-	require.ErrorContains(t, err, "two applications have the same name")
-	require.ErrorContains(t, err, s.in)
-	require.ErrorContains(t, err, other)
+	require.ErrorContains(t, err, "the two have the same name: rename one of them")
+	require.ErrorContains(t, err, `is made from `+other+` instead of `+s.in)
 
 	b = topology.NewBuilder(s.app)
 	topology.Source(b, s.in, codecs.String, codecs.String).GroupByKey().WindowedBy(topology.Tumbling(time.Minute)).Count("counts")
 	top, err = b.Build()
 	require.NoError(t, err)
 	err = s.fail(t, top, cfg)
-	require.ErrorContains(t, err, `store "counts"`)
-	require.ErrorContains(t, err, "rename one of the applications, or the store")
+	require.ErrorContains(t, err, `store "counts" of group `+s.group+` is a window store instead of a key-value store`)
+	require.ErrorContains(t, err, "give the store another name")
 
 	// The same input and one store more: it may be the next version.
 	b = topology.NewBuilder(s.app)
