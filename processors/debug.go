@@ -17,6 +17,38 @@ import (
 // asks with ?format=json. It answers GET and HEAD on any path and shows no record's key or value, but topics, addresses
 // and error messages: it is for operators.
 func (a *App) DebugHandler() http.Handler {
+	return a.readOnly(func(w http.ResponseWriter, r *http.Request) error {
+		info := a.Info(r.Context())
+		if wants(r, "json", "application/json") {
+			return writeJSON(w, info)
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		return info.WriteTable(w)
+	})
+}
+
+// TopologyHandler serves the topology in the same way: as text, as JSON ([topology.Description]), or as a Graphviz graph to
+// whoever accepts text/vnd.graphviz or asks with ?format=dot.
+func (a *App) TopologyHandler() http.Handler {
+	description := a.top.Description()
+	return a.readOnly(func(w http.ResponseWriter, r *http.Request) error {
+		text := description.String
+		switch {
+		case wants(r, "json", "application/json"):
+			return writeJSON(w, description)
+		case wants(r, "dot", "text/vnd.graphviz"):
+			w.Header().Set("Content-Type", "text/vnd.graphviz; charset=utf-8")
+			text = description.DOT
+		default:
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		}
+		_, err := io.WriteString(w, text())
+		return err
+	})
+}
+
+// readOnly is a handler for GET and HEAD.
+func (a *App) readOnly(answer func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
@@ -25,21 +57,24 @@ func (a *App) DebugHandler() http.Handler {
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		info := a.Info(r.Context())
-		var err error
-		if r.URL.Query().Get("format") == "json" || strings.Contains(r.Header.Get("Accept"), "application/json") {
-			w.Header().Set("Content-Type", "application/json")
-			encoder := json.NewEncoder(w)
-			encoder.SetIndent("", "  ")
-			err = encoder.Encode(info)
-		} else {
-			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-			err = info.WriteTable(w)
-		}
-		if err != nil {
+		if err := answer(w, r); err != nil {
 			a.cfg.Logger.Debug("state not sent", slog.Any("error", err)) // who asked is gone
 		}
 	})
+}
+
+func wants(r *http.Request, format, contentType string) bool {
+	if asked := r.URL.Query().Get("format"); asked != "" {
+		return asked == format
+	}
+	return strings.Contains(r.Header.Get("Accept"), contentType)
+}
+
+func writeJSON(w http.ResponseWriter, answer any) error {
+	w.Header().Set("Content-Type", "application/json")
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(answer)
 }
 
 // WriteTable writes the picture as a table for people.

@@ -341,3 +341,27 @@ func TestCollector_namesAreLintedAndDocumented(t *testing.T) {
 	}
 	require.Greater(t, n, 50)
 }
+
+func TestTopologyHandler_showsTheTopologyAsTextGraphAndJSON(t *testing.T) {
+	top := countLines(t)
+	app, err := processors.New(top, processors.Config{Brokers: []string{"127.0.0.1:1"}, Dir: t.TempDir()})
+	require.NoError(t, err)
+	get := func(method, query, accept string) *httptest.ResponseRecorder {
+		answer := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), method, "/topology"+query, nil)
+		r.Header.Set("Accept", accept)
+		app.TopologyHandler().ServeHTTP(answer, r)
+		return answer
+	}
+	require.Equal(t, top.Describe(), get("GET", "", "text/html").Body.String())
+	for _, dot := range []*httptest.ResponseRecorder{get("GET", "?format=dot", ""), get("GET", "", "text/vnd.graphviz")} {
+		require.Equal(t, top.DOT(), dot.Body.String())
+		require.Equal(t, "text/vnd.graphviz; charset=utf-8", dot.Header().Get("Content-Type"))
+	}
+	for _, data := range []*httptest.ResponseRecorder{get("GET", "?format=json", "text/vnd.graphviz"), get("GET", "", "application/json")} {
+		var description topology.Description
+		require.NoError(t, json.Unmarshal(data.Body.Bytes(), &description))
+		require.Equal(t, top.Description(), description)
+	}
+	require.Equal(t, http.StatusMethodNotAllowed, get("POST", "", "").Code)
+}

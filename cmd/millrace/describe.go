@@ -29,7 +29,7 @@ type application struct {
 // appTopic is a topic and what it is for.
 type appTopic struct {
 	topic
-	Role  string `json:"role"`            // input, repartition, table, aggregate or other
+	Role  string `json:"role"`            // input, repartition, table, topology, aggregate or other
 	Group string `json:"group,omitempty"` // of a table
 }
 
@@ -38,6 +38,7 @@ const (
 	roleTable       = "table"       // the changelog of a group's state
 	roleRepartition = "repartition" // between two groups
 	roleInput       = "input"       // read by a group
+	roleTopology    = "topology"    // the record of what the application is
 	roleAggregate   = "aggregate"   // the state of an edge's aggregates, and who owns them
 	roleOther       = "other"       // named after the application
 )
@@ -139,7 +140,7 @@ func (i *inspector) application(ctx context.Context, name string) (application, 
 	}
 	app := application{Name: name, Groups: groups, Topics: make([]appTopic, 0, len(topics))}
 	for _, t := range topics {
-		app.Topics = append(app.Topics, withRole(t, mine, inputs))
+		app.Topics = append(app.Topics, withRole(t, name, mine, inputs))
 	}
 	slices.SortStableFunc(app.Topics, func(a, b appTopic) int {
 		return cmp.Or(cmp.Compare(roleOrder(a.Role), roleOrder(b.Role)), cmp.Compare(a.Name, b.Name))
@@ -166,13 +167,15 @@ func notFound(name string, groups []string) error {
 }
 
 // withRole says what a topic is for.
-func withRole(t topic, groups []string, inputs map[string]bool) appTopic {
+func withRole(t topic, app string, groups []string, inputs map[string]bool) appTopic {
 	owner, isTable := strings.CutSuffix(t.Name, "-table")
 	switch {
 	case isTable && slices.Contains(groups, owner):
 		return appTopic{topic: t, Role: roleTable, Group: owner}
 	case strings.HasSuffix(t.Name, "-repartition"):
 		return appTopic{topic: t, Role: roleRepartition}
+	case t.Name == app+"-topology":
+		return appTopic{topic: t, Role: roleTopology}
 	case inputs[t.Name]:
 		return appTopic{topic: t, Role: roleInput}
 	case strings.HasSuffix(t.Name, "-state"), strings.HasSuffix(t.Name, "-owners"):
@@ -184,7 +187,7 @@ func withRole(t topic, groups []string, inputs map[string]bool) appTopic {
 
 // roleOrder puts topics in the order in which data flows.
 func roleOrder(role string) int {
-	return slices.Index([]string{roleInput, roleRepartition, roleTable, roleAggregate, roleOther}, role)
+	return slices.Index([]string{roleInput, roleRepartition, roleTable, roleTopology, roleAggregate, roleOther}, role)
 }
 
 // describeGroups asks for members and committed offsets.

@@ -55,6 +55,7 @@ func startAirport(t *testing.T) (address string) {
 		"airport-delays-table":        {"cleanup.policy": &compact},
 		"airport-carrier-repartition": nil,
 		"airport-flight-state":        {"cleanup.policy": &compact},
+		"airport-topology":            {"cleanup.policy": &compact},
 		"harbour-ships-table":         {"cleanup.policy": &compact},
 	} {
 		_, err := admin.CreateTopic(ctx, 2, 1, config, name)
@@ -103,6 +104,7 @@ func TestTopics(t *testing.T) {
 		"airport-carrier-repartition 2 1 delete 7d 0 0 B",
 		"airport-delays-table 2 1 compact last per key 0 0 B",
 		"airport-flight-state 2 1 compact last per key 0 0 B",
+		"airport-topology 2 1 compact last per key 0 0 B",
 		"airport.flight.events 2 1 delete 1d 7 N B",
 		"harbour-ships-table 2 1 compact last per key 0 0 B",
 	}, squeeze(stdout))
@@ -112,8 +114,8 @@ func TestTopics(t *testing.T) {
 	var list topicList
 	require.NoError(t, json.Unmarshal([]byte(stdout), &list))
 	require.NotEmpty(t, list.Cluster)
-	require.Len(t, list.Topics, 4)
-	events := list.Topics[3]
+	require.Len(t, list.Topics, 5)
+	events := list.Topics[4]
 	require.Equal(t, "airport.flight.events", events.Name)
 	require.Equal(t, int64(7), events.Offsets)
 	require.Positive(t, events.Bytes)
@@ -156,6 +158,7 @@ func TestDescribe(t *testing.T) {
 		"airport-carrier-repartition": roleRepartition,
 		"airport-delays-table":        roleTable,
 		"airport-flight-state":        roleAggregate,
+		"airport-topology":            roleTopology,
 	}, roles)
 
 	code, stdout, stderr = call(t, "describe", "airport", "--brokers", address)

@@ -113,6 +113,7 @@ func (a *airport) serve(ctx context.Context) error {
 		return err
 	}
 	a.server.Debug("processors", func() any { return a.app.Info(ctx) })
+	a.server.Debug("topology", func() any { return a.top.Description() })
 	a.server.Debug("views", func() any { return vs.Info(ctx) })
 	group.Go(func() error { return a.server.Run(ctx) })
 	return group.Wait()

@@ -236,6 +236,7 @@ func checkQueries(t *testing.T, address string) {
 		{"GET", "/metrics", "", 200, `millrace_task_process_total{group="airport-`},
 		{"GET", "/metrics", "", 200, `millrace_edge_request_duration_seconds_count{`},
 		{"GET", "/debug/state/processors", "", 200, `"activity":`},
+		{"GET", "/debug/state/topology", "", 200, `"sub_topologies":`},
 		{"DELETE", "/v1/routes", "", 405, "is not allowed"},
 		{"POST", "/v1/flights/2013-01-01.UA.1545.EWR/commands/fly", "{}", 404, `"commands":["arrive","cancel","depart","schedule"]`},
 		{"POST", "/v1/flights/nonsense/commands/cancel", "{}", 400, "has not the form"},
