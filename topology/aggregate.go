@@ -177,7 +177,7 @@ func aggregate[K, A any](n *node, a aggregation[A], streams ...feeder[K, A]) Tab
 	keys := streams[0].keys
 	store := keepTable(n, keys.codec, a.codec, a.store)
 	out := collect(n, streams, func(t *Task, next receiver[change[K, A]]) func(int, *entry[K, A]) error {
-		rows, wantsOld := store.open(t), n.oldWanted() && a.init != nil
+		rows, wantsOld := store.open(t), n.oldWanted()
 		rows.forward(next)
 		c := new(change[K, A])
 		return func(_ int, e *entry[K, A]) error {
@@ -216,7 +216,8 @@ func aggregate[K, A any](n *node, a aggregation[A], streams ...feeder[K, A]) Tab
 				return nil
 			}
 			if !c.HasOld && wantsOld {
-				c.Old, c.HasOld, c.Began = a.init(), true, true
+				c.Old, c.HasOld = a.begin()
+				c.Began = c.HasOld
 			}
 			return next(c)
 		}

@@ -18,10 +18,10 @@ func (g GroupedStream[K, V]) WindowedBySessions(w SessionWindows) SessionWindowe
 
 // Count counts the records of each key and session, in a session store with the given name (values: codecs.Int64). It treats
 // records as [SessionWindowedStream.Aggregate] does.
-func (s SessionWindowedStream[K, V]) Count(name string) WindowedTable[K, int64] {
+func (s SessionWindowedStream[K, V]) Count(name string, opts ...AggregateOption[int64]) WindowedTable[K, int64] {
 	n := s.grouped.stream.builder().namedNode("session-count", name)
 	merge := func(_ K, a, b int64) int64 { return a + b }
-	return aggregateSessions(n, s.windows, s.emission, counting(), merge, feed(s.grouped, countOne[K, V]))
+	return aggregateSessions(n, s.windows, s.emission, counting(n, opts), merge, feed(s.grouped, countOne[K, V]))
 }
 
 // Reduce combines the values of each key and session into one, of the same type, in a session store with the given name: the first

@@ -14,9 +14,10 @@ type timeAggregate[K, A any] struct {
 	windows millis
 	aggregation[A]
 	*openWindows[*state.Windowed[K, A]]
-	finals *finals[K, A] // nil if every update is forwarded
-	next   receiver[change[K, A]]
-	change change[K, A]
+	finals   *finals[K, A] // nil if every update is forwarded
+	wantsOld bool
+	next     receiver[change[K, A]]
+	change   change[K, A]
 }
 
 func aggregateTimeWindows[K, A any](
@@ -40,6 +41,7 @@ func aggregateTimeWindows[K, A any](
 		out: collect(n, streams, func(t *Task, next receiver[change[K, A]]) func(int, *entry[K, A]) error {
 			o := &timeAggregate[K, A]{
 				t: t, n: n, keys: keys, windows: windows, aggregation: a, openWindows: store.open(t), next: next,
+				wantsOld: n.oldWanted(),
 			}
 			if e.onClose {
 				f := finals[K, A]{t: t, n: n, closed: windows.lastClosed, ended: o.ended, next: next}
@@ -109,6 +111,10 @@ func (o *timeAggregate[K, A]) update(encoded []byte, start, gone int64, e *entry
 	}
 	if o.finals != nil {
 		return nil
+	}
+	if !c.HasOld && o.wantsOld {
+		c.Old, c.HasOld = o.begin()
+		c.Began = c.HasOld
 	}
 	return o.next(c)
 }

@@ -26,9 +26,9 @@ func validateWindows(w Windows, n *node) {
 
 // Count counts the records of each key and window, in a window store with the given name (values: codecs.Int64). It treats
 // records as [TimeWindowedStream.Aggregate] does.
-func (s TimeWindowedStream[K, V]) Count(name string) WindowedTable[K, int64] {
+func (s TimeWindowedStream[K, V]) Count(name string, opts ...AggregateOption[int64]) WindowedTable[K, int64] {
 	n := s.grouped.stream.builder().namedNode("windowed-count", name)
-	return aggregateWindows(n, s.windows, s.emission, counting(), feed(s.grouped, countOne[K, V]))
+	return aggregateWindows(n, s.windows, s.emission, counting(n, opts), feed(s.grouped, countOne[K, V]))
 }
 
 // Reduce combines the values of each key and window into one, of the same type, in a window store with the given name: the first

@@ -67,7 +67,7 @@ func (t WindowedTable[K, V]) MapValues[V2 any](f func(value V) V2, opts ...NodeO
 		return func(c *change[K, V]) error {
 			t.at = n
 			*mapped = change[K, V2]{
-				Key: c.Key, Window: c.Window, HasOld: oldWanted && c.HasOld, HasNew: c.HasNew, Stale: c.Stale,
+				Key: c.Key, Window: c.Window, HasOld: oldWanted && c.HasOld, HasNew: c.HasNew, Began: c.Began, Stale: c.Stale,
 				Timestamp: c.Timestamp, Headers: c.Headers, key: c.key,
 			}
 			if mapped.HasNew {
@@ -121,7 +121,7 @@ func KeyedByWindow[K, V any](t WindowedTable[K, V], opts ...NodeOption) Table[Wi
 		return func(c *change[K, V]) error {
 			keyed.key.reset()
 			*keyed = change[Windowed[K], V]{
-				Key: Windowed[K]{c.Key, c.Window}, Old: c.Old, New: c.New, HasOld: c.HasOld, HasNew: c.HasNew, Stale: c.Stale,
+				Key: Windowed[K]{c.Key, c.Window}, Old: c.Old, New: c.New, HasOld: c.HasOld, HasNew: c.HasNew, Began: c.Began, Stale: c.Stale,
 				Timestamp: c.Timestamp, Headers: c.Headers, key: keyed.key,
 			}
 			return next(keyed)
