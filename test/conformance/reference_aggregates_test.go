@@ -2,6 +2,8 @@ package conformance_test
 
 import (
 	"math/rand/v2"
+	"slices"
+	"strings"
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/topology"
@@ -111,4 +113,20 @@ func tableRows(store string) func(d *topologytest.Driver) []record {
 		}
 		return rows
 	}
+}
+
+// The aggregates of groups and sessions are sorted lists, so that it does not matter in which order values came and sessions
+// were merged.
+
+func sortedAdd(_, value, all string) string { return sortedMerge("", all, value) }
+
+func sortedMerge(_, left, right string) string {
+	var values []string
+	for _, s := range []string{left, right} {
+		if s != "" {
+			values = append(values, strings.Split(s, "+")...)
+		}
+	}
+	slices.Sort(values)
+	return strings.Join(values, "+")
 }

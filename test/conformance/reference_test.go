@@ -41,12 +41,18 @@ type reference struct {
 // references returns makers of random programs, by the operator that is in the middle.
 func references() map[string]func(dice *rand.Rand) reference {
 	return map[string]func(dice *rand.Rand) reference{
-		"count":              countReference,
-		"aggregate":          aggregateReference,
-		"tumbling-aggregate": tumblingReference,
-		"tumbling-count":     tumblingCountReference,
-		"stream-table-inner": streamTableReference,
-		"suppress":           suppressReference,
+		"count":                 countReference,
+		"aggregate":             aggregateReference,
+		"stream-table-inner":    streamTableReference,
+		"tumbling":              tumblingReference,
+		"tumbling-count":        tumblingCountReference,
+		"suppress":              suppressReference,
+		"stream-table-computed": streamComputedReference,
+		"table-computed":        computedReference,
+		"table-group":           groupedTableReference,
+		"table-table-inner":     tableJoinReference("inner"),
+		"table-table-left":      tableJoinReference("left"),
+		"table-table-outer":     tableJoinReference("outer"),
 	}
 }
 
@@ -139,7 +145,7 @@ func (ref reference) compareRows(t *testing.T, title string, d *topologytest.Dri
 // randomSteps rolls input with few keys, null keys and values, records that are out of order or late, and jumps.
 func (ref reference) randomSteps(dice *rand.Rand, n int) []step {
 	topics := ref.topics()
-	lag := 1 + dice.Int64N(30)
+	lag := 1 + dice.Int64N(maxLag)
 	steps := make([]step, n)
 	now := int64(0)
 	for i := range steps {
@@ -174,6 +180,12 @@ func (ref reference) randomSteps(dice *rand.Rand, n int) []step {
 	}
 	return steps
 }
+
+// maxLag is how late a record may be, in milliseconds.
+const maxLag = 30
+
+// usable reports whether a record has key and value.
+func usable(e event) bool { return !e.NullKey && !e.NullValue }
 
 // topics returns the topics that the program reads.
 func (ref reference) topics() []string {
