@@ -124,7 +124,7 @@ func (s *site) produce(t *testing.T) {
 		if s.dice.IntN(8) > 0 {
 			r.Value = fmt.Appendf(nil, "%c%d", "abcdefx"[s.dice.IntN(7)], i%100)
 		}
-		timestamp := now
+		var timestamp int64
 		switch n := s.dice.IntN(10); {
 		case n < 6:
 			now += int64(s.dice.IntN(3)) * 1000
