@@ -44,12 +44,18 @@ func references() map[string]func(dice *rand.Rand) reference {
 		"count":                 countReference,
 		"aggregate":             aggregateReference,
 		"stream-table-inner":    streamTableReference,
-		"tumbling":              tumblingReference,
-		"tumbling-count":        tumblingCountReference,
+		"tumbling":              windowReference(randomTumbling),
+		"hopping":               windowReference(randomHopping),
+		"hopping-close":         windowCloseReference,
+		"hopping-count":         windowCountReference,
+		"session":               sessionReference,
+		"session-close":         sessionCloseReference,
+		"sliding":               slidingReference,
+		"sliding-close":         slidingCloseReference,
+		"table-group":           groupedTableReference,
 		"suppress":              suppressReference,
 		"stream-table-computed": streamComputedReference,
 		"table-computed":        computedReference,
-		"table-group":           groupedTableReference,
 		"table-table-inner":     tableJoinReference("inner"),
 		"table-table-left":      tableJoinReference("left"),
 		"table-table-outer":     tableJoinReference("outer"),
@@ -183,6 +189,17 @@ func (ref reference) randomSteps(dice *rand.Rand, n int) []step {
 
 // maxLag is how late a record may be, in milliseconds.
 const maxLag = 30
+
+// nowOf returns the largest timestamp of the records for which counts returns true, -1 if there is none.
+func nowOf(past []event, counts func(e event) bool) int64 {
+	now := int64(-1)
+	for _, e := range past {
+		if counts(e) {
+			now = max(now, e.Timestamp)
+		}
+	}
+	return now
+}
 
 // usable reports whether a record has key and value.
 func usable(e event) bool { return !e.NullKey && !e.NullValue }
