@@ -39,7 +39,8 @@ func (t *task) commitDue() bool {
 
 // commit makes everything since the last commit final:
 //
-//  1. dirty state, the last value of each key, to the changelog; outputs are on their way already
+//  1. what operators held back until now; dirty state, the last value of each key, to the changelog; other outputs are on
+//     their way already
 //  2. marks to the repartition topics and the position record to the changelog: what all of this reflects
 //  3. flush, the input offsets, end of the transaction
 //  4. one batch to the engine: rows and changelog offset together
@@ -61,7 +62,12 @@ func (t *task) commit(ctx context.Context, sessions *broker.Sessions) (err error
 		return err
 	}
 	l.batch.Reset()
-	if err := l.task.Flush(&l.batch); err != nil {
+	// What the task sends now comes from any of the records since the last commit.
+	current := l.current
+	l.current = nil
+	err = l.task.Flush(&l.batch)
+	l.current = current
+	if err != nil {
 		return t.refused(err)
 	}
 	fault.Point("commit.flushed")

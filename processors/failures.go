@@ -315,6 +315,12 @@ func (t *task) refused(err error) error {
 	if encode, ok := errors.AsType[*state.EncodeError](err); ok {
 		return t.suspect(FailedProcessing, encode.Store, err)
 	}
+	if record, ok := errors.AsType[*topology.RecordError](err); ok {
+		return t.suspect(FailedProcessing, record.Node, err)
+	}
+	if routed, ok := errors.AsType[*topology.RouteError](err); ok && broker.TopicUnusable(err) {
+		return t.suspect(FailedProduce, routed.To, err)
+	}
 	first, ok := errors.AsType[*broker.ProduceError](err)
 	if !ok || !first.Lasting() {
 		return err
@@ -336,13 +342,19 @@ func (t *task) refused(err error) error {
 	if worst != nil {
 		return worst
 	}
-	if first.OfTopic() || first.Alone() && !isRow(first.Record, t.group.plan.sub.TableTopic()) {
+	if first.OfTopic() || first.Alone() && !isRow(first.Record, t.group.plan.sub.TableTopic()) && !t.isOutput(first.Record) {
 		return err // the changelog itself, a mark or the like, which no record is to blame for
 	}
 	if !first.Alone() {
 		t.group.limits.Store(nil) // asked for again: the topic was changed, or a batch was refused for its size
 	}
 	return t.suspect(FailedProduce, first.Record.Topic, err)
+}
+
+// isOutput says whether a record is one that the topology sends to a topic on which no marks go.
+func (t *task) isOutput(rec kgo.Record) bool {
+	_, ok := t.group.plan.outputs[rec.Topic]
+	return ok && !slices.Contains(t.group.plan.marks, rec.Topic)
 }
 
 // isRow says whether a record is a changelog row of a store.

@@ -212,3 +212,25 @@ func ExampleGroupedTable_Aggregate() {
 	// D8 -> KL1  @3000
 	// D7 -> null @4000
 }
+
+// Of several updates between two commits the last one is forwarded.
+func ExampleTable_EmitOnCommit() {
+	b := topology.NewBuilder("airport")
+	gates(b).EmitOnCommit().ToStream().To("out", codecs.String, codecs.String)
+	top, err := b.Build()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	d := topologytest.NewDriver(topologytest.Example(), top, topologytest.CommitEvery(4))
+	in := topologytest.Input(d, "gates", codecs.String, codecs.String)
+	in.Pipe("KL1", "D7", 1000)
+	in.Pipe("BA2", "A1", 2000)
+	in.Pipe("KL1", "D8", 3000)
+	in.PipeNullValue("BA2", 4000)
+	for _, r := range topologytest.Output(d, "out", codecs.String, codecs.String).Drain() {
+		fmt.Printf("%s -> %s @%d\n", r.Key, r.Value, r.Timestamp)
+	}
+	// Output:
+	// KL1 -> D8 @3000
+}

@@ -71,6 +71,7 @@ type Task struct {
 	times  *times
 	time   clock // task stream time
 	arena  arena
+	held   []holder // what waits for the commit
 	// partitionTimes are those of the sources that tell timestamps.
 	partitionTimes map[*node]*operatorClock
 
@@ -153,9 +154,14 @@ func (t *Task) StreamTime() int64 { return t.time.now }
 // SetStreamTime sets the stream time that a restored task goes on from.
 func (t *Task) SetStreamTime(timestamp int64) { t.time.set(timestamp) }
 
-// Flush removes expired windows and appends all changes since the last commit to b. They stay pending until Committed or
-// Rollback.
+// Flush forwards what operators hold back until the commit, which may send output, removes expired windows and appends all changes
+// since the last commit to b. They stay pending until Committed or Rollback.
+//
+// It fails like Process, except that a [*RecordError] names the record that was processed last, which need not be the one to blame.
 func (t *Task) Flush(b *state.Batch) error {
+	if err := t.releaseHeld(); err != nil {
+		return fmt.Errorf("flush sub-topology %q: %w", t.sub.name, err)
+	}
 	t.time.flushed = t.time.now
 	if t.times != nil {
 		if err := t.times.flush(); err != nil {
@@ -190,6 +196,9 @@ func (t *Task) Rollback() {
 	for _, s := range t.stores {
 		s.Rollback()
 	}
+	for _, h := range t.held {
+		h.forget()
+	}
 }
 
 // DirtyBytes returns the approximate memory of the changes since the last commit.
@@ -197,6 +206,9 @@ func (t *Task) DirtyBytes() int64 {
 	var n int64
 	for _, s := range t.stores {
 		n += s.DirtyBytes()
+	}
+	for _, h := range t.held {
+		n += h.heldBytes()
 	}
 	return n
 }

@@ -106,6 +106,11 @@ func TestBuild_refusesTables(t *testing.T) {
 			`aggregate "aggregate": the history of 0s is not positive`,
 			`windowed-aggregate "windows": Versioned and TTL are for tables without windows; windows have a Retention`,
 		}},
+		{name: "versions at the commit", define: func(b *topology.Builder) {
+			leftTable(b, topology.Versioned(time.Hour)).EmitOnCommit()
+		}, want: []string{
+			"emit-on-commit: a versioned table forwards updates of its history as well, of which there may be several for a key",
+		}},
 		{name: "nil table option", define: func(b *topology.Builder) { leftTable(b, nil) }, want: []string{"table: option is nil"}},
 	})
 }

@@ -219,6 +219,25 @@ func TestPolicy_skippingTheRecordWhoseStateCannotBeEncodedIsExact(t *testing.T) 
 	require.Equal(t, []string{"a", "ab", "abc", "abcd", "abcde", "abcdef"}, s.values(t, s.out))
 }
 
+// What is forwarded at the commit fails when the record that led to it is long processed.
+func TestPolicy_skippingTheRecordThatFailsAtTheCommitIsExact(t *testing.T) {
+	s := newSite(t)
+	b := topology.NewBuilder(s.app, topology.OnProcessingFailure(topology.Skip()))
+	topology.Source(b, s.in, codecs.String, codecs.String).ToTable("counts", codecs.String).EmitOnCommit().ToStream().
+		MapValues(refuse, topology.Named("risky")).To(s.out, codecs.String, codecs.String)
+	top, err := b.Build()
+	require.NoError(t, err)
+	s.send(t, "a", "b", "c", "d", "e", "bad")
+	_, stop := s.start(t, top, s.config(t))
+	s.await(t, 6)
+	stop()
+	require.Equal(t, []int64{5}, s.skippedOffsets())
+	require.Equal(t, "risky", s.mu.skipped[0].Node)
+	values := s.values(t, s.out)
+	require.Equal(t, "e", values[len(values)-1])
+	require.True(t, slices.IsSorted(values), "%v", values)
+}
+
 func TestPolicy_retryThenSkip(t *testing.T) {
 	s := newSite(t)
 	var tries atomic.Int64

@@ -232,6 +232,13 @@ func (d *Driver) run() error {
 	return nil
 }
 
+// queued reports whether a task has something to process.
+func (d *Driver) queued() bool {
+	return slices.ContainsFunc(d.runners, func(r *runner) bool {
+		return slices.ContainsFunc(r.queues, func(queue []topology.RawRecord) bool { return len(queue) > 0 })
+	})
+}
+
 // step processes the queued record with the smallest timestamp; done means that there is none.
 func (r *runner) step() (done bool, err error) {
 	first := -1
@@ -260,11 +267,14 @@ func printRaw(r topology.RawRecord) string {
 	return fmt.Sprintf("%q -> %q @%d", r.Key, r.Value, r.Timestamp)
 }
 
-// Commit commits all tasks.
+// Commit commits all tasks, those behind others again if these sent them something at their commit.
 func (d *Driver) Commit() {
 	d.t.Helper()
-	for _, r := range d.runners {
-		d.must(r.commit())
+	for again := true; again; again = d.queued() {
+		d.must(d.run())
+		for _, r := range d.runners {
+			d.must(r.commit())
+		}
 	}
 	d.pending = nil
 	d.committed.sent, d.committed.drops, d.committed.offsets = len(d.sent), len(d.drops), maps.Clone(d.offsets)

@@ -1,0 +1,122 @@
+package topology
+
+import (
+	"cmp"
+	"slices"
+)
+
+// EmitOnCommit forwards one change of each key at each commit instead of every change: from the value at the last commit to the
+// latest one, with its timestamp and headers. A key that had no row at the last commit and has none now is left out. The changes
+// come in the order in which the keys were changed last. What is behind the table, topics included, gets fewer records the longer
+// the commit interval is, and later ones; whoever joins with the table sees its latest rows (S44).
+//
+// This is what the record caches of Kafka Streams do, which millrace's caches don't. Since what is forwarded depends on when tasks
+// commit, the same input may give other intermediate results; the last one of each key is the same.
+func (t Table[K, V]) EmitOnCommit(opts ...NodeOption) Table[K, V] {
+	n := t.builder().node("emit-on-commit", opts)
+	n.wantsOld = true
+	if t.view.history != nil {
+		n.builder.errorf(n, "a versioned table forwards updates of its history as well, of which there may be several for a key")
+	}
+	out := then(t.out, n, func(task *Task, next receiver[change[K, V]]) receiver[change[K, V]] {
+		e := &latestChanges[K, V]{t: task, n: n, keys: t.keys, next: next, changes: make(map[string]*latestChange[K, V])}
+		task.held = append(task.held, e)
+		return e.take
+	})
+	return Table[K, V]{out: out, keys: t.keys, view: t.view}
+}
+
+// holder is an operator that holds changes back until the commit.
+type holder interface {
+	// release forwards what is held.
+	release() error
+	// forget forgets what is held.
+	forget()
+	// heldBytes estimates the memory of what is held.
+	heldBytes() int64
+}
+
+// releaseHeld forwards what operators hold back until the commit, from above to below: an operator may hold what another one
+// releases.
+func (t *Task) releaseHeld() (err error) {
+	defer t.recovered(&err)
+	for _, h := range slices.Backward(t.held) { // what is below is wired first
+		t.arena.begin()
+		if err := h.release(); err != nil {
+			return err
+		}
+		t.arena.end()
+	}
+	return nil
+}
+
+// latestChanges holds the latest change of each key.
+type latestChanges[K, V any] struct {
+	t       *Task
+	n       *node
+	keys    keying[K]
+	next    receiver[change[K, V]]
+	changes map[string]*latestChange[K, V]
+	taken   int // numbers changes
+	bytes   int64
+	own     encodedKey
+}
+
+// latestChange is the change of a key since the last commit. Its old value is that of then.
+type latestChange[K, V any] struct {
+	change[K, V]
+	encoded string
+	number  int
+}
+
+// heldOverhead is what a change that is held takes besides its key and values, about.
+const heldOverhead = 256
+
+func (l *latestChanges[K, V]) take(c *change[K, V]) error {
+	l.t.at = l.n
+	encoded, err := l.keys.encode(l.t, l.n, c.key, c.Key)
+	if err != nil {
+		return err
+	}
+	held := l.changes[string(encoded)]
+	if held == nil {
+		held = &latestChange[K, V]{change: *c, encoded: string(encoded)}
+		held.key = nil
+		if held.Began { // with what an aggregation begins there is no row yet
+			var none V
+			held.Old, held.HasOld, held.Began = none, false, false
+		}
+		l.changes[held.encoded] = held
+		l.bytes += heldOverhead + int64(len(encoded))
+	}
+	held.New, held.HasNew, held.Timestamp, held.Headers = c.New, c.HasNew, c.Timestamp, c.Headers
+	l.taken++
+	held.number = l.taken
+	return nil
+}
+
+func (l *latestChanges[K, V]) release() error {
+	all := make([]*latestChange[K, V], 0, len(l.changes))
+	for _, held := range l.changes {
+		if held.HasOld || held.HasNew {
+			all = append(all, held)
+		}
+	}
+	slices.SortFunc(all, func(a, b *latestChange[K, V]) int { return cmp.Compare(a.number, b.number) })
+	l.forget()
+	for _, held := range all {
+		l.own.reset()
+		held.key = &l.own
+		if err := l.next(&held.change); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *latestChanges[K, V]) forget() {
+	clear(l.changes)
+	l.taken, l.bytes = 0, 0
+}
+
+func (l *latestChanges[K, V]) heldBytes() int64 { return l.bytes }
