@@ -27,3 +27,16 @@ func ExampleSuppression_MaxRecords() {
 	// Output:
 	// KL1001 -> D2 @3000
 }
+
+func ExampleWindowedTable_Suppress() {
+	run(func(b *topology.Builder) {
+		topology.Source(b, "flights", codecs.String, codecs.String).
+			GroupByKey().
+			WindowedBy(topology.Tumbling(3*time.Second).Grace(time.Second)).
+			Count("departures").
+			Suppress("final-departures", topology.UntilWindowCloses()).
+			ToStream(inWindow).To("out", codecs.String, codecs.Int64)
+	}, codecs.Int64, "flights KL KL1001", "flights KL KL1002", "flights LH LH400", "flights KL KL1003")
+	// Output:
+	// KL@0/3000 -> 2 @2000
+}

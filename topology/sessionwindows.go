@@ -11,7 +11,10 @@ import (
 // are whole numbers of milliseconds.
 //
 // A session is open, and takes late records, until the stream time of the operator is beyond its end plus gap and grace.
-type SessionWindows struct{ gap, grace, retention time.Duration }
+type SessionWindows struct {
+	gap, grace, retention time.Duration
+	graced                bool // Grace was called
+}
 
 // Sessions returns sessions that end when nothing came for longer than gap. A record that comes late may join sessions into
 // one.
@@ -27,7 +30,7 @@ type SessionWindows struct{ gap, grace, retention time.Duration }
 func Sessions(gap time.Duration) SessionWindows { return SessionWindows{gap: gap} }
 
 // Grace keeps sessions open for late records until the stream time of the operator is beyond their end plus gap and d.
-func (w SessionWindows) Grace(d time.Duration) SessionWindows { w.grace = d; return w }
+func (w SessionWindows) Grace(d time.Duration) SessionWindows { w.grace, w.graced = d, true; return w }
 
 // Retention keeps sessions in the store, for queries, until the stream time of the operator is beyond their end plus d. It is at
 // least gap and grace together, which is also the default.

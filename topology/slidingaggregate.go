@@ -37,7 +37,8 @@ func aggregateSlidingWindows[K, A any](
 	store := keepWindows(n, spec, len(streams), keys.codec, a.codec, func(now int64) int64 { return now - retention - 1 })
 	return WindowedTable[K, A]{
 		keys: TimeWindowedCodec(keys.codec, w.difference),
-		view: &windowView[K, A]{stores: []*storeInfo{store.info}, open: func(t *Task) windowLookup[K, A] {
+		closing: closing{wait: grace, graced: w.graced},
+		view: &windowView[K, A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(t *Task) windowLookup[K, A] {
 			o := store.open(t)
 			return func(w Windowed[K], encoded []byte) (value A, timestamp int64, ok bool, err error) {
 				if w.Window.End < o.now()-retention {

@@ -12,7 +12,10 @@ import (
 //
 // A window is open, and takes late records, until the stream time of the operator is beyond its end plus the grace. A record is
 // dropped if the last window that may hold it is not open any more.
-type SlidingWindows struct{ difference, grace, retention time.Duration }
+type SlidingWindows struct {
+	difference, grace, retention time.Duration
+	graced                       bool // Grace was called
+}
 
 // Sliding returns a window for each combination of records that are at most difference apart (KIP-450). Each record at t makes a
 // window that ends with it, [t-difference, t], and one that starts just behind it, [t+1ms, t+1ms+difference], as soon as
@@ -33,7 +36,7 @@ type SlidingWindows struct{ difference, grace, retention time.Duration }
 func Sliding(difference time.Duration) SlidingWindows { return SlidingWindows{difference: difference} }
 
 // Grace keeps windows open for late records until the stream time of the operator is beyond their end plus d.
-func (w SlidingWindows) Grace(d time.Duration) SlidingWindows { w.grace = d; return w }
+func (w SlidingWindows) Grace(d time.Duration) SlidingWindows { w.grace, w.graced = d, true; return w }
 
 // Retention keeps windows in the store, for queries, until the stream time of the operator is beyond their end plus d. It is
 // at least twice the time difference and the grace together, which is also the default: windows that are closed are needed to

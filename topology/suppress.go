@@ -124,6 +124,41 @@ func (t Table[K, V]) Suppress(name string, until Suppression) Table[K, V] {
 	return Table[K, V]{out: s.wire(t.out), keys: t.keys, view: s.view(t.view)}
 }
 
+// Suppress holds updates of the windows back and forwards the last one of each: with [UntilWindowCloses] the final one, once
+// stream time has reached the end of the window and its grace (and, for sessions, the gap). Otherwise it is as
+// [Table.Suppress].
+//
+// UntilWindowCloses needs windows with a Grace: it decides how late a record may be and still count, and how long everybody
+// waits for the result. Grace(0) waits for nobody. A sliding window or session takes records also in the very
+// millisecond in which it is forwarded, as in Kafka Streams (S22), and is forwarded again with them; EmitOnClose does not
+// forward before it is over.
+func (t WindowedTable[K, V]) Suppress(name string, until Suppression) WindowedTable[K, V] {
+	n := t.builder().namedNode("suppress", name)
+	until.validate(n)
+	table := WindowedTable[K, V]{out: &port[change[K, V]]{node: n}, keys: t.keys, closing: t.closing}
+	switch {
+	case t.view == nil:
+		return table // the windows were refused
+	case t.view.value == nil:
+		n.builder.errorf(n, "nobody has said how the values of the table are encoded; suppress it before they are mapped")
+	case until.closes && !t.closing.graced:
+		n.builder.errorf(n, "the windows have no grace, which decides when a result is final; "+
+			"set it with Grace, Grace(0) if no late record counts")
+	}
+	s := suppressor[K, Windowed[K], V]{
+		n: n, until: until, key: t.keys, value: t.view.value, wait: until.limit.Milliseconds(),
+		keyOf: func(c *change[K, V]) Windowed[K] { return Windowed[K]{c.Key, c.Window} },
+		place: func(c *change[K, V]) int64 { return c.Timestamp },
+		set:   func(c *change[K, V], key Windowed[K]) { c.Key, c.Window = key.Key, key.Window },
+	}
+	if until.closes {
+		s.wait, s.place = t.closing.wait, func(c *change[K, V]) int64 { return c.Window.End }
+	}
+	table.out = s.wire(t.out)
+	table.view = heldWindows(&s, t.view)
+	return table
+}
+
 // suppressor is the suppress operator of tables with keys B in the buffer.
 type suppressor[K, B, V any] struct {
 	n     *node
@@ -240,19 +275,35 @@ func (s *suppressor[K, B, V]) put(
 
 // view returns the rows behind the buffer: those before it, but for a key that is held what it was when it was held first.
 func (s *suppressor[K, B, V]) view(before *view[B, V]) *view[B, V] {
-	return &view[B, V]{value: before.value, stores: append([]*storeInfo{s.info}, before.stores...), open: func(t *Task) lookup[B, V] {
+	return &view[B, V]{value: before.value, stores: s.read(before.stores), open: func(t *Task) lookup[B, V] {
 		buffer, rows := s.open(t), before.open(t)
-		return func(key B, encoded []byte) (value V, timestamp int64, ok bool, err error) {
+		return func(key B, encoded []byte) (V, int64, bool, error) {
 			held, ok, err := buffer.Get(key)
-			if err != nil || !ok {
-				if err != nil {
-					return value, 0, false, err
-				}
-				return rows(key, encoded)
+			if err != nil || ok {
+				return held.Old, unknownTime, held.HasOld, err
 			}
-			return held.Old, unknownTime, held.HasOld, nil
+			return rows(key, encoded)
 		}
 	}}
+}
+
+// heldWindows is [suppressor.view] for windows.
+func heldWindows[K, V any](s *suppressor[K, Windowed[K], V], before *windowView[K, V]) *windowView[K, V] {
+	return &windowView[K, V]{value: before.value, stores: s.read(before.stores), open: func(t *Task) windowLookup[K, V] {
+		buffer, rows := s.open(t), before.open(t)
+		return func(w Windowed[K], encoded []byte) (V, int64, bool, error) {
+			held, ok, err := buffer.Get(w)
+			if err != nil || ok {
+				return held.Old, unknownTime, held.HasOld, err
+			}
+			return rows(w, encoded)
+		}
+	}}
+}
+
+// read returns what those read that look through the buffer.
+func (s *suppressor[K, B, V]) read(before []*storeInfo) []*storeInfo {
+	return append([]*storeInfo{s.info}, before...)
 }
 
 // sub returns a - b, and the smallest number if there is no such one. b is not negative.

@@ -29,7 +29,8 @@ func aggregateTimeWindows[K, A any](
 	})
 	return WindowedTable[K, A]{
 		keys: TimeWindowedCodec(keys.codec, w.size),
-		view: &windowView[K, A]{stores: []*storeInfo{store.info}, open: func(t *Task) windowLookup[K, A] {
+		closing: closing{wait: windows.grace, graced: w.graced},
+		view: &windowView[K, A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(t *Task) windowLookup[K, A] {
 			o := store.open(t)
 			return func(w Windowed[K], encoded []byte) (value A, timestamp int64, ok bool, err error) {
 				if w.Window.Start <= windows.gone(o.now(), len(streams)) {

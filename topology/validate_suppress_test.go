@@ -23,6 +23,14 @@ func TestSuppress_refuses(t *testing.T) {
 		}, want: []string{
 			`suppress "s": UntilWindowCloses is for windowed tables, and this one has no windows; use UntilTimeLimit`,
 		}},
+		{name: "windows without grace", define: func(b *topology.Builder) {
+			counts := flights(b).GroupByKey().WindowedBy(topology.Tumbling(time.Second)).Count("counts")
+			counts.Suppress("final", topology.UntilWindowCloses())
+			counts.MapValues(decimal).Suppress("texts", topology.UntilTimeLimit(time.Second))
+		}, want: []string{
+			`suppress "final": the windows have no grace, which decides when a result is final; set it with Grace, Grace(0) if no late record counts`,
+			`suppress "texts": nobody has said how the values of the table are encoded; suppress it before they are mapped`,
+		}},
 		{name: "bad limits", define: func(b *topology.Builder) {
 			gates(b).Suppress("a", topology.UntilTimeLimit(-time.Second))
 			gates(b).Suppress("b", topology.UntilTimeLimit(time.Microsecond).MaxRecords(0).MaxBytes(-1))

@@ -8,13 +8,21 @@ import (
 // WindowedTable is the latest value for each key and window. It is made by windowed aggregations and by operators on their
 // results.
 type WindowedTable[K, V any] struct {
-	out  *port[change[K, V]]
-	keys codecs.Codec[Windowed[K]]
-	view *windowView[K, V]
+	out     *port[change[K, V]]
+	keys    codecs.Codec[Windowed[K]]
+	closing closing
+	view    *windowView[K, V]
+}
+
+// closing says when the windows of a table close: when stream time has passed their end by wait.
+type closing struct {
+	wait   int64
+	graced bool // the user has said how long late records are waited for
 }
 
 // windowView is how the rows of a windowed table are read. See [view].
 type windowView[K, V any] struct {
+	value  codecs.Codec[V] // nil if no operator has said how values are encoded
 	stores []*storeInfo
 	open   func(t *Task) windowLookup[K, V]
 }
@@ -53,7 +61,11 @@ func (t WindowedTable[K, V]) Filter(keep func(key K, window state.Window, value 
 			return next(filtered)
 		}
 	})
-	return derived(t, out, func(w Windowed[K], value V) (V, bool) { return value, keep(w.Key, w.Window, value) })
+	table := derived(t, out, func(w Windowed[K], value V) (V, bool) { return value, keep(w.Key, w.Window, value) })
+	if table.view != nil {
+		table.view.value = t.view.value
+	}
+	return table
 }
 
 // MapValues replaces each value by f of it. Nothing is stored: the rows are those of the table whose values are mapped. Kafka
@@ -86,7 +98,7 @@ func (t WindowedTable[K, V]) MapValues[V2 any](f func(value V) V2, opts ...NodeO
 func derived[K, V, V2 any](
 	from WindowedTable[K, V], out *port[change[K, V2]], compute func(w Windowed[K], value V) (V2, bool),
 ) WindowedTable[K, V2] {
-	table := WindowedTable[K, V2]{out: out, keys: from.keys}
+	table := WindowedTable[K, V2]{out: out, keys: from.keys, closing: from.closing}
 	if from.view == nil {
 		return table // the windows were refused
 	}

@@ -21,7 +21,10 @@ type Windows interface {
 // their advance since the Unix epoch, none before it. All durations are whole numbers of milliseconds.
 //
 // A window is open, and takes late records, until the stream time of the operator reaches its end plus the grace.
-type TimeWindows struct{ size, advance, grace, retention time.Duration }
+type TimeWindows struct {
+	size, advance, grace, retention time.Duration
+	graced                          bool // Grace was called
+}
 
 // Tumbling returns windows of the given size, one after the other: each record is in one of them.
 //
@@ -45,7 +48,7 @@ func Hopping(size, advance time.Duration) TimeWindows {
 }
 
 // Grace keeps windows open for late records until the stream time of the operator reaches their end plus d.
-func (w TimeWindows) Grace(d time.Duration) TimeWindows { w.grace = d; return w }
+func (w TimeWindows) Grace(d time.Duration) TimeWindows { w.grace, w.graced = d, true; return w }
 
 // Retention keeps windows in the store, for queries, until the stream time of the operator reaches their start plus d. It
 // is at least size and grace together, which is also the default.
