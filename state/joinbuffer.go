@@ -122,6 +122,25 @@ func (s *JoinBuffer[K, V]) Fetch(key K, from, to int64) iter.Seq2[JoinEntry[K, V
 	}
 }
 
+// FetchEncoded appends what [JoinBuffer.Fetch] would yield to dst, for a key that is encoded already, which is not kept. Their
+// Key is not set.
+func (s *JoinBuffer[K, V]) FetchEncoded(dst []JoinEntry[K, V], key []byte, from, to int64) ([]JoinEntry[K, V], error) {
+	if from = max(from, s.history.now); from > to {
+		return dst, nil
+	}
+	low := AppendJoinKey(nil, key, from, math.MinInt64)
+	high := AppendJoinKey(nil, key, to, math.MaxInt64)
+	for r, err := range s.rows.scan(low, high) {
+		if err != nil {
+			return dst, err
+		}
+		e := JoinEntry[K, V]{Value: r.value}
+		e.Timestamp, e.Seq = joinTimes(r.key)
+		dst = append(dst, e)
+	}
+	return dst, nil
+}
+
 // Advance says that stream time has reached the given time (milliseconds): records that are older by more than the
 // retention are not seen any more. It costs nothing.
 func (s *JoinBuffer[K, V]) Advance(streamTime int64) {

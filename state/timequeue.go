@@ -69,10 +69,25 @@ func (s *TimeQueue[K, V]) Put(key K, time int64, side JoinSide, value V) (QueueP
 		return QueuePlace{}, err
 	}
 	place := QueuePlace{Time: time, Side: side, Seq: seq}
-	s.rowKey = AppendQueueKey(s.rowKey[:0], s.buf, place)
-	s.rows.putNew(s.rowKey, value, time)
-	s.oldest, s.late = min(s.oldest, time), min(s.late, time)
+	s.add(s.buf, place, value)
 	return place, nil
+}
+
+// PutAt adds an entry at a place that the caller chose, for a key that is encoded already, which is not kept. Its number is that
+// of the record in the [JoinBuffer] of the same side: who finds the record there can remove the entry. A queue is filled by
+// either Put or PutAt.
+func (s *TimeQueue[K, V]) PutAt(key []byte, place QueuePlace, value V) error {
+	if place.Side > LeftSide {
+		return fmt.Errorf("store %q: side %d is neither right nor left", s.rows.spec.Name, place.Side)
+	}
+	s.add(key, place, value)
+	return nil
+}
+
+func (s *TimeQueue[K, V]) add(key []byte, place QueuePlace, value V) {
+	s.rowKey = AppendQueueKey(s.rowKey[:0], key, place)
+	s.rows.putNew(s.rowKey, value, place.Time)
+	s.oldest, s.late = min(s.oldest, place.Time), min(s.late, place.Time)
 }
 
 // Remove removes the entry of key with just that place and reports whether there was one. It reads the partition unless
@@ -81,7 +96,15 @@ func (s *TimeQueue[K, V]) Remove(key K, place QueuePlace) (removed bool, err err
 	if err := s.encode(key); err != nil {
 		return false, err
 	}
-	s.rowKey = AppendQueueKey(s.rowKey[:0], s.buf, place)
+	return s.RemoveEncoded(s.buf, place)
+}
+
+// RemoveEncoded is Remove for a key that is encoded already. It does not keep key.
+func (s *TimeQueue[K, V]) RemoveEncoded(key []byte, place QueuePlace) (removed bool, err error) {
+	if place.Time < s.oldest {
+		return false, nil
+	}
+	s.rowKey = AppendQueueKey(s.rowKey[:0], key, place)
 	var r *row[V]
 	if s.at != nil && bytes.Equal(s.at, s.rowKey) {
 		s.at = nil

@@ -50,6 +50,8 @@ type node struct {
 	stores            []*storeInfo // kept or read
 	timed             bool         // it has a stream time of its own, which is kept
 
+	nullKeys bool // it has results for records with null keys
+
 	// Of operators on tables, see [node.oldWanted].
 	wantsOld, passesOld bool
 
@@ -211,8 +213,10 @@ func (n *node) addParent(parent *node) bool {
 	if !n.sameBuilder(parent) || n.builder.late.isBuilt() {
 		return false
 	}
-	n.parents = append(n.parents, parent)
-	parent.children = append(parent.children, n)
+	if !slices.Contains(n.parents, parent) {
+		n.parents = append(n.parents, parent)
+		parent.children = append(parent.children, n)
+	}
 	return true
 }
 

@@ -61,3 +61,19 @@ func cutUvarint(data []byte, extra uint64) (part, rest []byte, ok bool) {
 	end := size + int(n-extra)
 	return data[size:end:end], data[end:], true
 }
+
+// appendHeaders appends the length of encoded headers (uvarint) and the headers, for what has more behind them.
+func appendHeaders(dst []byte, headers []Header) []byte {
+	data := encodeHeaders(headers)
+	return append(binary.AppendUvarint(dst, uint64(len(data))), data...)
+}
+
+// cutHeaders is the inverse of appendHeaders. It returns what follows the headers too, and copies them.
+func cutHeaders(data []byte) (headers []Header, rest []byte, err error) {
+	part, rest, ok := cutUvarint(data, 0)
+	if !ok {
+		return nil, nil, errHeaders
+	}
+	headers, err = decodeHeaders(append([]byte(nil), part...))
+	return headers, rest, err
+}

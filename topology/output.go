@@ -23,6 +23,7 @@ func (o *output[K, V]) write(s Stream[K, V]) {
 	inner, _ := o.keys.codec.(innerKeyer)
 	link(s.out, o.node, func(t *Task) receiver[item[K, V]] {
 		w := &writing[K, V]{output: o, t: t, shared: shared, inner: inner, own: new(encodedKey), topic: o.node.topic}
+		w.dropsNullKeys = o.needsKey && !o.node.repartition.source.wantsNullKeys()
 		if o.choose == nil && o.partitioner != nil {
 			var err error
 			if w.partitions, err = t.partitions(o.node.topic); err != nil {
@@ -44,6 +45,8 @@ type writing[K, V any] struct {
 	known  map[string]int32 // partitions of the topics that were chosen
 	send   func(partition int32)
 
+	dropsNullKeys bool
+
 	// The record under way.
 	raw        RawRecord
 	topic      string
@@ -56,7 +59,7 @@ type writing[K, V any] struct {
 func (w *writing[K, V]) take(it *item[K, V]) (err error) {
 	t, n := w.t, w.node
 	t.at = n
-	if it.NullKey && w.needsKey {
+	if it.NullKey && w.dropsNullKeys {
 		t.drop(n, DropNullKey)
 		return nil
 	}

@@ -30,7 +30,8 @@ type repartition struct {
 }
 
 // Repartition sends the stream through a topic of its own, <app>-<name>-repartition, so that records with equal keys come
-// together in one partition. Everything behind it runs in another sub-topology. A record with a null key is dropped.
+// together in one partition. Everything behind it runs in another sub-topology. A record with a null key is dropped, unless a
+// left or outer join behind it has a use for it (KIP-962).
 func (s Stream[K, V]) Repartition(
 	name string, key codecs.Codec[K], value codecs.Codec[V], opts ...RepartitionOption,
 ) Stream[K, V] {
@@ -67,4 +68,14 @@ func through[K, V any](
 	}
 	out.write(s)
 	return receive(&inputFormat[K, V]{node: source, key: key, value: value})
+}
+
+// wantsNullKeys reports whether records with null keys are of use to what is below n: to joins that let them out alone.
+func (n *node) wantsNullKeys() bool {
+	for _, child := range n.children {
+		if child.nullKeys || len(child.stores) == 0 && child.repartition == nil && child.wantsNullKeys() {
+			return true
+		}
+	}
+	return false
 }

@@ -179,7 +179,7 @@ func testJoin(t *testing.T, e state.Engine) {
 	put("a", 10, 3)
 	put("", 10, 4)
 	all := []joinEntry{entry(10, 1), entry(10, 3), entry(12, 0)}
-	equal(t, collect(t, s.Fetch("a", 10, 12)), all, "records, both bounds included")
+	equal(t, fetchBoth(t, s, "a", 10, 12), all, "records, both bounds included")
 	commit(t, part, s)
 	s.Close()
 
@@ -188,20 +188,20 @@ func testJoin(t *testing.T, e state.Engine) {
 	for range 2 {
 		put("a", 10, 5)
 		put("a", 12, 6)
-		equal(t, collect(t, s.Fetch("a", 10, 11)), []joinEntry{entry(10, 1), entry(10, 3), entry(10, 5)}, "records")
+		equal(t, fetchBoth(t, s, "a", 10, 11), []joinEntry{entry(10, 1), entry(10, 3), entry(10, 5)}, "records")
 		flush(t, s)
 		s.Rollback()
 	}
-	equal(t, collect(t, s.Fetch("a", math.MinInt64, math.MaxInt64)), all, "records after the rollback")
-	equal(t, len(collect(t, s.Fetch("a", 12, 10))), 0, "records of a range that is none")
+	equal(t, fetchBoth(t, s, "a", math.MinInt64, math.MaxInt64), all, "records after the rollback")
+	equal(t, len(fetchBoth(t, s, "a", 12, 10)), 0, "records of a range that is none")
 	equal(t, flush(t, s).Len(), 0, "rows to flush after the rollback")
 
 	// Stream time hides what Expire has not reached yet.
 	put("a", 12, 5)
 	s.Advance(10 + joinRetention)
-	equal(t, len(collect(t, s.Fetch("a", 0, 20))), 4, "records that are just young enough")
+	equal(t, len(fetchBoth(t, s, "a", 0, 20)), 4, "records that are just young enough")
 	s.Advance(11 + joinRetention)
-	equal(t, len(collect(t, s.Fetch("a", 0, 20))), 2, "records that are young enough")
+	equal(t, len(fetchBoth(t, s, "a", 0, 20)), 2, "records that are young enough")
 	if _, err := s.Put("a", 10, "late"); !errors.Is(err, state.ErrTooOld) {
 		t.Fatalf("record at 10: %v, want ErrTooOld", err)
 	}
@@ -218,15 +218,15 @@ func testJoin(t *testing.T, e state.Engine) {
 	expire(11, 3, 1)
 	expire(11, 3, 0)
 	expire(13, 1, 1)
-	equal(t, len(collect(t, s.Fetch("a", 0, 20))), 0, "records that Expire was told of")
+	equal(t, len(fetchBoth(t, s, "a", 0, 20)), 0, "records that Expire was told of")
 	s.Rollback() // the last commit knew of 11
-	equal(t, len(collect(t, s.Fetch("a", 0, 20))), 2, "records after the rollback")
+	equal(t, len(fetchBoth(t, s, "a", 0, 20)), 2, "records after the rollback")
 	expire(math.MaxInt64, 0, 3)
 	expire(math.MinInt64, 0, 0)
 	commit(t, part, s)
 	equal(t, len(rows(t, part.Scan(nil, nil))), 1, "rows of the partition: the number")
 	put("a", math.MaxInt64, 6)
-	equal(t, len(collect(t, s.Fetch("a", math.MaxInt64, math.MaxInt64))), 1, "records at the end of time")
+	equal(t, len(fetchBoth(t, s, "a", math.MaxInt64, math.MaxInt64)), 1, "records at the end of time")
 }
 
 func testQueue(t *testing.T, e state.Engine) {
@@ -290,10 +290,43 @@ func testQueue(t *testing.T, e state.Engine) {
 		t.Fatal("there may be a third side")
 	}
 	s.Rollback()
+	if err := s.PutAt([]byte("LH"), state.QueuePlace{Side: 2}, "v"); err == nil {
+		t.Fatal("there may be a third side at a place")
+	}
 	put("", math.MinInt64, state.LeftSide)
 	put("", math.MaxInt64, state.LeftSide)
 	equal(t, len(collect(t, s.Scan(math.MinInt64))), 1, "entries at the beginning of time")
 	equal(t, len(collect(t, s.Scan(math.MaxInt64))), 2, "entries up to the end of time")
+}
+
+// testQueueAt checks entries whose numbers are those of a join buffer.
+func testQueueAt(t *testing.T, e state.Engine) {
+	part := openPartition(t, e, 0)
+	s := newQueue(t, part, nil)
+	at := func(time, seq int64) state.QueuePlace {
+		return state.QueuePlace{Time: time, Side: state.LeftSide, Seq: seq}
+	}
+	must(t, s.PutAt([]byte("LH"), at(12, 7), "v"))
+	must(t, s.PutAt([]byte("LH"), at(12, 5), "v"))
+	commit(t, part, s)
+	must(t, s.PutAt([]byte("BA"), at(11, 9), "v"))
+	want := []queueEntry{
+		{Key: "BA", Value: "v", QueuePlace: at(11, 9)},
+		{Key: "LH", Value: "v", QueuePlace: at(12, 5)},
+		{Key: "LH", Value: "v", QueuePlace: at(12, 7)},
+	}
+	equal(t, collect(t, s.Scan(12)), want, "entries")
+	for _, seq := range []int64{5, 6} {
+		removed, err := s.RemoveEncoded([]byte("LH"), at(12, seq))
+		must(t, err)
+		equal(t, removed, seq == 5, "entry %d is removed", seq)
+	}
+	equal(t, collect(t, s.Scan(12)), []queueEntry{want[0], want[2]}, "entries left")
+	removed, err := s.RemoveEncoded([]byte("BA"), at(10, 9))
+	must(t, err)
+	equal(t, removed, false, "an entry before all others is removed")
+	commit(t, part, s)
+	equal(t, len(rows(t, part.Scan(nil, nil))), 2, "rows of the partition")
 }
 
 // testRestoreBuffers checks that what is restored from the changelog, as it was before compaction, goes on as what was
@@ -350,7 +383,7 @@ func testRestoreBuffers(t *testing.T, e state.Engine) {
 	seq, err := j.Put("k", 1, "v")
 	must(t, err)
 	equal(t, seq, int64(10), "number in the join buffer")
-	equal(t, len(collect(t, j.Fetch("k", 1, 1))), 5, "records restored and put")
+	equal(t, len(fetchBoth(t, j, "k", 1, 1)), 5, "records restored and put")
 	place, err := q.Put("k", 1, state.LeftSide, "v")
 	must(t, err)
 	equal(t, place.Seq, int64(10), "number in the queue")

@@ -61,6 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) state.Engine) {
 		{"suppress buffer: many entries", testSuppressLarge},
 		{"join buffer", testJoin},
 		{"time queue", testQueue},
+		{"time queue at places", testQueueAt},
 		{"suppress, join and queue: restore", testRestoreBuffers},
 		{"random session store", testSessionsModel},
 		{"random versioned store", testVersionedModel},

@@ -1,11 +1,40 @@
 package conformance_test
 
-import "github.com/seed84377926/millrace/topology"
+import (
+	"time"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/topology"
+)
 
 func joinPrograms() map[string]program {
-	return map[string]program{
+	all := map[string]program{
 		"stream-table-inner": func(b *topology.Builder) {
 			out(source(b, "a").JoinTable(tableOf(b, "b", "r"), joined))
 		},
+		"self-join": func(b *topology.Builder) {
+			s := source(b, "a")
+			windows := topology.Within(3 * time.Second).Grace(2 * time.Second)
+			out(s.Join("joined", s, windows, joined, codecs.String, codecs.String))
+		},
 	}
+	for suffix, grace := range map[string]time.Duration{"-grace0": 0, "-grace5": 5 * time.Second} {
+		windows := topology.Within(5 * time.Second).Before(3 * time.Second).Grace(grace)
+		all["stream-stream-inner"+suffix] = func(b *topology.Builder) {
+			out(source(b, "a").Join("joined", source(b, "b"), windows, joined, codecs.String, codecs.String))
+		}
+		all["stream-stream-left"+suffix] = func(b *topology.Builder) {
+			out(source(b, "a").LeftJoin("joined", source(b, "b"), windows, leftJoined, codecs.String, codecs.String))
+		}
+		all["stream-stream-outer"+suffix] = func(b *topology.Builder) {
+			out(source(b, "a").OuterJoin("joined", source(b, "b"), windows, outerJoined, codecs.String, codecs.String))
+		}
+	}
+	return all
 }
+
+// leftJoined is j for a left join.
+func leftJoined(left string, right *string) string { return joined(left, orNull(right)) }
+
+// outerJoined is j for an outer join.
+func outerJoined(left, right *string) string { return joined(orNull(left), orNull(right)) }

@@ -14,6 +14,7 @@ func joinTablePrograms() map[string]program {
 		},
 	}
 	maps.Copy(all, tableTablePrograms())
+	maps.Copy(all, streamStreamPrograms())
 	return all
 }
 
@@ -25,6 +26,7 @@ func docPrograms() map[string]program {
 		},
 	}
 	maps.Copy(all, docTablePrograms())
+	maps.Copy(all, docStreamPrograms())
 	return all
 }
 

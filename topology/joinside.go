@@ -1,0 +1,172 @@
+package topology
+
+import (
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/state"
+)
+
+// joinBuffer is the store of one side of a join in a task.
+type joinBuffer[K, V any] struct {
+	rows  *state.JoinBuffer[K, V]
+	clock *operatorClock
+	keep  int64
+	added int // since rows were expired
+}
+
+// openBuffer opens the store of one side; its clock is for the caller to set.
+func openBuffer[K, V any](t *Task, s joined, key codecs.Codec[K], value codecs.Codec[V]) *joinBuffer[K, V] {
+	rows, err := state.NewJoinBuffer(s.spec, t.cfg.State, t.cfg.Budget, key, value)
+	if err != nil {
+		t.fail(err)
+		return &joinBuffer[K, V]{}
+	}
+	t.stores = append(t.stores, rows)
+	return &joinBuffer[K, V]{rows: rows, keep: s.keep}
+}
+
+// first returns the timestamp of the first record that is seen.
+func (b *joinBuffer[K, V]) first() int64 { return b.clock.now - b.keep }
+
+// expire removes what is not seen any more at stream time now. It removes more records than come, but not all of them at
+// once when time jumps.
+func (b *joinBuffer[K, V]) expire(now int64) error {
+	const atLeast = 4096
+	_, err := b.rows.Expire(now-b.keep, atLeast+2*b.added)
+	b.added = 0
+	return err
+}
+
+// put keeps a record for the other side to find.
+func (b *joinBuffer[K, V]) put(key []byte, timestamp int64, value V) (seq int64, err error) {
+	b.added++
+	b.rows.Advance(b.clock.now)
+	return b.rows.PutEncoded(key, timestamp, value)
+}
+
+// fetch appends the records that are seen of those between two timestamps.
+func (b *joinBuffer[K, V]) fetch(dst []state.JoinEntry[K, V], key []byte, from, to int64) ([]state.JoinEntry[K, V], error) {
+	b.rows.Advance(b.clock.now)
+	return b.rows.FetchEncoded(dst, key, max(from, b.first()), to)
+}
+
+// streamSide takes the records of one side of a join, X, and looks for those of the other side, Y.
+type streamSide[K, X, Y, R any] struct {
+	task      *Task
+	node      *node
+	key       codecs.Codec[K]
+	reencode  bool // the encoding of the key that a record comes with may be another one
+	windows   joinMillis
+	own       *joinBuffer[K, X]
+	other     *joinBuffer[K, Y]
+	join      func(x *X, y *Y) R
+	results   *joinResults[K, R]
+	found     []state.JoinEntry[K, Y] // scratch
+	memo      encodedKey              // if reencode
+	side      state.JoinSide
+	otherSide state.JoinSide
+
+	// Of left and outer joins.
+	time *operatorClock // of both sides
+	// emit forwards the records that can have no match any more, see [waiting.emitDue].
+	emit func(now, closing int64) error
+	// wait remembers a record without a match; nil if such a record does not come out.
+	wait func(key []byte, place state.QueuePlace, it *item[K, X]) error
+	// matched forgets a record of the other side, which has a match now; nil if none is remembered.
+	matched func(key []byte, place state.QueuePlace) error
+}
+
+func (s *streamSide[K, X, Y, R]) receive(it *item[K, X]) error {
+	s.task.at = s.node
+	if s.time != nil {
+		s.time.advance(it.Timestamp)
+	}
+	switch {
+	case it.NullKey && s.wait != nil && !it.NullValue:
+		return forward(s.results, it, it.Timestamp, s.join(&it.Value, nil), it.key)
+	case it.NullKey:
+		s.task.drop(s.node, DropNullKey)
+		return nil
+	case it.NullValue:
+		s.task.drop(s.node, DropNullValue)
+		return nil
+	}
+	if s.time != nil && it.Timestamp == s.time.now {
+		if err := s.emit(s.time.now, s.windows.closing()); err != nil {
+			return err
+		}
+	}
+	memo := it.key
+	if s.reencode {
+		s.memo.reset()
+		memo = &s.memo
+	}
+	key, err := keying[K]{codec: s.key}.encode(s.task, s.node, memo, it.Key)
+	if err != nil {
+		return err
+	}
+	matched, err := s.match(it, memo, key)
+	if err != nil {
+		return err
+	}
+	return s.keep(it, memo, key, matched)
+}
+
+// match forwards a result for each record of the other side that belongs to it.
+func (s *streamSide[K, X, Y, R]) match(it *item[K, X], memo *encodedKey, key []byte) (matched bool, err error) {
+	s.found, err = s.other.fetch(s.found[:0], key, it.Timestamp-s.windows.before, it.Timestamp+s.windows.after)
+	if err != nil {
+		return false, s.task.nodeError(s.node, err)
+	}
+	for i := range s.found {
+		y := &s.found[i]
+		if s.matched != nil {
+			if err := s.matched(key, state.QueuePlace{Time: y.Timestamp, Side: s.otherSide, Seq: y.Seq}); err != nil {
+				return false, s.task.nodeError(s.node, err)
+			}
+		}
+		s.task.at = s.node
+		if err := forward(s.results, it, max(it.Timestamp, y.Timestamp), s.join(&it.Value, &y.Value), memo); err != nil {
+			return false, err
+		}
+	}
+	matched = len(s.found) > 0
+	clear(s.found)
+	return matched, nil
+}
+
+// keep lets the other side find the record, unless its window is over.
+func (s *streamSide[K, X, Y, R]) keep(it *item[K, X], memo *encodedKey, key []byte, matched bool) error {
+	s.own.clock.advance(it.Timestamp)
+	over := it.Timestamp < s.own.first()
+	switch {
+	case over && matched:
+		return nil
+	case over && s.wait != nil:
+		s.task.at = s.node
+		return forward(s.results, it, it.Timestamp, s.join(&it.Value, nil), memo)
+	case over:
+		s.task.drop(s.node, DropLateWindow)
+		return nil
+	}
+	seq, err := s.own.put(key, it.Timestamp, it.Value)
+	if err == nil && s.wait != nil && !matched {
+		err = s.wait(key, state.QueuePlace{Time: it.Timestamp, Side: s.side, Seq: seq}, it)
+	}
+	if err != nil {
+		return s.task.nodeError(s.node, err)
+	}
+	return nil
+}
+
+// joinResults are the results of a join on their way out.
+type joinResults[K, R any] struct {
+	out  item[K, R]
+	next receiver[item[K, R]]
+}
+
+// forward forwards a result that it brings about. memo is the encoding of its key.
+func forward[K, X, R any](r *joinResults[K, R], it *item[K, X], timestamp int64, value R, memo *encodedKey) error {
+	r.out.Record = Record[K, R]{Key: it.Key, NullKey: it.NullKey, Value: value, Timestamp: timestamp, Headers: it.Headers}
+	r.out.key = memo
+	return r.next(&r.out)
+}

@@ -1,0 +1,118 @@
+package topology
+
+import (
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/state"
+)
+
+// Join joins each record of the stream with the records of the other one that have its key and are in its window: one result
+// for each pair, made by join, with the key, the larger timestamp, and the headers of the record that came later. It comes
+// out when that record is processed, the pairs of one record in the order of the timestamps on the other side.
+//
+// Records are kept in stores called after the join: name-left and name-right. Records with a null key or a null value are
+// dropped. A record that comes later than the windows' grace is joined with what is still kept; if its own window is over too,
+// grace included, it is not kept itself, and it is dropped if that gave no result.
+//
+// Joined with itself, a stream needs one store only, called name: each pair of records comes out twice, once in each order,
+// and each record joined with itself.
+//
+// Both sides must be partitioned alike: by the same key with the same codec, and with the same number of partitions.
+func (s Stream[K, V]) Join[W, R any](
+	name string, other Stream[K, W], windows JoinWindows, join func(left V, right W) R,
+	left codecs.Codec[V], right codecs.Codec[W],
+) Stream[K, R] {
+	n := s.builder().namedNode("join", name)
+	n.require(join != nil, "function")
+	if own, ok := any(join).(func(V, V) R); ok && any(s.out) == any(other.out) {
+		return selfJoin(n, s, windows, own, left)
+	}
+	both := func(l *V, r *W) R { return join(*l, *r) }
+	return joinStreams(n, s, other, windows, both, codecsOf(left, right), innerJoin)
+}
+
+// LeftJoin is [Stream.Join] with a result also for each record of this stream that is joined with nothing: join gets nil for
+// the right side, and the result has the key, timestamp and headers of the record. The pointer that join gets is only valid
+// during the call. A third store, name-unmatched, keeps the records that wait.
+//
+// Such a result comes out when stream time, the largest timestamp of both sides, has passed the window of the record and its
+// grace. From then on the record is joined with nothing: no record comes out both joined and alone, whatever the disorder.
+// (Kafka Streams contradicts itself there, KAFKA-19536.) Results come out in the order of their timestamps, and as in Kafka
+// Streams they may need time to pass by up to another window and grace: not every record has the join look for them.
+//
+// A record whose window is over already when it comes is joined with what is still kept, or else comes out alone at once. So
+// does a record with a null key, which nothing can be joined with (KIP-962); in the other stream it is dropped.
+func (s Stream[K, V]) LeftJoin[W, R any](
+	name string, other Stream[K, W], windows JoinWindows, join func(left V, right *W) R,
+	left codecs.Codec[V], right codecs.Codec[W],
+) Stream[K, R] {
+	n := s.builder().namedNode("left-join", name)
+	n.require(join != nil, "function")
+	both := func(l *V, r *W) R { return join(*l, r) }
+	return joinStreams(n, s, other, windows, both, codecsOf(left, right), leftJoin)
+}
+
+// OuterJoin is [Stream.LeftJoin] with a result also for each record of the other stream that is joined with nothing: join gets
+// nil for the left side. Of results with one timestamp, those of the other stream come out first, as in Kafka Streams.
+func (s Stream[K, V]) OuterJoin[W, R any](
+	name string, other Stream[K, W], windows JoinWindows, join func(left *V, right *W) R,
+	left codecs.Codec[V], right codecs.Codec[W],
+) Stream[K, R] {
+	n := s.builder().namedNode("outer-join", name)
+	n.require(join != nil, "function")
+	return joinStreams(n, s, other, windows, join, codecsOf(left, right), outerJoin)
+}
+
+// joinKind says whose records come out alone.
+type joinKind uint8
+
+const (
+	innerJoin joinKind = iota
+	leftJoin
+	outerJoin
+)
+
+// sideCodecs are the codecs of the values of both sides.
+type sideCodecs[V, W any] struct {
+	left  codecs.Codec[V]
+	right codecs.Codec[W]
+}
+
+func codecsOf[V, W any](left codecs.Codec[V], right codecs.Codec[W]) sideCodecs[V, W] {
+	return sideCodecs[V, W]{left, right}
+}
+
+func joinStreams[K, V, W, R any](
+	n *node, s Stream[K, V], other Stream[K, W], windows JoinWindows, join func(l *V, r *W) R, values sideCodecs[V, W], kind joinKind,
+) Stream[K, R] {
+	windows.validate(n)
+	n.require(values.left != nil, "codec of the left values")
+	n.require(values.right != nil, "codec of the right values")
+	out := &port[item[K, R]]{node: n}
+	if other.out == nil {
+		n.builder.errorf(n, "the other stream is the zero Stream; streams are made by topology.Source and operators")
+		return Stream[K, R]{out: out, keys: s.keys}
+	}
+	if s.keys.copartitioned(n) && other.keys.copartitioned(n) {
+		s.keys.sameEncoding(n, other.keys, other.out.node)
+	}
+	j := &streamJoin[K, V, W, R]{
+		node: n, windows: windows.millis(), kind: kind, join: join, key: s.keys.codec, values: values, out: out,
+		reencode: !sameCodec(s.keys.codec, other.keys.codec),
+	}
+	left, right := j.windows, j.windows.reversed()
+	switch kind {
+	case innerJoin:
+		j.left, j.right = keepJoined(n, "left", left.keep()), keepJoined(n, "right", right.keep())
+	case leftJoin:
+		j.left, j.right = keepJoined(n, "left", left.closing()), keepJoined(n, "right", right.keep())
+	case outerJoin:
+		j.left, j.right = keepJoined(n, "left", left.closing()), keepJoined(n, "right", right.closing())
+	}
+	if kind != innerJoin {
+		j.unmatched = n.keepPart("unmatched", state.Spec{Kind: state.QueueKind})
+	}
+	n.timed, n.nullKeys = true, kind != innerJoin
+	link(s.out, n, func(t *Task) receiver[item[K, V]] { return j.open(t).left.receive })
+	link(other.out, n, func(t *Task) receiver[item[K, W]] { return j.open(t).right.receive })
+	return Stream[K, R]{out: out, keys: s.keys}
+}

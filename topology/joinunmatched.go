@@ -1,0 +1,127 @@
+package topology
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/seed84377926/millrace/state"
+)
+
+// unmatched is a record of either side of a join that has no match yet.
+type unmatched[V, W any] struct {
+	left    V
+	right   W
+	isRight bool
+	headers []Header
+}
+
+// unmatchedCodec encodes unmatched records: the side, the headers, the value.
+type unmatchedCodec[V, W any] struct{ values sideCodecs[V, W] }
+
+var errBadSide = errors.New("unmatched record: it is of neither side")
+
+// Append implements codecs.Codec.
+func (c unmatchedCodec[V, W]) Append(dst []byte, u unmatched[V, W]) ([]byte, error) {
+	if u.isRight {
+		return c.values.right.Append(appendHeaders(append(dst, byte(state.RightSide)), u.headers), u.right)
+	}
+	return c.values.left.Append(appendHeaders(append(dst, byte(state.LeftSide)), u.headers), u.left)
+}
+
+// Decode implements codecs.Codec.
+func (c unmatchedCodec[V, W]) Decode(data []byte) (u unmatched[V, W], err error) {
+	if len(data) == 0 || data[0] > byte(state.LeftSide) {
+		return u, errBadSide
+	}
+	u.isRight = data[0] == byte(state.RightSide)
+	if u.headers, data, err = cutHeaders(data[1:]); err != nil {
+		return u, fmt.Errorf("unmatched record: %w", err)
+	}
+	if u.isRight {
+		u.right, err = c.values.right.Decode(data)
+	} else {
+		u.left, err = c.values.left.Decode(data)
+	}
+	return u, err
+}
+
+// waiting are the unmatched records of a left or outer join in a task, in the order in which they come out.
+type waiting[K, V, W, R any] struct {
+	task        *Task
+	node        *node
+	rows        *state.TimeQueue[K, unmatched[V, W]]
+	join        func(l *V, r *W) R
+	left, right int64 // for how long after their timestamp the windows of the records of a side are open
+	results     *joinResults[K, R]
+	oldest      *operatorClock // when to look again; unknownTime if there is nothing
+	key         encodedKey
+}
+
+// emitDue forwards what is over at stream time now, when a record comes whose own window closes so long after its timestamp.
+// Like Kafka Streams it looks only when the window of the oldest one would be over if it were such a window, and after a look
+// takes the last one that it came to for the oldest, so that no record is looked at again and again.
+func (q *waiting[K, V, W, R]) emitDue(now, closing int64) error {
+	if q.oldest.now == unknownTime || q.oldest.now+closing >= now {
+		return nil
+	}
+	return q.emit(now)
+}
+
+// emit forwards the records whose windows are over at stream time now.
+func (q *waiting[K, V, W, R]) emit(now int64) error {
+	q.oldest.now = unknownTime
+	leftOpen, rightOpen := false, false
+	for e, err := range q.rows.Scan(math.MaxInt64) {
+		if err != nil {
+			return q.task.nodeError(q.node, err)
+		}
+		q.oldest.now = e.Time
+		switch isRight := e.Value.isRight; {
+		case leftOpen && rightOpen:
+			return nil
+		case isRight && e.Time+q.right >= now:
+			rightOpen = true
+			continue
+		case !isRight && e.Time+q.left >= now:
+			leftOpen = true
+			continue
+		}
+		if _, err := q.rows.Remove(e.Key, e.QueuePlace); err != nil {
+			return q.task.nodeError(q.node, err)
+		}
+		if err := q.forward(e.Key, e.Time, &e.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q *waiting[K, V, W, R]) forward(key K, timestamp int64, u *unmatched[V, W]) error {
+	left, right := &u.left, &u.right
+	if u.isRight {
+		left = nil
+	} else {
+		right = nil
+	}
+	q.key.reset()
+	q.task.at = q.node
+	it := item[K, R]{Key: key, Headers: u.headers}
+	return forward(q.results, &it, timestamp, q.join(left, right), &q.key)
+}
+
+// add remembers a record without a match.
+func (q *waiting[K, V, W, R]) add(key []byte, place state.QueuePlace, u unmatched[V, W]) error {
+	if q.oldest.now == unknownTime || place.Time < q.oldest.now {
+		q.oldest.now = place.Time
+	}
+	return q.rows.PutAt(key, place, u)
+}
+
+func (q *waiting[K, V, W, R]) addLeft(key []byte, place state.QueuePlace, it *item[K, V]) error {
+	return q.add(key, place, unmatched[V, W]{left: it.Value, headers: it.Headers})
+}
+
+func (q *waiting[K, V, W, R]) addRight(key []byte, place state.QueuePlace, it *item[K, W]) error {
+	return q.add(key, place, unmatched[V, W]{right: it.Value, isRight: true, headers: it.Headers})
+}
