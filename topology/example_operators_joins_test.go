@@ -1,10 +1,12 @@
 package topology_test
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
 func ExampleStream_Join() {
@@ -75,4 +77,63 @@ func ExampleWithin() {
 	// KL1001 -> boarding at D2 @3000
 	// KL1001 -> boarding at D4 @4000
 	// KL1001 -> boarding at D5 @5000
+}
+
+func ExampleStream_LeftJoinTable() {
+	run(func(b *topology.Builder) {
+		airlines := topology.TableOf(b, "airlines", codecs.String, codecs.String)
+		topology.Source(b, "flights", codecs.String, codecs.String).
+			LeftJoinTable(airlines, func(flight string, airline *string) string {
+				if airline == nil {
+					return flight + " of nobody"
+				}
+				return flight + " of " + *airline
+			}).
+			To("out", codecs.String, codecs.String)
+	}, codecs.String, "flights KL KL1001", "airlines KL KLM", "flights KL KL1003")
+	// Output:
+	// KL -> KL1001 of nobody @1000
+	// KL -> KL1003 of KLM @3000
+}
+
+func ExampleStream_JoinTableWithGrace() {
+	b := topology.NewBuilder("airport")
+	airlines := topology.TableOf(b, "airlines", codecs.String, codecs.String, topology.Versioned(time.Hour))
+	topology.Source(b, "flights", codecs.String, codecs.String).
+		JoinTableWithGrace("flights-with-airline", airlines, time.Minute,
+			func(flight, airline string) string { return flight + " of " + airline }, codecs.String).
+		To("out", codecs.String, codecs.String)
+	top, err := b.Build()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	d := topologytest.NewDriver(topologytest.Example(), top)
+	flights := topologytest.Input(d, "flights", codecs.String, codecs.String)
+	flights.Pipe("KL", "KL1001", 10_000)
+	// The name comes later than the flight, but has been valid since before it.
+	topologytest.Input(d, "airlines", codecs.String, codecs.String).Pipe("KL", "KLM", 5_000)
+	flights.Pipe("KL", "KL1003", 70_000)
+	for _, r := range topologytest.Output(d, "out", codecs.String, codecs.String).Drain() {
+		fmt.Println(r.Key, r.Value, r.Timestamp)
+	}
+	// Output:
+	// KL KL1001 of KLM 10000
+}
+
+func ExampleStream_LeftJoinTableWithGrace() {
+	run(func(b *topology.Builder) {
+		airlines := topology.TableOf(b, "airlines", codecs.String, codecs.String, topology.Versioned(time.Hour))
+		topology.Source(b, "flights", codecs.String, codecs.String).
+			LeftJoinTableWithGrace("flights-with-airline", airlines, time.Second, func(flight string, airline *string) string {
+				if airline == nil {
+					return flight + " of nobody"
+				}
+				return flight + " of " + *airline
+			}, codecs.String).
+			To("out", codecs.String, codecs.String)
+	}, codecs.String, "flights KL KL1001", "airlines KL KLM", "flights KL KL1003", "flights BA BA1")
+	// Output:
+	// KL -> KL1001 of nobody @1000
+	// KL -> KL1003 of KLM @3000
 }

@@ -1,8 +1,11 @@
 package topology
 
-// JoinTable joins each record of the stream with the row that the table has for its key at that moment: the result has the
-// key, timestamp and headers of the record and the value that join makes of both. A record without a row has no result.
-// Changes of the table trigger nothing. Records with a null key or a null value are dropped.
+// JoinTable joins each record of the stream with the row that the table has for its key: the result has the key, timestamp and
+// headers of the record and the value that join makes of both. A record without a row has no result. Changes of the table
+// trigger nothing. Records with a null key or a null value are dropped.
+//
+// The row is the latest one at that moment. Of a table with a history it is the one that was valid at the timestamp of the
+// record, see [Versioned]; records can wait for it, see [Stream.JoinTableWithGrace].
 //
 // Both sides must be partitioned alike: by the same key with the same codec, and with the same number of partitions.
 func (s Stream[K, V]) JoinTable[W, R any](
@@ -10,48 +13,123 @@ func (s Stream[K, V]) JoinTable[W, R any](
 ) Stream[K, R] {
 	n := s.builder().node("join-table", opts)
 	n.require(join != nil, "function")
+	both := func(value *V, row *W) R { return join(*value, *row) }
+	return joinTable(n, s, table, both, false)
+}
+
+// LeftJoinTable is [Stream.JoinTable] with a result for every record: join gets nil for a row that does not exist. The pointer
+// is only valid during the call. A record with a null key has no row (KIP-962); one with a null value is dropped.
+func (s Stream[K, V]) LeftJoinTable[W, R any](
+	table Table[K, W], join func(value V, row *W) R, opts ...NodeOption,
+) Stream[K, R] {
+	n := s.builder().node("left-join-table", opts)
+	n.require(join != nil, "function")
+	both := func(value *V, row *W) R { return join(*value, row) }
+	return joinTable(n, s, table, both, true)
+}
+
+func joinTable[K, V, W, R any](
+	n *node, s Stream[K, V], table Table[K, W], join func(value *V, row *W) R, left bool,
+) Stream[K, R] {
+	n.nullKeys = left
+	if !s.joins(n, table) {
+		return Stream[K, R]{out: &port[item[K, R]]{node: n}, keys: s.keys}
+	}
+	reencode := !sameCodec(s.keys.codec, table.keys.codec)
+	out := then(s.out, n, func(t *Task, next receiver[item[K, R]]) receiver[item[K, V]] {
+		j := openTableJoin(t, n, table, join, left, next)
+		return func(it *item[K, V]) error {
+			if done, err := j.refuse(it); done {
+				return err
+			}
+			memo := it.key
+			if reencode {
+				j.memo.reset()
+				memo = &j.memo
+			}
+			return j.join(it, memo)
+		}
+	})
+	return Stream[K, R]{out: out, keys: s.keys}
+}
+
+// joins makes n, which joins the stream with a table, a reader of it. It reports false, and remembers why, if it cannot.
+func (s Stream[K, V]) joins[W any](n *node, table Table[K, W]) bool {
 	if table.out == nil {
 		n.builder.errorf(n, "the table is the zero Table; tables are made by topology.TableOf and aggregations")
-		return Stream[K, R]{out: &port[item[K, R]]{node: n}, keys: s.keys}
+		return false
 	}
 	table.view.connect(n)
 	if s.keys.copartitioned(n) && table.keys.copartitioned(n) {
 		s.keys.sameEncoding(n, table.keys, table.out.node)
 	}
-	shared := sameCodec(s.keys.codec, table.keys.codec)
-	out := then(s.out, n, func(t *Task, next receiver[item[K, R]]) receiver[item[K, V]] {
-		rows := table.view.open(t)
-		own, joined := new(encodedKey), new(item[K, R])
-		return func(it *item[K, V]) error {
-			t.at = n
-			switch {
-			case it.NullKey:
-				t.drop(n, DropNullKey)
-				return nil
-			case it.NullValue:
-				t.drop(n, DropNullValue)
-				return nil
-			}
-			memo := it.key
-			if !shared {
-				own.reset()
-				memo = own
-			}
-			encoded, err := table.keys.encode(t, n, memo, it.Key)
-			if err != nil {
-				return err
-			}
-			row, _, ok, err := rows(it.Key, encoded)
-			if err != nil {
-				return t.nodeError(n, err)
-			}
-			if !ok {
-				return nil
-			}
-			joined.Record = Record[K, R]{Key: it.Key, Value: join(it.Value, row), Timestamp: it.Timestamp, Headers: it.Headers}
-			joined.key = it.key
-			return next(joined)
-		}
-	})
-	return Stream[K, R]{out: out, keys: s.keys}
+	return true
+}
+
+// tableJoin is a join of a stream with a table in a task.
+type tableJoin[K, V, W, R any] struct {
+	task    *Task
+	node    *node
+	keys    keying[K] // of the table
+	rows    historyLookup[K, W]
+	combine func(value *V, row *W) R
+	left    bool // records without a row have results
+	results joinResults[K, R]
+	row     W          // scratch: what combine gets must not be allocated for each record
+	memo    encodedKey // for keys that the table encodes otherwise
+}
+
+func openTableJoin[K, V, W, R any](
+	t *Task, n *node, table Table[K, W], combine func(*V, *W) R, left bool, next receiver[item[K, R]],
+) *tableJoin[K, V, W, R] {
+	j := &tableJoin[K, V, W, R]{
+		task: t, node: n, keys: table.keys, combine: combine, left: left, results: joinResults[K, R]{next: next},
+	}
+	if table.view.history != nil {
+		j.rows = table.view.history(t)
+		return j
+	}
+	latest := table.view.open(t)
+	j.rows = func(key K, encoded []byte, _ int64) (W, int64, bool, error) { return latest(key, encoded) }
+	return j
+}
+
+// refuse reports whether a record has no key or no value, and is done with it then.
+func (j *tableJoin[K, V, W, R]) refuse(it *item[K, V]) (done bool, err error) {
+	j.task.at = j.node
+	switch {
+	case it.NullKey && j.left && !it.NullValue:
+		return true, j.forward(it, nil)
+	case it.NullKey:
+		j.task.drop(j.node, DropNullKey)
+		return true, nil
+	case it.NullValue:
+		j.task.drop(j.node, DropNullValue)
+		return true, nil
+	}
+	return false, nil
+}
+
+// join joins a record with a key. memo is the encoding of the key by the codec of the table.
+func (j *tableJoin[K, V, W, R]) join(it *item[K, V], memo *encodedKey) error {
+	encoded, err := j.keys.encode(j.task, j.node, memo, it.Key)
+	if err != nil {
+		return err
+	}
+	row, _, ok, err := j.rows(it.Key, encoded, it.Timestamp)
+	switch {
+	case err != nil:
+		return j.task.nodeError(j.node, err)
+	case ok:
+		j.row = row
+		return j.forward(it, &j.row)
+	case j.left:
+		return j.forward(it, nil)
+	}
+	return nil
+}
+
+func (j *tableJoin[K, V, W, R]) forward(it *item[K, V], row *W) error {
+	j.task.at = j.node
+	return forward(&j.results, it, it.Timestamp, j.combine(&it.Value, row), it.key)
 }

@@ -37,10 +37,39 @@ func streamJoinScenarios() map[string]topologytest.Scenario {
 	}
 }
 
+// tableJoinScenarios joins flights with airlines.
+func tableJoinScenarios() map[string]topologytest.Scenario {
+	airlines := func(b *topology.Builder, opts ...topology.TableOption) topology.Table[string, string] {
+		return topology.TableOf(b, "airlines", codecs.String, codecs.String, opts...)
+	}
+	history := topology.Versioned(20 * time.Second)
+	const grace = 5 * time.Second
+	return map[string]topologytest.Scenario{
+		"left-join-table": {Define: func(b *topology.Builder) {
+			out(flights(b).LeftJoinTable(airlines(b), maybeAirline))
+		}},
+		"left-join-table-repartitioned": {Define: func(b *topology.Builder) {
+			repartitioned := flights(b).Repartition("by-airline", codecs.String, codecs.String)
+			out(repartitioned.Filter(notCancelled).LeftJoinTable(airlines(b), maybeAirline))
+		}},
+		"join-table-versioned": {Define: func(b *topology.Builder) {
+			out(flights(b).JoinTable(airlines(b, history), withAirline))
+		}},
+		"join-table-with-grace": {Define: func(b *topology.Builder) {
+			out(flights(b).JoinTableWithGrace("joined", airlines(b, history), grace, withAirline, codecs.String))
+		}},
+		"left-join-table-with-grace": {Define: func(b *topology.Builder) {
+			out(flights(b).LeftJoinTableWithGrace("joined", airlines(b, history), grace, maybeAirline, codecs.String))
+		}},
+	}
+}
+
+func maybeAirline(flight string, airline *string) string { return withAirline(flight, orNone(airline)) }
+
 func gateStream(b *topology.Builder) topology.Stream[string, string] {
 	return topology.Source(b, "gates", codecs.String, codecs.String)
 }
 
 func withGate(flight, gate string) string       { return flight + " at " + gate }
 func maybeGate(flight string, g *string) string { return withGate(flight, orNone(g)) }
-func eitherGate(flight, gate *string) string        { return withGate(orNone(flight), orNone(gate)) }
+func eitherGate(flight, gate *string) string    { return withGate(orNone(flight), orNone(gate)) }

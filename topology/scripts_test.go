@@ -101,6 +101,7 @@ func scenarios() map[string]topologytest.Scenario {
 	maps.Copy(all, tableScenarios())
 	maps.Copy(all, windowScenarios())
 	maps.Copy(all, streamJoinScenarios())
+	maps.Copy(all, tableJoinScenarios())
 	return all
 }
 

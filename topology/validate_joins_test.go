@@ -74,5 +74,32 @@ func TestBuild_refusesJoins(t *testing.T) {
 			`outer-join "d": one side encodes its keys with codecs.stringCodec, the source at PLACE with codecs.jsonCodec[string], ` +
 				`so equal keys may be in different partitions; use one codec for both`,
 		}},
+		{name: "tables", define: func(b *topology.Builder) {
+			s := flights(b)
+			latest := topology.TableOf(b, "airlines", str, str)
+			history := topology.TableOf(b, "planes", str, str, topology.Versioned(time.Second))
+			s.LeftJoinTable(latest, noLeft)
+			s.LeftJoinTable(topology.Table[string, string]{}, maybeAirline)
+			s.Rekey(carrier).LeftJoinTable(latest, maybeAirline)
+			s.JoinTableWithGrace("a", latest, time.Second, noJoin, noCodec)
+			s.LeftJoinTableWithGrace("b", history, 2*time.Second, noLeft, str)
+			s.JoinTableWithGrace("c", history, -time.Second, withAirline, str)
+			s.JoinTableWithGrace("d", history, time.Microsecond, withAirline, str)
+			s.LeftJoinTableWithGrace("d", topology.Table[string, string]{}, 0, maybeAirline, str)
+		}, want: []string{
+			`left-join-table: the function is nil`,
+			`left-join-table: the table is the zero Table; tables are made by topology.TableOf and aggregations`,
+			`left-join-table: the keys were changed at PLACE, so equal keys may be in different partitions; call Repartition between the two`,
+			`join-table-with-grace "a": the function is nil`,
+			`join-table-with-grace "a": the codec of the values is nil`,
+			`join-table-with-grace "a": the table has no history for records to wait for; give it one of 1s at least with topology.Versioned`,
+			`left-join-table-with-grace "b": the function is nil`,
+			`left-join-table-with-grace "b": the grace of 2s is longer than the history of table "planes", 1s: ` +
+				`rows would be lost before they are joined`,
+			`join-table-with-grace "c": the grace of -1s is negative`,
+			`join-table-with-grace "d": the grace of 1µs is not a whole number of milliseconds`,
+			`left-join-table-with-grace "d": the name is taken by the join-table-with-grace at PLACE; names are unique in a topology`,
+			`left-join-table-with-grace "d": the table is the zero Table; tables are made by topology.TableOf and aggregations`,
+		}},
 	})
 }

@@ -12,6 +12,31 @@ func joinPrograms() map[string]program {
 		"stream-table-inner": func(b *topology.Builder) {
 			out(source(b, "a").JoinTable(tableOf(b, "b", "r"), joined))
 		},
+		"stream-table-left": func(b *topology.Builder) {
+			out(source(b, "a").LeftJoinTable(tableOf(b, "b", "r"), leftJoined))
+		},
+		"stream-table-inner-versioned": func(b *topology.Builder) {
+			out(source(b, "a").JoinTable(versioned(b, "b", "r"), joined))
+		},
+		"stream-table-left-versioned": func(b *topology.Builder) {
+			out(source(b, "a").LeftJoinTable(versioned(b, "b", "r"), leftJoined))
+		},
+		"stream-table-inner-grace": func(b *topology.Builder) {
+			out(source(b, "a").JoinTableWithGrace("g", versioned(b, "b", "r"), 5*time.Second, joined, codecs.String))
+		},
+		"stream-table-left-grace": func(b *topology.Builder) {
+			out(source(b, "a").LeftJoinTableWithGrace("g", versioned(b, "b", "r"), 5*time.Second, leftJoined, codecs.String))
+		},
+		"chain-window-to-table-join": func(b *topology.Builder) {
+			addOrReplace := func(_, value, all string) string {
+				if added := cat(all, value); len(added) <= 9 {
+					return added
+				}
+				return value
+			}
+			t := source(b, "a").GroupByKey().Aggregate("s", none, addOrReplace, codecs.String)
+			out(source(b, "b").LeftJoinTable(t, leftJoined))
+		},
 		"self-join": func(b *topology.Builder) {
 			s := source(b, "a")
 			windows := topology.Within(3 * time.Second).Grace(2 * time.Second)

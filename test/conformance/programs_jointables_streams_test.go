@@ -49,10 +49,39 @@ func streamStreamPrograms() map[string]program {
 	}
 }
 
-// docStreamPrograms returns the programs of the stream-stream columns of the documentation.
+// streamTablePrograms returns the programs of StreamTableJoinIntegrationTest and StreamTableJoinWithGraceIntegrationTest.
+func streamTablePrograms() map[string]program {
+	const test, testWithGrace = "StreamTableJoinIntegrationTest/", "StreamTableJoinWithGraceIntegrationTest/"
+	const grace = 2 * time.Millisecond
+	history := func(b *topology.Builder) table {
+		return topology.TableOf(b, "b", codecs.String, codecs.String, topology.Named("right"), topology.Versioned(5*time.Minute))
+	}
+	return map[string]program{
+		test + "testInner": func(b *topology.Builder) { out(source(b, "a").JoinTable(tableOf(b, "b", "right"), dashed)) },
+		test + "testLeft": func(b *topology.Builder) {
+			out(source(b, "a").LeftJoinTable(tableOf(b, "b", "right"), leftDashed))
+		},
+		test + "testInnerWithVersionedStore": func(b *topology.Builder) { out(source(b, "a").JoinTable(history(b), dashed)) },
+		test + "testLeftWithVersionedStore":  func(b *topology.Builder) { out(source(b, "a").LeftJoinTable(history(b), leftDashed)) },
+		testWithGrace + "testInnerWithVersionedStore": func(b *topology.Builder) {
+			out(source(b, "a").JoinTableWithGrace("joined", history(b), grace, dashed, codecs.String))
+		},
+		testWithGrace + "testLeftWithVersionedStore": func(b *topology.Builder) {
+			out(source(b, "a").LeftJoinTableWithGrace("joined", history(b), grace, leftDashed, codecs.String))
+		},
+	}
+}
+
+// docStreamPrograms returns the programs of the stream-stream and stream-table columns of the documentation.
 func docStreamPrograms() map[string]program {
 	windows := topology.Within(15 * time.Second)
 	return map[string]program{
+		"stream_table/(INNER) JOIN": func(b *topology.Builder) {
+			out(source(b, "a").JoinTable(tableOf(b, "b", "right"), bracketed))
+		},
+		"stream_table/LEFT JOIN": func(b *topology.Builder) {
+			out(source(b, "a").LeftJoinTable(tableOf(b, "b", "right"), leftBracketed))
+		},
 		"stream_stream/(INNER) JOIN": func(b *topology.Builder) {
 			out(source(b, "a").Join("joined", source(b, "b"), windows, bracketed, codecs.String, codecs.String))
 		},

@@ -2,17 +2,11 @@ package conformance_test
 
 import (
 	"maps"
-
-	"github.com/seed84377926/millrace/topology"
 )
 
 // joinTablePrograms returns the programs of join_tables.json by the name of their case.
 func joinTablePrograms() map[string]program {
-	all := map[string]program{
-		"StreamTableJoinIntegrationTest/testInner": func(b *topology.Builder) {
-			out(source(b, "a").JoinTable(tableOf(b, "b", "right"), dashed))
-		},
-	}
+	all := streamTablePrograms()
 	maps.Copy(all, tableTablePrograms())
 	maps.Copy(all, streamStreamPrograms())
 	return all
@@ -20,12 +14,7 @@ func joinTablePrograms() map[string]program {
 
 // docPrograms returns the programs of doc_tables.json by the name of the table and the column.
 func docPrograms() map[string]program {
-	all := map[string]program{
-		"stream_table/(INNER) JOIN": func(b *topology.Builder) {
-			out(source(b, "a").JoinTable(tableOf(b, "b", "right"), bracketed))
-		},
-	}
-	maps.Copy(all, docTablePrograms())
+	all := docTablePrograms()
 	maps.Copy(all, docStreamPrograms())
 	return all
 }

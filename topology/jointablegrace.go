@@ -1,0 +1,148 @@
+package topology
+
+import (
+	"time"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/state"
+)
+
+// JoinTableWithGrace is [Stream.JoinTable] with a table that has a history ([Versioned]), and records that wait for it: until
+// the stream time of the join, which its records make, has passed their timestamp by the grace. So the row that was valid then
+// is found even if it comes to the table later than the record. The records wait in a store with the given name, and come out
+// in the order of their timestamps, with these and their headers. A record that is late by more than the grace is joined at
+// once. Only a record lets others out.
+//
+// The history of the table must be as long as the grace at least.
+func (s Stream[K, V]) JoinTableWithGrace[W, R any](
+	name string, table Table[K, W], grace time.Duration, join func(value V, row W) R, value codecs.Codec[V],
+) Stream[K, R] {
+	n := s.builder().namedNode("join-table-with-grace", name)
+	n.require(join != nil, "function")
+	both := func(value *V, row *W) R { return join(*value, *row) }
+	return joinTableWithGrace(n, s, table, grace, both, value, false)
+}
+
+// LeftJoinTableWithGrace is [Stream.JoinTableWithGrace] with a result for every record, as [Stream.LeftJoinTable] has. A record
+// with a null key does not wait.
+func (s Stream[K, V]) LeftJoinTableWithGrace[W, R any](
+	name string, table Table[K, W], grace time.Duration, join func(value V, row *W) R, value codecs.Codec[V],
+) Stream[K, R] {
+	n := s.builder().namedNode("left-join-table-with-grace", name)
+	n.require(join != nil, "function")
+	both := func(value *V, row *W) R { return join(*value, row) }
+	return joinTableWithGrace(n, s, table, grace, both, value, true)
+}
+
+func joinTableWithGrace[K, V, W, R any](
+	n *node, s Stream[K, V], table Table[K, W], grace time.Duration, join func(value *V, row *W) R, value codecs.Codec[V], left bool,
+) Stream[K, R] {
+	n.nullKeys, n.timed = left, true
+	n.require(value != nil, "codec of the values")
+	spec := n.keep(state.Spec{Name: n.name, Kind: state.QueueKind}).spec
+	if !s.joins(n, table) {
+		return Stream[K, R]{out: &port[item[K, R]]{node: n}, keys: s.keys}
+	}
+	checkGrace(n, table.view, grace)
+	out := then(s.out, n, func(t *Task, next receiver[item[K, R]]) receiver[item[K, V]] {
+		rows, err := state.NewTimeQueue(spec, t.cfg.State, t.cfg.Budget, table.keys.codec, heldCodec[V]{value})
+		if err != nil {
+			t.fail(err)
+			return nil
+		}
+		t.stores = append(t.stores, rows)
+		j := &graceJoin[K, V, W, R]{
+			tableJoin: openTableJoin(t, n, table, join, left, next), rows: rows, grace: grace.Milliseconds(),
+			out: item[K, V]{key: new(encodedKey)},
+		}
+		j.clock = t.clockFor(spec.Name, clockHooks{emit: j.emit})
+		return j.receive
+	})
+	return Stream[K, R]{out: out, keys: s.keys}
+}
+
+// checkGrace remembers what is wrong with the grace of n, which joins with the table of v.
+func checkGrace[K, V any](n *node, v *view[K, V], grace time.Duration) {
+	switch {
+	case grace < 0:
+		n.builder.errorf(n, "the grace of %v is negative", grace)
+		return
+	case grace%time.Millisecond != 0:
+		n.builder.errorf(n, "the grace of %v is not a whole number of milliseconds", grace)
+		return
+	case v.history == nil:
+		n.builder.errorf(n, "the table has no history for records to wait for; give it one of %v at least with topology.Versioned", grace)
+		return
+	}
+	for _, store := range v.stores {
+		if history := store.spec.Retention; store.spec.Kind == state.VersionedKind && 0 < history && history < grace {
+			n.builder.errorf(n, "the grace of %v is longer than the history of table %q, %v: rows would be lost before they are joined",
+				grace, store.spec.Name, history)
+		}
+	}
+}
+
+// graceJoin is a join of a stream with a table in a task, in which the records wait for the table.
+type graceJoin[K, V, W, R any] struct {
+	*tableJoin[K, V, W, R]
+	rows  *state.TimeQueue[K, held[V]]
+	clock *operatorClock
+	grace int64
+	out   item[K, V] // the record that has waited
+}
+
+func (j *graceJoin[K, V, W, R]) receive(it *item[K, V]) error {
+	if done, err := j.refuse(it); done {
+		return err
+	}
+	if it.Timestamp < j.clock.now-j.grace {
+		j.memo.reset()
+		return j.join(it, &j.memo)
+	}
+	j.clock.advance(it.Timestamp)
+	if _, err := j.rows.Put(it.Key, it.Timestamp, state.LeftSide, held[V]{it.Value, it.Headers}); err != nil {
+		return j.task.nodeError(j.node, err)
+	}
+	return j.emit(j.clock.now)
+}
+
+// emit joins the records that have waited long enough at stream time now.
+func (j *graceJoin[K, V, W, R]) emit(now int64) error {
+	for e, err := range j.rows.Scan(now - j.grace) {
+		if err != nil {
+			return j.task.nodeError(j.node, err)
+		}
+		if _, err := j.rows.Remove(e.Key, e.QueuePlace); err != nil {
+			return j.task.nodeError(j.node, err)
+		}
+		j.out.key.reset()
+		j.memo.reset()
+		j.out.Record = Record[K, V]{Key: e.Key, Value: e.Value.value, Timestamp: e.Time, Headers: e.Value.headers}
+		if err := j.join(&j.out, &j.memo); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// held is what is kept of a record that waits.
+type held[V any] struct {
+	value   V
+	headers []Header
+}
+
+// heldCodec encodes what is kept of records that wait: the headers, then the value.
+type heldCodec[V any] struct{ value codecs.Codec[V] }
+
+// Append implements codecs.Codec.
+func (c heldCodec[V]) Append(dst []byte, h held[V]) ([]byte, error) {
+	return c.value.Append(appendHeaders(dst, h.headers), h.value)
+}
+
+// Decode implements codecs.Codec.
+func (c heldCodec[V]) Decode(data []byte) (h held[V], err error) {
+	if h.headers, data, err = cutHeaders(data); err == nil {
+		h.value, err = c.value.Decode(data)
+	}
+	return h, err
+}
