@@ -33,6 +33,9 @@ type cache[V any] struct {
 	onDirty func(*row[V])
 	// overhead is what a row takes besides its key and value, in bytes.
 	overhead int64
+	// release gives back memory that the store takes besides its rows, at least so many bytes if there are, and returns how
+	// many; nil for stores without.
+	release func(bytes int64) int64
 
 	rows  map[string]*row[V]
 	last  *row[V] // the row looked up last: a Put after a Get of the same key finds it here
@@ -385,6 +388,9 @@ func (c *cache[V]) committed() {
 // evictAll evicts n bytes even if it takes several rounds.
 func (c *cache[V]) evictAll(n int64) {
 	floor := c.account.used - n
+	if c.release != nil {
+		c.release(n)
+	}
 	for range 2*len(c.ring)/maxEvictSteps + 2 {
 		if c.account.used <= floor {
 			return

@@ -219,10 +219,12 @@ func TestBudget_matchesHeap(t *testing.T) {
 		return int64(stats.HeapAlloc)
 	}
 	part := openMemory(t)
-	check := func(name string, s state.Store, budget *state.Budget, before int64) {
-		// Sizes are known after the first flush.
+	commit := func(s state.Store) {
 		require.NoError(t, s.Flush(new(state.Batch)))
 		s.Committed()
+	}
+	check := func(name string, s state.Store, budget *state.Budget, before int64) {
+		commit(s) // sizes are known after the first flush
 		taken, charged := heap()-before, budget.Used()
 		t.Logf("%s: charged %d bytes a row, took %d", name, charged/rows, taken/rows)
 		require.InEpsilon(t, taken, charged, 0.5, name)
@@ -244,6 +246,32 @@ func TestBudget_matchesHeap(t *testing.T) {
 		require.NoError(t, people.Put(fmt.Sprintf("passenger-%d", i), p, i))
 	}
 	check("structs", people, budget, before)
+
+	before, budget = heap(), state.NewBudget(0)
+	spec := state.Spec{Name: "joined", Kind: state.JoinKind, Retention: time.Minute}
+	joined, err := state.NewJoinBuffer(spec, part, budget, codecs.Int64, codecs.Int64)
+	require.NoError(t, err)
+	for i := range int64(rows) {
+		_, err := joined.Put(i, i, i)
+		require.NoError(t, err)
+		if i%1000 == 0 {
+			commit(joined)
+		}
+	}
+	check("join buffer", joined, budget, before)
+
+	before, budget = heap(), state.NewBudget(0)
+	spec.Name = "joined-few"
+	few, err := state.NewJoinBuffer(spec, part, budget, codecs.Int64, codecs.String)
+	require.NoError(t, err)
+	for i := range int64(rows) {
+		_, err := few.Put(i%100, i, fmt.Sprintf("passenger number %d", i))
+		require.NoError(t, err)
+		if i%1000 == 0 {
+			commit(few)
+		}
+	}
+	check("join buffer of few keys", few, budget, before)
 }
 
 func TestBudget_defaults(t *testing.T) {

@@ -29,6 +29,7 @@ import (
 type JoinBuffer[K, V any] struct {
 	rows      *cache[V]
 	index     *timeIndex[V] // by timestamp, then sequence number
+	recent    *joinRecent[V]
 	key       codecs.Codec[K]
 	seq       sequence
 	retention int64 // milliseconds; 0 means forever
@@ -58,8 +59,11 @@ func NewJoinBuffer[K, V any](
 		return nil, err
 	}
 	rows := newCache(spec, part, budget, value)
+	recent := newJoinRecent(rows)
+	rows.release = recent.release
 	return &JoinBuffer[K, V]{
 		rows:      rows,
+		recent:    recent,
 		index:     newTimeIndex(rows, joinSize),
 		key:       key,
 		retention: spec.Retention.Milliseconds(),
@@ -82,12 +86,17 @@ func (s *JoinBuffer[K, V]) PutEncoded(key []byte, timestamp int64, value V) (seq
 		return 0, fmt.Errorf("store %q: record at %d: %w, which begins at %d",
 			s.rows.spec.Name, timestamp, ErrTooOld, s.history.now)
 	}
+	if err := s.load(); err != nil {
+		return 0, err
+	}
 	if seq, err = s.seq.take(s.rows.part, s.rows.spec.Name); err != nil {
 		return 0, err
 	}
 	s.rowKey = AppendJoinKey(s.rowKey[:0], key, timestamp, seq)
 	s.rows.putNew(s.rowKey, value, timestamp)
+	s.rows.last.transient = true
 	s.index.added(timestamp)
+	s.recent.put(key, joinRecord[V]{timestamp: timestamp, seq: seq, value: value})
 	return seq, nil
 }
 
@@ -122,12 +131,34 @@ func (s *JoinBuffer[K, V]) Fetch(key K, from, to int64) iter.Seq2[JoinEntry[K, V
 	}
 }
 
+// load reads what is to be in memory, the first time.
+func (s *JoinBuffer[K, V]) load() error {
+	if s.recent.loaded {
+		return nil
+	}
+	return s.recent.load(s.history.now)
+}
+
 // FetchEncoded appends what [JoinBuffer.Fetch] would yield to dst, for a key that is encoded already, which is not kept. Their
-// Key is not set.
+// Key is not set. Recent records are in memory, as far as the budget goes: to look for them reads and allocates nothing.
 func (s *JoinBuffer[K, V]) FetchEncoded(dst []JoinEntry[K, V], key []byte, from, to int64) ([]JoinEntry[K, V], error) {
 	if from = max(from, s.history.now); from > to {
 		return dst, nil
 	}
+	if err := s.load(); err != nil {
+		return dst, err
+	}
+	if s.recent.holds(from, to) {
+		for _, r := range s.recent.between(key, from, to) {
+			dst = append(dst, JoinEntry[K, V]{Timestamp: r.timestamp, Seq: r.seq, Value: r.value})
+		}
+		return dst, nil
+	}
+	return s.read(dst, key, from, to)
+}
+
+// read is FetchEncoded for records that are not all in memory.
+func (s *JoinBuffer[K, V]) read(dst []JoinEntry[K, V], key []byte, from, to int64) ([]JoinEntry[K, V], error) {
 	low := AppendJoinKey(nil, key, from, math.MinInt64)
 	high := AppendJoinKey(nil, key, to, math.MaxInt64)
 	for r, err := range s.rows.scan(low, high) {
@@ -155,6 +186,7 @@ func (s *JoinBuffer[K, V]) Advance(streamTime int64) {
 // call. It costs nothing if no record is that old.
 func (s *JoinBuffer[K, V]) Expire(before int64, limit int) (n int, err error) {
 	s.history.raise(before)
+	s.recent.trim(s.history.now)
 	if before == math.MinInt64 {
 		return 0, nil
 	}
@@ -179,6 +211,9 @@ func (s *JoinBuffer[K, V]) Committed() {
 	s.history.commit()
 	s.seq.commit()
 	s.rows.committed()
+	if s.seq.next == s.seq.committed {
+		s.recent.commit()
+	}
 }
 
 // Rollback implements [Store]. Records are seen that were at the last commit; a buffer without one does not know stream
@@ -188,6 +223,7 @@ func (s *JoinBuffer[K, V]) Rollback() {
 	s.seq.rollback()
 	s.rows.rollback()
 	s.index.rolledBack()
+	s.recent.rollback(s.seq.next)
 }
 
 // DirtyBytes implements [Store].

@@ -1,0 +1,273 @@
+package state
+
+import (
+	"math"
+	"slices"
+)
+
+// joinRecent holds the latest records of a join buffer in memory, decoded, so that looking for them reads nothing: all that have
+// a timestamp of from or above, those that are not committed included.
+//
+//	   runs                     slices of time, each with the runs that have records in it
+//	LH  ▪ ▪▪    ▪               │ LH BA │ LH │ BA │ LH │
+//	BA   ▪    ▪                 from
+//	                            └─ the oldest slice goes first, when its time is over or memory is short
+//
+// The records are a second copy of what the partition holds; the cache of the buffer keeps its rows only until they are
+// committed.
+type joinRecent[V any] struct {
+	runs   map[string]*joinRun[V]
+	from   int64
+	width  int64 // of a slice, in milliseconds
+	slices []joinSlice[V]
+	fresh  []*joinRun[V] // those with records that are not committed
+	used   int64         // bytes charged to the account of the cache
+	rows   *cache[V]
+	loaded bool // the records of the partition are in
+}
+
+// joinRun holds the records of one key, in the order of their store keys.
+type joinRun[V any] struct {
+	key     string
+	records []joinRecord[V]
+	slice   int64 // the slice that lists it last
+	isFresh bool
+}
+
+type joinRecord[V any] struct {
+	timestamp, seq int64
+	value          V
+	cost           int64 // bytes charged for it
+}
+
+// joinSlice lists the runs that have records in a slice of time: n*width <= timestamp < (n+1)*width.
+type joinSlice[V any] struct {
+	n    int64
+	runs []*joinRun[V]
+}
+
+const (
+	slicesOfRetention = 16
+	// widthForever is the width of slices, in milliseconds, if records are kept forever.
+	widthForever = 3_600_000
+	// runOverhead and recordOverhead are what a run and a record take besides key and value. TestBudget_matchesHeap measures
+	// them.
+	runOverhead    = 88
+	recordOverhead = 48
+)
+
+func newJoinRecent[V any](rows *cache[V]) *joinRecent[V] {
+	width := int64(widthForever)
+	if retention := rows.spec.Retention.Milliseconds(); retention > 0 {
+		width = max(1, retention/slicesOfRetention)
+	}
+	return &joinRecent[V]{runs: map[string]*joinRun[V]{}, from: math.MinInt64, width: width, rows: rows}
+}
+
+// holds reports whether all records with from <= timestamp <= to are in memory. The end of time belongs to no slice.
+func (x *joinRecent[V]) holds(from, to int64) bool { return from >= x.from && to < math.MaxInt64 }
+
+// between returns the records of a key with from <= timestamp <= to.
+func (x *joinRecent[V]) between(key []byte, from, to int64) []joinRecord[V] {
+	run := x.runs[string(key)]
+	if run == nil {
+		return nil
+	}
+	return run.records[run.after(from, math.MinInt64):run.after(to, math.MaxInt64)]
+}
+
+// after returns the index of the first record with that timestamp and number, or above.
+func (r *joinRun[V]) after(timestamp, seq int64) int {
+	if n := len(r.records); n == 0 || r.records[n-1].before(timestamp, seq) {
+		return n
+	}
+	low, high := 0, len(r.records)
+	for low < high {
+		middle := int(uint(low+high) / 2)
+		if r.records[middle].before(timestamp, seq) {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low
+}
+
+func (r *joinRecord[V]) before(timestamp, seq int64) bool {
+	return r.timestamp < timestamp || r.timestamp == timestamp && r.seq < seq
+}
+
+// add adds a record, unless memory is short. Those that are older than what is in memory stay out.
+func (x *joinRecent[V]) add(key []byte, record joinRecord[V]) *joinRun[V] {
+	record.cost = recordOverhead + x.rows.valueSize
+	if n := x.rows.account.mustEvict(runOverhead + int64(len(key)) + record.cost); n > 0 {
+		x.release(n)
+	}
+	if record.timestamp < x.from || record.timestamp == math.MaxInt64 {
+		return nil
+	}
+	run := x.runs[string(key)]
+	if run == nil {
+		run = &joinRun[V]{key: string(key), slice: math.MinInt64}
+		x.runs[run.key] = run
+		x.charge(runOverhead + int64(len(key)))
+	}
+	x.charge(record.cost)
+	run.records = slices.Insert(run.records, run.after(record.timestamp, record.seq), record)
+	x.list(run, floorDiv(record.timestamp, x.width))
+	return run
+}
+
+// put adds a record that is not committed.
+func (x *joinRecent[V]) put(key []byte, record joinRecord[V]) {
+	if run := x.add(key, record); run != nil && !run.isFresh {
+		run.isFresh = true
+		x.fresh = append(x.fresh, run)
+	}
+}
+
+// load adds what the partition holds from a time on, before anything else is added. If memory is too short for that, it adds
+// nothing, and only what comes is in memory.
+func (x *joinRecent[V]) load(since int64) error {
+	x.loaded, x.from = true, since
+	var key []byte
+	for r, err := range x.rows.scan([]byte{0}, nil) {
+		if err != nil {
+			return err
+		}
+		record := joinRecord[V]{value: r.value}
+		if key, record.timestamp, record.seq, err = SplitJoinKey(key[:0], r.key); err != nil {
+			return x.rows.failed("scan", r.key, err)
+		}
+		if record.timestamp < since {
+			continue
+		}
+		if x.rows.account.mustEvict(runOverhead+int64(len(key))+recordOverhead+x.rows.valueSize) > 0 {
+			return x.skip()
+		}
+		x.add(key, record)
+	}
+	return nil
+}
+
+// skip forgets all that was loaded, and begins behind the last record of the partition.
+func (x *joinRecent[V]) skip() error {
+	x.release(math.MaxInt64)
+	low, high := x.from, int64(math.MaxInt64) // no record has a timestamp of high or above
+	for low < high {
+		middle := low + int64(uint64(high-low)/2)
+		found := false
+		for _, err := range scanIndex(x.rows.part, x.rows.spec.Name, middle) {
+			if err != nil {
+				return err
+			}
+			found = true
+			break
+		}
+		if found {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	x.from = low
+	return nil
+}
+
+// list lists a run in a slice.
+func (x *joinRecent[V]) list(run *joinRun[V], slice int64) {
+	if run.slice == slice {
+		return
+	}
+	run.slice = slice
+	i := len(x.slices)
+	for i > 0 && x.slices[i-1].n > slice {
+		i--
+	}
+	if i == 0 || x.slices[i-1].n != slice {
+		x.slices = slices.Insert(x.slices, i, joinSlice[V]{n: slice})
+		i++
+	}
+	x.slices[i-1].runs = append(x.slices[i-1].runs, run)
+}
+
+// trim forgets slices that are over before the given time.
+func (x *joinRecent[V]) trim(before int64) {
+	for len(x.slices) > 0 && x.end(x.slices[0].n) <= before {
+		x.dropSlice()
+	}
+}
+
+// end returns the first time that is not in a slice.
+func (x *joinRecent[V]) end(slice int64) int64 {
+	if slice >= math.MaxInt64/x.width {
+		return math.MaxInt64
+	}
+	return (slice + 1) * x.width
+}
+
+// release forgets the oldest slices until n bytes are free, if there are so many, and returns how many are.
+func (x *joinRecent[V]) release(n int64) int64 {
+	used := x.used
+	for len(x.slices) > 0 && used-x.used < n {
+		x.dropSlice()
+	}
+	return used - x.used
+}
+
+// dropSlice forgets the oldest slice.
+func (x *joinRecent[V]) dropSlice() {
+	slice := x.slices[0]
+	x.slices = slices.Delete(x.slices, 0, 1)
+	x.from = max(x.from, x.end(slice.n))
+	for _, run := range slice.runs {
+		x.forget(run, 0, run.after(x.from, math.MinInt64))
+	}
+}
+
+// forget forgets the records of a run from one index up to another, and the run if none are left.
+func (x *joinRecent[V]) forget(run *joinRun[V], from, to int) {
+	for i := from; i < to; i++ {
+		x.charge(-run.records[i].cost)
+	}
+	run.records = slices.Delete(run.records, from, to)
+	if len(run.records) == 0 && x.runs[run.key] == run {
+		delete(x.runs, run.key)
+		x.charge(-runOverhead - int64(len(run.key)))
+	}
+}
+
+// commit says that all records are committed.
+func (x *joinRecent[V]) commit() {
+	for _, run := range x.fresh {
+		run.isFresh = false
+	}
+	clear(x.fresh)
+	x.fresh = x.fresh[:0]
+}
+
+// rollback forgets the records that are not committed: those with that number or above.
+func (x *joinRecent[V]) rollback(next int64) {
+	for _, run := range x.fresh {
+		for i := len(run.records) - 1; i >= 0; i-- {
+			if run.records[i].seq >= next {
+				x.forget(run, i, i+1)
+			}
+		}
+	}
+	x.commit()
+}
+
+func (x *joinRecent[V]) charge(bytes int64) {
+	x.used += bytes
+	x.rows.account.addUsed(bytes)
+}
+
+// floorDiv returns the number of the slice of time that a time is in.
+func floorDiv(time, width int64) int64 {
+	n := time / width
+	if time%width < 0 {
+		n--
+	}
+	return n
+}
