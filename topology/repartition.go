@@ -67,7 +67,9 @@ func through[K, V any](
 		node: sink, keys: keying[K]{codec: key}, value: value, needsKey: true, partitioner: partitionerFor[K, V](sink, r.partitioner),
 	}
 	out.write(s)
-	return receive(&inputFormat[K, V]{node: source, key: key, value: value})
+	repartitioned := receive(&inputFormat[K, V]{node: source, key: key, value: value})
+	repartitioned.keys.repartition = r
+	return repartitioned
 }
 
 // wantsNullKeys reports whether records with null keys are of use to what is below n: to joins that let them out alone.

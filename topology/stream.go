@@ -21,6 +21,8 @@ type keying[K any] struct {
 	// changed is where the user changed the keys, "file:line"; equal keys may be in different partitions since. Empty if
 	// they are where their partitioner put them.
 	changed string
+	// repartition is what put them there last, nil if that was not this topology.
+	repartition *repartition
 }
 
 // receiver takes what flows along one arrow of the graph: M is an item or a change. It must not keep m.
@@ -90,8 +92,12 @@ func (k keying[K]) copartitioned(n *node) bool {
 }
 
 // sameEncoding remembers a mistake of n if the other side of a join, which node other made, encodes its keys by another kind of
-// codec: equal keys would be in different partitions.
+// codec, or is known to be partitioned otherwise: equal keys would be in different partitions.
 func (k keying[K]) sameEncoding(n *node, others keying[K], other *node) {
+	if a, b := k.repartition, others.repartition; a != nil && b != nil && (a.partitioner == nil) != (b.partitioner == nil) {
+		n.builder.errorf(n, "one of the repartitions %q at %s and %q at %s has a partitioner of its own and the other has not, "+
+			"so equal keys may be in different partitions; give both the same", a.name, a.sink.site, b.name, b.sink.site)
+	}
 	if k.codec == nil || others.codec == nil || reflect.TypeOf(k.codec) == reflect.TypeOf(others.codec) {
 		return
 	}

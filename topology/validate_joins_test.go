@@ -74,6 +74,21 @@ func TestBuild_refusesJoins(t *testing.T) {
 			`outer-join "d": one side encodes its keys with codecs.stringCodec, the source at PLACE with codecs.jsonCodec[string], ` +
 				`so equal keys may be in different partitions; use one codec for both`,
 		}},
+		{name: "partitioners", define: func(b *topology.Builder) {
+			own := topology.PartitionBy(func(topology.Record[string, string], int32) int32 { return 0 })
+			s := flights(b)
+			other := gateStream(b).Repartition("other", str, str)
+			s.Join("a", s.Repartition("own", str, str, own), second, withGate, str, str)
+			s.Repartition("left", str, str, own).LeftJoin("b", other, second, maybeGate, str, str)
+			table := s.GroupBy("group", carrier, str, str, own).Aggregate("table", none, join, str)
+			other.JoinTable(table, withGate)
+			s.Repartition("right", str, str, own).JoinTable(table, withGate)
+		}, want: []string{
+			`left-join "b": one of the repartitions "left" at PLACE and "other" at PLACE has a partitioner of its own and the other ` +
+				`has not, so equal keys may be in different partitions; give both the same`,
+			`join-table: one of the repartitions "other" at PLACE and "group" at PLACE has a partitioner of its own and the other ` +
+				`has not, so equal keys may be in different partitions; give both the same`,
+		}},
 		{name: "tables", define: func(b *topology.Builder) {
 			s := flights(b)
 			latest := topology.TableOf(b, "airlines", str, str)
