@@ -19,7 +19,7 @@ import (
 // out alone before its window is over, and all come out in the end, unless they are counted as dropped. The pairs are those of
 // a naive definition, which for records that are not late is all pairs that are near enough.
 func TestStreamJoins(t *testing.T) {
-	n := 300
+	n := 100
 	if testing.Short() {
 		n = 30
 	}
