@@ -28,25 +28,35 @@ func (a *arena) keep() { a.kept = true }
 
 // encode returns the encoding of v, never nil.
 func encode[T any](a *arena, codec codecs.Codec[T], v T) ([]byte, error) {
-	if len(a.chunk) == cap(a.chunk) {
-		a.grow()
-	}
-	room := a.chunk[len(a.chunk):]
+	room := a.room()
 	data, err := codec.Append(room, v)
 	if err != nil {
 		return nil, err
 	}
+	return a.use(room, data), nil
+}
+
+// room returns an empty slice to append an encoding to.
+func (a *arena) room() []byte {
+	if len(a.chunk) == cap(a.chunk) {
+		a.grow()
+	}
+	return a.chunk[len(a.chunk):]
+}
+
+// use takes what was appended to room, and returns it, never nil.
+func (a *arena) use(room, data []byte) []byte {
 	n := len(data)
 	switch {
 	case n == 0:
-		return room[:0:0], nil
+		return room[:0:0]
 	case n <= cap(room) && &data[0] == &room[:1][0]:
 		a.chunk = a.chunk[:len(a.chunk)+n]
 	case n < arenaChunk/8:
 		// The rest of the chunk was too short and append moved the encoding to memory of its own.
 		a.grow()
 	}
-	return data[:n:n], nil
+	return data[:n:n]
 }
 
 func (a *arena) grow() { a.chunk, a.mark = make([]byte, 0, arenaChunk), 0 }

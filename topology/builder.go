@@ -166,6 +166,20 @@ func (n *node) setName(name string) {
 	n.builder.names[name] = n
 }
 
+// claimName gives n, a part of the operator user, a name made of the one that the user chose for that: as the name of a store
+// it is unique, too.
+func (b *Builder) claimName(n, user *node, name string) {
+	n.name = name
+	if checkName(name) != nil {
+		return // an error of the name that it is made of
+	}
+	if other := b.names[name]; other != nil {
+		b.errorf(user, "the name %q of its store is taken by the %s at %s; choose another one", name, other.kind, other.site)
+		return
+	}
+	b.names[name] = n
+}
+
 func (n *node) label() string {
 	if n.named {
 		return fmt.Sprintf("%s %q", n.kind, n.name)

@@ -48,9 +48,9 @@ func nameNodes(b *Builder) {
 		case n.name != "" && n.repartition == nil:
 			continue
 		case n.repartition != nil && n.repartition.sink == n:
-			n.name = n.repartition.name + "-repartition-sink"
+			n.name = n.repartition.name + n.repartition.suffix + "-sink"
 		case n.repartition != nil:
-			n.name = n.repartition.name + "-repartition-source"
+			n.name = n.repartition.name + n.repartition.suffix + "-source"
 		case n.topic != "":
 			n.name = n.kind + "-" + n.topic
 		default:
@@ -137,6 +137,7 @@ func (s *SubTopology) fill(groups map[*node]string, flow *origins) {
 			input := Input{Topic: n.topic, Start: n.start, Origins: flow.of(n).all()}
 			if r := n.repartition; r != nil {
 				input.Repartition, input.Partitions, input.Upstream = true, r.partitions, []string{groups[r.sink]}
+				input.Follows = r.follows
 			}
 			s.sources = append(s.sources, n)
 			s.inputs = append(s.inputs, input)
@@ -239,7 +240,7 @@ func checkNames(top *Topology) []error {
 		claim(sub.TableTopic(), fmt.Sprintf("the changelog of sub-topology %q", sub.name), first.site)
 		for _, n := range sub.nodes {
 			if n.repartition != nil && n.repartition.sink == n {
-				claim(n.topic, fmt.Sprintf("repartition %q", n.repartition.name), n.site)
+				claim(n.topic, n.repartition.label(), n.site)
 			}
 		}
 	}

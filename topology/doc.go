@@ -59,6 +59,7 @@
 //	group              <app>-<sub-topology>       named after its first named stateful operator, or its source topic
 //	changelog topic    <app>-<sub-topology>-table
 //	repartition topic  <app>-<name>-repartition
+//	foreign-key join   <app>-<name>-subscription-registration, <app>-<name>-subscription-response
 //	description        <app>-topology             a topic, see [Topology.Description]
 //
 // A stateful operator that is added before the first one would rename the group, and leave its state behind: [InSubTopology]

@@ -21,12 +21,14 @@ func Partitions(n int32) RepartitionOption { return partitionsOption(n) }
 // repartition connects the sink before a repartition topic with the source behind it.
 type repartition struct {
 	name         string
+	suffix       string // of the topic
 	sink, source *node
 	partitions   int32
 	counted      bool // partitions was given
 	partitioner  anyPartitioner
 	sub          string // see InSubTopology
 	placed       bool
+	follows      bool // whoever reads it decides how many there are
 }
 
 // Repartition sends the stream through a topic of its own, <app>-<name>-repartition, so that records with equal keys come
@@ -42,7 +44,7 @@ func through[K, V any](
 	s Stream[K, V], kind, name string, key codecs.Codec[K], value codecs.Codec[V], opts []RepartitionOption,
 ) Stream[K, V] {
 	b := s.builder()
-	r := &repartition{name: name}
+	r := &repartition{name: name, suffix: "-repartition"}
 	sink := b.namedNode(kind, name)
 	sink.requireCodecs(key != nil, value != nil)
 	for _, opt := range opts {
@@ -55,7 +57,7 @@ func through[K, V any](
 	if r.counted && r.partitions <= 0 {
 		b.errorf(sink, "%d partitions; a topic has at least one", r.partitions)
 	}
-	sink.topic = fmt.Sprintf("%s-%s-repartition", b.app, name)
+	sink.topic = fmt.Sprintf("%s-%s%s", b.app, name, r.suffix)
 	source := &node{builder: b, kind: "source", site: sink.site, topic: sink.topic, repartition: r}
 	b.register(source)
 	if r.placed {
@@ -80,4 +82,12 @@ func (n *node) wantsNullKeys() bool {
 		}
 	}
 	return false
+}
+
+// label names the topic in errors.
+func (r *repartition) label() string {
+	if r.follows {
+		return fmt.Sprintf("foreign-key join %q", r.name)
+	}
+	return fmt.Sprintf("repartition %q", r.name)
 }

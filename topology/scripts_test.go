@@ -102,6 +102,7 @@ func scenarios() map[string]topologytest.Scenario {
 	maps.Copy(all, windowScenarios())
 	maps.Copy(all, streamJoinScenarios())
 	maps.Copy(all, tableJoinScenarios())
+	maps.Copy(all, foreignScenarios())
 	return all
 }
 

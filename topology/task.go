@@ -27,6 +27,8 @@ const (
 	DropNoPartition       = "no-partition"       // the function of Multicast sent the record nowhere
 	DropTooOld            = "too-old"            // the update is older than the history, or the TTL, of a table
 	DropStale             = "stale"              // the update is not the latest one of its key, and only these count
+	DropNullForeignKey    = "null-foreign-key"   // the row refers to nothing
+	DropOutdated          = "outdated"           // the answer is about what the row was before, in a foreign-key join
 )
 
 // Drop is a record that an operator could not use.

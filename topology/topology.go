@@ -78,6 +78,9 @@ type Input struct {
 	Partitions int32
 	// Start says where an external topic is read from at first.
 	Start Start
+	// Follows says that the topic has as many partitions as the inputs beside it, and no say in how many they are: it is
+	// one of the two topics of a foreign-key join.
+	Follows bool
 	// Upstream are the groups that write to a repartition topic; empty for external topics.
 	Upstream []string
 	// Origins are the external source topics whose records reach this input: the topic itself, or all that reach it through

@@ -1,0 +1,124 @@
+package topology
+
+import "bytes"
+
+// ask makes n tell the right side what the rows of the left one refer to.
+func (j *foreignJoin[K, V, FK, W]) ask(n *node, foreignKey func(K, V) (FK, bool)) {
+	n.wantsOld = true
+	keys, values := j.left.keys, j.left.view.value
+	inner, _ := j.right.keys.codec.(innerKeyer)
+	link(j.left.out, n, func(t *Task) receiver[change[K, V]] {
+		a := &asker[K]{t: t, n: n, inner: inner, partition: t.cfg.Partition}
+		var scratch []byte
+		// find returns the encoded foreign key of a value, nil if there is none.
+		find := func(key K, value V, exists bool) ([]byte, error) {
+			if !exists {
+				return nil, nil
+			}
+			foreign, ok := foreignKey(key, value)
+			if !ok {
+				return nil, nil
+			}
+			encoded, err := encode(&t.arena, j.right.keys.codec, foreign)
+			if err != nil {
+				return nil, t.recordError(n, err)
+			}
+			return encoded, nil
+		}
+		return func(c *change[K, V]) (err error) {
+			t.at = n
+			if c.Stale {
+				t.drop(n, DropStale)
+				return nil
+			}
+			hadRow := c.HasOld && !c.Began
+			if !hadRow && !c.HasNew {
+				return nil
+			}
+			a.timestamp, a.headers, a.hash = c.Timestamp, c.Headers, valueHash{}
+			if a.primaryKey, err = keys.encode(t, n, c.key, c.Key); err != nil {
+				return err
+			}
+			before, err := find(c.Key, c.Old, hadRow)
+			if err != nil {
+				return err
+			}
+			now, err := find(c.Key, c.New, c.HasNew)
+			if err != nil {
+				return err
+			}
+			if c.HasNew {
+				if scratch, err = values.Append(scratch[:0], c.New); err != nil {
+					return t.recordError(n, err)
+				}
+				a.hash = hashValue(scratch)
+			}
+			if j.all {
+				return a.askAlways(before, now)
+			}
+			if c.HasNew && now == nil {
+				t.drop(n, DropNullForeignKey)
+			}
+			return a.askIfReferring(before, now)
+		}
+	})
+}
+
+// asker sends subscriptions of the row that changed.
+type asker[K any] struct {
+	t          *Task
+	n          *node
+	inner      innerKeyer // of foreign keys that are not partitioned by all of their bytes
+	partition  int32
+	timestamp  int64
+	headers    []Header
+	hash       valueHash
+	primaryKey []byte
+}
+
+// askIfReferring sends what an inner join needs. Before and now are encoded foreign keys, nil if there is none.
+func (a *asker[K]) askIfReferring(before, now []byte) error {
+	switch {
+	case before == nil && now == nil:
+		return nil // see retract
+	case before == nil:
+		return a.send(now, propagateOnlyIfAvailable)
+	case now == nil:
+		return a.send(before, deleteKeyAndPropagate)
+	case bytes.Equal(before, now):
+		return a.send(now, propagateOnlyIfAvailable)
+	}
+	if err := a.send(before, deleteKeyNoPropagate); err != nil {
+		return err
+	}
+	return a.send(now, propagateNullIfNoValue)
+}
+
+// askAlways sends what a left join needs: there is an answer to each change.
+func (a *asker[K]) askAlways(before, now []byte) error {
+	if before != nil && (now == nil || !bytes.Equal(before, now)) {
+		if err := a.send(before, deleteKeyNoPropagate); err != nil {
+			return err
+		}
+	}
+	return a.send(now, propagateNullIfNoValue)
+}
+
+func (a *asker[K]) send(foreignKey []byte, what instruction) error {
+	s := subscription{
+		instruction: what, noForeignKey: foreignKey == nil, hash: a.hash, partition: a.partition, primaryKey: a.primaryKey,
+	}
+	room := a.t.arena.room()
+	r := RawRecord{Key: foreignKey, Value: a.t.arena.use(room, s.append(room)), Timestamp: a.timestamp, Headers: a.headers}
+	switch {
+	case s.noForeignKey:
+		r.Key = a.primaryKey // any task of the right side can answer
+	case a.inner != nil:
+		r.PartitionKey = a.inner.innerKey(foreignKey)
+	}
+	a.t.arena.keep()
+	if err := a.t.cfg.Sink.Send(a.n.topic, r); err != nil {
+		return a.t.nodeError(a.n, err)
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package topology
+
+import (
+	"fmt"
+
+	"github.com/seed84377926/millrace/codecs"
+)
+
+// JoinForeign joins each row of the table with the row of right whose key foreignKey finds in it: the result has the key of
+// the left row and the value that join makes of both. A row that refers to nothing (foreignKey returns false, counted as a
+// drop), or to a row that does not exist, has no result. Changes of both sides change the results; a change of a right row
+// changes those of all rows that refer to it. The results are kept in a store with the given name, encoded by codec.
+//
+// The sides may be partitioned differently: rows of the left side tell the right one what they refer to through the topic
+// <app>-<name>-subscription-registration, and it answers through <app>-<name>-subscription-response. It remembers who refers
+// to what in the store <name>-subscriptions. An answer to a row that has changed since is dropped and counted: the row has asked
+// again. A result has the timestamp of the change that led to it, or that of the right row if a change of the left one found
+// a later one; it has the headers of that change.
+//
+// A deletion may be told more than once, as in Kafka Streams: nobody knows on both sides whether there was a result. Changes
+// of versioned tables that are out of order are dropped and counted (S46 to S50; KIP-213, KIP-914, KIP-1104).
+func (t Table[K, V]) JoinForeign[FK, W, R any](
+	name string, right Table[FK, W], foreignKey func(key K, value V) (FK, bool), join func(value V, row W) R, codec codecs.Codec[R],
+) Table[K, R] {
+	j := newForeignJoin(t, right, "join-foreign", name)
+	j.node.require(foreignKey != nil, "function that finds the foreign key")
+	j.node.require(join != nil, "function")
+	return wireForeign(j, foreignKey, func(value V, row *W) R { return join(value, *row) }, codec)
+}
+
+// LeftJoinForeign is [Table.JoinForeign], but every left row has a result: join gets nil if the row refers to nothing, or to
+// a row that does not exist. row is valid only during the call.
+func (t Table[K, V]) LeftJoinForeign[FK, W, R any](
+	name string, right Table[FK, W], foreignKey func(key K, value V) (FK, bool), join func(value V, row *W) R, codec codecs.Codec[R],
+) Table[K, R] {
+	j := newForeignJoin(t, right, "left-join-foreign", name)
+	j.node.require(foreignKey != nil, "function that finds the foreign key")
+	j.node.require(join != nil, "function")
+	j.all = true
+	return wireForeign(j, foreignKey, join, codec)
+}
+
+// foreignJoin is a foreign-key join while it is built: node makes the results, subscriptions is the node of the right side.
+type foreignJoin[K, V, FK, W any] struct {
+	name          string
+	left          Table[K, V]
+	right         Table[FK, W]
+	all           bool // every left row has a result
+	node          *node
+	subscriptions *node
+}
+
+func newForeignJoin[K, V, FK, W any](left Table[K, V], right Table[FK, W], kind, name string) foreignJoin[K, V, FK, W] {
+	j := foreignJoin[K, V, FK, W]{name: name, left: left, right: right}
+	j.node = &node{builder: left.builder(), kind: kind, site: callSite()} // registered behind what it is connected with
+	j.node.setName(name)
+	return j
+}
+
+// wireForeign connects the two sides:
+//
+//	left ──▶ ask ──▶ topic ──▶ subscriptions ──▶ topic ──▶ node ──▶ results
+//	                 right ────────▲
+func wireForeign[K, V, FK, W, R any](
+	j foreignJoin[K, V, FK, W], foreignKey func(K, V) (FK, bool), join func(V, *W) R, codec codecs.Codec[R],
+) Table[K, R] {
+	rows := keepTable(j.node, j.left.keys.codec, codec, storeOptions{})
+	out := &port[change[K, R]]{node: j.node}
+	result := Table[K, R]{out: out, keys: j.left.keys, view: rows.view()}
+	j.node.require(codec != nil, "codec of the results")
+	if !j.check() {
+		j.node.builder.register(j.node)
+		return result
+	}
+	ask, asked := j.exchange("-subscription-registration")
+	j.subscriptions = &node{builder: j.node.builder, kind: "foreign-subscriptions", site: j.node.site}
+	j.node.builder.register(j.subscriptions)
+	j.node.builder.claimName(j.subscriptions, j.node, j.name+"-subscriptions")
+	reply, replied := j.exchange("-subscription-response")
+	j.node.builder.register(j.node)
+
+	j.ask(ask, foreignKey)
+	j.reply(reply, j.answer(j.receiveSubscriptions(asked)))
+	link(j.receiveAnswers(replied), j.node, func(t *Task) receiver[incomingAnswer[K, W]] {
+		return j.resolve(t, rows, join, out.receiver(t))
+	})
+	j.left.view.connect(j.node)
+	if !j.all {
+		j.node.wantsOld = true
+		link(j.left.out, j.node, func(t *Task) receiver[change[K, V]] { return j.retract(t, rows, foreignKey, out.receiver(t)) })
+	}
+	return result
+}
+
+// check remembers what is wrong with the two tables.
+func (j *foreignJoin[K, V, FK, W]) check() bool {
+	b, n := j.node.builder, j.node
+	if j.right.out == nil {
+		b.errorf(n, "the table is the zero Table; tables are made by topology.TableOf and aggregations")
+		return false
+	}
+	known := true
+	for _, side := range []struct {
+		what       string
+		key, value bool
+	}{
+		{"left", j.left.keys.codec != nil, j.left.view.value != nil},
+		{"right", j.right.keys.codec != nil, j.right.view.value != nil},
+	} {
+		if !side.key {
+			b.errorf(n, "nobody has said how the keys of the %s table are encoded; send it through a topic first", side.what)
+		}
+		if !side.value {
+			b.errorf(n, "nobody has said how the values of the %s table are encoded; keep it in a store with Materialize, "+
+				"or join it before its values are mapped", side.what)
+		}
+		known = known && side.key && side.value
+	}
+	return j.right.keys.copartitioned(n) && n.sameBuilder(j.right.out.node) && known
+}
+
+// exchange registers the sink and the source of one of the two topics. Its number of partitions is that of what reads it.
+func (j *foreignJoin[K, V, FK, W]) exchange(suffix string) (sink, source *node) {
+	b, site := j.node.builder, j.node.site
+	r := &repartition{name: j.name, suffix: suffix, follows: true}
+	topic := fmt.Sprintf("%s-%s%s", b.app, j.name, suffix)
+	r.sink = &node{builder: b, kind: "sink", site: site, topic: topic, repartition: r}
+	b.register(r.sink)
+	r.source = &node{builder: b, kind: "source", site: site, topic: topic, repartition: r}
+	b.register(r.source)
+	return r.sink, r.source
+}
