@@ -1,6 +1,7 @@
 package conformance_test
 
 import (
+	"strings"
 	"time"
 
 	"github.com/seed84377926/millrace/codecs"
@@ -42,6 +43,12 @@ func joinPrograms() map[string]program {
 			windows := topology.Within(3 * time.Second).Grace(2 * time.Second)
 			out(s.Join("joined", s, windows, joined, codecs.String, codecs.String))
 		},
+		"foreign-key-inner": func(b *topology.Builder) {
+			outTable(tableOf(b, "a", "l").JoinForeign("fk", tableOf(b, "b", "r"), foreignKey, joined, codecs.String))
+		},
+		"foreign-key-left": func(b *topology.Builder) {
+			outTable(tableOf(b, "a", "l").LeftJoinForeign("fk", tableOf(b, "b", "r"), foreignKey, leftJoined, codecs.String))
+		},
 	}
 	for suffix, grace := range map[string]time.Duration{"-grace0": 0, "-grace5": 5 * time.Second} {
 		windows := topology.Within(5 * time.Second).Before(3 * time.Second).Grace(grace)
@@ -63,3 +70,9 @@ func leftJoined(left string, right *string) string { return joined(left, orNull(
 
 // outerJoined is j for an outer join.
 func outerJoined(left, right *string) string { return joined(orNull(left), orNull(right)) }
+
+// foreignKey is fk: values that begin with an x have none.
+func foreignKey(_, value string) (key string, ok bool) {
+	return strings.ToUpper(first(value)), !strings.HasPrefix(value, "x")
+}
+

@@ -2,6 +2,9 @@ package conformance_test
 
 import (
 	"maps"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/topology"
 )
 
 // joinTablePrograms returns the programs of join_tables.json by the name of their case.
@@ -14,7 +17,15 @@ func joinTablePrograms() map[string]program {
 
 // docPrograms returns the programs of doc_tables.json by the name of the table and the column.
 func docPrograms() map[string]program {
-	all := docTablePrograms()
+	all := map[string]program{
+		"fk_table_table/(INNER) JOIN": func(b *topology.Builder) {
+			outTable(tableOf(b, "a", "left").JoinForeign("fk", tableOf(b, "b", "right"), docForeignKey, commaed, codecs.String))
+		},
+		"fk_table_table/LEFT JOIN": func(b *topology.Builder) {
+			outTable(tableOf(b, "a", "left").LeftJoinForeign("fk", tableOf(b, "b", "right"), docForeignKey, commaedIfAny, codecs.String))
+		},
+	}
+	maps.Copy(all, docTablePrograms())
 	maps.Copy(all, docStreamPrograms())
 	return all
 }
@@ -24,3 +35,16 @@ func dashed(left, right string) string { return left + "-" + right }
 
 // bracketed is how upstream's documentation writes a joined value.
 func bracketed(left, right string) string { return "[" + left + ", " + right + "]" }
+
+// docForeignKey finds the foreign key in the documentation's rows, which are nothing else.
+func docForeignKey(_, value string) (key string, ok bool) { return value, value != "null" }
+
+// commaed is how upstream's documentation writes what a foreign-key join makes of a row.
+func commaed(left, right string) string { return left + "," + right }
+
+func commaedIfAny(left string, right *string) string {
+	if right == nil {
+		return commaed(left, "null")
+	}
+	return commaed(left, *right)
+}
