@@ -76,7 +76,10 @@ func (t *task) commit(ctx context.Context, sessions *broker.Sessions) (err error
 	l.identity.add(&l.batch)
 	t.produceRows()
 	for _, topic := range t.group.plan.marks {
-		token := l.progress.mark(topic).Token()
+		token, ok := l.progress.news(topic)
+		if !ok {
+			continue
+		}
 		for _, rec := range markRecords(topic, t.group.plan.outputs[topic], t.partition, token) {
 			l.writer.Produce(rec, nil)
 		}
@@ -92,6 +95,7 @@ func (t *task) commit(ctx context.Context, sessions *broker.Sessions) (err error
 		return t.refused(err)
 	}
 	l.outcome = outcomeCommitted
+	l.progress.committed()
 
 	fault.Point("commit.confirmed")
 	l.batch.SetOffset(l.last.Load())

@@ -34,7 +34,8 @@
 //
 // With each commit a task writes which input offsets its state reflects. Through repartition topics it also passes marks
 // on, so that a task, and every view of it, knows which offsets of topics it never reads itself are reflected: that is
-// how a query waits for a command's events whatever lies between (docs/formats.md).
+// how a query waits for a command's events whatever lies between (docs/formats.md). A mark in a topic tells of the inputs
+// that lead to it, and is written only if it has something new to tell: so sub-topologies may read what each other writes.
 //
 // # Failures
 //

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/topology"
@@ -17,8 +19,10 @@ type groupPlan struct {
 	outputs    map[string]int32 // partitions of the topics it writes
 	// marks are the repartition topics it writes: downstream tasks learn from marks in them how far it is.
 	marks []string
-	// upstreamDirect says, for each repartition input, which source topics the upstream sub-topology reads itself;
-	// the other origins of the input reach it through all upstream tasks.
+	// feeding has, for each of them, the inputs whose records lead to it.
+	feeding map[string][]string
+	// upstreamDirect says, for each repartition input, which source topics lead to it within the upstream sub-topology and in
+	// no other way; the other origins of the input reach it through all upstream tasks.
 	upstreamDirect map[string]map[string]bool
 	// upstreamTasks is the number of tasks of the sub-topology that writes a repartition input.
 	upstreamTasks map[string]int32
@@ -59,6 +63,7 @@ func planGroups(subs []*topology.SubTopology, sizes topicSizes) []*groupPlan {
 		p := &groupPlan{
 			sub: sub, inputs: sub.Inputs(), partitions: sizes.groups[sub.Group()],
 			outputs:        make(map[string]int32),
+			feeding:        make(map[string][]string),
 			upstreamDirect: make(map[string]map[string]bool),
 			upstreamTasks:  make(map[string]int32),
 		}
@@ -84,12 +89,19 @@ func (p *groupPlan) hear(in topology.Input, byGroup map[string]*groupPlan) {
 	for _, group := range in.Upstream {
 		upstream := byGroup[group]
 		upstream.marks = append(upstream.marks, in.Topic)
+		upstream.feeding[in.Topic] = upstream.sub.Feeding(in.Topic)
 		p.upstreamTasks[in.Topic] = upstream.partitions
+		var derived []string
 		for _, from := range upstream.inputs {
-			if !from.Repartition {
+			switch {
+			case !slices.Contains(upstream.feeding[in.Topic], from.Topic):
+			case from.Repartition:
+				derived = append(derived, from.Origins...)
+			default:
 				direct[from.Topic] = true
 			}
 		}
+		maps.DeleteFunc(direct, func(topic string, _ bool) bool { return slices.Contains(derived, topic) })
 	}
 	p.upstreamDirect[in.Topic] = direct
 }
@@ -172,6 +184,9 @@ func (s topicSizes) size(sub *topology.SubTopology) {
 	}
 	if n == 0 {
 		for _, in := range sub.Inputs() {
+			if in.Follows {
+				continue
+			}
 			for _, group := range in.Upstream {
 				n = max(n, s.groups[group])
 			}

@@ -2,6 +2,7 @@ package processors
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // markHeader is the header of a mark: a record without a key in a repartition topic, written into every partition of
-// it by each commit of an upstream task. Its value says which source offsets all records before it cover. A task that
+// it by each commit of an upstream task that has something new to say. Its value says which source offsets all records before it cover. A task that
 // has read the marks of all upstream tasks knows, and tells its views, that it reflects those offsets, although it has
 // never seen the source topic. Marks never reach an operator.
 const markHeader = "millrace-mark"
@@ -24,6 +25,9 @@ type progress struct {
 	plan      *groupPlan
 	partition int32
 	position  state.Position
+
+	// Tokens of marks by topic: of the last commit, and of the one under way.
+	marked, marking map[string]string
 }
 
 func newProgress(plan *groupPlan, partition int32, position state.Position) *progress {
@@ -34,7 +38,10 @@ func newProgress(plan *groupPlan, partition int32, position state.Position) *pro
 	}
 	maps.DeleteFunc(position.Direct, func(tp state.TopicPartition, _ int64) bool { return !inputs[tp.Topic] })
 	maps.DeleteFunc(position.Senders, func(s state.Sender, _ map[state.TopicPartition]int64) bool { return !inputs[s.Topic] })
-	return &progress{plan: plan, partition: partition, position: position}
+	return &progress{
+		plan: plan, partition: partition, position: position,
+		marked: make(map[string]string), marking: make(map[string]string),
+	}
 }
 
 // heard takes a mark in.
@@ -63,37 +70,47 @@ func (p *progress) advance(all []*input) {
 	for _, in := range all {
 		p.position.Direct[state.TopicPartition{Topic: in.topic, Partition: p.partition}] = in.next
 	}
-	p.position.Derived = p.derived("")
+	p.position.Derived = p.reflected(func(in topology.Input) bool { return in.Repartition })
 }
 
-// derived combines what the marks in all repartition inputs say, without the topic except: a source partition is
-// reflected as far as the slowest of the inputs it comes through, and not at all before each of them has said so.
-func (p *progress) derived(except string) map[state.TopicPartition]int64 {
-	all := make(map[state.TopicPartition]int64)
-	inputs := make(map[state.TopicPartition]int)
-	sources := make(map[string]int) // inputs that each source topic comes through
+// reflected combines what the chosen inputs say of the source partitions whose records come through them: a source partition is
+// reflected as far as the slowest of the ways that it takes, and not at all before each of them has said so.
+func (p *progress) reflected(chosen func(topology.Input) bool) state.Offsets {
+	all := make(state.Offsets)
+	said := make(map[state.TopicPartition]int)
+	say := func(tp state.TopicPartition, offset int64) {
+		if said[tp] > 0 {
+			offset = min(offset, all[tp])
+		}
+		all[tp] = offset
+		said[tp]++
+	}
+	ways := make(map[string]int) // repartition inputs that each source topic comes through
+	direct := make(map[state.TopicPartition]int)
 	for _, in := range p.plan.inputs {
-		if !in.Repartition || in.Topic == except {
+		if !chosen(in) {
+			continue
+		}
+		if !in.Repartition {
+			tp := state.TopicPartition{Topic: in.Topic, Partition: p.partition}
+			direct[tp] = 1
+			say(tp, p.position.Direct[tp])
 			continue
 		}
 		for _, source := range in.Origins {
-			sources[source]++
+			ways[source]++
 		}
 		for tp, offset := range p.covered(in.Topic) {
-			if inputs[tp] > 0 {
-				offset = min(offset, all[tp])
-			}
-			all[tp] = offset
-			inputs[tp]++
+			say(tp, offset)
 		}
 	}
-	maps.DeleteFunc(all, func(tp state.TopicPartition, _ int64) bool { return inputs[tp] < sources[tp.Topic] })
+	maps.DeleteFunc(all, func(tp state.TopicPartition, _ int64) bool { return said[tp] < ways[tp.Topic]+direct[tp] })
 	return all
 }
 
-// covered returns what the marks in one repartition input say. A source partition that the upstream sub-topology reads
-// itself reaches the input through one task only, the one of the same number; one that is derived there already may
-// reach it through any of them, so that the slowest counts.
+// covered returns what the marks in one repartition input say. A source partition that leads to the input within the upstream
+// sub-topology only reaches it through one task, the one of the same number; one that is derived there, too, may reach it
+// through any of them, so that the slowest counts.
 func (p *progress) covered(topic string) map[state.TopicPartition]int64 {
 	tasks := p.plan.upstreamTasks[topic]
 	covered := make(map[state.TopicPartition]int64)
@@ -115,24 +132,24 @@ func (p *progress) covered(topic string) map[state.TopicPartition]int64 {
 	return covered
 }
 
-// mark returns what the task's marks in a repartition topic say: the source offsets that everything it has written
-// there reflects. What it has derived from that very topic, if it reads its own output, is left out: it would wait for
-// itself.
+// mark returns what the task's marks in a repartition topic say: the source offsets that everything it has written there
+// reflects. Only the inputs that lead to the topic count. All others may say what they like; among them may be one that depends
+// on the topic itself, as the two of a foreign-key join do.
 func (p *progress) mark(to string) state.Offsets {
-	offsets := state.Offsets(p.derived(to))
-	for _, in := range p.plan.inputs {
-		if in.Repartition {
-			continue
-		}
-		tp := state.TopicPartition{Topic: in.Topic, Partition: p.partition}
-		offset := p.position.Direct[tp]
-		if other, ok := offsets[tp]; ok {
-			offset = min(offset, other)
-		}
-		offsets[tp] = offset
-	}
-	return offsets
+	return p.reflected(func(in topology.Input) bool { return slices.Contains(p.plan.feeding[to], in.Topic) })
 }
+
+// news returns the token of the marks in a repartition topic, and false if it is that of the last commit: marks that say nothing
+// new would go round and round where sub-topologies read what each other writes.
+func (p *progress) news(to string) (token string, ok bool) {
+	token = p.mark(to).Token()
+	p.marking[to] = token
+	last, marked := p.marked[to]
+	return token, !marked || token != last
+}
+
+// committed notes that the marks are out.
+func (p *progress) committed() { maps.Copy(p.marked, p.marking) }
 
 // markRecords are the marks for all partitions of one repartition topic.
 func markRecords(topic string, partitions, sender int32, token string) []*kgo.Record {

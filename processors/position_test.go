@@ -139,3 +139,101 @@ func TestProgress_sourceThatComesTwoWaysNeedsBoth(t *testing.T) {
 	hear(t, sink, "app-right-repartition", source)
 	require.Equal(t, map[state.TopicPartition]int64{tp("events", 0): 5}, sink.position.Derived)
 }
+
+// foreignJoin plans a foreign-key join: left and right tables with two tasks each, which write to each other.
+func foreignJoin(t *testing.T, define func(b *topology.Builder) (left, right topology.Table[string, string])) map[string]*groupPlan {
+	t.Helper()
+	b := topology.NewBuilder("app")
+	left, right := define(b)
+	left.LeftJoinForeign("joined", right, func(_, v string) (string, bool) { return v, true },
+		func(v string, _ *string) string { return v }, codecs.String)
+	top, err := b.Build()
+	require.NoError(t, err)
+	sizes := topicSizes{topics: map[string]int32{"left": 2, "right": 2}, groups: map[string]int32{}}
+	for range top.SubTopologies() {
+		for _, sub := range top.SubTopologies() {
+			sizes.size(sub)
+		}
+	}
+	plans := make(map[string]*groupPlan)
+	for _, p := range planGroups(top.SubTopologies(), sizes) {
+		plans[p.sub.Name()] = p
+	}
+	return plans
+}
+
+const registration, response = "app-joined-subscription-registration", "app-joined-subscription-response"
+
+// The left side waits for the right one to have answered, and never for what it says itself.
+func TestProgress_goesRoundAForeignJoin(t *testing.T) {
+	plans := foreignJoin(t, func(b *topology.Builder) (left, right topology.Table[string, string]) {
+		return topology.TableOf(b, "left", codecs.String, codecs.String), topology.TableOf(b, "right", codecs.String, codecs.String)
+	})
+	require.Len(t, plans, 2)
+	require.Equal(t, []string{"left"}, plans["joined"].feeding[registration])
+	require.Equal(t, []string{registration, "right"}, plans["right"].feeding[response])
+	var left, right [2]*progress
+	for p := range left {
+		left[p] = newProgress(plans["joined"], int32(p), state.NewPosition())
+		right[p] = newProgress(plans["right"], int32(p), state.NewPosition())
+	}
+	left[0].advance([]*input{{topic: "left", next: 10}})
+	right[0].advance([]*input{{topic: "right", next: 3}})
+	right[1].advance([]*input{{topic: "right", next: 4}})
+	require.Equal(t, state.Offsets{tp("left", 0): 10}, left[0].mark(registration))
+
+	// Any task of the right side may have the answer to what left/0 has asked.
+	hear(t, right[0], registration, left[0])
+	hear(t, left[0], response, right[0])
+	require.Equal(t, map[state.TopicPartition]int64{tp("right", 0): 3}, left[0].position.Derived)
+	hear(t, right[1], registration, left[0])
+	hear(t, left[0], response, right[1])
+	require.Equal(t, map[state.TopicPartition]int64{tp("left", 0): 10, tp("right", 0): 3, tp("right", 1): 4}, left[0].position.Derived)
+}
+
+// Marks that say nothing new are not written, or the two sides would commit for each other for ever.
+func TestProgress_aForeignJoinFallsSilent(t *testing.T) {
+	plans := foreignJoin(t, func(b *topology.Builder) (left, right topology.Table[string, string]) {
+		return topology.TableOf(b, "left", codecs.String, codecs.String), topology.TableOf(b, "right", codecs.String, codecs.String)
+	})
+	left, right := newProgress(plans["joined"], 0, state.NewPosition()), newProgress(plans["right"], 0, state.NewPosition())
+	news := func(p *progress, topic string) bool {
+		_, ok := p.news(topic)
+		p.committed()
+		return ok
+	}
+	left.advance([]*input{{topic: "left", next: 1}})
+	require.True(t, news(left, registration))
+	hear(t, right, registration, left)
+	require.True(t, news(right, response))
+	hear(t, left, response, right)
+	require.False(t, news(left, registration))
+	left.advance([]*input{{topic: "left", next: 2}})
+	_, ok := left.news(registration)
+	require.True(t, ok)
+	_, ok = left.news(registration)
+	require.True(t, ok, "the commit failed: the marks are not out")
+}
+
+// A table joined with itself: one sub-topology reads both topics that it writes.
+func TestProgress_goesRoundAJoinOfATableWithItself(t *testing.T) {
+	plans := foreignJoin(t, func(b *topology.Builder) (left, right topology.Table[string, string]) {
+		left = topology.TableOf(b, "left", codecs.String, codecs.String)
+		return left, left
+	})
+	require.Len(t, plans, 1)
+	require.Equal(t, []string{registration, "left"}, plans["joined"].feeding[response])
+	tasks := [2]*progress{newProgress(plans["joined"], 0, state.NewPosition()), newProgress(plans["joined"], 1, state.NewPosition())}
+	tasks[0].advance([]*input{{topic: "left", next: 10}})
+	tasks[1].advance([]*input{{topic: "left", next: 20}})
+	for _, p := range tasks {
+		for _, sender := range tasks {
+			hear(t, p, registration, sender)
+			require.Empty(t, p.position.Derived, "there is no answer yet")
+		}
+	}
+	hear(t, tasks[0], response, tasks[0])
+	require.Empty(t, tasks[0].position.Derived, "the answer may be at the other task")
+	hear(t, tasks[0], response, tasks[1])
+	require.Equal(t, map[state.TopicPartition]int64{tp("left", 0): 10, tp("left", 1): 20}, tasks[0].position.Derived)
+}

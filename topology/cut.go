@@ -30,6 +30,7 @@ func cut(b *Builder) (*Topology, error) {
 	for _, sub := range top.subs {
 		top.tables = append(top.tables, sub.tables(flow)...)
 	}
+	findFeeding(top.subs)
 	if err := errors.Join(append(checkNames(top), checkPartitions(top)...)...); err != nil {
 		return nil, err
 	}
@@ -167,51 +168,6 @@ func (s *SubTopology) tables(flow *origins) []state.TableRef {
 		}
 	}
 	return refs
-}
-
-// origins finds the external source topics whose records reach a node.
-type origins struct{ known map[*node]reach }
-
-// reach is a set of source topics, by how their records come: within the sub-topology, or through repartitions.
-type reach struct{ direct, derived map[string]bool }
-
-func newOrigins() *origins { return &origins{known: make(map[*node]reach)} }
-
-func (o *origins) of(n *node) reach {
-	if r, ok := o.known[n]; ok {
-		return r
-	}
-	r := reach{direct: make(map[string]bool), derived: make(map[string]bool)}
-	switch {
-	case n.open == nil:
-		for _, parent := range n.parents {
-			r.add(o.of(parent))
-		}
-		for _, store := range n.stores {
-			if store.owner != n {
-				r.add(o.of(store.owner))
-			}
-		}
-	case n.repartition == nil:
-		r.direct[n.topic] = true
-	default:
-		for _, topic := range o.of(n.repartition.sink).all() {
-			r.derived[topic] = true
-		}
-	}
-	o.known[n] = r
-	return r
-}
-
-func (r reach) add(other reach) {
-	maps.Copy(r.direct, other.direct)
-	maps.Copy(r.derived, other.derived)
-}
-
-func (r reach) all() []string {
-	all := maps.Clone(r.direct)
-	maps.Copy(all, r.derived)
-	return slices.Sorted(maps.Keys(all))
 }
 
 // checkNames finds names that the cut made and that are not unique or too long.

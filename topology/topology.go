@@ -65,6 +65,7 @@ type SubTopology struct {
 	outputs []string
 	dynamic bool // it writes to topics that are chosen by record, too
 	stores  []state.Spec
+	feeding map[string][]string // inputs by output
 }
 
 // Input is a topic that the tasks of a sub-topology read.
@@ -113,6 +114,10 @@ func (s *SubTopology) Outputs() []string { return slices.Clone(s.outputs) }
 
 // DynamicOutputs says that records choose further topics to be written to, see [Stream.ToDynamic].
 func (s *SubTopology) DynamicOutputs() bool { return s.dynamic }
+
+// Feeding returns the inputs whose records lead to records of the given output, through operators and the stores that they
+// read. Sorted.
+func (s *SubTopology) Feeding(output string) []string { return slices.Clone(s.feeding[output]) }
 
 // Stores returns all stores in the changelog of the group. A store named "stream-times", if there is one, is the task's
 // own.
