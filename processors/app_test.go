@@ -97,8 +97,8 @@ func TestRun_inputsMustBeCoPartitioned(t *testing.T) {
 	top, err := builder.Build()
 	require.NoError(t, err)
 	err = run(t, top, processors.Config{Brokers: b.brokers, Dir: t.TempDir()})
-	require.ErrorContains(t, err, "not co-partitioned")
-	require.ErrorContains(t, err, "recreate one of them")
+	require.ErrorContains(t, err, "the inputs of the join-table at processors/app_test.go:")
+	require.ErrorContains(t, err, "are not co-partitioned: lines has 4 partitions, names has 3 partitions; recreate one of them")
 }
 
 func TestRun_existingTableWithOtherPartitionsIsRefused(t *testing.T) {

@@ -282,7 +282,7 @@ func (t *task) takeBack(ctx context.Context) error {
 	}
 	l.writer, l.logged = writer, writer.Promise(l.acked)
 	fault.Point("rollback.fenced")
-	offsets, err := writer.Committed(ctx, t.group.inputTopics(), t.partition)
+	offsets, err := writer.Committed(ctx, t.group.inputsOf(t.partition), t.partition)
 	if err != nil {
 		return err
 	}

@@ -88,7 +88,7 @@ func openGroup(ctx context.Context, app *App, plan *groupPlan) (_ *group, err er
 func (g *group) join() error {
 	cfg := g.app.cfg
 	member, err := broker.JoinGroup(broker.MemberConfig{
-		Client: g.app.client, Group: g.plan.sub.Group(), Topics: g.inputTopics(),
+		Client: g.app.client, Group: g.plan.sub.Group(), Topics: g.inputTopics(), Partitions: g.plan.sizes,
 		Address: cfg.Address, InstanceID: cfg.InstanceID, SessionTimeout: cfg.SessionTimeout,
 		Topology: g.plan.sub.Fingerprint(),
 		Standbys: cfg.Standbys, AcceptableLag: cfg.AcceptableLag, MaxWarmups: cfg.MaxWarmups,
@@ -188,7 +188,7 @@ func (g *group) newTask(p int32) *task {
 		stopping: make(chan struct{}), done: make(chan struct{}),
 		pace: newPace(g.app.cfg.CommitInterval),
 	}
-	newTaskStats(&t.stats, g.stats, g.plan)
+	newTaskStats(&t.stats, g.stats, g.plan, p)
 	t.spans = spans{tracer: g.app.cfg.Tracer, group: g.plan.sub.Group(), partition: p}
 	t.table = g.newTable(p, t.logger, func(progress RestoreProgress) {
 		t.stats.restoring(progress)
@@ -294,6 +294,11 @@ func (g *group) inputTopics() []string {
 		topics[i] = in.Topic
 	}
 	return topics
+}
+
+// inputsOf returns the inputs that the task of a partition has something of.
+func (g *group) inputsOf(partition int32) []string {
+	return slices.DeleteFunc(g.inputTopics(), func(topic string) bool { return !g.plan.reads(topic, partition) })
 }
 
 // maxBytes returns the largest batches that the topics take which the group writes to.

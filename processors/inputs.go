@@ -31,6 +31,7 @@ type feed interface {
 
 // input is one input partition of a task while it is read.
 type input struct {
+	index int // of the topology's inputs
 	topic string
 	feed  feed
 	batch broker.Batch // the records not yet taken
@@ -135,9 +136,9 @@ func (s *inputs) next(ctx context.Context, u *unit) (wait time.Duration, err err
 	u.records = u.records[:0]
 	s.waitsFor = ""
 	for len(u.records) < s.maxRecords() {
-		best, bestIndex := (*input)(nil), 0
+		var best *input
 		var empty int
-		for i, in := range s.all {
+		for _, in := range s.all {
 			if _, err := s.fill(in); err != nil {
 				return 0, err
 			}
@@ -145,7 +146,7 @@ func (s *inputs) next(ctx context.Context, u *unit) (wait time.Duration, err err
 			case head == nil:
 				empty++
 			case best == nil || in.timestamp() < best.timestamp():
-				best, bestIndex = in, i
+				best = in
 			}
 		}
 		if best == nil {
@@ -162,10 +163,10 @@ func (s *inputs) next(ctx context.Context, u *unit) (wait time.Duration, err err
 				continue
 			}
 		}
-		u.records = append(u.records, unitRecord{bestIndex, best.take()})
+		u.records = append(u.records, unitRecord{best.index, best.take()})
 		// While all others are empty and may be passed over, the rest of the batch needs no comparison.
 		for empty == len(s.all)-1 && best.head() != nil && len(u.records) < s.maxRecords() {
-			u.records = append(u.records, unitRecord{bestIndex, best.take()})
+			u.records = append(u.records, unitRecord{best.index, best.take()})
 		}
 	}
 	return 0, nil
@@ -249,10 +250,10 @@ func (s *inputs) committed() {
 
 // putBack returns to the last commit: taken is all that was taken since.
 func (s *inputs) putBack(taken []unitRecord) {
-	for i, in := range s.all {
+	for _, in := range s.all {
 		var records []*kgo.Record
 		for _, r := range taken {
-			if r.input == i {
+			if r.input == in.index {
 				records = append(records, r.record)
 			}
 		}

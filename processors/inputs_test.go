@@ -57,7 +57,7 @@ type merge struct {
 func newMerge(maxIdle time.Duration) *merge {
 	m := &merge{ends: map[string]int64{}, clock: time.UnixMilli(0)}
 	m.inputs = &inputs{
-		all:     []*input{{topic: "a", feed: &m.a}, {topic: "b", feed: &m.b}},
+		all:     []*input{{topic: "a", feed: &m.a}, {index: 1, topic: "b", feed: &m.b}},
 		maxIdle: maxIdle,
 		end:     func(_ context.Context, topic string) (int64, error) { m.asked++; return m.ends[topic], nil },
 		now:     func() time.Time { return m.clock },

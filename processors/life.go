@@ -76,6 +76,9 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 		return t.group.app.client.CommittedEnd(ctx, topic, t.partition)
 	}}
 	for i, in := range t.group.plan.inputs {
+		if !t.group.plan.reads(in.Topic, t.partition) {
+			continue
+		}
 		from, ok := position.Direct[state.TopicPartition{Topic: in.Topic, Partition: t.partition}]
 		if !ok {
 			from = offsets[in.Topic]
@@ -88,7 +91,7 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 			l.chosen = l.chosen || in.Start.Kind != topology.StartEarliest
 		}
 		l.inputs.all = append(l.inputs.all, &input{
-			topic: in.Topic, next: from, from: from, feed: t.group.reads.Add(in.Topic, t.partition, from, ready),
+			index: i, topic: in.Topic, next: from, from: from, feed: t.group.reads.Add(in.Topic, t.partition, from, ready),
 			stamp: l.stamp(i), time: l.task.PartitionTime(i), stampedFrom: l.task.PartitionTime(i),
 		})
 	}

@@ -1,11 +1,13 @@
 package processors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/topology"
@@ -16,6 +18,7 @@ type groupPlan struct {
 	sub        *topology.SubTopology
 	inputs     []topology.Input // those of sub, which copies them at every call
 	partitions int32            // number of tasks
+	sizes      map[string]int32 // partitions of the inputs, and of the source topics before them
 	outputs    map[string]int32 // partitions of the topics it writes
 	// marks are the repartition topics it writes: downstream tasks learn from marks in them how far it is.
 	marks []string
@@ -61,7 +64,7 @@ func planGroups(subs []*topology.SubTopology, sizes topicSizes) []*groupPlan {
 	byGroup := make(map[string]*groupPlan)
 	for _, sub := range subs {
 		p := &groupPlan{
-			sub: sub, inputs: sub.Inputs(), partitions: sizes.groups[sub.Group()],
+			sub: sub, inputs: sub.Inputs(), partitions: sizes.groups[sub.Group()], sizes: sizes.topics,
 			outputs:        make(map[string]int32),
 			feeding:        make(map[string][]string),
 			upstreamDirect: make(map[string]map[string]bool),
@@ -106,15 +109,20 @@ func (p *groupPlan) hear(in topology.Input, byGroup map[string]*groupPlan) {
 	p.upstreamDirect[in.Topic] = direct
 }
 
+// reads says whether the task of a partition has something of the input: one with fewer partitions than the group has tasks is
+// read by the first ones only.
+func (p *groupPlan) reads(topic string, partition int32) bool { return partition < p.sizes[topic] }
+
 // topicSizes is the number of partitions of every topic and the number of tasks of every group.
 type topicSizes struct {
 	topics map[string]int32
 	groups map[string]int32
 }
 
-// sizeTopics asks for the external topics and derives the rest by the rules of Kafka Streams (S54, S55): all inputs of
-// a sub-topology have the same number of partitions; a repartition topic without a number of its own takes that of the
-// external inputs beside it, else the largest of its upstream groups.
+// sizeTopics asks for the external topics and derives the rest by the rules of Kafka Streams (S54, S55): inputs that an
+// operator brings together have the same number of partitions; a repartition topic without a number of its own takes that of
+// the external inputs that it is brought together with, else the largest of its upstream groups; a sub-topology has as many
+// tasks as the largest of its inputs has partitions.
 func sizeTopics(ctx context.Context, subs []*topology.SubTopology, client *broker.Client) (topicSizes, error) {
 	sizes := topicSizes{topics: make(map[string]int32), groups: make(map[string]int32)}
 	var errs []error
@@ -145,23 +153,9 @@ func sizeTopics(ctx context.Context, subs []*topology.SubTopology, client *broke
 			ask(topic)
 		}
 	}
-	// Upstream groups may come later in the list than their readers: go round until nothing new is known.
-	for range subs {
-		for _, sub := range subs {
-			if sizes.groups[sub.Group()] == 0 {
-				sizes.size(sub)
-			}
-		}
-	}
+	sizes.derive(subs)
 	for _, sub := range subs {
-		n := sizes.groups[sub.Group()]
-		for _, in := range sub.Inputs() {
-			if got := sizes.topics[in.Topic]; got > 0 && got != n {
-				errs = append(errs, fmt.Errorf(
-					"sub-topology %s: its inputs are not co-partitioned: topic %s has %d partitions, others have %d; recreate one of them or repartition the stream to %d",
-					sub.Name(), in.Topic, got, n, n))
-			}
-		}
+		errs = append(errs, sizes.check(sub)...)
 	}
 	if len(errs) > 0 {
 		return topicSizes{}, errors.Join(errs...)
@@ -169,40 +163,101 @@ func sizeTopics(ctx context.Context, subs []*topology.SubTopology, client *broke
 	return sizes, nil
 }
 
-// size sets the number of tasks of one sub-topology and of its repartition inputs, if what they follow is known.
+// derive sets what follows from the external topics. Upstream groups may come later in the list than their readers: it goes round
+// until nothing new is known.
+func (s topicSizes) derive(subs []*topology.SubTopology) {
+	for range subs {
+		for _, sub := range subs {
+			if s.groups[sub.Group()] == 0 {
+				s.size(sub)
+			}
+		}
+	}
+}
+
+// size sets the number of tasks of one sub-topology and the partitions of its repartition inputs, if what they follow is known.
 func (s topicSizes) size(sub *topology.SubTopology) {
-	var n int32
-	for _, in := range sub.Inputs() {
-		if !in.Repartition && s.topics[in.Topic] > 0 && n == 0 {
-			n = s.topics[in.Topic]
+	var tasks int32
+	for _, inputs := range together(sub) {
+		n := s.follow(inputs)
+		if n <= 0 {
+			return
 		}
-	}
-	for _, in := range sub.Inputs() {
-		if in.Repartition && in.Partitions > 0 && n == 0 {
-			n = in.Partitions
-		}
-	}
-	if n == 0 {
-		for _, in := range sub.Inputs() {
-			if in.Follows {
-				continue
+		for _, in := range inputs {
+			if in.Repartition {
+				s.topics[in.Topic] = cmp.Or(in.Partitions, n)
 			}
-			for _, group := range in.Upstream {
-				n = max(n, s.groups[group])
-			}
+			tasks = max(tasks, s.topics[in.Topic])
 		}
 	}
-	if n == 0 {
-		return
-	}
-	s.groups[sub.Group()] = n
-	for _, in := range sub.Inputs() {
+	s.groups[sub.Group()] = tasks
+}
+
+// follow returns how many partitions inputs have that an operator brings together, 0 if that is not known yet.
+func (s topicSizes) follow(inputs []topology.Input) int32 {
+	for _, in := range inputs {
 		if !in.Repartition {
+			return s.topics[in.Topic]
+		}
+	}
+	for _, in := range inputs {
+		if in.Partitions > 0 {
+			return in.Partitions
+		}
+	}
+	var n int32
+	for _, in := range inputs {
+		if in.Follows {
 			continue
 		}
-		s.topics[in.Topic] = n
-		if in.Partitions > 0 {
-			s.topics[in.Topic] = in.Partitions
+		for _, group := range in.Upstream {
+			if s.groups[group] == 0 {
+				return 0
+			}
+			n = max(n, s.groups[group])
 		}
 	}
+	return n
+}
+
+// check finds inputs that an operator brings together and that do not have the same number of partitions.
+func (s topicSizes) check(sub *topology.SubTopology) (errs []error) {
+	for _, c := range sub.Copartitions() {
+		first, uneven := int32(0), false
+		sizes := make([]string, len(c.Topics))
+		for i, topic := range c.Topics {
+			n := s.topics[topic]
+			sizes[i] = fmt.Sprintf("%s has %d partitions", topic, n)
+			if n > 0 && first > 0 {
+				uneven = uneven || n != first
+			} else {
+				first = max(first, n)
+			}
+		}
+		if uneven {
+			errs = append(errs, fmt.Errorf("sub-topology %s: the inputs of the %s at %s are not co-partitioned: %s; "+
+				"recreate one of them, or repartition one of the streams", sub.Name(), c.Operator, c.Site, strings.Join(sizes, ", ")))
+		}
+	}
+	return errs
+}
+
+// together returns the inputs of a sub-topology, those in one slice that have the same number of partitions.
+func together(sub *topology.SubTopology) [][]topology.Input {
+	var parts [][]topology.Input
+	for _, in := range sub.Inputs() {
+		parts = append(parts, []topology.Input{in})
+	}
+	for _, c := range sub.Copartitions() {
+		var joined []topology.Input
+		parts = slices.DeleteFunc(parts, func(part []topology.Input) bool {
+			concerned := slices.ContainsFunc(part, func(in topology.Input) bool { return slices.Contains(c.Topics, in.Topic) })
+			if concerned {
+				joined = append(joined, part...)
+			}
+			return concerned
+		})
+		parts = append(parts, joined)
+	}
+	return parts
 }

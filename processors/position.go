@@ -2,6 +2,7 @@ package processors
 
 import (
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -91,7 +92,11 @@ func (p *progress) reflected(chosen func(topology.Input) bool) state.Offsets {
 		if !chosen(in) {
 			continue
 		}
+		reads := p.plan.reads(in.Topic, p.partition)
 		if !in.Repartition {
+			if !reads {
+				continue
+			}
 			tp := state.TopicPartition{Topic: in.Topic, Partition: p.partition}
 			direct[tp] = 1
 			say(tp, p.position.Direct[tp])
@@ -99,6 +104,11 @@ func (p *progress) reflected(chosen func(topology.Input) bool) state.Offsets {
 		}
 		for _, source := range in.Origins {
 			ways[source]++
+			if !reads { // nothing of it can be missing
+				for q := range p.plan.sizes[source] {
+					say(state.TopicPartition{Topic: source, Partition: q}, math.MaxInt64)
+				}
+			}
 		}
 		for tp, offset := range p.covered(in.Topic) {
 			say(tp, offset)
@@ -106,6 +116,24 @@ func (p *progress) reflected(chosen func(topology.Input) bool) state.Offsets {
 	}
 	maps.DeleteFunc(all, func(tp state.TopicPartition, _ int64) bool { return said[tp] < ways[tp.Topic]+direct[tp] })
 	return all
+}
+
+// lacksInputs says whether the task must commit although nothing has come: there is a repartition topic that it has nothing of, so
+// that no mark ever makes it say what it reflects, and it has not said so yet.
+func (p *progress) lacksInputs() bool {
+	for _, in := range p.plan.inputs {
+		if !in.Repartition || p.plan.reads(in.Topic, p.partition) {
+			continue
+		}
+		for _, source := range in.Origins {
+			for q := range p.plan.sizes[source] {
+				if _, said := p.position.Derived[state.TopicPartition{Topic: source, Partition: q}]; !said {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // covered returns what the marks in one repartition input say. A source partition that leads to the input within the upstream

@@ -25,11 +25,7 @@ func threeStages(t *testing.T) map[string]*groupPlan {
 	top, err := b.Build()
 	require.NoError(t, err)
 	sizes := topicSizes{topics: map[string]int32{"events": 2}, groups: map[string]int32{}}
-	for range top.SubTopologies() {
-		for _, sub := range top.SubTopologies() {
-			sizes.size(sub)
-		}
-	}
+	sizes.derive(top.SubTopologies())
 	plans := make(map[string]*groupPlan)
 	for _, p := range planGroups(top.SubTopologies(), sizes) {
 		plans[p.sub.Name()] = p
@@ -121,11 +117,7 @@ func TestProgress_sourceThatComesTwoWaysNeedsBoth(t *testing.T) {
 	top, err := b.Build()
 	require.NoError(t, err)
 	sizes := topicSizes{topics: map[string]int32{"events": 1}, groups: map[string]int32{}}
-	for range top.SubTopologies() {
-		for _, sub := range top.SubTopologies() {
-			sizes.size(sub)
-		}
-	}
+	sizes.derive(top.SubTopologies())
 	plans := planGroups(top.SubTopologies(), sizes)
 	require.Len(t, plans, 2)
 	source, sink := newProgress(plans[0], 0, state.NewPosition()), newProgress(plans[1], 0, state.NewPosition())
@@ -150,11 +142,7 @@ func foreignJoin(t *testing.T, define func(b *topology.Builder) (left, right top
 	top, err := b.Build()
 	require.NoError(t, err)
 	sizes := topicSizes{topics: map[string]int32{"left": 2, "right": 2}, groups: map[string]int32{}}
-	for range top.SubTopologies() {
-		for _, sub := range top.SubTopologies() {
-			sizes.size(sub)
-		}
-	}
+	sizes.derive(top.SubTopologies())
 	plans := make(map[string]*groupPlan)
 	for _, p := range planGroups(top.SubTopologies(), sizes) {
 		plans[p.sub.Name()] = p

@@ -43,7 +43,7 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 	if _, _, err := t.verify(who); err != nil { // before anything is added to what is here already
 		return 0, err
 	}
-	offsets, err := writer.Committed(ctx, t.group.inputTopics(), t.partition)
+	offsets, err := writer.Committed(ctx, t.group.inputsOf(t.partition), t.partition)
 	if err != nil {
 		return 0, err
 	}
@@ -115,7 +115,7 @@ func (t *task) contradicted(ctx context.Context, writer *broker.Writer, offsets 
 	if _, ok := errors.AsType[*inconsistentError](err); !ok {
 		return err
 	}
-	now, readErr := writer.Committed(ctx, t.group.inputTopics(), t.partition)
+	now, readErr := writer.Committed(ctx, t.group.inputsOf(t.partition), t.partition)
 	if readErr != nil {
 		return readErr
 	}

@@ -96,7 +96,7 @@ func (t *task) runProcessor(ctx context.Context) error {
 	t.enter(taskStarting)
 	processor, err := broker.NewGroupTask(broker.GroupTaskConfig{
 		Client: t.group.app.client, Restores: t.group.restores,
-		Group: t.group.plan.sub.Group(), Inputs: t.group.inputTopics(), Partition: t.partition,
+		Group: t.group.plan.sub.Group(), Inputs: t.group.inputsOf(t.partition), Partition: t.partition,
 		Table: t.table, Process: t.process, Run: t.lives, Logger: t.logger,
 	})
 	if err != nil {

@@ -78,7 +78,8 @@ type outputTally struct {
 
 // inputStats is what is known of an input of a task.
 type inputStats struct {
-	topic string
+	topic  string
+	absent bool // it has no such partition
 	flow
 	position int64 // -1: not known yet
 	oldest   int64 // timestamp of the oldest record that waits, as far as it is known; 0 if none is
@@ -118,7 +119,7 @@ const (
 
 var outcomeNames = [outcomes]string{"committed", "aborted", "fenced", "unknown"} //nolint:gochecknoglobals // a table
 
-func newTaskStats(s *taskStats, group *groupStats, plan *groupPlan) {
+func newTaskStats(s *taskStats, group *groupStats, plan *groupPlan, partition int32) {
 	s.ready = make(chan struct{}, 1)
 	s.group = group
 	s.live.inputs = make([]inputTally, len(plan.inputs))
@@ -126,7 +127,7 @@ func newTaskStats(s *taskStats, group *groupStats, plan *groupPlan) {
 	s.mu.inputs = make([]inputStats, len(plan.inputs))
 	for i, in := range plan.inputs {
 		s.live.inputs[i].topic = in.Topic
-		s.mu.inputs[i] = inputStats{topic: in.Topic, position: -1, end: -1, high: -1}
+		s.mu.inputs[i] = inputStats{topic: in.Topic, absent: !plan.reads(in.Topic, partition), position: -1, end: -1, high: -1}
 	}
 	s.mu.outputs = make(map[string]flow)
 }
@@ -160,8 +161,8 @@ func (s *taskStats) publish(l *life) {
 
 // publishInputs makes visible what was counted of the inputs. mu is held.
 func (s *taskStats) publishInputs(inputs *inputs) {
-	for i, in := range inputs.all {
-		to, from := &s.mu.inputs[i], &s.live.inputs[i]
+	for _, in := range inputs.all {
+		to, from := &s.mu.inputs[in.index], &s.live.inputs[in.index]
 		to.flow, to.position, to.oldest = from.flow, in.next, from.last
 		if head := in.head(); head != nil {
 			to.oldest = head.Timestamp.UnixMilli()
@@ -352,6 +353,7 @@ func (s *taskStats) picture(now time.Time) taskPicture {
 		drops: maps.Clone(s.mu.drops), failures: maps.Clone(s.mu.failures), transactions: s.mu.transactions,
 		restored: s.mu.restored, lastError: s.mu.lastError,
 	}
+	p.inputs = slices.DeleteFunc(p.inputs, func(in inputStats) bool { return in.absent })
 	p.activity, p.activitySince, p.spent = s.activity.read(now)
 	return p
 }

@@ -30,7 +30,7 @@ func TestLived_countsHowTheOpenTransactionEnded(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var s taskStats
-			newTaskStats(&s, newGroupStats(), &groupPlan{inputs: []topology.Input{{Topic: "a"}}})
+			newTaskStats(&s, newGroupStats(), &groupPlan{inputs: []topology.Input{{Topic: "a"}}, sizes: map[string]int32{"a": 1}}, 0)
 			s.lived(&life{open: c.open, outcome: c.outcome}, c.err)
 			p := s.picture(time.Now())
 			require.Equal(t, c.want, p.transactions)
@@ -41,7 +41,7 @@ func TestLived_countsHowTheOpenTransactionEnded(t *testing.T) {
 // What a life produced and did not commit must neither be counted as committed nor be seen by the next one.
 func TestLived_forgetsWhatWasNotCommitted(t *testing.T) {
 	var s taskStats
-	newTaskStats(&s, newGroupStats(), &groupPlan{inputs: []topology.Input{{Topic: "a"}}})
+	newTaskStats(&s, newGroupStats(), &groupPlan{inputs: []topology.Input{{Topic: "a"}}, sizes: map[string]int32{"a": 1}}, 0)
 	s.took(0, &kgo.Record{Key: []byte("k")}, 0)
 	s.output("out").add([]byte("k"), nil)
 	s.output("out").open.add(1)
@@ -55,7 +55,7 @@ func TestLived_forgetsWhatWasNotCommitted(t *testing.T) {
 // What counting costs for each input record: no allocation, and nothing that another goroutine touches.
 func BenchmarkTook(b *testing.B) {
 	var s taskStats
-	newTaskStats(&s, newGroupStats(), &groupPlan{inputs: []topology.Input{{Topic: "a"}}})
+	newTaskStats(&s, newGroupStats(), &groupPlan{inputs: []topology.Input{{Topic: "a"}}, sizes: map[string]int32{"a": 1}}, 0)
 	now := time.Now()
 	rec := &kgo.Record{Key: make([]byte, 8), Value: make([]byte, 100), Timestamp: now}
 	b.ReportAllocs()

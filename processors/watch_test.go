@@ -19,10 +19,12 @@ import (
 func standing(now time.Time) (*task, *bytes.Buffer) {
 	var log bytes.Buffer
 	t := &task{partition: 2, logger: slog.New(slog.NewTextHandler(&log, nil))}
-	newTaskStats(&t.stats, newGroupStats(), &groupPlan{inputs: []topology.Input{{Topic: "a"}, {Topic: "b"}}})
+	newTaskStats(&t.stats, newGroupStats(), &groupPlan{
+		inputs: []topology.Input{{Topic: "a"}, {Topic: "b"}}, sizes: map[string]int32{"a": 3, "b": 3},
+	}, 2)
 	t.state.Store(int32(taskRunning))
 	t.stats.activity.enter(activityWait, now)
-	t.stats.publishInputs(&inputs{all: []*input{{topic: "a", next: 10}, {topic: "b", next: 10}}})
+	t.stats.publishInputs(&inputs{all: []*input{{topic: "a", next: 10}, {index: 1, topic: "b", next: 10}}})
 	return t, &log
 }
 
@@ -55,7 +57,7 @@ func TestStuckDetector_warnsOnceThenLessAndLessOften(t *testing.T) {
 	}
 	require.Equal(t, []time.Duration{1 * time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 16 * time.Minute}, warned)
 
-	stuck.stats.publishInputs(&inputs{all: []*input{{topic: "a", next: 11}, {topic: "b", next: 10}}})
+	stuck.stats.publishInputs(&inputs{all: []*input{{topic: "a", next: 11}, {index: 1, topic: "b", next: 10}}})
 	d.look(stuck, now)
 	require.Contains(t, log.String(), "task makes progress again")
 }

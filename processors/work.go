@@ -18,6 +18,11 @@ func (t *task) work(ctx context.Context, sessions *broker.Sessions) error {
 	if err := t.commitStart(func() error { return t.commit(ctx, sessions) }); err != nil {
 		return err
 	}
+	if l.progress.lacksInputs() {
+		if err := t.openTransaction(); err != nil {
+			return err
+		}
+	}
 	for {
 		if t.group.paused() {
 			if err := t.rest(ctx, func() error { return t.commit(ctx, sessions) }); err != nil {

@@ -31,6 +31,9 @@ func cut(b *Builder) (*Topology, error) {
 		top.tables = append(top.tables, sub.tables(flow)...)
 	}
 	findFeeding(top.subs)
+	for _, sub := range top.subs {
+		sub.copartition()
+	}
 	if err := errors.Join(append(checkNames(top), checkPartitions(top)...)...); err != nil {
 		return nil, err
 	}
@@ -209,23 +212,27 @@ func checkNames(top *Topology) []error {
 	return errs
 }
 
-// checkPartitions finds repartitions that are read by the same tasks and want different numbers of partitions.
+// checkPartitions finds repartitions that an operator brings together and that want different numbers of partitions.
 func checkPartitions(top *Topology) []error {
 	var errs []error
+	seen := make(map[*repartition]bool)
 	for _, sub := range top.subs {
-		var first *repartition
-		for _, n := range sub.sources {
-			r := n.repartition
-			if r == nil || !r.counted {
-				continue
-			}
-			if first == nil {
-				first = r
-			}
-			if r.partitions != first.partitions {
-				errs = append(errs, fmt.Errorf("%s: repartition %q: %d partitions, but repartition %q at %s, which is read by the same "+
-					"tasks, has %d; tasks read the same partition of all their topics",
-					n.site, r.name, r.partitions, first.name, first.sink.site, first.partitions))
+		for _, together := range sub.copartitions {
+			var first *repartition
+			for _, n := range sub.sources {
+				r := n.repartition
+				if r == nil || !r.counted || !slices.Contains(together.Topics, n.topic) {
+					continue
+				}
+				if first == nil {
+					first = r
+				}
+				if r.partitions != first.partitions && !seen[r] {
+					seen[r] = true
+					errs = append(errs, fmt.Errorf("%s: %s: %d partitions, but %s at %s has %d, and the %s at %s "+
+						"brings them together; tasks read the same partition of both",
+						n.site, r.label(), r.partitions, first.label(), first.sink.site, first.partitions, together.Operator, together.Site))
+				}
 			}
 		}
 	}

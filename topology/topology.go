@@ -66,6 +66,8 @@ type SubTopology struct {
 	dynamic bool // it writes to topics that are chosen by record, too
 	stores  []state.Spec
 	feeding map[string][]string // inputs by output
+
+	copartitions []Copartition
 }
 
 // Input is a topic that the tasks of a sub-topology read.
@@ -114,6 +116,25 @@ func (s *SubTopology) Outputs() []string { return slices.Clone(s.outputs) }
 
 // DynamicOutputs says that records choose further topics to be written to, see [Stream.ToDynamic].
 func (s *SubTopology) DynamicOutputs() bool { return s.dynamic }
+
+// Copartition names inputs that must have the same number of partitions, since an operator needs equal keys of them in one task.
+type Copartition struct {
+	// Topics are the inputs, two at least. Sorted.
+	Topics []string
+	// Operator is what brings them together, by its kind and name, and Site the place of its call, "file:line".
+	Operator, Site string
+}
+
+// Copartitions returns the inputs that must have the same number of partitions, in the order of the operators. An input may be
+// in several of them. Inputs that are only merged may be different: there are as many tasks as the largest has partitions, and
+// a task reads those that have its partition.
+func (s *SubTopology) Copartitions() []Copartition {
+	all := slices.Clone(s.copartitions)
+	for i := range all {
+		all[i].Topics = slices.Clone(all[i].Topics)
+	}
+	return all
+}
 
 // Feeding returns the inputs whose records lead to records of the given output, through operators and the stores that they
 // read. Sorted.

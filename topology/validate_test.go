@@ -197,8 +197,8 @@ func TestBuild_refuses(t *testing.T) {
 			table := s.GroupBy("a", carrier, str, str, topology.Partitions(2)).Aggregate("t", none, join, str)
 			s.Rekey(carrier).Repartition("b", str, str, topology.Partitions(3)).JoinTable(table, withAirline)
 		}, want: []string{
-			`repartition "b": 3 partitions, but repartition "a" at PLACE, which is read by the same tasks, has 2; ` +
-				"tasks read the same partition of all their topics",
+			`repartition "b": 3 partitions, but repartition "a" at PLACE has 2, and the join-table at PLACE brings them together; ` +
+				"tasks read the same partition of both",
 		}},
 		{name: "internal topics", define: func(b *topology.Builder) {
 			s := flights(b)

@@ -29,6 +29,8 @@ type copartitioned struct {
 	// refused is called if the group gives this member nothing, with the reason; else accepted is.
 	refused  func(reason string)
 	accepted func()
+	// expected are the numbers of partitions of the topics when this member started, if they may be different.
+	expected map[string]int32
 	// rules are those by which this member plans if it leads, but for the number of partitions and of standbys: the
 	// largest number that any member wants counts.
 	rules placing
@@ -163,30 +165,54 @@ func (b *copartitioned) Balance(balancer *kgo.ConsumerBalancer, topics map[strin
 	maps.DeleteFunc(topics, func(topic string, _ int32) bool {
 		return !slices.ContainsFunc(members, func(m *groupMember) bool { return slices.Contains(m.topics, topic) })
 	})
-	var sizes []string
-	uneven := false
-	for _, topic := range slices.Sorted(maps.Keys(topics)) {
-		n := topics[topic]
-		sizes = append(sizes, fmt.Sprintf("%s has %d partitions", topic, n))
-		uneven = uneven || rules.partitions != 0 && n != rules.partitions
-		rules.partitions = n
-	}
-	if uneven {
-		balancer.SetError(fmt.Errorf("%w: %s; give all of them as many", ErrUneven, strings.Join(sizes, ", ")))
+	if err := b.checkSizes(topics); err != nil {
+		balancer.SetError(err)
 		return nil
+	}
+	for _, n := range topics {
+		rules.partitions = max(rules.partitions, n)
 	}
 	place(members, rules)
 	for _, m := range members {
 		plan.own[m.id] = m.plan
 		plan.members[m.told.Address] = m.plan.and(plan.members[m.told.Address])
-		for topic := range topics {
-			plan.AddPartitions(joined[m.id], topic, m.plan.Active)
+		for topic, n := range topics {
+			plan.AddPartitions(joined[m.id], topic, below(m.plan.Active, n))
 		}
 	}
 	if twoSteps {
 		plan.AdjustCooperative(balancer)
 	}
 	return plan
+}
+
+// below returns those of partitions, which are in order, that a topic with n has.
+func below(partitions []int32, n int32) []int32 {
+	i, _ := slices.BinarySearch(partitions, n)
+	return partitions[:i]
+}
+
+// checkSizes returns an error unless the topics have the same number of partitions, or those that they had when this member
+// started.
+func (b *copartitioned) checkSizes(topics map[string]int32) error {
+	var sizes []string
+	even, evenBefore, same := true, true, true
+	first, before := int32(0), int32(0)
+	for _, topic := range slices.Sorted(maps.Keys(topics)) {
+		n, expected := topics[topic], b.expected[topic]
+		sizes = append(sizes, fmt.Sprintf("%s has %d partitions", topic, n))
+		even, evenBefore = even && (first == 0 || n == first), evenBefore && (before == 0 || expected == before)
+		first, before = n, expected
+		same = same && n == expected
+	}
+	switch {
+	case same, even && evenBefore:
+		return nil
+	case evenBefore:
+		return fmt.Errorf("%w: %s; give all of them as many", ErrUneven, strings.Join(sizes, ", "))
+	default:
+		return fmt.Errorf("%w: %s, and not all had as many when this instance started; start it again", ErrUneven, strings.Join(sizes, ", "))
+	}
 }
 
 // agreeing returns the members that run the same topology as those who have the tasks, and the reasons for refusing the

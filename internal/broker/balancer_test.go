@@ -51,3 +51,61 @@ func TestBalance_movesInTwoStepsIfAMemberAsksForIt(t *testing.T) {
 		})
 	}
 }
+
+// Topics that had different numbers of partitions when the member started are planned together: whoever has a partition of
+// the group gets it of those topics that have it.
+func TestBalance_topicsOfDifferentSizes(t *testing.T) {
+	leader := &copartitioned{expected: map[string]int32{"few": 1, "many": 4}, rules: placing{acceptableLag: 1000}}
+	var members []kmsg.JoinGroupResponseMember
+	for _, id := range []string{"a", "b"} {
+		told := &copartitioned{info: func() memberInfo { return memberInfo{Address: id} }}
+		m := kmsg.NewJoinGroupResponseMember()
+		m.MemberID = id
+		m.ProtocolMetadata = told.JoinGroupMetadata([]string{"few", "many"}, nil, 1)
+		members = append(members, m)
+	}
+	balancer, _, err := leader.MemberBalancer(members)
+	require.NoError(t, err)
+	planner, ok := balancer.(kgo.GroupMemberBalancerOrError)
+	require.True(t, ok)
+	plan, err := planner.BalanceOrError(map[string]int32{"few": 1, "many": 4})
+	require.NoError(t, err)
+	got := make(map[string]map[string][]int32)
+	for _, a := range plan.IntoSyncAssignment() {
+		var assigned kmsg.ConsumerMemberAssignment
+		require.NoError(t, assigned.ReadFrom(a.MemberAssignment))
+		got[a.MemberID] = make(map[string][]int32)
+		for _, topic := range assigned.Topics {
+			if len(topic.Partitions) > 0 {
+				got[a.MemberID][topic.Topic] = topic.Partitions
+			}
+		}
+	}
+	require.Equal(t, map[string]map[string][]int32{
+		"a": {"few": {0}, "many": {0, 1}}, "b": {"many": {2, 3}},
+	}, got)
+}
+
+func TestCheckSizes(t *testing.T) {
+	type sizes = map[string]int32
+	for _, c := range []struct {
+		expected, topics sizes
+		want             string
+	}{
+		{nil, sizes{"a": 2, "b": 2}, ""},
+		{nil, sizes{"a": 2, "b": 3}, "topics of the group are not co-partitioned: a has 2 partitions, b has 3 partitions; give all of them as many"},
+		{sizes{"a": 2, "b": 3}, sizes{"a": 2, "b": 3}, ""},
+		// All have grown: who has tasks of new partitions says what to do.
+		{sizes{"a": 2, "b": 2}, sizes{"a": 3, "b": 3}, ""},
+		{sizes{"a": 2, "b": 2}, sizes{"a": 3, "b": 2}, "topics of the group are not co-partitioned: a has 3 partitions, b has 2 partitions; give all of them as many"},
+		{sizes{"a": 2, "b": 3}, sizes{"a": 3, "b": 3}, "topics of the group are not co-partitioned: a has 3 partitions, b has 3 partitions, " +
+			"and not all had as many when this instance started; start it again"},
+	} {
+		err := (&copartitioned{expected: c.expected}).checkSizes(c.topics)
+		if c.want == "" {
+			require.NoError(t, err)
+		} else {
+			require.EqualError(t, err, c.want)
+		}
+	}
+}

@@ -52,6 +52,7 @@ func (h *handles[T]) take(data []byte) (T, bool) {
 // with the configuration they need; here they must merely be there.
 type gokaTopics struct {
 	client *Client
+	table  string // of the group
 }
 
 // adminTimeout bounds the requests that goka makes without a context.
@@ -82,10 +83,12 @@ func (t gokaTopics) mustExist(topic string, want int) error {
 	return nil
 }
 
-func (t gokaTopics) Partitions(topic string) ([]int32, error) {
+// Partitions returns those of the group's table for all topics: goka wants as many of each, and a processor gets no message but
+// those of its own partition.
+func (t gokaTopics) Partitions(string) ([]int32, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 	defer cancel()
-	n, err := t.client.Partitions(ctx, topic)
+	n, err := t.client.Partitions(ctx, t.table)
 	if err != nil {
 		return nil, err
 	}

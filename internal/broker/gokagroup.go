@@ -61,7 +61,9 @@ func NewGroupTask(cfg GroupTaskConfig) (*GroupTask, error) {
 	processor, err := goka.NewProcessor(nil, goka.DefineGroup(goka.Group(cfg.Group), edges...),
 		goka.WithLogger(gokaLog{cfg.Logger}),
 		goka.WithHasher(javaHash),
-		goka.WithTopicManagerBuilder(func([]string) (goka.TopicManager, error) { return gokaTopics{cfg.Client}, nil }),
+		goka.WithTopicManagerBuilder(func([]string) (goka.TopicManager, error) {
+			return gokaTopics{cfg.Client, string(goka.GroupTable(goka.Group(cfg.Group)))}, nil
+		}),
 		goka.WithConsumerGroupBuilder(func([]string, string, string) (sarama.ConsumerGroup, error) { return t, nil }),
 		goka.WithConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) {
 			return tableReader{client: cfg.Client, fetcher: cfg.Restores, runs: &t.restores, logger: cfg.Logger}, nil

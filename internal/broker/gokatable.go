@@ -208,7 +208,7 @@ func NewTableView(cfg TableViewConfig) (*TableView, error) {
 		goka.WithViewHasher(javaHash),
 		goka.WithViewAutoReconnect(),
 		goka.WithViewBackoffBuilder(newTableBackoff),
-		goka.WithViewTopicManagerBuilder(func([]string) (goka.TopicManager, error) { return gokaTopics{cfg.Client}, nil }),
+		goka.WithViewTopicManagerBuilder(func([]string) (goka.TopicManager, error) { return gokaTopics{cfg.Client, cfg.Topic}, nil }),
 		goka.WithViewConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) {
 			return tableReader{client: cfg.Client, fetcher: cfg.Fetcher, runs: &v.runs, restart: cfg.Restart, logger: cfg.Logger}, nil
 		}),

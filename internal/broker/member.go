@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -17,8 +19,10 @@ type MemberConfig struct {
 	Client *Client
 	// Group is the consumer group, the same as goka's group.
 	Group string
-	// Topics are the group's inputs. They must have the same number of partitions.
-	Topics []string
+	// Topics are the group's inputs. They must have the same number of partitions, unless Partitions says otherwise: whoever
+	// has a partition of the group gets it of every topic that has it.
+	Topics     []string
+	Partitions map[string]int32
 	// Address is told to all members, "" if this one serves nobody.
 	Address string
 	// InstanceID makes the member a static one (KIP-345): the group keeps its partitions for it while it restarts, for
@@ -84,18 +88,19 @@ func JoinGroup(cfg MemberConfig) (*Member, error) {
 	if cfg.SessionTimeout == 0 {
 		cfg.SessionTimeout = DefaultSessionTimeout
 	}
-	lead := cfg.Topics[0]
 	told := func(tell func([]int32)) func(context.Context, *kgo.Client, map[string][]int32) {
 		return func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
-			// All topics are planned alike, so one of them tells it all.
-			if ps := partitions[lead]; len(ps) > 0 {
+			// All topics are planned alike, but not all may have every partition.
+			ps := slices.Concat(slices.Collect(maps.Values(partitions))...)
+			slices.Sort(ps)
+			if ps = slices.Compact(ps); len(ps) > 0 {
 				tell(ps)
 			}
 		}
 	}
 	m := &Member{}
 	m.plan = &copartitioned{
-		rack: cfg.Client.Rack(), planned: cfg.Planned, accepted: cfg.Accepted,
+		rack: cfg.Client.Rack(), planned: cfg.Planned, accepted: cfg.Accepted, expected: cfg.Partitions,
 		rules: placing{standbys: cfg.Standbys, acceptableLag: cfg.AcceptableLag, maxWarmups: cfg.MaxWarmups},
 		refused: func(reason string) {
 			if cfg.Refused != nil {

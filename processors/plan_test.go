@@ -1,0 +1,121 @@
+package processors
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// sized builds a topology and derives what follows from the sizes of its sources.
+func sized(t *testing.T, sources map[string]int32, define func(b *topology.Builder)) (*topology.Topology, topicSizes) {
+	t.Helper()
+	b := topology.NewBuilder("app")
+	define(b)
+	top, err := b.Build()
+	require.NoError(t, err)
+	sizes := topicSizes{topics: sources, groups: make(map[string]int32)}
+	sizes.derive(top.SubTopologies())
+	return top, sizes
+}
+
+func same(k, _ string) string { return k }
+
+func lines(b *topology.Builder, topic string) topology.Stream[string, string] {
+	return topology.Source(b, topic, codecs.String, codecs.String)
+}
+
+func through(s topology.Stream[string, string], name string, opts ...topology.RepartitionOption) topology.Stream[string, string] {
+	return s.Rekey(same).Repartition(name, codecs.String, codecs.String, opts...)
+}
+
+func TestSizes_mergedInputsMayDiffer(t *testing.T) {
+	top, sizes := sized(t, map[string]int32{"a": 2, "b": 5}, func(b *topology.Builder) {
+		merged := lines(b, "a").Merge(through(lines(b, "b"), "three", topology.Partitions(3)))
+		merged.GroupByKey().Count("counts")
+		through(merged, "again").GroupByKey().Count("all")
+	})
+	require.Equal(t, map[string]int32{"app-counts": 3, "app-b": 5, "app-all": 3}, sizes.groups)
+	require.Equal(t, map[string]int32{"a": 2, "b": 5, "app-three-repartition": 3, "app-again-repartition": 3}, sizes.topics)
+	for _, sub := range top.SubTopologies() {
+		require.Empty(t, sizes.check(sub))
+	}
+}
+
+func TestSizes_joinedInputsMayNot(t *testing.T) {
+	top, sizes := sized(t, map[string]int32{"a": 2, "b": 5, "c": 2}, func(b *topology.Builder) {
+		table := topology.TableOf(b, "c", codecs.String, codecs.String)
+		join := func(v, w string) string { return v + w }
+		lines(b, "a").JoinTable(table, join, topology.Named("fits"))
+		lines(b, "b").JoinTable(table, join, topology.Named("fits-not"))
+	})
+	var got []string
+	for _, sub := range top.SubTopologies() {
+		for _, err := range sizes.check(sub) {
+			got = append(got, err.Error())
+		}
+	}
+	require.Len(t, got, 1)
+	require.Regexp(t, `^sub-topology c: the inputs of the join-table "fits-not" at processors/plan_test\.go:\d+ are not co-partitioned: `+
+		`b has 5 partitions, c has 2 partitions; recreate one of them, or repartition one of the streams$`, got[0])
+}
+
+// A repartition topic has as many partitions as what it is joined with, whatever is before it, and else as what is before it.
+func TestSizes_repartitionTopicsFollow(t *testing.T) {
+	_, sizes := sized(t, map[string]int32{"a": 6, "b": 3}, func(b *topology.Builder) {
+		table := topology.TableOf(b, "b", codecs.String, codecs.String)
+		through(lines(b, "a"), "joined").JoinTable(table, func(v, w string) string { return v + w }).GroupByKey().Count("n")
+		through(table.ToStream(), "alone").GroupByKey().Count("m")
+	})
+	require.Equal(t, int32(3), sizes.topics["app-joined-repartition"])
+	require.Equal(t, int32(3), sizes.topics["app-alone-repartition"])
+	require.Equal(t, map[string]int32{"app-a": 6, "app-n": 3, "app-m": 3}, sizes.groups)
+}
+
+// The topics of a foreign-key join have no say in the number of tasks: they have as many partitions as the side that reads
+// them, also where that is made by the application itself.
+func TestSizes_foreignJoin(t *testing.T) {
+	_, sizes := sized(t, map[string]int32{"a": 6, "b": 4, "c": 2}, func(b *topology.Builder) {
+		left := through(lines(b, "a"), "left").GroupByKey().Aggregate("lefts", func() string { return "" },
+			func(_, v, _ string) string { return v }, codecs.String)
+		right := through(lines(b, "b"), "right", topology.Partitions(3)).GroupByKey().Aggregate("rights", func() string { return "" },
+			func(_, v, _ string) string { return v }, codecs.String)
+		left.JoinForeign("joined", right, func(_, v string) (string, bool) { return v, true },
+			func(v, w string) string { return v + w }, codecs.String)
+	})
+	require.Equal(t, map[string]int32{"app-a": 6, "app-lefts": 6, "app-b": 4, "app-rights": 3}, sizes.groups)
+	require.Equal(t, int32(3), sizes.topics[registration])
+	require.Equal(t, int32(6), sizes.topics[response])
+}
+
+// A task that has nothing of an input reflects all of what comes through it.
+func TestProgress_nothingIsMissingOfAnInputThatIsNotThere(t *testing.T) {
+	top, sizes := sized(t, map[string]int32{"a": 2, "b": 3}, func(b *topology.Builder) {
+		merged := lines(b, "a").Merge(through(lines(b, "b"), "one", topology.Partitions(1)))
+		merged.GroupByKey().Count("counts")
+		through(merged, "again").GroupByKey().Count("all")
+	})
+	plans := make(map[string]*groupPlan)
+	for _, p := range planGroups(top.SubTopologies(), sizes) {
+		plans[p.sub.Name()] = p
+	}
+	first := newProgress(plans["counts"], 0, state.NewPosition())
+	second := newProgress(plans["counts"], 1, state.NewPosition())
+	all := newProgress(plans["all"], 0, state.NewPosition())
+	first.advance([]*input{{topic: "a", next: 4}})
+	second.advance([]*input{{topic: "a", next: 5}})
+	require.Empty(t, first.position.Derived)
+	hear(t, all, "app-again-repartition", first)
+	hear(t, all, "app-again-repartition", second)
+	require.Equal(t, map[state.TopicPartition]int64{tp("a", 0): 4, tp("a", 1): 5}, all.position.Derived)
+
+	source := newProgress(plans["b"], 2, state.NewPosition())
+	source.advance([]*input{{topic: "b", next: 7}})
+	hear(t, first, "app-one-repartition", source)
+	require.Equal(t, map[state.TopicPartition]int64{tp("b", 2): 7}, first.position.Derived)
+	hear(t, all, "app-again-repartition", first)
+	require.Equal(t, map[state.TopicPartition]int64{tp("a", 0): 4, tp("a", 1): 5, tp("b", 2): 7}, all.position.Derived)
+}

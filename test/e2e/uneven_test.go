@@ -1,0 +1,101 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/processors"
+	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/views"
+)
+
+// Streams that are merged need not have as many partitions: there are as many tasks as the largest has, and views still know
+// how far they are.
+func TestMerge_inputsOfDifferentSizes(t *testing.T) {
+	c := openCluster(t)
+	sources := map[string]int32{unique("few"): 2, unique("many"): 5, unique("behind"): 3}
+	b := topology.NewBuilder(unique("merge"))
+	var merged []topology.Stream[string, string]
+	var topics []string
+	for topic, n := range sources {
+		responses, err := c.admin.CreateTopics(t.Context(), n, 1, nil, topic)
+		require.NoError(t, err)
+		require.NoError(t, responses.Error())
+		topics = append(topics, topic)
+		s := topology.Source(b, topic, codecs.String, codecs.String)
+		if n == 3 { // a repartition topic that most tasks have nothing of
+			s = s.Rekey(func(k, _ string) string { return k }).Repartition("r", codecs.String, codecs.String, topology.Partitions(1))
+		}
+		merged = append(merged, s)
+	}
+	all := merged[0].Merge(merged[1]).Merge(merged[2])
+	all.GroupByKey().Count("counts")
+	all.GroupBy("by-value", func(_, v string) string { return v }, codecs.String, codecs.String).Count("values")
+	top, err := b.Build()
+	require.NoError(t, err)
+
+	written := 0
+	offsets := make(state.Offsets)
+	produce := func() {
+		var records []*kgo.Record
+		for range 300 {
+			topic := topics[written%3]
+			records = append(records, &kgo.Record{Topic: topic, Key: fmt.Appendf(nil, "%s %d", topic, written%7), Value: fmt.Append(nil, written%4)})
+			written++
+		}
+		for _, r := range c.kafka.ProduceSync(t.Context(), records...) {
+			require.NoError(t, r.Err)
+			tp := state.TopicPartition{Topic: r.Record.Topic, Partition: r.Record.Partition}
+			offsets[tp] = max(offsets[tp], r.Record.Offset+1)
+		}
+	}
+	want := func() (keys, values map[string]int64) {
+		keys, values = make(map[string]int64), make(map[string]int64)
+		for i := range written {
+			keys[fmt.Sprintf("%s %d", topics[i%3], i%7)]++
+			values[fmt.Sprint(i%4)]++
+		}
+		return keys, values
+	}
+	dir := t.TempDir()
+	for range 2 {
+		produce()
+		app, err := processors.New(top, processors.Config{
+			Brokers: c.brokers, Dir: dir, Logger: testLogger(t), CommitInterval: 10 * time.Millisecond, SessionTimeout: 6 * time.Second,
+		})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(context.Background())
+		done, viewsDone := make(chan error, 1), make(chan error, 1)
+		go func() { done <- app.Run(ctx) }()
+		open, opened := context.WithTimeout(t.Context(), 30*time.Second)
+		v, err := views.Open(open, views.Config{Brokers: c.brokers, Dir: t.TempDir(), Logger: testLogger(t)}, top.Tables()...)
+		opened()
+		require.NoError(t, err)
+		go func() { viewsDone <- v.Run(ctx) }()
+		produce()
+		wait, waited := context.WithTimeout(t.Context(), time.Minute)
+		require.NoError(t, v.Wait(wait, offsets))
+		waited()
+		wantKeys, wantValues := want()
+		for store, want := range map[string]map[string]int64{"counts": wantKeys, "values": wantValues} {
+			rows, err := views.KeyValue(v, store, codecs.String, codecs.Int64)
+			require.NoError(t, err)
+			require.Equal(t, want, counts(t, rows), store)
+		}
+		for _, g := range app.Info(t.Context()).Groups {
+			if g.Group == top.Name()+"-counts" {
+				require.Equal(t, int32(5), g.Partitions)
+			}
+		}
+		cancel()
+		require.NoError(t, <-done)
+		require.NoError(t, <-viewsDone)
+	}
+}

@@ -1,0 +1,53 @@
+package topology
+
+import "slices"
+
+// copartition finds out which inputs the operators bring together: those before the inputs of a join or another operator
+// with state, and before the stores that it reads.
+func (s *SubTopology) copartition() {
+	for _, n := range s.nodes {
+		if !n.bringsTogether() {
+			continue
+		}
+		together := Copartition{Operator: n.label(), Site: n.site}
+		for _, source := range n.sourcesBefore() {
+			together.Topics = append(together.Topics, source.topic)
+		}
+		slices.Sort(together.Topics)
+		if len(together.Topics) > 1 {
+			s.copartitions = append(s.copartitions, together)
+		}
+	}
+}
+
+// bringsTogether says whether n has several sides with equal keys. A store that somebody above n keeps is none: it has the
+// keys of what comes from there.
+func (n *node) bringsTogether() bool {
+	sides := len(n.parents)
+	if len(n.stores) == 0 {
+		return false // it only merges them
+	}
+	for _, store := range n.stores {
+		if store.owner != n && !n.isBelow(store.owner) {
+			sides++
+		}
+	}
+	return sides > 1
+}
+
+// isBelow says whether there is a way along arrows from other to n.
+func (n *node) isBelow(other *node) bool {
+	seen := make(map[*node]bool)
+	for next := slices.Clone(n.parents); len(next) > 0; {
+		at := next[0]
+		next = next[1:]
+		if at == other {
+			return true
+		}
+		if !seen[at] {
+			seen[at] = true
+			next = append(next, at.parents...)
+		}
+	}
+	return false
+}
