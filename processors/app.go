@@ -30,8 +30,9 @@ type App struct {
 
 	mu struct {
 		sync.Mutex
-		groups []*group
-		cancel context.CancelCauseFunc // ends Run
+		groups  []*group
+		globals *globals                // nil before they are opened
+		cancel  context.CancelCauseFunc // ends Run
 	}
 }
 
@@ -105,7 +106,8 @@ func (a *App) Run(ctx context.Context) (err error) {
 	}
 	defer a.client.Close()
 	sizes, err := sizeTopics(running, a.top.SubTopologies(), a.client)
-	if err != nil {
+	globalPlans, globalErr := planGlobals(running, a.top, a.client)
+	if err := errors.Join(err, globalErr); err != nil {
 		return err
 	}
 	if a.admission, err = a.examine(running); err != nil {
@@ -115,9 +117,23 @@ func (a *App) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.memory.divide(plans, a.cfg.Logger)
+	a.memory.divide(plans, len(globalPlans), a.cfg.Logger)
 	defer a.memory.close()
 	a.cfg.Logger.Info("memory", slog.Any("split", a.memory.split))
+	globals, err := openGlobals(context.WithoutCancel(running), a, globalPlans)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, globals.close()) }()
+	a.mu.Lock()
+	a.mu.globals = globals
+	a.mu.Unlock()
+	if len(globalPlans) > 0 {
+		a.lifecycle.enter(Restoring)
+		if err := globals.await(running); err != nil {
+			return err
+		}
+	}
 	// Tasks outlive ctx by one commit: they are stopped in order, not cut off.
 	tasks, abandon := context.WithCancel(context.WithoutCancel(running))
 	defer abandon()
@@ -198,4 +214,10 @@ func (a *App) groups() []*group {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.mu.groups
+}
+
+func (a *App) globals() *globals {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.mu.globals
 }

@@ -84,6 +84,7 @@ func (i AppInfo) WriteTable(w io.Writer) error {
 	for _, g := range i.Groups {
 		t.group(g)
 	}
+	t.globals(i.Globals)
 	if t.err != nil {
 		return t.err
 	}

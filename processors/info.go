@@ -19,6 +19,8 @@ type AppInfo struct {
 	Address string      `json:"address"`          // of this instance, as the members of the groups know it
 	At      time.Time   `json:"at"`               // when the picture was taken
 	Groups  []GroupInfo `json:"groups"`
+	// Globals are the copies of the global tables on this instance.
+	Globals []GlobalInfo `json:"globals,omitempty"`
 }
 
 // GroupInfo is one processor group.
@@ -126,6 +128,9 @@ func (a *App) Info(ctx context.Context) AppInfo {
 	info := AppInfo{Name: a.top.Name(), State: a.State().String(), Paused: a.Paused(), Since: a.states.stateSince(), Address: a.cfg.Address, At: now}
 	for _, g := range a.groups() {
 		info.Groups = append(info.Groups, g.info(ctx, now))
+	}
+	if globals := a.globals(); globals != nil {
+		info.Globals = globals.info(ctx)
 	}
 	return info
 }

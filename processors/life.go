@@ -63,7 +63,7 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 	}}
 	l.task, err = sub.NewTask(topology.TaskConfig{
 		Partition: t.partition, State: t.table.part, Budget: t.group.app.memory.cache,
-		Sink: out, Partitions: out.partitions,
+		Sink: out, Partitions: out.partitions, Globals: t.group.app.globals().rows,
 		OnDrop: t.dropped,
 	})
 	if err != nil {

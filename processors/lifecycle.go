@@ -18,7 +18,8 @@ import (
 //	   │                  │
 //	   └──────────────▶ Closed
 //
-// Starting verifies the topics and joins the groups. Rebalancing means that this instance waits for its share of a group, or
+// Starting verifies the topics and joins the groups; if there are global tables, it is Restoring in between until they are up
+// to date. Rebalancing means that this instance waits for its share of a group, or
 // that a task is being taken over or is about to try again. Restoring means that all tasks are taken over and some are
 // still read from the changelog, Running that every task this instance has is at work. Draining finishes and commits what
 // is open. An application that is paused is Running: see App.Pause.
@@ -52,7 +53,7 @@ func (s State) next() []State {
 	case Created:
 		return []State{Starting, Closed}
 	case Starting:
-		return []State{Rebalancing, Draining, Failed}
+		return []State{Rebalancing, Restoring, Draining, Failed}
 	case Rebalancing:
 		return []State{Restoring, Running, Draining, Failed}
 	case Restoring:

@@ -110,18 +110,22 @@ const produceShare = 3
 
 // divide gives each task and each partition its part, once it is known how many there can be: all of them may end up on
 // this instance.
-func (m *memory) divide(plans []*groupPlan, logger *slog.Logger) {
+func (m *memory) divide(plans []*groupPlan, globals int, logger *slog.Logger) {
 	tasks, reads := 0, 0
 	for _, p := range plans {
 		tasks += int(p.partitions)
 		reads += int(p.partitions) * len(p.inputs)
 	}
-	m.state = pebblestore.NewMemory(m.split.State, tasks)
+	databases, followed := tasks+globals, 2*len(plans) // restores and copies
+	if globals > 0 {
+		followed++
+	}
+	m.state = pebblestore.NewMemory(m.split.State, databases)
 	m.fetches = broker.NewFetchBudget(m.split.Fetches/2, reads, len(plans))
-	m.tables = m.split.Fetches / 2 / int64(max(1, 2*len(plans))) // restores and copies
+	m.tables = m.split.Fetches / 2 / int64(max(1, followed))
 	m.produce = max(m.split.Commits/produceShare/int64(max(1, tasks)), broker.MinProduceBytes)
 
-	least := pebblestore.MinMemory(tasks) - m.split.State
+	least := pebblestore.MinMemory(databases) - m.split.State
 	least = max(least, 0) + max(0, m.produce*int64(tasks)*produceShare-m.split.Commits) + max(0, broker.MinFetchBytes(reads)-m.split.Fetches/2)
 	if least > 0 {
 		logger.Warn("the memory budget is too small if all tasks run on this instance; it may take more then",

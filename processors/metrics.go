@@ -34,6 +34,8 @@ type metricDescs struct {
 	standbyLag *prometheus.Desc
 	age        *prometheus.Desc
 
+	globalLag, globalRecords, globalDamaged *prometheus.Desc
+
 	state, time, process, enforced, dropped, failures, transactions   *prometheus.Desc
 	commitLatency, changelogRows, restored, restoreRemaining, damaged *prometheus.Desc
 
@@ -78,6 +80,9 @@ func newMetricDescs() metricDescs {
 	}
 	d.tasks = desc("group_tasks", "Partitions that this instance works on (active) or keeps a copy of (standby, warmup).", "group", "role")
 	d.standbyLag = desc("standby_remaining_records", "Changelog offsets that a copy lacks.", "group", "partition")
+	d.globalLag = desc("global_remaining_records", "Offsets of its topic that a global table lacks.", "table")
+	d.globalRecords = desc("global_records_total", "Records of its topic that a global table has taken.", "table")
+	d.globalDamaged = desc("global_damaged_total", "Times that a damaged global table was dropped, to be read again.", "table")
 	d.age = desc("record_e2e_latency_seconds",
 		"Age of records by their timestamps: at=source when an input record is processed, at=commit when its effects can be seen, at=sink when an output record can be seen.",
 		"group", "topic", "at")
@@ -176,6 +181,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		c.collectGroup(series{ch, []string{g.plan.sub.Group()}}, g)
 		for _, t := range g.tasks() {
 			c.collectTask(series{ch, []string{g.plan.sub.Group(), strconv.Itoa(int(t.partition))}}, t, now)
+		}
+	}
+	if globals := c.app.globals(); globals != nil {
+		for _, t := range globals.tables {
+			out.gauge(d.globalLag, float64(t.remaining()), t.plan.Name)
+			out.counter(d.globalRecords, float64(t.records.Load()), t.plan.Name)
+			out.counter(d.globalDamaged, float64(t.damaged.Load()), t.plan.Name)
 		}
 	}
 	for part, bytes := range c.app.memory.split.parts() {

@@ -44,6 +44,7 @@ func (a *App) watch(ctx context.Context) {
 		for _, g := range a.groups() {
 			g.askEnds(ctx, interval)
 		}
+		a.globals().askEnds(ctx, interval)
 		now := time.Now()
 		for _, g := range a.groups() {
 			for _, t := range g.tasks() {

@@ -19,6 +19,7 @@ import (
 type Builder struct {
 	app     string
 	nodes   []*node
+	globals []*node          // global tables, which are no part of the graph
 	names   map[string]*node // chosen by the user
 	sources map[string]*node // by topic
 	errs    []error
@@ -48,7 +49,8 @@ type node struct {
 
 	parents, children []*node
 	stores            []*storeInfo // kept or read
-	timed             bool         // it has a stream time of its own, which is kept
+	globals           []*globalInfo
+	timed             bool // it has a stream time of its own, which is kept
 
 	nullKeys bool // it has results for records with null keys
 
@@ -116,6 +118,13 @@ func (b *Builder) Build() (*Topology, error) {
 // node registers an operator. kind is its method or function, name the one the user must give ("" if there is none to
 // give), opts may name it otherwise.
 func (b *Builder) node(kind string, opts []NodeOption) *node {
+	n := b.newNode(kind, opts)
+	b.register(n)
+	return n
+}
+
+// newNode makes a node that is not registered.
+func (b *Builder) newNode(kind string, opts []NodeOption) *node {
 	n := &node{builder: b, kind: kind, site: callSite()}
 	var o nodeOptions
 	for _, opt := range opts {
@@ -131,7 +140,6 @@ func (b *Builder) node(kind string, opts []NodeOption) *node {
 	if o.placed {
 		n.place(o.sub)
 	}
-	b.register(n)
 	return n
 }
 
@@ -141,15 +149,21 @@ func (b *Builder) namedNode(kind, name string) *node {
 }
 
 func (b *Builder) register(n *node) {
+	if b.isOpen(n) {
+		n.id = len(b.nodes)
+		b.nodes = append(b.nodes, n)
+	}
+}
+
+// isOpen reports whether n may still be added, and remembers that it was not if it comes after Build.
+func (b *Builder) isOpen(n *node) bool {
 	b.late.mu.Lock()
 	defer b.late.mu.Unlock()
 	if b.late.built {
 		b.late.errs = append(b.late.errs, fmt.Errorf("%s: %s: called after Build; a topology cannot change, call Build last",
 			n.site, n.label()))
-		return
 	}
-	n.id = len(b.nodes)
-	b.nodes = append(b.nodes, n)
+	return !b.late.built
 }
 
 // setName gives n the name that the user chose.

@@ -14,6 +14,9 @@ import (
 func cut(b *Builder) (*Topology, error) {
 	top := &Topology{name: b.app, nodes: b.nodes, late: &b.late, policies: b.policies}
 	nameNodes(b)
+	for _, n := range b.globals {
+		top.globals = append(top.globals, Global{Name: n.name, Topic: n.topic})
+	}
 	parts := connected(b.nodes)
 	groups := make(map[*node]string) // of every node
 	for _, nodes := range parts {
@@ -34,7 +37,7 @@ func cut(b *Builder) (*Topology, error) {
 	for _, sub := range top.subs {
 		sub.copartition()
 	}
-	if err := errors.Join(append(checkNames(top), checkPartitions(top)...)...); err != nil {
+	if err := errors.Join(append(checkNames(top, b.globals), checkPartitions(top)...)...); err != nil {
 		return nil, err
 	}
 	return top, nil
@@ -174,7 +177,7 @@ func (s *SubTopology) tables(flow *origins) []state.TableRef {
 }
 
 // checkNames finds names that the cut made and that are not unique or too long.
-func checkNames(top *Topology) []error {
+func checkNames(top *Topology, globals []*node) []error {
 	var errs []error
 	groups := make(map[string]*SubTopology)
 	internal := map[string]string{top.DescriptionTopic(): "the description of the topology"} // topic to what it is
@@ -203,7 +206,7 @@ func checkNames(top *Topology) []error {
 			}
 		}
 	}
-	for _, n := range top.nodes {
+	for _, n := range slices.Concat(top.nodes, globals) {
 		if what, ok := internal[n.topic]; ok && n.repartition == nil {
 			errs = append(errs, fmt.Errorf("%s: %s: topic %q is that of %s, which only the topology itself may use",
 				n.site, n.label(), n.topic, what))

@@ -18,6 +18,9 @@ func (d Description) String() string {
 	if d.Policies != "" {
 		fmt.Fprintf(&out, "   Failing records: %s\n", d.Policies)
 	}
+	for _, g := range d.Globals {
+		fmt.Fprintf(&out, "   Global table: %s (topic: %s)\n", g.Name, g.Topic)
+	}
 	topics := make(map[string]TopicDescription, len(d.Topics))
 	for _, topic := range d.Topics {
 		topics[topic.Name] = topic
@@ -39,7 +42,11 @@ func (n NodeDescription) write(out *strings.Builder, topic TopicDescription) {
 	case n.Dynamic:
 		fmt.Fprintf(out, "    Sink: %s (topics: chosen by record)\n", n.Name)
 	case n.Role == RoleProcessor:
-		fmt.Fprintf(out, "    Processor: %s (stores: [%s])\n", n.Name, strings.Join(n.Stores, ", "))
+		fmt.Fprintf(out, "    Processor: %s (stores: [%s]", n.Name, strings.Join(n.Stores, ", "))
+		if len(n.Globals) > 0 {
+			fmt.Fprintf(out, ", global tables: [%s]", strings.Join(n.Globals, ", "))
+		}
+		fmt.Fprint(out, ")\n")
 	default:
 		kind, partitions := "Source", ""
 		if n.Role == RoleSink {

@@ -18,7 +18,9 @@ type Description struct {
 	Policies string `json:"policies,omitempty"`
 	// SubTopologies are the parts, in the order in which they appear in the program.
 	SubTopologies []SubTopologyDescription `json:"sub_topologies"`
-	// Topics are all topics: first those that operators read or write, then the changelogs.
+	// Globals are the global tables.
+	Globals []Global `json:"global_tables,omitempty"`
+	// Topics are all topics: first those that operators read or write, then those of global tables, then the changelogs.
 	Topics []TopicDescription `json:"topics"`
 	// Retired is what earlier versions of the application left behind. Only a description that was stored has it, see
 	// [Description.After].
@@ -75,7 +77,9 @@ type NodeDescription struct {
 	// Dynamic says that a sink writes to topics that its records choose.
 	Dynamic bool `json:"dynamic,omitempty"`
 	// Stores are the stores that it writes or reads.
-	Stores   []string `json:"stores,omitempty"`
+	Stores []string `json:"stores,omitempty"`
+	// Globals are the global tables that it reads.
+	Globals  []string `json:"global_tables,omitempty"`
 	Parents  []string `json:"parents,omitempty"`
 	Children []string `json:"children,omitempty"`
 	// Site is the call in the program that made it, "folder/file:line". It is not part of what the node is: [Compare] and
@@ -108,6 +112,7 @@ func (t *Topology) Description() Description {
 	for i, sub := range t.subs {
 		d.SubTopologies[i] = sub.describe(flow)
 	}
+	d.Globals = t.Globals()
 	d.Topics = t.describeTopics()
 	d.Fingerprint = d.fingerprint()
 	return d
@@ -148,6 +153,9 @@ func (n *node) describe() NodeDescription {
 	}
 	for _, s := range n.stores {
 		d.Stores = append(d.Stores, s.spec.Name)
+	}
+	for _, g := range n.globals {
+		d.Globals = append(d.Globals, g.node.name)
 	}
 	return d
 }
@@ -203,6 +211,14 @@ func (t *Topology) describeTopics() []TopicDescription {
 				add(&d.ReadBy, sub.Group())
 			} else {
 				add(&d.WrittenBy, sub.Group())
+			}
+		}
+	}
+	for _, g := range t.globals {
+		d := topic(g.Topic, ExternalTopic)
+		for _, sub := range t.subs {
+			if slices.ContainsFunc(sub.nodes, func(n *node) bool { return n.looksUp(g.Name) }) {
+				add(&d.ReadBy, sub.Group())
 			}
 		}
 	}

@@ -22,6 +22,10 @@ func (d Description) DOT() string {
 			line(1, "%q [label=%q shape=note]", "topic "+topic.Name, topic.Name)
 		}
 	}
+	for _, g := range d.Globals {
+		line(1, "%q [label=%q shape=cylinder]", "global "+g.Name, g.Name)
+		line(1, "%q -> %q", "topic "+g.Topic, "global "+g.Name)
+	}
 	for _, sub := range d.SubTopologies {
 		line(1, "subgraph %q {", "cluster "+sub.Name)
 		line(2, "label=%q", sub.Name)
@@ -48,6 +52,9 @@ func (d Description) DOT() string {
 					from, to = to, from
 				}
 				line(1, "%q -> %q [style=dashed]", from, to)
+			}
+			for _, g := range n.Globals {
+				line(1, "%q -> %q [style=dashed]", "global "+g, n.Name)
 			}
 			switch {
 			case n.Topic == "":

@@ -64,6 +64,9 @@ func newDisturbed(t *testing.T, scenario topologytest.Scenario, opts ...topology
 			}
 		}
 	}
+	for _, g := range top.Globals() {
+		r.inputs = append(r.inputs, g.Topic)
+	}
 	slices.Sort(r.inputs)
 	r.inputs = slices.Compact(r.inputs)
 	return r

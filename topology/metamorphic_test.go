@@ -29,6 +29,9 @@ func everything(b *topology.Builder) {
 	byValue.WindowedBy(topology.Tumbling(modelSize*time.Millisecond).Grace(modelGrace*time.Millisecond)).
 		Aggregate("windows", none, join, str).ToStream(inWindow).To("windows", str, str)
 	s.JoinTable(airlines, withAirline).To("joined", str, str)
+	names := topology.GlobalTableOf(b, "names", str, str)
+	own := func(key, _ string) (string, bool) { return key, key != "" }
+	s.LeftJoinGlobal(names, own, withAirlineIfAny).To("named", str, str)
 	s.GroupByKey().Count("count").ToStream().MapValues(decimal).To("count", str, str)
 }
 
@@ -47,12 +50,19 @@ func expected(inputs []input) map[string][]record {
 	out := make(map[string][]record)
 	emit := func(topic string, r record) { out[topic] = append(out[topic], r) }
 	for i, in := range inputs {
-		if in.topic == "airlines" {
+		if in.topic != "flights" {
 			continue
 		}
 		past := inputs[:i+1]
+		if !in.NullValue {
+			var name *string
+			if row, ok := lastRow(past, "names", in.Key); ok && !in.NullKey {
+				name = &row
+			}
+			emit("named", record{Key: in.Key, NullKey: in.NullKey, Value: withAirlineIfAny(in.Value, name), Timestamp: in.Timestamp})
+		}
 		if !in.NullKey && !in.NullValue {
-			if row, ok := lastRow(past, in.Key); ok {
+			if row, ok := lastRow(past, "airlines", in.Key); ok {
 				emit("joined", record{Key: in.Key, Value: withAirline(in.Value, row), Timestamp: in.Timestamp})
 			}
 			n, timestamp := int64(0), int64(0)
@@ -94,9 +104,9 @@ func groupedOf(inputs []input) []record {
 	return out
 }
 
-func lastRow(inputs []input, key string) (row string, ok bool) {
+func lastRow(inputs []input, topic, key string) (row string, ok bool) {
 	for _, in := range inputs {
-		if in.topic == "airlines" && !in.NullKey && in.Key == key {
+		if in.topic == topic && !in.NullKey && in.Key == key {
 			row, ok = in.Value, !in.NullValue
 		}
 	}
@@ -152,6 +162,8 @@ func randomInputs(dice *rand.Rand, n int) []input {
 			in.Value = "cancelled"
 		case 3, 4:
 			in.topic = "airlines"
+		case 5:
+			in.topic = "names"
 		}
 		switch dice.IntN(10) {
 		case 0:
@@ -195,7 +207,7 @@ func TestMetamorphic(t *testing.T) {
 					}
 				}
 			}
-			for _, topic := range []string{"aggregate", "windows", "joined", "count"} {
+			for _, topic := range []string{"aggregate", "windows", "joined", "count", "named"} {
 				got := topologytest.Output(d, topic, codecs.String, codecs.String).Drain()
 				require.Equal(t, want[topic], got, topic)
 			}

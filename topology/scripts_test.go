@@ -103,6 +103,7 @@ func scenarios() map[string]topologytest.Scenario {
 	maps.Copy(all, streamJoinScenarios())
 	maps.Copy(all, tableJoinScenarios())
 	maps.Copy(all, foreignScenarios())
+	maps.Copy(all, globalScenarios())
 	return all
 }
 

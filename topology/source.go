@@ -37,19 +37,24 @@ func Source[K, V any](b *Builder, topic string, key codecs.Codec[K], value codec
 // read makes n the source of an external topic.
 func read[K, V any](n *node, topic string, key codecs.Codec[K], value codecs.Codec[V], o sourceOptions) Stream[K, V] {
 	n.topic = topic
-	if err := checkTopic(topic); err != nil {
-		n.builder.errorf(n, "%w", err)
-	} else if other := n.builder.sources[topic]; other != nil {
-		n.builder.errorf(n, "topic %q is read at %s already; use that stream or table again", topic, other.site)
-	} else {
-		n.builder.sources[topic] = n
-	}
+	n.builder.claimSource(n)
 	n.requireCodecs(key != nil, value != nil)
 	n.start = o.start
 	if err := o.start.validate(); err != nil {
 		n.builder.errorf(n, "%w", err)
 	}
 	return receive(&inputFormat[K, V]{node: n, key: key, value: value, timestamps: timestampsFor[K, V](n, o.timestamps)})
+}
+
+// claimSource remembers a mistake if somebody else reads the topic of n.
+func (b *Builder) claimSource(n *node) {
+	if err := checkTopic(n.topic); err != nil {
+		b.errorf(n, "%w", err)
+	} else if other := b.sources[n.topic]; other != nil {
+		b.errorf(n, "topic %q is read at %s already; use that stream or table again", n.topic, other.site)
+	} else {
+		b.sources[n.topic] = n
+	}
 }
 
 // inputFormat says how the records of a source are read.

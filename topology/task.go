@@ -55,6 +55,8 @@ type TaskConfig struct {
 	// becomes the cause of a [RouteError] if the topic was chosen for a record. It is required if the sub-topology chooses
 	// partitions, see [PartitionBy], or topics, see [Stream.ToDynamic].
 	Partitions func(topic string) (int32, error)
+	// Globals returns the rows of a global table. It is required if the sub-topology reads one, see [GlobalTableOf].
+	Globals func(name string) GlobalRows
 	// OnDrop hears of every record that an operator drops. nil means nobody does.
 	OnDrop func(Drop)
 }

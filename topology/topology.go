@@ -10,10 +10,11 @@ import (
 // Topology is a validated graph of operators, cut into sub-topologies. It never changes and is safe for concurrent use;
 // the slices that its methods return are the caller's.
 type Topology struct {
-	name   string
-	nodes  []*node
-	subs   []*SubTopology
-	tables []state.TableRef
+	name    string
+	nodes   []*node
+	subs    []*SubTopology
+	tables  []state.TableRef
+	globals []Global
 	// internal says what each internal topic is.
 	internal map[string]string
 	late     *lateErrors

@@ -26,10 +26,12 @@ type gathering struct {
 	late   bool
 	timer  *time.Timer // sets late
 	free   chan *Run
+
+	stamped bool // see Run
 }
 
-func newGathering(feed *Feed, end int64) *gathering {
-	g := &gathering{feed: feed, end: end, timer: time.NewTimer(gatherTime), free: make(chan *Run, 1)}
+func newGathering(feed *Feed, end int64, stamped bool) *gathering {
+	g := &gathering{feed: feed, end: end, timer: time.NewTimer(gatherTime), free: make(chan *Run, 1), stamped: stamped}
 	g.begin()
 	return g
 }
@@ -44,6 +46,7 @@ func (g *gathering) begin() {
 	default:
 		g.run = newRun(g.free)
 	}
+	g.run.stamped = g.stamped
 	g.late = false
 	g.timer.Reset(gatherTime)
 }
@@ -88,7 +91,7 @@ type Runs struct {
 // Follow starts reading a table's partition at offset from. Until end, rows are gathered in bulk; from there on they come
 // as soon as they are read. A partition has at most one open feed.
 func (f *Fetcher) Follow(topic string, partition int32, from, end int64) *Runs {
-	return &Runs{newGathering(f.Add(topic, partition, from, nil), end)}
+	return &Runs{newGathering(f.Add(topic, partition, from, nil), end, false)}
 }
 
 // Next waits for a run. The caller releases it when it is done with it, and before it asks for the next one.

@@ -51,8 +51,9 @@ func (h *handles[T]) take(data []byte) (T, bool) {
 // gokaTopics is goka's topic manager on our client. Topics are created and verified by the runtime before goka starts,
 // with the configuration they need; here they must merely be there.
 type gokaTopics struct {
-	client *Client
-	table  string // of the group
+	client  *Client
+	table   string // that goka reads
+	foreign bool   // see TableViewConfig
 }
 
 // adminTimeout bounds the requests that goka makes without a context.
@@ -83,7 +84,7 @@ func (t gokaTopics) mustExist(topic string, want int) error {
 	return nil
 }
 
-// Partitions returns those of the group's table for all topics: goka wants as many of each, and a processor gets no message but
+// Partitions returns those of the table for all topics: goka wants as many of each, and a processor gets no message but
 // those of its own partition.
 func (t gokaTopics) Partitions(string) ([]int32, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
@@ -99,12 +100,16 @@ func (t gokaTopics) Partitions(string) ([]int32, error) {
 	return partitions, nil
 }
 
-// GetOffset answers goka's "newest" with the high watermark, never the last stable offset: see Restore.
+// GetOffset answers goka's "newest" with the high watermark, never the last stable offset: see Restore. That is for tables that
+// our own transactions write.
 func (t gokaTopics) GetOffset(topic string, partition int32, when int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 	defer cancel()
 	if when == sarama.OffsetOldest {
 		return t.client.StartOffset(ctx, topic, partition)
+	}
+	if t.foreign {
+		return t.client.CommittedEnd(ctx, topic, partition)
 	}
 	return t.client.EndOffset(ctx, topic, partition)
 }

@@ -62,7 +62,7 @@ func NewGroupTask(cfg GroupTaskConfig) (*GroupTask, error) {
 		goka.WithLogger(gokaLog{cfg.Logger}),
 		goka.WithHasher(javaHash),
 		goka.WithTopicManagerBuilder(func([]string) (goka.TopicManager, error) {
-			return gokaTopics{cfg.Client, string(goka.GroupTable(goka.Group(cfg.Group)))}, nil
+			return gokaTopics{client: cfg.Client, table: string(goka.GroupTable(goka.Group(cfg.Group)))}, nil
 		}),
 		goka.WithConsumerGroupBuilder(func([]string, string, string) (sarama.ConsumerGroup, error) { return t, nil }),
 		goka.WithConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) {

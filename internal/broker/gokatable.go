@@ -33,6 +33,7 @@ type tableReader struct {
 	fetcher *Fetcher
 	runs    *handles[*Run]
 	restart func(p int32) <-chan struct{} // see TableViewConfig; may be nil
+	foreign bool                          // see TableViewConfig
 	logger  *slog.Logger
 }
 
@@ -75,7 +76,7 @@ func (p *tablePartition) run(ctx context.Context, feed *Feed, restart <-chan str
 	defer watchRestart(reading, cancel, restart)()
 	end, err := p.client.EndOffset(reading, p.topic, p.partition)
 	if err == nil {
-		err = p.pump(reading, newGathering(feed, end))
+		err = p.pump(reading, newGathering(feed, end, p.foreign))
 	}
 	if ctx.Err() != nil {
 		return
@@ -191,10 +192,14 @@ type TableViewConfig struct {
 	// Restart, if it is not nil, returns a channel that is closed when partition p must be read anew from the offset that
 	// it then has: its store has lost what it kept. It is asked again at every start.
 	Restart func(p int32) <-chan struct{}
+	// Foreign says that the table is no group's changelog, but a topic that anybody may write. The value of a row then begins
+	// with the timestamp of its record (state.AppendRowValue), a key may be empty, and the view has caught up at the last
+	// stable offset: it does not wait for transactions that somebody has left open.
+	Foreign bool
 	Logger  *slog.Logger
 }
 
-// TableView is a goka view: a full local copy of a group's table, kept up to date.
+// TableView is a goka view: a full local copy of a group's table, or of a topic that is read as one, kept up to date.
 type TableView struct {
 	view *goka.View
 	runs handles[*Run]
@@ -208,9 +213,13 @@ func NewTableView(cfg TableViewConfig) (*TableView, error) {
 		goka.WithViewHasher(javaHash),
 		goka.WithViewAutoReconnect(),
 		goka.WithViewBackoffBuilder(newTableBackoff),
-		goka.WithViewTopicManagerBuilder(func([]string) (goka.TopicManager, error) { return gokaTopics{cfg.Client, cfg.Topic}, nil }),
+		goka.WithViewTopicManagerBuilder(func([]string) (goka.TopicManager, error) {
+			return gokaTopics{client: cfg.Client, table: cfg.Topic, foreign: cfg.Foreign}, nil
+		}),
 		goka.WithViewConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) {
-			return tableReader{client: cfg.Client, fetcher: cfg.Fetcher, runs: &v.runs, restart: cfg.Restart, logger: cfg.Logger}, nil
+			return tableReader{
+				client: cfg.Client, fetcher: cfg.Fetcher, runs: &v.runs, restart: cfg.Restart, foreign: cfg.Foreign, logger: cfg.Logger,
+			}, nil
 		}),
 		goka.WithViewStorageBuilder(func(_ string, p int32) (storage.Storage, error) {
 			table, err := cfg.Open(p)

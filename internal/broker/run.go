@@ -7,6 +7,10 @@ import (
 	"hash/maphash"
 	"iter"
 	"slices"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/state"
 )
 
 // Run is what a stretch of a table's partition comes to: the last record of each key, and the position behind it all.
@@ -28,6 +32,9 @@ type Run struct {
 	records int
 	bytes   int64
 	free    chan<- *Run // where it goes to be used again
+
+	stamped bool // values begin with the timestamps of their records
+	scratch []byte
 }
 
 // runRow finds a key and its value in the chunks.
@@ -118,10 +125,22 @@ func (r *Run) add(batch Batch) {
 	r.records += len(batch.Records)
 	for _, rec := range batch.Records {
 		r.bytes += int64(len(rec.Key) + len(rec.Value))
-		if len(rec.Key) > 0 { // a row has a key
+		switch {
+		case r.stamped && rec.Key != nil:
+			r.set(rec.Key, r.stamp(rec))
+		case !r.stamped && len(rec.Key) > 0: // a row has a key
 			r.set(rec.Key, rec.Value)
 		}
 	}
+}
+
+// stamp returns the value of a record as that of a row.
+func (r *Run) stamp(rec *kgo.Record) []byte {
+	if rec.Value == nil {
+		return nil
+	}
+	r.scratch = state.AppendRowValue(r.scratch[:0], rec.Timestamp.UnixMilli(), rec.Value)
+	return r.scratch
 }
 
 func (r *Run) set(key, value []byte) {

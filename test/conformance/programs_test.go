@@ -26,6 +26,7 @@ func programs(t *testing.T) map[string]program {
 		windowPrograms(),
 		tablePrograms(),
 		joinPrograms(),
+		globalPrograms(),
 		suppressPrograms(),
 		processorPrograms(),
 	} {

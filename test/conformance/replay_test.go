@@ -57,7 +57,7 @@ func (s *site) replay(t *testing.T, sub *topology.SubTopology, partition int32, 
 	part, err := state.NewMemory().Open(partition)
 	require.NoError(t, err)
 	author := fmt.Sprintf("%s/%d", sub.Name(), partition)
-	task, err := sub.NewTask(topology.TaskConfig{Partition: partition, State: part, Sink: sinkFunc(func(topic string, r topology.RawRecord) error {
+	task, err := sub.NewTask(topology.TaskConfig{Partition: partition, State: part, Globals: s.globalRows(t), Sink: sinkFunc(func(topic string, r topology.RawRecord) error {
 		want[topic].add(author, r)
 		return nil
 	})})
@@ -85,6 +85,39 @@ func (s *site) replay(t *testing.T, sub *topology.SubTopology, partition int32, 
 		}
 		require.NoError(t, task.Process(first, &raw))
 	}
+}
+
+// globalRows returns how a task reads the global tables: all their records are there before anything runs.
+func (s *site) globalRows(t *testing.T) func(name string) topology.GlobalRows {
+	t.Helper()
+	tables := make(map[string]topology.GlobalRows)
+	for _, g := range s.top.Globals() {
+		rows := make(globalRows)
+		for p := range int32(runtimePartitions) {
+			for _, r := range s.log(t, state.TopicPartition{Topic: g.Topic, Partition: p}) {
+				if r.Key == nil {
+					continue
+				}
+				key := string(state.AppendRowKey(nil, g.Name, r.Key))
+				delete(rows, key)
+				if r.Value != nil {
+					rows[key] = state.AppendRowValue(nil, r.Timestamp.UnixMilli(), r.Value)
+				}
+			}
+		}
+		tables[g.Name] = rows
+	}
+	return func(name string) topology.GlobalRows { return tables[name] }
+}
+
+// globalRows are rows that do not change.
+type globalRows map[string][]byte
+
+func (globalRows) Version() uint64 { return 0 }
+
+func (g globalRows) Get(dst, key []byte) ([]byte, bool, error) {
+	row, ok := g[string(key)]
+	return append(dst, row...), ok, nil
 }
 
 func headersOf(r *kgo.Record) (headers []topology.Header) {

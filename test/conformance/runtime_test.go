@@ -110,6 +110,9 @@ func (s *site) sources() (topics []string) {
 			}
 		}
 	}
+	for _, g := range s.top.Globals() {
+		topics = append(topics, g.Topic)
+	}
 	slices.Sort(topics)
 	return slices.Compact(topics)
 }

@@ -55,6 +55,7 @@ type Driver struct {
 	t          TB
 	top        *topology.Topology
 	runners    []*runner
+	globals    []*globalTable
 	commitDue  func() bool
 	cacheBytes int64
 	partitions map[string]int32 // of the topics that have not one
@@ -113,6 +114,7 @@ func NewDriver(t TB, top *topology.Topology, opts ...Option) *Driver {
 	for _, r := range d.runners {
 		d.must(r.wipe())
 	}
+	d.openGlobals()
 	d.open()
 	d.committed.offsets = maps.Clone(d.offsets)
 	return d
@@ -131,7 +133,7 @@ func (d *Driver) open() {
 	budget := state.NewBudget(d.cacheBytes)
 	for _, r := range d.runners {
 		task, err := r.sub.NewTask(topology.TaskConfig{
-			State: r.part, Budget: budget, Sink: d, Partitions: d.partitionsOf,
+			State: r.part, Budget: budget, Sink: d, Partitions: d.partitionsOf, Globals: d.globalRows,
 			OnDrop: func(drop topology.Drop) { d.drops = append(d.drops, drop) },
 		})
 		d.must(err)
@@ -213,12 +215,21 @@ func (d *Driver) enqueue(topic string, r topology.RawRecord) (read bool) {
 			}
 		}
 	}
+	for _, g := range d.globals {
+		if g.topic == topic {
+			g.queue = append(g.queue, r)
+			read = true
+		}
+	}
 	return read
 }
 
 // run processes all that is queued, whichever sub-topology it leads to.
 func (d *Driver) run() error {
 	for i := 0; i < len(d.runners); {
+		if err := d.updateGlobals(); err != nil {
+			return err
+		}
 		done, err := d.runners[i].step()
 		if err != nil {
 			return err
@@ -275,6 +286,9 @@ func (d *Driver) Commit() {
 		for _, r := range d.runners {
 			d.must(r.commit())
 		}
+	}
+	for _, g := range d.globals {
+		g.commit()
 	}
 	d.pending = nil
 	d.committed.sent, d.committed.drops, d.committed.offsets = len(d.sent), len(d.drops), maps.Clone(d.offsets)
@@ -362,6 +376,9 @@ func (d *Driver) rollback(again []piped) {
 	for _, r := range d.runners {
 		r.task.Rollback()
 		clear(r.queues)
+	}
+	for _, g := range d.globals {
+		d.must(g.rollback())
 	}
 	d.sent, d.drops = d.sent[:d.committed.sent], d.drops[:d.committed.drops]
 	d.offsets, d.pending = maps.Clone(d.committed.offsets), nil

@@ -3,15 +3,20 @@ package topologytest
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
 )
 
 // store prints the rows of a store.
 func (s *script) store(name string) (string, error) {
 	ref, ok := s.top.Table(name)
+	if slices.ContainsFunc(s.top.Globals(), func(g topology.Global) bool { return g.Name == name }) {
+		ref, ok = state.TableRef{Store: state.Spec{Name: name, Kind: state.KeyValueKind}}, true
+	}
 	if !ok {
 		return "", fmt.Errorf("there is no store %q", name)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// Rows commits and returns all rows of a key-value store, in the order of their encoded keys.
+// Rows commits and returns all rows of a key-value store, or of a global table, in the order of their encoded keys.
 func Rows[K, V any](d *Driver, store string, key codecs.Codec[K], value codecs.Codec[V]) []state.Entry[K, V] {
 	d.t.Helper()
 	part, _ := d.store(store, state.KeyValueKind)
@@ -125,6 +125,11 @@ func decoded[K, V any](
 func (d *Driver) store(name string, kind state.Kind) (state.Partition, state.Spec) {
 	d.t.Helper()
 	d.Commit()
+	for _, g := range d.globals {
+		if g.name == name && kind == state.KeyValueKind {
+			return g.part, state.Spec{Name: name, Kind: kind}
+		}
+	}
 	for _, r := range d.runners {
 		for _, spec := range r.sub.Stores() {
 			if spec.Name == name && spec.Kind == kind {

@@ -22,7 +22,8 @@ func Input[K, V any](d *Driver, topic string, key codecs.Codec[K], value codecs.
 	reads := func(r *runner) bool {
 		return slices.ContainsFunc(r.inputs, func(i topology.Input) bool { return i.Topic == topic })
 	}
-	if !slices.ContainsFunc(d.runners, reads) {
+	global := func(g *globalTable) bool { return g.topic == topic }
+	if !slices.ContainsFunc(d.runners, reads) && !slices.ContainsFunc(d.globals, global) {
 		d.t.Fatalf("topology %q does not read topic %q", d.top.Name(), topic)
 	}
 	return &InputTopic[K, V]{d, topic, key, value}

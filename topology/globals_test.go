@@ -1,0 +1,119 @@
+package topology_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// numberedRows is a global table of numbers that counts what it is asked.
+type numberedRows struct {
+	rows    map[string][]byte
+	version uint64
+	gets    int
+	err     error
+}
+
+func (r *numberedRows) Version() uint64 { return r.version }
+
+func (r *numberedRows) Get(dst, key []byte) ([]byte, bool, error) {
+	r.gets++
+	row, ok := r.rows[string(key)]
+	return append(dst, row...), ok, r.err
+}
+
+func (r *numberedRows) put(t *testing.T, key, value int64) {
+	t.Helper()
+	k, err := codecs.Int64.Append(nil, key)
+	require.NoError(t, err)
+	v, err := codecs.Int64.Append(nil, value)
+	require.NoError(t, err)
+	r.rows[string(state.AppendRowKey(nil, "table", k))] = state.AppendRowValue(nil, 0, v)
+	r.version++
+}
+
+type lastNumber struct{ value int64 }
+
+func (s *lastNumber) Send(_ string, r topology.RawRecord) (err error) {
+	s.value, err = codecs.Int64.Decode(r.Value)
+	return err
+}
+
+func globalTask(t *testing.T, rows topology.GlobalRows, sink topology.Sink) *topology.Task {
+	t.Helper()
+	b := topology.NewBuilder("app")
+	table := topology.GlobalTableOf(b, "table", codecs.Int64, codecs.Int64)
+	topology.Source(b, "in", codecs.Int64, codecs.Int64).
+		LeftJoinGlobal(table, func(key, _ int64) (int64, bool) { return key, true }, func(v int64, row *int64) int64 {
+			if row == nil {
+				return -1
+			}
+			return v + *row
+		}).To("out", codecs.Int64, codecs.Int64)
+	top, err := b.Build()
+	require.NoError(t, err)
+	part, err := state.NewMemory().Open(0)
+	require.NoError(t, err)
+	task, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{
+		State: part, Sink: sink, Globals: func(string) topology.GlobalRows { return rows },
+	})
+	require.NoError(t, err)
+	t.Cleanup(task.Close)
+	return task
+}
+
+func TestJoinGlobal_allocatesNothing(t *testing.T) {
+	rows := &numberedRows{rows: make(map[string][]byte)}
+	for key := range int64(5) {
+		rows.put(t, key, key) // the others have none
+	}
+	allocatesNothing(t, globalTask(t, rows, discard{}))
+}
+
+// Rows that do not change are asked for once, and a change of any row shows.
+func TestJoinGlobal_seesChangesAtOnce(t *testing.T) {
+	rows, sink := &numberedRows{rows: make(map[string][]byte)}, &lastNumber{}
+	task := globalTask(t, rows, sink)
+	look := func(key int64) int64 {
+		k, err := codecs.Int64.Append(nil, key)
+		require.NoError(t, err)
+		v, err := codecs.Int64.Append(nil, 100)
+		require.NoError(t, err)
+		require.NoError(t, task.Process(0, &topology.RawRecord{Key: k, Value: v}))
+		return sink.value
+	}
+	require.EqualValues(t, -1, look(1))
+	require.EqualValues(t, -1, look(1))
+	require.Equal(t, 1, rows.gets)
+	rows.put(t, 1, 7)
+	require.EqualValues(t, 107, look(1))
+	rows.put(t, 2, 8)
+	require.EqualValues(t, 107, look(1))
+	require.EqualValues(t, 107, look(1))
+	require.Equal(t, 3, rows.gets)
+	for key := range int64(5000) { // more than are kept
+		rows.put(t, key, key)
+	}
+	for key := range int64(5000) {
+		require.Equal(t, 100+key, look(key))
+	}
+	clear(rows.rows)
+	rows.version++
+	require.EqualValues(t, -1, look(4999))
+}
+
+// A table that cannot be read is not the record's fault.
+func TestJoinGlobal_aTableThatFailsIsNotTheRecordsFault(t *testing.T) {
+	failure := errors.New("disk")
+	task := globalTask(t, &numberedRows{err: failure}, discard{})
+	err := task.Process(0, &topology.RawRecord{Key: make([]byte, 8), Value: make([]byte, 8)})
+	require.ErrorIs(t, err, failure)
+	require.ErrorContains(t, err, `node "left-join-global-1": topic "in" partition 0 offset 0: global table "table": disk`)
+	_, blamed := errors.AsType[*topology.RecordError](err)
+	require.False(t, blamed)
+}

@@ -1,0 +1,94 @@
+package topology
+
+import (
+	"slices"
+
+	"github.com/seed84377926/millrace/codecs"
+)
+
+// GlobalTable is a table of which every instance has all rows, whatever their partitions, so that a stream can be joined with
+// it by any key. It is made by [GlobalTableOf].
+type GlobalTable[K, V any] struct {
+	def  *globalInfo
+	keys keying[K]
+	view *view[K, V]
+}
+
+// GlobalRows are the rows of a global table as they are at the moment, which changes while tasks read them. They are safe for
+// concurrent use.
+type GlobalRows interface {
+	// Get appends the row of key to dst and reports whether there is one. Keys and rows look as those of a key-value store in
+	// its partition: state.AppendRowKey of the name of the table and the key, state.AppendRowValue of timestamp and value.
+	Get(dst, key []byte) (value []byte, ok bool, err error)
+	// Version is another number after every change of rows: what was read before it changed may have another value now.
+	Version() uint64
+}
+
+// Global says which topic a global table is, and what its name is.
+type Global struct {
+	Name  string `json:"name"`
+	Topic string `json:"topic"`
+}
+
+// globalInfo is the untyped part of a global table.
+type globalInfo struct {
+	node *node // stands for the call that made it and is no part of the graph
+}
+
+// GlobalTableOf reads a topic as a global table: each record replaces the value of its key, whatever its timestamp, and a null
+// value deletes it. Records with a null key are passed over. The topic should be compacted; nothing else is kept of it in Kafka.
+//
+// Each instance reads all partitions of the topic and keeps the rows on its disk. No task starts before the instance has all that
+// was in the topic when it started. From then on the rows follow the topic, and no record of a stream waits for them: what a
+// lookup finds depends on when it happens, and a record that is processed again after a failure may find something else. What
+// the application itself writes to the topic it finds once that is committed.
+//
+// The table is named like the topic; a topic whose name is no store name needs [Named]. A topic is either a global table or read
+// by [Source] or [TableOf]. It has no store that views can open: to query the rows from outside, read the topic with TableOf in
+// an application that does, and open a view of that.
+func GlobalTableOf[K, V any](
+	b *Builder, topic string, key codecs.Codec[K], value codecs.Codec[V], opts ...NodeOption,
+) GlobalTable[K, V] {
+	n := b.newNode("global-table", opts)
+	b.registerGlobal(n)
+	n.topic = topic
+	b.claimSource(n)
+	if !n.named {
+		n.name = topic
+		b.nameTable(n)
+	}
+	n.requireCodecs(key != nil, value != nil)
+	def := &globalInfo{node: n}
+	rows := &view[K, V]{value: value, open: func(t *Task) lookup[K, V] { return openGlobal[K](t, def, value) }}
+	return GlobalTable[K, V]{def: def, keys: keying[K]{codec: key}, view: rows}
+}
+
+// registerGlobal adds a global table, which is no operator.
+func (b *Builder) registerGlobal(n *node) {
+	if n.sub != "" {
+		b.errorf(n, "a global table is in no sub-topology; leave topology.InSubTopology out")
+	}
+	if b.isOpen(n) {
+		b.globals = append(b.globals, n)
+	}
+}
+
+// readsGlobal makes n a reader of a global table. It reports false, and remembers why, if it cannot be.
+func (n *node) readsGlobal(def *globalInfo) bool {
+	if def == nil {
+		n.builder.errorf(n, "the global table is the zero GlobalTable; global tables are made by topology.GlobalTableOf")
+		return false
+	}
+	if !n.sameBuilder(def.node) {
+		return false
+	}
+	n.globals = append(n.globals, def)
+	return true
+}
+
+func (n *node) looksUp(name string) bool {
+	return slices.ContainsFunc(n.globals, func(g *globalInfo) bool { return g.node.name == name })
+}
+
+// Globals returns the global tables, in the order in which they appear in the program.
+func (t *Topology) Globals() []Global { return slices.Clone(t.globals) }

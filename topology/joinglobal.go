@@ -1,0 +1,104 @@
+package topology
+
+import "errors"
+
+// JoinGlobal joins each record of the stream with the row of a global table whose key the function key makes of the record: the
+// result has the key, timestamp and headers of the record and the value that join makes of both. A record without a row, or
+// for which key reports false, has no result. Changes of the table trigger nothing.
+//
+// Records with a null value are dropped; so are those for which key reports false. The key of a record may be null: key then
+// gets the zero value. The stream may be partitioned as it likes. A row that cannot be decoded is a failure of the record that
+// looks it up.
+func (s Stream[K, V]) JoinGlobal[GK, GV, R any](
+	global GlobalTable[GK, GV], key func(key K, value V) (GK, bool), join func(value V, row GV) R, opts ...NodeOption,
+) Stream[K, R] {
+	n := s.builder().node("join-global", opts)
+	n.require(join != nil, "function")
+	both := func(value *V, row *GV) R { return join(*value, *row) }
+	return joinGlobal(n, s, global, key, both, false)
+}
+
+// LeftJoinGlobal is [Stream.JoinGlobal] with a result for every record that has a value: join gets nil if there is no row, or if
+// key reports false (KIP-962). The pointer is only valid during the call.
+func (s Stream[K, V]) LeftJoinGlobal[GK, GV, R any](
+	global GlobalTable[GK, GV], key func(key K, value V) (GK, bool), join func(value V, row *GV) R, opts ...NodeOption,
+) Stream[K, R] {
+	n := s.builder().node("left-join-global", opts)
+	n.require(join != nil, "function")
+	both := func(value *V, row *GV) R { return join(*value, row) }
+	return joinGlobal(n, s, global, key, both, true)
+}
+
+func joinGlobal[K, V, GK, GV, R any](
+	n *node, s Stream[K, V], global GlobalTable[GK, GV], key func(K, V) (GK, bool), join func(*V, *GV) R, left bool,
+) Stream[K, R] {
+	n.require(key != nil, "function that makes keys of the global table")
+	if !n.readsGlobal(global.def) {
+		return Stream[K, R]{out: &port[item[K, R]]{node: n}, keys: s.keys}
+	}
+	out := then(s.out, n, func(t *Task, next receiver[item[K, R]]) receiver[item[K, V]] {
+		j := &globalJoin[K, V, GK, GV, R]{
+			task: t, node: n, keys: global.keys, rows: global.view.open(t), key: key, combine: join, left: left, next: next,
+		}
+		return j.receive
+	})
+	return Stream[K, R]{out: out, keys: s.keys}
+}
+
+// globalJoin is a join of a stream with a global table in a task.
+type globalJoin[K, V, GK, GV, R any] struct {
+	task    *Task
+	node    *node
+	keys    keying[GK] // of the table
+	rows    lookup[GK, GV]
+	key     func(K, V) (GK, bool)
+	combine func(*V, *GV) R
+	left    bool // records without a row have results
+	next    receiver[item[K, R]]
+	memo    encodedKey
+	row     GV         // scratch: what combine gets must not be allocated for each record
+	joined  item[K, R] // scratch
+}
+
+func (j *globalJoin[K, V, GK, GV, R]) receive(it *item[K, V]) error {
+	j.task.at = j.node
+	if it.NullValue {
+		j.task.drop(j.node, DropNullValue)
+		return nil
+	}
+	key, ok := j.key(it.Key, it.Value)
+	switch {
+	case !ok && j.left:
+		return j.forward(it, nil)
+	case !ok:
+		j.task.drop(j.node, DropNullKey)
+		return nil
+	}
+	j.memo.reset()
+	encoded, err := j.keys.encode(j.task, j.node, &j.memo, key)
+	if err != nil {
+		return err
+	}
+	row, _, found, err := j.rows(key, encoded)
+	switch {
+	case err != nil:
+		if _, ok := errors.AsType[*globalRowError](err); ok {
+			return j.task.recordError(j.node, err)
+		}
+		return j.task.nodeError(j.node, err)
+	case found:
+		j.row = row
+		return j.forward(it, &j.row)
+	case j.left:
+		return j.forward(it, nil)
+	}
+	return nil
+}
+
+func (j *globalJoin[K, V, GK, GV, R]) forward(it *item[K, V], row *GV) error {
+	j.joined.Record = Record[K, R]{
+		Key: it.Key, NullKey: it.NullKey, Value: j.combine(&it.Value, row), Timestamp: it.Timestamp, Headers: it.Headers,
+	}
+	j.joined.key = it.key
+	return j.next(&j.joined)
+}
