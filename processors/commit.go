@@ -160,6 +160,7 @@ type sink struct {
 	// choose, which are not in the plan.
 	ask    func(topic string) (int32, error)
 	chosen map[string]int32
+	begin  func() error // a transaction, if none is open
 
 	topic string // of the last record, and what counts its records
 	out   *outputTally
@@ -190,6 +191,9 @@ func (s *sink) partitions(topic string) (int32, error) {
 func (s *sink) Send(topic string, r topology.RawRecord) error {
 	n, err := s.partitions(topic)
 	if err != nil {
+		return err
+	}
+	if err := s.begin(); err != nil {
 		return err
 	}
 	rec := s.life.writer.Record(s.life.current)

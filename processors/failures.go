@@ -18,11 +18,12 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// recordFault is a failure that an input record is to blame for, and not a broker or a disk.
+// recordFault is a failure that an input record is to blame for, or a punctuation, and not a broker or a disk.
 type recordFault struct {
 	kind    FailureKind
-	node    string // where it failed: an operator, or the topic that the output was for
-	record  *kgo.Record
+	node    string      // where it failed: an operator, or the topic that the output was for
+	record  *kgo.Record // nil if it was a punctuation
+	id      recordID
 	err     error
 	verdict verdict
 }
@@ -38,11 +39,14 @@ const (
 
 // Error names the record, the cause and, at the end of the road, what to do.
 func (f *recordFault) Error() string {
-	verb := "process"
-	if f.kind == FailedProduce {
-		verb = "outputs of"
+	text := f.err.Error() // that of a punctuation says all
+	if f.record != nil {
+		verb := "process"
+		if f.kind == FailedProduce {
+			verb = "outputs of"
+		}
+		text = fmt.Sprintf("%s %s/%d offset %d: %v", verb, f.record.Topic, f.record.Partition, f.record.Offset, f.err)
 	}
-	text := fmt.Sprintf("%s %s/%d offset %d: %v", verb, f.record.Topic, f.record.Partition, f.record.Offset, f.err)
 	if f.verdict == giveUp {
 		text += "; " + f.remedy()
 	}
@@ -50,6 +54,13 @@ func (f *recordFault) Error() string {
 }
 
 func (f *recordFault) Unwrap() error { return f.err }
+
+func (f *recordFault) what() string {
+	if f.record == nil {
+		return "punctuation"
+	}
+	return "record"
+}
 
 func (f *recordFault) remedy() string {
 	switch f.kind {
@@ -64,13 +75,22 @@ func (f *recordFault) remedy() string {
 	}
 }
 
-// newRecordFault makes a fault of an error of topology.Task, if a record is to blame.
+// newRecordFault makes a fault of an error of topology.Task, if the record is to blame, or a punctuation.
 func newRecordFault(record *kgo.Record, err error) (*recordFault, bool) {
+	if failed, ok := errors.AsType[*topology.PunctuationError](err); ok {
+		return &recordFault{kind: FailedProcessing, node: failed.Failed, id: punctuationID(failed.Punctuation), err: err}, true
+	}
+	if record == nil {
+		return nil, false
+	}
+	f := &recordFault{record: record, id: idOf(record), err: err}
 	if decode, ok := errors.AsType[*topology.DecodeError](err); ok {
-		return &recordFault{kind: UndecodableRecord, node: decode.Node, record: record, err: err}, true
+		f.kind, f.node = UndecodableRecord, decode.Node
+		return f, true
 	}
 	if failed, ok := errors.AsType[*topology.RecordError](err); ok {
-		return &recordFault{kind: FailedProcessing, node: failed.Node, record: record, err: err}, true
+		f.kind, f.node = FailedProcessing, failed.Node
+		return f, true
 	}
 	if routed, ok := errors.AsType[*topology.RouteError](err); ok && broker.TopicUnusable(err) {
 		return &recordFault{kind: FailedProduce, node: routed.To, record: record, err: err}, true
@@ -95,20 +115,37 @@ type trouble struct {
 	lasting int
 }
 
-// recordID names an input record of a task.
+// recordID names an input record of a task, or a punctuation.
 type recordID struct {
 	topic  string
 	offset int64
+
+	punctuation topology.Punctuation
 }
 
-// failing is a record that failed.
+// failing is a record that failed, or a punctuation.
 type failing struct {
 	failures int
 	backoff  retryBackoff
 	skipped  *Skipped // nil while it is tried again
+	reached  bool     // of a punctuation: it came again, so that the next commit settles it
 }
 
-func idOf(rec *kgo.Record) recordID { return recordID{rec.Topic, rec.Offset} }
+func idOf(rec *kgo.Record) recordID { return recordID{topic: rec.Topic, offset: rec.Offset} }
+
+func punctuationID(p topology.Punctuation) recordID { return recordID{punctuation: p} }
+
+func (id recordID) isPunctuation() bool { return id.punctuation.Node != "" }
+
+// passesOver says whether a punctuation that is due is passed over, since it has failed.
+func (tr *trouble) passesOver(p topology.Punctuation) bool {
+	r := tr.records[punctuationID(p)]
+	if r == nil {
+		return false
+	}
+	r.reached = true
+	return r.skipped != nil
+}
 
 // skips says whether the record is passed over.
 func (tr *trouble) skips(rec *kgo.Record) bool {
@@ -122,10 +159,10 @@ func (t *task) blame(f *recordFault) {
 	if t.trouble.records == nil {
 		t.trouble.records = make(map[recordID]*failing)
 	}
-	r := t.trouble.records[idOf(f.record)]
+	r := t.trouble.records[f.id]
 	if r == nil {
 		r = &failing{}
-		t.trouble.records[idOf(f.record)] = r
+		t.trouble.records[f.id] = r
 	}
 	r.failures++
 	switch {
@@ -133,9 +170,9 @@ func (t *task) blame(f *recordFault) {
 		f.verdict = tryAgain
 	case policy.Skips():
 		f.verdict = skipRecord
-		r.skipped = newSkipped(t.group.plan.sub.Group(), f)
-		t.logger.Warn("record skipped",
-			slog.String("topic", f.record.Topic), slog.Int64("offset", f.record.Offset), slog.String("node", f.node),
+		r.skipped = newSkipped(t.group.plan.sub.Group(), t.partition, f)
+		t.logger.Warn(f.what()+" skipped",
+			slog.String("topic", r.skipped.Topic), slog.Int64("offset", r.skipped.Record.Offset), slog.String("node", f.node),
 			slog.String("reason", f.kind.String()), slog.Any("error", f.err))
 	default:
 		f.verdict = giveUp
@@ -175,6 +212,15 @@ func (t *task) passed(all []*input) {
 			if r.skipped != nil {
 				skipped = append(skipped, r.skipped)
 			}
+		}
+	}
+	for id, r := range t.trouble.records {
+		if !id.isPunctuation() || !r.reached {
+			continue
+		}
+		delete(t.trouble.records, id)
+		if r.skipped != nil {
+			skipped = append(skipped, r.skipped)
 		}
 	}
 	slices.SortFunc(skipped, func(a, b *Skipped) int {
@@ -224,7 +270,7 @@ func (t *task) overcome(ctx context.Context, err error) error {
 		return nil
 	}
 	t.failed(err, false)
-	if !t.wait(ctx, t.trouble.records[idOf(f.record)].backoff.next()) {
+	if !t.wait(ctx, t.trouble.records[f.id].backoff.next()) {
 		return err // the task is ending
 	}
 	t.enter(taskRunning)
@@ -248,14 +294,19 @@ func (t *task) rollback(ctx context.Context, cause error) error {
 		l.open = false
 	}
 	l.task.Rollback()
+	for _, r := range t.trouble.records {
+		r.reached = false
+	}
 	position, err := t.restoredPosition(nil, l.writer.MayDiffer)
 	if err != nil {
 		return err
 	}
 	l.progress = newProgress(t.group.plan, t.partition, position)
-	if l.units == 1 {
+	switch {
+	case l.units == 0: // the wall clock made it do something, and no record
+	case l.units == 1 && len(l.unit.records) > 0:
 		l.inputs.putBack(l.unit.records)
-	} else {
+	default:
 		l.inputs.restart(func(in *input) feed {
 			return t.group.reads.Add(in.topic, t.partition, in.from, t.stats.ready)
 		})
@@ -276,6 +327,7 @@ func (t *task) takeBack(ctx context.Context) error {
 		return err
 	}
 	l.writer.Close()
+	commits := l.writer.LastCommits()
 	writer, err := t.takeOver(ctx)
 	if err != nil {
 		return err
@@ -286,8 +338,9 @@ func (t *task) takeBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !maps.Equal(offsets, l.offsets) {
-		return fmt.Errorf("offsets are %v and were %v: %w", offsets, l.offsets, broker.ErrFenced)
+	if !maps.Equal(offsets, l.offsets) || !maps.Equal(writer.LastCommits(), commits) {
+		return fmt.Errorf("offsets are %v of commits %v and were %v of %v: %w",
+			offsets, writer.LastCommits(), l.offsets, commits, broker.ErrFenced)
 	}
 	return nil
 }
@@ -333,7 +386,7 @@ func (t *task) refused(err error) error {
 			continue
 		}
 		blamed[idOf(from)] = true
-		f := &recordFault{kind: FailedProduce, node: refusal.Record.Topic, record: from, err: refusal}
+		f := &recordFault{kind: FailedProduce, node: refusal.Record.Topic, record: from, id: idOf(from), err: refusal}
 		t.blame(f)
 		if worst == nil || f.verdict == giveUp || worst.verdict == skipRecord {
 			worst = f
@@ -394,9 +447,12 @@ func (s *searching) Unwrap() error { return s.err }
 func (t *task) suspect(kind FailureKind, node string, err error) error {
 	l := t.life
 	if l.size.records == 1 && l.current != nil {
-		f := &recordFault{kind: kind, node: node, record: l.current, err: err}
+		f := &recordFault{kind: kind, node: node, record: l.current, id: idOf(l.current), err: err}
 		t.blame(f)
 		return f
+	}
+	if l.size.records == 0 {
+		return err // a punctuation wrote it: there is no record to look for
 	}
 	if t.trouble.search.limit == 0 {
 		t.trouble.search.until = make(map[string]int64, len(l.inputs.all))

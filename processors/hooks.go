@@ -28,9 +28,10 @@ func (k FailureKind) String() string {
 	}
 }
 
-// Skipped is an input record that was passed over because the policy of the topology says so.
+// Skipped is an input record, or a punctuation, that was passed over because the policy of the topology says so.
 type Skipped struct {
-	Group     string
+	Group string
+	// Topic is that of the record, "" if it was a punctuation: Err says which one ([topology.PunctuationError]).
 	Topic     string
 	Partition int32
 	Kind      FailureKind
@@ -42,11 +43,12 @@ type Skipped struct {
 	Err error
 }
 
-func newSkipped(group string, f *recordFault) *Skipped {
-	return &Skipped{
-		Group: group, Topic: f.record.Topic, Partition: f.record.Partition, Kind: f.kind, Node: f.node, Err: f.err,
-		Record: rawRecord(f.record),
+func newSkipped(group string, partition int32, f *recordFault) *Skipped {
+	s := &Skipped{Group: group, Partition: partition, Kind: f.kind, Node: f.node, Err: f.err}
+	if f.record != nil {
+		s.Topic, s.Record = f.record.Topic, rawRecord(f.record)
 	}
+	return s
 }
 
 // JoinHooks returns hooks that call all of the given ones, in their order: an application may have several listeners.

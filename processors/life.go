@@ -58,13 +58,14 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 		l.careful = carefulCommits
 	}
 	l.logged = writer.Promise(l.acked)
-	out := &sink{life: l, plan: t.group.plan, stats: &t.stats, ask: func(topic string) (int32, error) {
+	out := &sink{life: l, plan: t.group.plan, stats: &t.stats, begin: t.openTransaction, ask: func(topic string) (int32, error) {
 		return t.group.app.client.Partitions(ctx, topic)
 	}}
 	l.task, err = sub.NewTask(topology.TaskConfig{
 		Partition: t.partition, State: t.table.part, Budget: t.group.app.memory.cache,
 		Sink: out, Partitions: out.partitions, Globals: t.group.app.globals().rows,
-		OnDrop: t.dropped,
+		OnDrop:    t.dropped,
+		WallClock: time.Now().UnixMilli(),
 	})
 	if err != nil {
 		return nil, err

@@ -29,6 +29,12 @@ func (t *task) work(ctx context.Context, sessions *broker.Sessions) error {
 				return err
 			}
 		}
+		if err := t.punctuate(); err != nil {
+			if err := t.overcome(ctx, err); err != nil {
+				return err
+			}
+			continue
+		}
 		l.inputs.limit = t.unitLimit()
 		wait, err := l.inputs.next(ctx, &l.unit)
 		if err != nil {
@@ -60,15 +66,21 @@ func (t *task) work(ctx context.Context, sessions *broker.Sessions) error {
 	}
 }
 
-// idle waits until there may be something to do: data, a commit that is due, an idle time that is over (wait, 0 for
-// none), or the end.
+// idle waits until there may be something to do: data, a commit that is due, something that waits for the wall clock, an
+// idle time that is over (wait, 0 for none), or the end.
 func (t *task) idle(ctx context.Context, wait time.Duration) error {
 	t.stats.publish(t.life)
-	if t.life.open {
-		left := max(time.Until(t.life.due), time.Millisecond)
+	until := func(at time.Time) {
+		left := max(time.Until(at), time.Millisecond)
 		if wait == 0 || left < wait {
 			wait = left
 		}
+	}
+	if t.life.open {
+		until(t.life.due)
+	}
+	if due, ok := t.life.task.WallClockDue(); ok {
+		until(time.UnixMilli(due))
 	}
 	var alarm <-chan time.Time
 	if wait > 0 {
@@ -98,6 +110,29 @@ func (t *task) openTransaction() error {
 	l.open, l.outcome = true, outcomeAborted
 	t.spans.transaction = t.spans.start(TraceTransaction, nil)
 	l.due = time.Now().Add(t.group.app.cfg.CommitInterval)
+	return nil
+}
+
+// punctuate tells the topology the time, which may make it do something. It runs on the task's own goroutine: between two
+// units goka's has nothing of the task, and it could do nothing with work that no input record leads to. The transaction
+// is begun by the first output (sink.Send) or, if there is none, for what has changed; a punctuation that did nothing costs
+// nothing.
+func (t *task) punctuate() error {
+	l := t.life
+	now := time.Now().UnixMilli()
+	if due, ok := l.task.WallClockDue(); ok && due <= now {
+		l.current = nil
+	}
+	if err := l.task.AdvanceWallClock(now); err != nil {
+		if f, ok := newRecordFault(nil, err); ok {
+			t.blame(f)
+			return f
+		}
+		return fmt.Errorf("punctuate: %w", err)
+	}
+	if !l.open && l.task.Changed() {
+		return t.openTransaction()
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
@@ -87,6 +88,11 @@ func (t *times) flush() error {
 		}
 	}
 	return nil
+}
+
+// changed says whether a clock has gone on since the last commit.
+func (t *times) changed() bool {
+	return slices.ContainsFunc(t.clocks, func(c *operatorClock) bool { return c.now != c.clock.committed })
 }
 
 func (t *times) committed() {

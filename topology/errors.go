@@ -62,6 +62,38 @@ func (e *RouteError) Error() string {
 // Unwrap returns the cause.
 func (e *RouteError) Unwrap() error { return e.Err }
 
+// Punctuation is a call that a node asked for at a time: no input record leads to it.
+type Punctuation struct {
+	// Node is the name of the node that asked for it, Number says which of its schedules, from 1.
+	Node   string
+	Number int
+	// Due is when it was due, in milliseconds since the Unix epoch.
+	Due int64
+}
+
+// String names the punctuation.
+func (p Punctuation) String() string {
+	return fmt.Sprintf("punctuation %d of %q due at %d", p.Number, p.Node, p.Due)
+}
+
+// PunctuationError says that a node failed in a punctuation and will fail again, as a [RecordError] says of a record. It may
+// be half done: the task must be rolled back before it does anything else.
+type PunctuationError struct {
+	Punctuation
+
+	// Failed is the node that failed: the one that asked for the punctuation, or one below it.
+	Failed string
+	Err    error
+}
+
+// Error implements error.
+func (e *PunctuationError) Error() string {
+	return fmt.Sprintf("node %q: %v: %v", e.Failed, e.Punctuation, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *PunctuationError) Unwrap() error { return e.Err }
+
 // PanicError is a panic of a function or codec of the user.
 type PanicError struct {
 	// Value is what was given to panic.

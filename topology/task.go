@@ -35,7 +35,8 @@ const (
 type Drop struct {
 	// Node is the name of the operator as [Topology.Describe] shows it, Reason one of the Drop constants.
 	Node, Reason string
-	// Topic, Partition and Offset are those of the input record that was processed.
+	// Topic, Partition and Offset are those of the input record that was processed; "" and -1 if it was none, but a
+	// [Punctuation].
 	Topic     string
 	Partition int32
 	Offset    int64
@@ -59,6 +60,8 @@ type TaskConfig struct {
 	Globals func(name string) GlobalRows
 	// OnDrop hears of every record that an operator drops. nil means nobody does.
 	OnDrop func(Drop)
+	// WallClock is the time at the start, in milliseconds since the Unix epoch; see [Task.AdvanceWallClock].
+	WallClock int64
 }
 
 // Task processes one partition of a sub-topology. Its owner calls Process for each input record and, to commit, Flush,
@@ -78,11 +81,15 @@ type Task struct {
 	held   []holder // what waits for the commit
 	// partitionTimes are those of the sources that tell timestamps.
 	partitionTimes map[*node]*operatorClock
+	wall   int64    // wall-clock time, as far as the owner has told it
+	alarms []*alarm // what waits for the wall clock
 
-	// The input record that is processed, and the node that last called a function of the user.
-	input  int
-	offset int64
-	at     *node
+	// The input record that is processed, or the punctuation that runs instead, and the node that last called a function of
+	// the user.
+	input       int
+	offset      int64
+	punctuation *Punctuation
+	at          *node
 
 	// While the task is wired.
 	wired map[any]any
@@ -99,7 +106,10 @@ func newTask(sub *SubTopology, cfg TaskConfig) (*Task, error) {
 	if cfg.Sink == nil {
 		return nil, fmt.Errorf("task of sub-topology %q: TaskConfig.Sink is nil", sub.name)
 	}
-	t := &Task{sub: sub, cfg: cfg, time: newClock(), wired: make(map[any]any), partitionTimes: make(map[*node]*operatorClock)}
+	t := &Task{
+		sub: sub, cfg: cfg, time: newClock(), wall: cfg.WallClock,
+		wired: make(map[any]any), partitionTimes: make(map[*node]*operatorClock),
+	}
 	if cfg.OnDrop == nil {
 		t.cfg.OnDrop = func(Drop) {}
 	}
@@ -237,26 +247,49 @@ func (t *Task) Close() {
 	t.stores = nil
 }
 
-func (t *Task) topic() string { return t.sub.inputs[t.input].Topic }
+// Changed says whether there is anything to commit but input offsets: rows or stream times have changed.
+func (t *Task) Changed() bool { return t.DirtyBytes() > 0 || t.times != nil && t.times.changed() }
 
-func (t *Task) drop(n *node, reason string) {
-	t.cfg.OnDrop(Drop{Node: n.name, Reason: reason, Topic: t.topic(), Partition: t.cfg.Partition, Offset: t.offset})
+// position returns where the input record is that is processed.
+func (t *Task) position() (topic string, offset int64) {
+	if t.punctuation != nil {
+		return "", -1
+	}
+	return t.sub.inputs[t.input].Topic, t.offset
 }
 
-// recordError wraps an error that the record is to blame for.
+func (t *Task) drop(n *node, reason string) {
+	topic, offset := t.position()
+	t.cfg.OnDrop(Drop{Node: n.name, Reason: reason, Topic: topic, Partition: t.cfg.Partition, Offset: offset})
+}
+
+// recordError wraps an error that the record, or the punctuation, is to blame for.
 func (t *Task) recordError(n *node, err error) error {
-	return &RecordError{Node: n.name, Topic: t.topic(), Partition: t.cfg.Partition, Offset: t.offset, Err: err}
+	if t.punctuation != nil {
+		return &PunctuationError{Punctuation: *t.punctuation, Failed: n.name, Err: err}
+	}
+	topic, offset := t.position()
+	return &RecordError{Node: n.name, Topic: topic, Partition: t.cfg.Partition, Offset: offset, Err: err}
 }
 
 func (t *Task) routeError(n *node, to string, err error) error {
-	return &RouteError{Node: n.name, Topic: t.topic(), Partition: t.cfg.Partition, Offset: t.offset, To: to, Err: err}
+	if t.punctuation != nil {
+		return t.recordError(n, fmt.Errorf("output to topic %q: %w", to, err))
+	}
+	topic, offset := t.position()
+	return &RouteError{Node: n.name, Topic: topic, Partition: t.cfg.Partition, Offset: offset, To: to, Err: err}
 }
 
 // nodeError wraps an error of the state or the sink.
 func (t *Task) nodeError(n *node, err error) error {
-	return fmt.Errorf("node %q: topic %q partition %d offset %d: %w", n.name, t.topic(), t.cfg.Partition, t.offset, err)
+	if t.punctuation != nil {
+		return fmt.Errorf("node %q: %v: %w", n.name, *t.punctuation, err)
+	}
+	topic, offset := t.position()
+	return fmt.Errorf("node %q: topic %q partition %d offset %d: %w", n.name, topic, t.cfg.Partition, offset, err)
 }
 
 func (t *Task) decodeError(n *node, part string, err error) error {
-	return &DecodeError{Node: n.name, Topic: t.topic(), Partition: t.cfg.Partition, Offset: t.offset, Part: part, Err: err}
+	topic, offset := t.position()
+	return &DecodeError{Node: n.name, Topic: topic, Partition: t.cfg.Partition, Offset: offset, Part: part, Err: err}
 }

@@ -94,8 +94,22 @@ func (w *Writer) fetchOffsets(ctx context.Context, req *kmsg.OffsetFetchRequest,
 	return offsets, nil
 }
 
+// LastCommits names, for each input topic, the commit that its committed offset is of, as this writer knows it: it read
+// the offset or committed it. If another writer knows the same, nothing was committed in between, whether or not the
+// offsets have moved. The name is the metadata of the offset; committed at least once, it tells nothing.
+func (w *Writer) LastCommits() map[string]string { return w.commits }
+
+// commitName returns a name for the open transaction that no other has.
+func (w *Writer) commitName() string {
+	return fmt.Sprintf("millrace: commit %d/%d/%d", w.begun.id, w.begun.epoch, w.committed)
+}
+
 // noteMark remembers how an offset was committed.
 func (w *Writer) noteMark(tp state.TopicPartition, offset int64, metadata *string) {
+	delete(w.commits, tp.Topic)
+	if metadata != nil && *metadata != "" {
+		w.commits[tp.Topic] = *metadata
+	}
 	w.marked[tp.Topic] = metadata != nil && *metadata == atLeastOnceMark
 	if w.cfg.Membership == nil || offset < 0 || w.marked[tp.Topic] {
 		delete(w.unmarked, tp)
@@ -136,6 +150,7 @@ func (w *Writer) commitOffsets(ctx context.Context, offsets state.Offsets) error
 	// No member and no generation: the transactional id is the fence, the group only says who should own.
 	req.Generation, req.MemberID = -1, ""
 	topics := make(map[string]int)
+	name := w.commitName()
 	for tp, offset := range offsets {
 		i, ok := topics[tp.Topic]
 		if !ok {
@@ -150,7 +165,7 @@ func (w *Writer) commitOffsets(ctx context.Context, offsets state.Offsets) error
 			req.Topics = append(req.Topics, t)
 		}
 		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-		p.Partition, p.Offset = tp.Partition, offset
+		p.Partition, p.Offset, p.Metadata = tp.Partition, offset, &name
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
 	}
 	for tries := 0; ; tries++ {

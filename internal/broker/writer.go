@@ -99,6 +99,9 @@ type Writer struct {
 	interrupt context.CancelCauseFunc
 	begun     producerID // holder of the open transaction
 
+	commits   map[string]string // by topic, the commit that its offset is of, see LastCommits
+	committed int               // transactions
+
 	// At least once only, see atleastonce.go.
 	lease    context.Context //nolint:containedctx // of the records of a commit, nil before Confirm
 	marked   map[string]bool // topics whose committed offsets may lag behind the state
@@ -128,7 +131,7 @@ func TakeOver(ctx context.Context, client *Client, cfg WriterConfig) (*Writer, e
 		cfg.Timeout = DefaultTransactionTimeout
 	}
 	w := &Writer{
-		client: client, cfg: cfg, topicIDs: make(map[string][16]byte), marked: make(map[string]bool),
+		client: client, cfg: cfg, topicIDs: make(map[string][16]byte), marked: make(map[string]bool), commits: make(map[string]string),
 		loading: make(map[state.TopicPartition]struct{}), settled: make(map[state.TopicPartition]struct{}),
 	}
 	w.alive, w.interrupt = context.WithCancelCause(context.Background())
@@ -270,6 +273,10 @@ func (w *Writer) Commit(ctx context.Context, offsets state.Offsets) error {
 	if err := w.kafka.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		return w.timedOut(ctx, fmt.Errorf("end transaction of %s: %w", w.cfg.TransactionalID, fencedOr(err)))
 	}
+	for tp := range offsets {
+		w.commits[tp.Topic] = w.commitName()
+	}
+	w.committed++
 	return nil
 }
 

@@ -64,7 +64,8 @@ type Driver struct {
 	read    map[string]int   // topic to how much of sent Drain has seen
 	drops   []topology.Drop  // since the beginning
 	offsets map[string]int64 // next offset by topic
-	pending []piped          // since the last commit
+	pending []action         // since the last commit
+	now     int64            // the wall clock
 
 	committed struct {
 		sent, drops int
@@ -79,10 +80,19 @@ type sent struct {
 	topology.RawRecord
 }
 
-// piped is one input record.
-type piped struct {
-	topic string
+// action is one thing that the test did: it piped a record, or advanced the wall clock.
+type action struct {
+	topic string // "" if it was the wall clock
 	topology.RawRecord
+	wallClock int64
+}
+
+func (d *Driver) do(s action) error {
+	if s.topic == "" {
+		return d.tellTime(s.wallClock)
+	}
+	d.enqueue(s.topic, s.RawRecord)
+	return d.run()
 }
 
 // runner runs the only task of one sub-topology.
@@ -133,7 +143,7 @@ func (d *Driver) open() {
 	budget := state.NewBudget(d.cacheBytes)
 	for _, r := range d.runners {
 		task, err := r.sub.NewTask(topology.TaskConfig{
-			State: r.part, Budget: budget, Sink: d, Partitions: d.partitionsOf, Globals: d.globalRows,
+			State: r.part, Budget: budget, Sink: d, Partitions: d.partitionsOf, Globals: d.globalRows, WallClock: d.now,
 			OnDrop: func(drop topology.Drop) { d.drops = append(d.drops, drop) },
 		})
 		d.must(err)
@@ -154,8 +164,13 @@ func (d *Driver) PipeRaw(topic string, r topology.RawRecord) error {
 	if !d.enqueue(topic, r) {
 		return fmt.Errorf("topic %q is read by no part of the topology", topic)
 	}
-	d.pending = append(d.pending, piped{topic, r})
-	if err := d.run(); err != nil {
+	d.pending = append(d.pending, action{topic: topic, RawRecord: r})
+	return d.settle(d.run())
+}
+
+// settle ends an action: after an error it takes the action back, else it commits if it is time to.
+func (d *Driver) settle(err error) error {
+	if err != nil {
 		failed := len(d.pending) - 1
 		d.rollback(d.pending[:failed])
 		return err
@@ -325,12 +340,12 @@ func (d *Driver) Restart() {
 }
 
 // Crash stops all tasks without a commit, starts them again on their state and pipes again what was not committed. Outputs
-// that were not committed are taken back.
+// that were not committed are taken back. The wall clock goes on from where it is.
 func (d *Driver) Crash() {
 	d.t.Helper()
 	d.close()
 	d.open()
-	d.rollback(d.pending)
+	d.rollback(slices.DeleteFunc(d.pending, func(s action) bool { return s.topic == "" }))
 }
 
 // Restore stops all tasks in order, loses their state and starts them again on state restored from the changelogs.
@@ -370,7 +385,7 @@ func (d *Driver) close() {
 }
 
 // rollback returns to the last commit and pipes the given records again.
-func (d *Driver) rollback(again []piped) {
+func (d *Driver) rollback(again []action) {
 	d.t.Helper()
 	again = slices.Clone(again)
 	for _, r := range d.runners {
@@ -382,10 +397,9 @@ func (d *Driver) rollback(again []piped) {
 	}
 	d.sent, d.drops = d.sent[:d.committed.sent], d.drops[:d.committed.drops]
 	d.offsets, d.pending = maps.Clone(d.committed.offsets), nil
-	for _, p := range again {
-		d.enqueue(p.topic, p.RawRecord)
-		d.pending = append(d.pending, p)
-		d.must(d.run())
+	for _, s := range again {
+		d.pending = append(d.pending, s)
+		d.must(d.do(s))
 	}
 }
 

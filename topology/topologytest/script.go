@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/datadriven"
 
@@ -30,6 +31,7 @@ type Scenario struct {
 //	store NAME                                                          the rows of a store, of any kind but buffers
 //	drops                                                               the drops since the last time
 //	stream-time NAME                                                    of a sub-topology
+//	advance-wall-clock DURATION                                         such as 5s
 //	commit, restart, crash, restore                                     what the Driver's methods do
 //	describe, dot, json                                                    the topology
 //
@@ -76,6 +78,14 @@ func (s *script) command(t *testing.T, td *datadriven.TestData) (string, error) 
 		return s.printDrops(), nil
 	case "stream-time":
 		return fmt.Sprintln(s.d.StreamTime(td.CmdArgs[0].Key)), nil
+	case "advance-wall-clock":
+		by, err := time.ParseDuration(td.CmdArgs[0].Key)
+		if err != nil {
+			td.Fatalf(t, "%v", err)
+		}
+		if err := s.d.TryAdvanceWallClock(by); err != nil {
+			return "", err
+		}
 	case "commit":
 		s.d.Commit()
 	case "restart":
