@@ -29,10 +29,10 @@ func (t *task) unitLimit() int {
 }
 
 // commitDue says whether the open commit may take no more: its time is over, it has grown to its limits, the caches of
-// the instance are full of what is not committed, or the task is careful after a failure.
+// the instance are full of what is not committed, a processor has asked for it, or the task is careful after a failure.
 func (t *task) commitDue() bool {
 	l, cfg := t.life, &t.group.app.cfg
-	return l.careful > 0 || l.size.records >= cfg.CommitRecords ||
+	return l.careful > 0 || l.task.CommitRequested() || l.size.records >= cfg.CommitRecords ||
 		l.size.bytes+l.task.DirtyBytes() >= cfg.CommitBytes ||
 		!time.Now().Before(l.due) || t.group.app.memory.cache.CommitDue()
 }

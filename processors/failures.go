@@ -55,13 +55,6 @@ func (f *recordFault) Error() string {
 
 func (f *recordFault) Unwrap() error { return f.err }
 
-func (f *recordFault) what() string {
-	if f.record == nil {
-		return "punctuation"
-	}
-	return "record"
-}
-
 func (f *recordFault) remedy() string {
 	switch f.kind {
 	case UndecodableRecord:
@@ -93,7 +86,8 @@ func newRecordFault(record *kgo.Record, err error) (*recordFault, bool) {
 		return f, true
 	}
 	if routed, ok := errors.AsType[*topology.RouteError](err); ok && broker.TopicUnusable(err) {
-		return &recordFault{kind: FailedProduce, node: routed.To, record: record, err: err}, true
+		f.kind, f.node = FailedProduce, routed.To
+		return f, true
 	}
 	return nil, false
 }
@@ -164,15 +158,24 @@ func (t *task) blame(f *recordFault) {
 		r = &failing{}
 		t.trouble.records[f.id] = r
 	}
-	r.failures++
+	_, unavailable := errors.AsType[*topology.UnavailableError](f.err)
+	if !unavailable {
+		r.failures++
+	}
 	switch {
+	case unavailable:
+		f.verdict = tryAgain
 	case r.failures <= attempts:
 		f.verdict = tryAgain
 	case policy.Skips():
 		f.verdict = skipRecord
 		r.skipped = newSkipped(t.group.plan.sub.Group(), t.partition, f)
-		t.logger.Warn(f.what()+" skipped",
-			slog.String("topic", r.skipped.Topic), slog.Int64("offset", r.skipped.Record.Offset), slog.String("node", f.node),
+		if f.record == nil {
+			t.logger.Warn("punctuation skipped", slog.String("node", f.node), slog.Any("error", f.err))
+			break
+		}
+		t.logger.Warn("record skipped",
+			slog.String("topic", f.record.Topic), slog.Int64("offset", f.record.Offset), slog.String("node", f.node),
 			slog.String("reason", f.kind.String()), slog.Any("error", f.err))
 	default:
 		f.verdict = giveUp

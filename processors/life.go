@@ -65,7 +65,7 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 		Partition: t.partition, State: t.table.part, Budget: t.group.app.memory.cache,
 		Sink: out, Partitions: out.partitions, Globals: t.group.app.globals().rows,
 		OnDrop:    t.dropped,
-		WallClock: time.Now().UnixMilli(),
+		WallClock: time.Now().UnixMilli(), Context: ctx, PassOver: t.trouble.passesOver,
 	})
 	if err != nil {
 		return nil, err

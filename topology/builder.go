@@ -17,13 +17,14 @@ import (
 // Builder collects the operators of a topology. The operators report no errors: the builder remembers every mistake with the
 // line of the user's code that made it, and Build returns them all. A Builder belongs to one goroutine.
 type Builder struct {
-	app     string
-	nodes   []*node
-	globals []*node          // global tables, which are no part of the graph
-	names   map[string]*node // chosen by the user
-	sources map[string]*node // by topic
-	errs    []error
-	top     *Topology // once built
+	app      string
+	nodes    []*node
+	globals  []*node          // global tables, which are no part of the graph
+	names    map[string]*node // chosen by the user
+	sources  map[string]*node // by topic
+	declared []*storeDecl
+	errs     []error
+	top      *Topology // once built
 
 	policies Policies
 
@@ -66,12 +67,23 @@ type node struct {
 	start Start // of a source
 	// stamp tells the timestamp of a record of a source before it is processed, nil if that is the one of Kafka.
 	stamp func(r *RawRecord, partitionTime int64) int64
+	// try creates the processor of a node that has one, see Builder.tryProcessors.
+	try func(t *Task) *scope
 }
 
 // storeInfo is the untyped part of a store.
 type storeInfo struct {
 	spec  state.Spec
-	owner *node // the node that writes it
+	owner *node   // the node that writes it, or the first that does
+	users []*node // all that do, if these are processors
+}
+
+// writers returns all nodes that write the store.
+func (s *storeInfo) writers() []*node {
+	if s.users != nil {
+		return s.users
+	}
+	return []*node{s.owner}
 }
 
 // NewBuilder returns an empty builder for the application app. The name becomes the first part of the names of groups
@@ -97,22 +109,26 @@ func NewBuilder(app string, opts ...BuilderOption) *Builder {
 // the builder or its streams afterwards: later calls do not change the topology, but fail its NewTask and the next
 // Build.
 func (b *Builder) Build() (*Topology, error) {
+	if b.late.begin() {
+		b.build()
+	}
 	b.late.mu.Lock()
 	defer b.late.mu.Unlock()
-	if !b.late.built {
-		b.late.built = true
-		if len(b.nodes) == 0 {
-			b.errs = append(b.errs, fmt.Errorf("%s: build: the topology has no source; start with Source or TableOf", callSite()))
-		}
-		if len(b.errs) == 0 {
-			top, err := cut(b)
-			b.top, b.errs = top, append(b.errs, err)
-		}
-	}
 	if err := errors.Join(append(b.errs, b.late.errs...)...); err != nil {
 		return nil, err
 	}
 	return b.top, nil
+}
+
+func (b *Builder) build() {
+	if len(b.nodes) == 0 {
+		b.errs = append(b.errs, fmt.Errorf("%s: build: the topology has no source; start with Source or TableOf", callSite()))
+	}
+	b.tryProcessors()
+	if len(b.errs) == 0 {
+		top, err := cut(b)
+		b.top, b.errs = top, append(b.errs, err)
+	}
 }
 
 // node registers an operator. kind is its method or function, name the one the user must give ("" if there is none to
@@ -255,6 +271,15 @@ func (n *node) sameBuilder(other *node) bool {
 	n.builder.errorf(n, "the %s at %s belongs to another builder (application %q); a topology has one builder",
 		other.label(), other.site, other.builder.app)
 	return false
+}
+
+// begin reports whether this is the first Build.
+func (l *lateErrors) begin() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := !l.built
+	l.built = true
+	return first
 }
 
 func (l *lateErrors) isBuilt() bool {

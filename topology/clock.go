@@ -27,6 +27,13 @@ func (c *clock) rollback()               { c.now, c.flushed = c.committed, c.com
 type times struct {
 	rows   *state.KeyValue[string, int64]
 	clocks []*operatorClock
+	others []*keptTime
+}
+
+// keptTime is a time that is part of the state of a task.
+type keptTime struct {
+	clock
+	name string
 }
 
 // operatorClock is the stream time of one operator: the largest timestamp of the records that reached it.
@@ -53,11 +60,28 @@ func timesSpec() state.Spec { return state.Spec{Name: timesStore, Kind: state.Ke
 // must be timed.
 func (t *Task) clockFor(name string, hooks clockHooks) *operatorClock {
 	c := &operatorClock{clock: newClock(), name: name, clockHooks: hooks}
+	if t.readTime(name, &c.clock) {
+		t.times.clocks = append(t.times.clocks, c)
+	}
+	return c
+}
+
+// keepTime returns a time that a node keeps which is not the stream time of an operator. The name is as for clockFor.
+func (t *Task) keepTime(name string) *keptTime {
+	k := &keptTime{clock: newClock(), name: name}
+	if t.readTime(name, &k.clock) {
+		t.times.others = append(t.times.others, k)
+	}
+	return k
+}
+
+// readTime sets c to what is kept under the name, and reports whether that could be read.
+func (t *Task) readTime(name string, c *clock) bool {
 	if t.times == nil {
 		rows, err := state.NewKeyValue(timesStore, t.cfg.State, t.cfg.Budget, codecs.String, codecs.Int64)
 		if err != nil {
 			t.fail(err)
-			return c
+			return false
 		}
 		t.times = &times{rows: rows}
 		t.stores = append(t.stores, rows)
@@ -65,11 +89,12 @@ func (t *Task) clockFor(name string, hooks clockHooks) *operatorClock {
 	now, _, ok, err := t.times.rows.Get(name)
 	if err != nil {
 		t.fail(fmt.Errorf("stream time of %q: %w", name, err))
-	} else if ok {
+		return false
+	}
+	if ok {
 		c.set(now)
 	}
-	t.times.clocks = append(t.times.clocks, c)
-	return c
+	return true
 }
 
 func (t *times) flush() error {
@@ -87,22 +112,38 @@ func (t *times) flush() error {
 			return err
 		}
 	}
+	for _, k := range t.others {
+		k.flushed = k.now
+		if k.now == k.clock.committed {
+			continue
+		}
+		if err := t.rows.Put(k.name, k.now, k.now); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 // changed says whether a clock has gone on since the last commit.
 func (t *times) changed() bool {
-	return slices.ContainsFunc(t.clocks, func(c *operatorClock) bool { return c.now != c.clock.committed })
+	return slices.ContainsFunc(t.clocks, func(c *operatorClock) bool { return c.now != c.clock.committed }) ||
+		slices.ContainsFunc(t.others, func(k *keptTime) bool { return k.now != k.clock.committed })
 }
 
 func (t *times) committed() {
 	for _, c := range t.clocks {
 		c.clock.committed = c.flushed
 	}
+	for _, k := range t.others {
+		k.clock.committed = k.flushed
+	}
 }
 
 func (t *times) rollback() {
 	for _, c := range t.clocks {
 		c.clock.rollback()
+	}
+	for _, k := range t.others {
+		k.clock.rollback()
 	}
 }

@@ -93,7 +93,7 @@ func connected(nodes []*node) [][]*node {
 			union(n, parent)
 		}
 		for _, store := range n.stores {
-			union(n, store.owner)
+			union(n, store.owner) // and so all that write it
 		}
 	}
 	var parts [][]*node
@@ -166,7 +166,7 @@ func (s *SubTopology) tables(flow *origins) []state.TableRef {
 			if store.owner != n {
 				continue
 			}
-			reach := flow.of(n)
+			reach := flow.of(store.writers()...)
 			refs = append(refs, state.TableRef{
 				Group: s.Group(), Topic: s.TableTopic(), Store: store.spec,
 				Direct: slices.Sorted(maps.Keys(reach.direct)), Derived: slices.Sorted(maps.Keys(reach.derived)),

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// origins finds the external source topics whose records reach a node.
+// origins finds the external source topics whose records reach nodes.
 type origins struct{ known map[*node]reach }
 
 // reach is a set of source topics, by how their records come: within the sub-topology, or through repartitions.
@@ -13,7 +13,18 @@ type reach struct{ direct, derived map[string]bool }
 
 func newOrigins() *origins { return &origins{known: make(map[*node]reach)} }
 
-func (o *origins) of(n *node) reach {
+// of returns what reaches any of the nodes.
+func (o *origins) of(nodes ...*node) reach {
+	all := reach{direct: make(map[string]bool), derived: make(map[string]bool)}
+	for _, n := range nodes {
+		r := o.ofOne(n)
+		maps.Copy(all.direct, r.direct)
+		maps.Copy(all.derived, r.derived)
+	}
+	return all
+}
+
+func (o *origins) ofOne(n *node) reach {
 	if r, ok := o.known[n]; ok {
 		return r
 	}
@@ -69,7 +80,7 @@ func (n *node) sourcesBefore() []*node {
 		}
 		next = append(next, at.parents...)
 		for _, store := range at.stores {
-			next = append(next, store.owner)
+			next = append(next, store.writers()...)
 		}
 	}
 	return sources

@@ -104,6 +104,7 @@ func scenarios() map[string]topologytest.Scenario {
 	maps.Copy(all, tableJoinScenarios())
 	maps.Copy(all, foreignScenarios())
 	maps.Copy(all, globalScenarios())
+	maps.Copy(all, processorScenarios())
 	return all
 }
 

@@ -32,6 +32,7 @@ type receiver[M any] func(m *M) error
 type port[M any] struct {
 	node  *node
 	links []func(*Task) receiver[M]
+	ends  []*node // of the links
 }
 
 // then puts n below from. make is called once for each task; it returns what takes the output of from, given next, what
@@ -45,33 +46,41 @@ func then[M, M2 any](from *port[M], n *node, create func(t *Task, next receiver[
 // link draws an arrow from a port to one input of n.
 func link[M any](from *port[M], n *node, wire func(*Task) receiver[M]) {
 	if n.addParent(from.node) {
-		from.links = append(from.links, wire)
+		from.links, from.ends = append(from.links, wire), append(from.ends, n)
 	}
 }
 
-// receiver returns what takes the output of p in t. Whoever asks gets the same: a node with several inputs wires what is
-// below it once.
-func (p *port[M]) receiver(t *Task) receiver[M] {
-	return once(t, p, func() receiver[M] {
+// receiver returns what takes the output of p in t.
+func (p *port[M]) receiver(t *Task) receiver[M] { return broadcast(p.receivers(t)) }
+
+// receivers returns what takes the output of p at the end of each link. Whoever asks gets the same: a node with several
+// inputs wires what is below it once.
+func (p *port[M]) receivers(t *Task) []receiver[M] {
+	return once(t, p, func() []receiver[M] {
 		receivers := make([]receiver[M], len(p.links))
 		for i, wire := range p.links {
 			receivers[i] = wire(t)
 		}
-		switch len(receivers) {
-		case 0:
-			return func(*M) error { return nil }
-		case 1:
-			return receivers[0]
-		}
-		return func(m *M) error {
-			for _, receive := range receivers {
-				if err := receive(m); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
+		return receivers
 	})
+}
+
+// broadcast returns what gives a message to all receivers, in their order.
+func broadcast[M any](receivers []receiver[M]) receiver[M] {
+	switch len(receivers) {
+	case 0:
+		return func(*M) error { return nil }
+	case 1:
+		return receivers[0]
+	}
+	return func(m *M) error {
+		for _, receive := range receivers {
+			if err := receive(m); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 func (s Stream[K, V]) builder() *Builder {

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -62,6 +63,21 @@ type TaskConfig struct {
 	OnDrop func(Drop)
 	// WallClock is the time at the start, in milliseconds since the Unix epoch; see [Task.AdvanceWallClock].
 	WallClock int64
+	// Context is what processors are called with; it ends when the task has to. nil means one that never ends.
+	Context context.Context //nolint:containedctx // that of the task's whole life
+	// PassOver says, just before a punctuation runs, that it has failed and is not to run again: the schedule goes on with the
+	// next one. nil means that none is passed over.
+	PassOver func(Punctuation) bool
+}
+
+func (c TaskConfig) withDefaults() TaskConfig {
+	if c.OnDrop == nil {
+		c.OnDrop = func(Drop) {}
+	}
+	if c.Context == nil {
+		c.Context = context.Background()
+	}
+	return c
 }
 
 // Task processes one partition of a sub-topology. Its owner calls Process for each input record and, to commit, Flush,
@@ -84,6 +100,14 @@ type Task struct {
 	wall   int64    // wall-clock time, as far as the owner has told it
 	alarms []*alarm // what waits for the wall clock
 
+	// Of processors.
+	scopes          []*scope
+	streamAlarms    []*alarm    // what waits for stream time
+	wallTimes       []*keptTime // when schedules of the wall clock are due
+	commitRequested bool
+	stateErr        error // a processor could not read its state
+	broken          error // a processor could not be created again
+
 	// The input record that is processed, or the punctuation that runs instead, and the node that last called a function of
 	// the user.
 	input       int
@@ -94,6 +118,7 @@ type Task struct {
 	// While the task is wired.
 	wired map[any]any
 	errs  []error
+	trial bool // it exists to create processors for Build
 }
 
 // rawReceiver takes the encoded records of one input.
@@ -107,14 +132,14 @@ func newTask(sub *SubTopology, cfg TaskConfig) (*Task, error) {
 		return nil, fmt.Errorf("task of sub-topology %q: TaskConfig.Sink is nil", sub.name)
 	}
 	t := &Task{
-		sub: sub, cfg: cfg, time: newClock(), wall: cfg.WallClock,
+		sub: sub, cfg: cfg.withDefaults(), time: newClock(), wall: cfg.WallClock,
 		wired: make(map[any]any), partitionTimes: make(map[*node]*operatorClock),
-	}
-	if cfg.OnDrop == nil {
-		t.cfg.OnDrop = func(Drop) {}
 	}
 	for _, source := range sub.sources {
 		t.inputs = append(t.inputs, source.open(t))
+	}
+	for _, sc := range t.scopes {
+		t.errs = append(t.errs, sc.broken())
 	}
 	if err := errors.Join(t.errs...); err != nil {
 		t.Close()
@@ -147,17 +172,27 @@ func (t *Task) Process(input int, r *RawRecord) (err error) {
 	if input < 0 || input >= len(t.inputs) {
 		return fmt.Errorf("sub-topology %q has %d inputs: there is none with index %d", t.sub.name, len(t.inputs), input)
 	}
+	if t.broken != nil {
+		return t.broken
+	}
 	t.input, t.offset = input, r.Offset
 	t.arena.begin()
 	defer t.recovered(&err)
 	err = t.inputs[input](r)
 	t.arena.end()
+	if err == nil && len(t.streamAlarms) > 0 && t.time.now != unknownTime {
+		err = t.ring(t.streamAlarms, t.time.now)
+	}
 	return err
 }
 
 // recovered turns a panic into an error that names the node and the record.
 func (t *Task) recovered(err *error) {
 	if v := recover(); v != nil {
+		if t.stateErr != nil {
+			*err = t.stateFailed(t.at)
+			return
+		}
 		*err = t.recordError(t.at, &PanicError{Value: v, Stack: debug.Stack()})
 	}
 }
@@ -176,6 +211,10 @@ func (t *Task) Flush(b *state.Batch) error {
 	if err := t.releaseHeld(); err != nil {
 		return fmt.Errorf("flush sub-topology %q: %w", t.sub.name, err)
 	}
+	t.commitRequested = false
+	for _, k := range t.wallTimes {
+		k.flushed = k.now
+	}
 	t.time.flushed = t.time.now
 	if t.times != nil {
 		if err := t.times.flush(); err != nil {
@@ -193,6 +232,9 @@ func (t *Task) Flush(b *state.Batch) error {
 // Committed says that the batch of the last Flush is applied to the state.
 func (t *Task) Committed() {
 	t.time.committed = t.time.flushed
+	for _, k := range t.wallTimes {
+		k.clock.committed = k.flushed
+	}
 	if t.times != nil {
 		t.times.committed()
 	}
@@ -201,9 +243,17 @@ func (t *Task) Committed() {
 	}
 }
 
-// Rollback forgets everything since the last commit, stream times included.
+// CommitRequested says whether a processor has asked for a commit since the last one.
+func (t *Task) CommitRequested() bool { return t.commitRequested }
+
+// Rollback forgets everything since the last commit, stream times included, and creates the processors again: what they keep
+// in variables may come from what is forgotten.
 func (t *Task) Rollback() {
+	t.commitRequested, t.stateErr = false, nil
 	t.time.rollback()
+	for _, k := range t.wallTimes {
+		k.clock.rollback()
+	}
 	if t.times != nil {
 		t.times.rollback()
 	}
@@ -213,6 +263,12 @@ func (t *Task) Rollback() {
 	for _, h := range t.held {
 		h.forget()
 	}
+	var broken []error
+	for _, sc := range t.scopes {
+		sc.restart()
+		broken = append(broken, sc.broken())
+	}
+	t.broken = errors.Join(broken...)
 }
 
 // DirtyBytes returns the approximate memory of the changes since the last commit.
@@ -241,6 +297,9 @@ func (t *Task) StoreStats(dst []state.StoreStats) []state.StoreStats {
 // Close gives the memory of the stores back to the budget. What is not committed is lost. The task must not be used
 // afterwards, but may be closed again.
 func (t *Task) Close() {
+	for _, sc := range t.scopes {
+		sc.close()
+	}
 	for _, s := range t.stores {
 		s.Close()
 	}
@@ -287,6 +346,13 @@ func (t *Task) nodeError(n *node, err error) error {
 	}
 	topic, offset := t.position()
 	return fmt.Errorf("node %q: topic %q partition %d offset %d: %w", n.name, topic, t.cfg.Partition, offset, err)
+}
+
+// stateFailed returns the error of the state that a processor came across.
+func (t *Task) stateFailed(n *node) error {
+	err := t.stateErr
+	t.stateErr = nil
+	return t.nodeError(n, err)
 }
 
 func (t *Task) decodeError(n *node, part string, err error) error {

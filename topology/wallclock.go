@@ -23,6 +23,9 @@ func (t *Task) WallClockDue() (at int64, ok bool) {
 //
 // An error calls for a rollback, like one of Process; if it wraps a [*PunctuationError], what was to be done is to blame.
 func (t *Task) AdvanceWallClock(now int64) error {
+	if t.broken != nil {
+		return t.broken
+	}
 	t.wall = now
 	return t.ring(t.alarms, now)
 }

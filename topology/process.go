@@ -1,0 +1,116 @@
+package topology
+
+import (
+	"context"
+	"errors"
+)
+
+// Processor is called for each record of a stream, null keys and values included. It is for what the functions of other
+// operators must not do: it may keep what it likes in stores, call other systems, fail. ctx ends when the task does.
+//
+// An error says that the record cannot be processed, like a panic: everything that was done with the record is taken back,
+// and the topology's policy for failed processing says what comes next. An error that wraps [Unavailable] says that the
+// record is not to blame: it is tried again, with growing pauses, until it succeeds. Errors of stores need no care: it does
+// not matter whether the processor returns them, they are never the record's fault.
+//
+// Because a record may be processed again after its transaction was aborted, what a processor does to other systems may
+// happen more than once; what it does to stores and downstream counts once.
+type Processor[K, V any] func(ctx context.Context, r Record[K, V]) error
+
+// Process passes each record to a processor, which forwards what it likes, with keys and values of any type. create makes the
+// processor, once for each task, and again when a task has to take back what was not committed: what a processor keeps in
+// variables and not in a store is lost then. It asks p for all that the processor needs: stores, tables, children and
+// schedules.
+//
+// Build calls create too, once, with empty stores and nothing to forward to: which stores it opens says what the processor
+// is connected with, and its mistakes are errors of Build. Other systems should be called by the processor only.
+//
+// Equal keys may be in different partitions behind it: grouping and joining need a [Stream.Repartition] first.
+// [Stream.ProcessValues] keeps the keys.
+func (s Stream[K, V]) Process[K2, V2 any](
+	name string, create func(p *ProcessorContext[K2, V2]) (Processor[K, V], error),
+) Stream[K2, V2] {
+	n := s.builder().namedNode("process", name)
+	out := &port[item[K2, V2]]{node: n}
+	start := func(t *Task, children []receiver[item[K2, V2]]) (*scope, *Processor[K, V]) {
+		sc := newScope(t, n)
+		p := &ProcessorContext[K2, V2]{
+			scope: sc, all: broadcast(children), children: children, ends: out.ends, it: &item[K2, V2]{key: new(encodedKey)},
+		}
+		return sc, begin(sc, p, create)
+	}
+	n.processes(create != nil, func(t *Task) *scope {
+		sc, _ := start(t, make([]receiver[item[K2, V2]], len(out.links)))
+		return sc
+	})
+	link(s.out, n, func(t *Task) receiver[item[K, V]] {
+		sc, process := start(t, out.receivers(t))
+		return func(it *item[K, V]) error {
+			if err := sc.enter(it.Timestamp); err != nil {
+				return err
+			}
+			return sc.leave((*process)(t.cfg.Context, it.Record))
+		}
+	})
+	return Stream[K2, V2]{out: out, keys: keying[K2]{changed: n.site}}
+}
+
+// ProcessValues is [Stream.Process] for a processor that keeps the key of each record: what it forwards has the key of the
+// record that it was called for, so that equal keys stay in one partition. It can forward nothing from a schedule.
+func (s Stream[K, V]) ProcessValues[V2 any](
+	name string, create func(p *ValuesContext[V2]) (Processor[K, V], error),
+) Stream[K, V2] {
+	n := s.builder().namedNode("process-values", name)
+	out := &port[item[K, V2]]{node: n}
+	n.processes(create != nil, func(t *Task) *scope {
+		sc := newScope(t, n)
+		begin(sc, &ValuesContext[V2]{scope: sc}, create)
+		return sc
+	})
+	link(s.out, n, func(t *Task) receiver[item[K, V]] {
+		sc, next := newScope(t, n), out.receiver(t)
+		var current *item[K, V] // nil in a punctuation
+		it2 := new(item[K, V2])
+		process := begin(sc, &ValuesContext[V2]{scope: sc, forward: func(r *ValueRecord[V2]) {
+			if current == nil {
+				panic("Forward is called by a schedule: there is no record whose key it could keep; use Process")
+			}
+			it2.Record = Record[K, V2]{
+				Key: current.Key, NullKey: current.NullKey,
+				Value: r.Value, NullValue: r.NullValue, Timestamp: r.Timestamp, Headers: r.Headers,
+			}
+			it2.key = current.key
+			sc.forwarded(next(it2))
+		}}, create)
+		return func(it *item[K, V]) error {
+			if err := sc.enter(it.Timestamp); err != nil {
+				return err
+			}
+			current = it
+			sc.headers = it.Headers
+			err := sc.leave((*process)(t.cfg.Context, it.Record))
+			current = nil
+			return err
+		}
+	})
+	return Stream[K, V2]{out: out, keys: s.keys}
+}
+
+// processes makes n a node with a processor. try creates the processor in a task that exists for that only.
+func (n *node) processes(given bool, try func(t *Task) *scope) {
+	n.require(given, "function that creates the processor")
+	n.try = try
+}
+
+// begin creates the processor of a scope, and lets it be created again when the scope is rolled back.
+func begin[K, V, P any](sc *scope, p P, create func(P) (Processor[K, V], error)) *Processor[K, V] {
+	process := new(Processor[K, V])
+	sc.create = func() (err error) {
+		if *process, err = create(p); err == nil && *process == nil {
+			err = errors.New("the processor is nil")
+		}
+		return err
+	}
+	sc.restart()
+	return process
+}

@@ -1,0 +1,111 @@
+package topology
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+)
+
+// PunctuationType says which time a schedule goes by.
+type PunctuationType uint8
+
+const (
+	// StreamTime is the largest timestamp that the task has read. A schedule calls after the first record, and then after the
+	// first one that reaches or passes a multiple of the interval, however many multiples it passes. It is part of the state
+	// of the task: restarts, commits and crashes do not change when it calls.
+	StreamTime PunctuationType = iota + 1
+	// WallClock is the time of day. A schedule calls when the interval has passed, and then when each further one has, or once
+	// for all that were missed. It begins anew when the task does.
+	WallClock
+)
+
+// Schedule makes the task call f every interval (whole milliseconds) with the time that it is, in milliseconds; ctx and error
+// are those of a [Processor]. There is no record in such a call, and what it forwards has no headers unless it gives them.
+// A call that fails is not skipped with a record: the policy for failed processing decides about it in the same words; to
+// skip it means to wait for the next one.
+//
+// Schedules are made where the processor is created. cancel ends one for good: one of stream time does not come back with a
+// restart.
+func (s *scope) Schedule(interval time.Duration, of PunctuationType, f func(ctx context.Context, now int64) error) (cancel func()) {
+	if !s.creating {
+		panic(fmt.Sprintf("processor %q: Schedule is called while records are processed; call it where the processor is created", s.n.name))
+	}
+	switch {
+	case interval <= 0 || interval%time.Millisecond != 0:
+		s.problem(fmt.Errorf("it schedules every %v; want a positive number of whole milliseconds", interval))
+	case of != StreamTime && of != WallClock:
+		s.problem(fmt.Errorf("it schedules by punctuation type %d; want topology.StreamTime or topology.WallClock", of))
+	case f == nil:
+		s.problem(fmt.Errorf("it schedules a nil function"))
+	default:
+		return s.schedule(interval.Milliseconds(), of, f)
+	}
+	return func() {}
+}
+
+func (s *scope) schedule(interval int64, of PunctuationType, f func(context.Context, int64) error) (cancel func()) {
+	s.schedules++
+	if s.trial {
+		s.n.timed = s.n.timed || of == StreamTime
+		return func() {}
+	}
+	sched := s.alarms[s.schedules]
+	if sched == nil {
+		if sched = s.newSchedule(s.schedules, interval, of); sched == nil {
+			return func() {}
+		}
+		s.alarms[s.schedules] = sched
+	}
+	sched.interval, sched.f = interval, f
+	return func() { sched.at.now = never }
+}
+
+// never is when a cancelled schedule is due.
+const never = math.MaxInt64
+
+// schedule is one schedule of a processor.
+type schedule struct {
+	scope    *scope
+	alarm    alarm
+	interval int64
+	f        func(ctx context.Context, now int64) error
+	at       *keptTime // when it is due
+}
+
+func (s *scope) newSchedule(number int, interval int64, of PunctuationType) *schedule {
+	if of == StreamTime && !s.n.timed || s.t.wired == nil {
+		s.problem(fmt.Errorf("it has another schedule than when the topology was built: it must have the same whenever it is created"))
+		return nil
+	}
+	sched := &schedule{scope: s}
+	sched.alarm = alarm{node: s.n, number: number, due: sched.due, ring: sched.ring}
+	if of == StreamTime {
+		sched.at = s.t.keepTime(fmt.Sprintf("%s/schedule-%d", s.n.name, number))
+		if sched.at.now == unknownTime {
+			sched.at.set(0) // as soon as stream time is known
+		}
+		s.t.streamAlarms = append(s.t.streamAlarms, &sched.alarm)
+		return sched
+	}
+	sched.at = &keptTime{}
+	sched.at.set(s.t.wall + interval)
+	s.t.alarms = append(s.t.alarms, &sched.alarm)
+	s.t.wallTimes = append(s.t.wallTimes, sched.at)
+	return sched
+}
+
+func (s *schedule) due() (at int64, ok bool) { return s.at.now, s.at.now != never }
+
+func (s *schedule) ring(now int64) error {
+	if pass := s.scope.t.cfg.PassOver; pass == nil || !pass(*s.scope.t.punctuation) {
+		s.scope.call()
+		if err := s.scope.leave(s.f(s.scope.t.cfg.Context, now)); err != nil {
+			return err
+		}
+	}
+	if s.at.now != never {
+		s.at.now += (max(now, s.at.now)-s.at.now)/s.interval*s.interval + s.interval
+	}
+	return nil
+}

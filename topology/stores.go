@@ -1,0 +1,292 @@
+package topology
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/state"
+)
+
+// Store is a store for processors: [KeyValueStore], [WindowStore] and the like declare one, and [Store.In] opens it. S is
+// what the processor gets, such as *state.KeyValue[string, int64].
+//
+// Several processors may use one store; they then run in one sub-topology, and see what the others wrote. A store is kept
+// as those of the operators are: in the changelog of the group, restored from there, rolled back with the transaction that
+// wrote it, read from outside by views.
+type Store[S any] struct {
+	decl *storeDecl
+	open func(t *Task) (store S, advance advanceFunc, err error)
+}
+
+// storeDecl is the untyped part of a declared store.
+type storeDecl struct {
+	node  *node // stands for the call that declared it and is no part of the graph
+	info  *storeInfo
+	timed bool // rows expire
+}
+
+// KeyValueStore declares a store of one row for each key.
+func KeyValueStore[K, V any](b *Builder, name string, key codecs.Codec[K], value codecs.Codec[V]) Store[*state.KeyValue[K, V]] {
+	decl := b.declare("key-value-store", state.Spec{Name: name, Kind: state.KeyValueKind}, key != nil, value != nil)
+	return Store[*state.KeyValue[K, V]]{decl, func(t *Task) (*state.KeyValue[K, V], advanceFunc, error) {
+		store, err := state.NewKeyValue(name, t.watched(), t.cfg.Budget, key, value)
+		return keepOpen(t, store, nil, err)
+	}}
+}
+
+// ExpiringStore declares a key-value store whose rows go when the stream time of the store has passed their timestamp by more
+// than ttl. That stream time is the largest timestamp of the records that reached a processor that uses the store.
+func ExpiringStore[K, V any](
+	b *Builder, name string, ttl time.Duration, key codecs.Codec[K], value codecs.Codec[V],
+) Store[*state.Expiring[K, V]] {
+	spec := state.Spec{Name: name, Kind: state.KeyValueKind, TTL: ttl}
+	decl := b.declare("expiring-store", spec, key != nil, value != nil)
+	if ttl == 0 {
+		b.errorf(decl.node, "the TTL is 0: want the time that rows live")
+	}
+	return Store[*state.Expiring[K, V]]{decl, func(t *Task) (*state.Expiring[K, V], advanceFunc, error) {
+		store, err := state.NewExpiring(spec, t.watched(), t.cfg.Budget, key, value)
+		if err != nil {
+			return nil, nil, err
+		}
+		clock := t.clockFor(name, clockHooks{expire: func(now int64) error {
+			_, err := store.Expire(now - ttl.Milliseconds())
+			return err
+		}})
+		return keepOpen(t, store, telling(clock, store.Advance), nil)
+	}}
+}
+
+// WindowStore declares a store of one row for each key and window start; all windows have the same size. A window goes when
+// the stream time of the store, as of an [ExpiringStore], has passed its start by more than the retention. It does so some
+// time later, by an eighth of the retention at most, but always at the same record. 0 keeps windows until they are deleted.
+func WindowStore[K, V any](
+	b *Builder, name string, size, retention time.Duration, key codecs.Codec[K], value codecs.Codec[V],
+) Store[*state.Windowed[K, V]] {
+	spec := state.Spec{Name: name, Kind: state.WindowKind, WindowSize: size, Retention: retention}
+	decl := b.declare("window-store", spec, key != nil, value != nil)
+	if 0 < retention && retention < size {
+		b.errorf(decl.node, "the retention of %v is shorter than the window size of %v", retention, size)
+	}
+	return Store[*state.Windowed[K, V]]{decl, func(t *Task) (*state.Windowed[K, V], advanceFunc, error) {
+		store, err := state.NewWindowed(spec, t.watched(), t.cfg.Budget, key, value)
+		if err != nil {
+			return nil, nil, err
+		}
+		return keepOpen(t, store, t.expiring(spec, func(now int64) error {
+			_, err := store.Expire(now - (retention - size).Milliseconds())
+			return err
+		}), nil)
+	}}
+}
+
+// SessionStore declares a store of one row for each key and session. A session goes when the stream time of the store has
+// passed its end by more than the retention, as a window does in a [WindowStore].
+func SessionStore[K, V any](
+	b *Builder, name string, retention time.Duration, key codecs.Codec[K], value codecs.Codec[V],
+) Store[*state.Sessions[K, V]] {
+	spec := state.Spec{Name: name, Kind: state.SessionKind, Retention: retention}
+	decl := b.declare("session-store", spec, key != nil, value != nil)
+	return Store[*state.Sessions[K, V]]{decl, func(t *Task) (*state.Sessions[K, V], advanceFunc, error) {
+		store, err := state.NewSessions(spec, t.watched(), t.cfg.Budget, key, value)
+		if err != nil {
+			return nil, nil, err
+		}
+		return keepOpen(t, store, t.expiring(spec, func(now int64) error {
+			_, err := store.Expire(now - retention.Milliseconds())
+			return err
+		}), nil)
+	}}
+}
+
+// VersionedStore declares a store of all versions of each key. How far its history reaches back is the retention, counted
+// from the stream time of the store, as of an [ExpiringStore]; 0 keeps all versions.
+func VersionedStore[K, V any](
+	b *Builder, name string, retention time.Duration, key codecs.Codec[K], value codecs.Codec[V],
+) Store[*state.Versioned[K, V]] {
+	spec := state.Spec{Name: name, Kind: state.VersionedKind, Retention: retention}
+	decl := b.declare("versioned-store", spec, key != nil, value != nil)
+	return Store[*state.Versioned[K, V]]{decl, func(t *Task) (*state.Versioned[K, V], advanceFunc, error) {
+		store, err := state.NewVersioned(spec, t.watched(), t.cfg.Budget, key, value)
+		if err != nil || retention == 0 {
+			return keepOpen(t, store, nil, err)
+		}
+		clock := t.clockFor(name, clockHooks{expire: func(now int64) error {
+			_, err := store.Expire(now - retention.Milliseconds())
+			return err
+		}})
+		return keepOpen(t, store, telling(clock, store.Advance), nil)
+	}}
+}
+
+// In opens the store where a processor is created. To ask again for a store that is open costs little.
+func (s Store[S]) In(p ProcessorScope) S {
+	if s.decl == nil {
+		panic("topology: method of the zero Store called; stores are made by topology.KeyValueStore and the like")
+	}
+	sc := p.scopeOf()
+	return openIn(sc, s.decl, fmt.Sprintf("store %q", s.decl.info.spec.Name), func() (S, bool) {
+		var none S
+		if sc.trial && !sc.connect(s.decl) {
+			return none, false
+		}
+		if !slices.Contains(sc.n.stores, s.decl.info) {
+			return none, false
+		}
+		opened := once(sc.t, s.decl, func() openedStore[S] {
+			store, advance, err := s.open(sc.t)
+			if err != nil {
+				sc.problem(err)
+			}
+			return openedStore[S]{store, advance}
+		})
+		if opened.advance != nil {
+			sc.advances = append(sc.advances, opened.advance)
+		}
+		return opened.store, true
+	})
+}
+
+type openedStore[S any] struct {
+	store   S
+	advance advanceFunc
+}
+
+// openIn returns what open returned when the processor was created first; open reports false if the processor is not
+// connected with it.
+func openIn[T any](sc *scope, key any, what string, open func() (T, bool)) T {
+	if have, ok := sc.opened[key].(T); ok {
+		return have
+	}
+	if !sc.creating {
+		panic(fmt.Sprintf("processor %q opens %s while records are processed; open it where the processor is created", sc.n.name, what))
+	}
+	if sc.t.wired != nil {
+		if made, ok := open(); ok {
+			sc.opened[key] = made
+			return made
+		}
+	}
+	if !sc.trial {
+		panic(fmt.Sprintf("%s was not opened when the topology was built; a processor must open the same whenever it is created", what))
+	}
+	panic(abandoned{})
+}
+
+// abandoned is the panic that ends create on trial when it cannot go on, and what is wrong has been said.
+type abandoned struct{}
+
+// connect makes the store one of the node's, in the trial of Build.
+func (s *scope) connect(decl *storeDecl) bool {
+	if !s.n.sameBuilder(decl.node) {
+		return false
+	}
+	if slices.Contains(s.n.stores, decl.info) {
+		return true
+	}
+	if decl.info.owner == nil {
+		decl.info.owner = s.n
+	}
+	decl.info.users = append(decl.info.users, s.n)
+	s.n.stores = append(s.n.stores, decl.info)
+	s.n.timed = s.n.timed || decl.timed
+	return true
+}
+
+// declare registers a store for processors.
+func (b *Builder) declare(kind string, spec state.Spec, key, value bool) *storeDecl {
+	n := &node{builder: b, kind: kind, site: callSite()}
+	n.setName(spec.Name)
+	n.requireCodecs(key, value)
+	if spec.Name == timesStore {
+		b.errorf(n, "the store name %q is reserved", timesStore)
+	} else if err := spec.Validate(); err != nil && state.ValidateStoreName(spec.Name) == nil {
+		b.errorf(n, "%w", err)
+	}
+	decl := &storeDecl{node: n, info: &storeInfo{spec: spec}, timed: spec.TTL != 0 || spec.Retention != 0}
+	if b.isOpen(n) {
+		b.declared = append(b.declared, decl)
+	}
+	return decl
+}
+
+// keepOpen makes an opened store one of the task's.
+func keepOpen[S state.Store](t *Task, store S, advance advanceFunc, err error) (S, advanceFunc, error) {
+	if err == nil {
+		t.stores = append(t.stores, store)
+	}
+	return store, advance, err
+}
+
+// telling returns what tells a store that hides its old rows itself the stream time.
+func telling(clock *operatorClock, advance func(streamTime int64)) advanceFunc {
+	if clock.now != unknownTime {
+		advance(clock.now)
+	}
+	return func(timestamp int64) error {
+		clock.advance(timestamp)
+		advance(clock.now)
+		return nil
+	}
+}
+
+// expiring returns what tells a store the stream time that shows all its rows: they are removed at fixed times, and not at
+// commits, so that what a processor sees depends on its input only.
+func (t *Task) expiring(spec state.Spec, expire func(now int64) error) advanceFunc {
+	if spec.Retention == 0 {
+		return nil
+	}
+	const steps = 8
+	step := max(1, spec.Retention.Milliseconds()/steps)
+	clock := t.clockFor(spec.Name, clockHooks{})
+	return func(timestamp int64) error {
+		before := clock.now / step
+		clock.advance(timestamp)
+		if clock.now/step == before {
+			return nil
+		}
+		return expire(clock.now)
+	}
+}
+
+// TableRows reads the rows of a table in a processor.
+type TableRows[K, V any] struct {
+	sc   *scope
+	keys keying[K]
+	rows lookup[K, V]
+}
+
+// In opens the table for reading where a processor is created. The processor and the table then run in one sub-topology,
+// and must be partitioned alike: the processor sees the rows of its own partition.
+func (t Table[K, V]) In(p ProcessorScope) TableRows[K, V] {
+	n, sc := t.out.node, p.scopeOf()
+	return openIn(sc, t.out, fmt.Sprintf("the table of %s", n.label()), func() (TableRows[K, V], bool) {
+		if sc.trial {
+			if !sc.n.sameBuilder(n) {
+				return TableRows[K, V]{}, false
+			}
+			t.keys.copartitioned(sc.n)
+			t.view.connect(sc.n)
+		}
+		for _, store := range t.view.stores {
+			if !slices.Contains(sc.n.stores, store) {
+				return TableRows[K, V]{}, false
+			}
+		}
+		return TableRows[K, V]{sc, t.keys, t.view.open(sc.t)}, true
+	})
+}
+
+// Get returns the row of key as it is now: its value and timestamp in milliseconds, and false if there is none.
+func (r TableRows[K, V]) Get(key K) (value V, timestamp int64, ok bool, err error) {
+	encoded, err := encode(&r.sc.t.arena, r.keys.codec, key)
+	if err != nil {
+		return value, 0, false, err
+	}
+	if value, timestamp, ok, err = r.rows(key, encoded); err != nil {
+		r.sc.t.stateErr = err
+	}
+	return value, timestamp, ok, err
+}
