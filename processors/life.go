@@ -33,6 +33,7 @@ type life struct {
 	offsets  map[string]int64 // of the group, by input, as of the last commit
 
 	chosen  bool        // where it begins to read depends on when, and is not committed
+	calls   *executor   // of asynchronous operators
 	current *kgo.Record // the input record that is processed
 	units   int         // delivered since the last commit
 	careful int         // commits for which each unit is one, see carefulCommits
@@ -61,11 +62,12 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 	out := &sink{life: l, plan: t.group.plan, stats: &t.stats, begin: t.openTransaction, ask: func(topic string) (int32, error) {
 		return t.group.app.client.Partitions(ctx, topic)
 	}}
+	l.calls = newExecutor(ctx, l, t)
 	l.task, err = sub.NewTask(topology.TaskConfig{
 		Partition: t.partition, State: t.table.part, Budget: t.group.app.memory.cache,
 		Sink: out, Partitions: out.partitions, Globals: t.group.app.globals().rows,
 		OnDrop:    t.dropped,
-		WallClock: time.Now().UnixMilli(), Context: ctx, PassOver: t.trouble.passesOver,
+		WallClock: time.Now().UnixMilli(), Context: ctx, PassOver: t.trouble.passesOver, Executor: l.calls,
 	})
 	if err != nil {
 		return nil, err
@@ -157,6 +159,7 @@ func (l *life) close() {
 	l.writer.Close()
 	l.inputs.close()
 	l.task.Close()
+	l.calls.close()
 }
 
 // inconsistentError says that the state and the group's offsets contradict each other. Only a person can say which is

@@ -25,11 +25,16 @@ func (t *task) work(ctx context.Context, sessions *broker.Sessions) error {
 	}
 	for {
 		if t.group.paused() {
-			if err := t.rest(ctx, func() error { return t.commit(ctx, sessions) }); err != nil {
+			if err := t.rest(ctx, func() error {
+				if err := t.judge(l.task.Drain()); err != nil {
+					return err
+				}
+				return t.commit(ctx, sessions)
+			}); err != nil {
 				return err
 			}
 		}
-		if err := t.punctuate(); err != nil {
+		if err := t.meanwhile(); err != nil {
 			if err := t.overcome(ctx, err); err != nil {
 				return err
 			}
@@ -50,6 +55,12 @@ func (t *task) work(ctx context.Context, sessions *broker.Sessions) error {
 		}
 		stopping := t.isStopping()
 		if l.open && (stopping || t.commitDue()) {
+			if err := t.judge(l.task.Drain()); err != nil {
+				if err := t.overcome(ctx, err); err != nil {
+					return err
+				}
+				continue
+			}
 			if err := t.commit(ctx, sessions); err != nil {
 				return err
 			}
@@ -113,27 +124,41 @@ func (t *task) openTransaction() error {
 	return nil
 }
 
-// punctuate tells the topology the time, which may make it do something. It runs on the task's own goroutine: between two
-// units goka's has nothing of the task, and it could do nothing with work that no input record leads to. The transaction
-// is begun by the first output (sink.Send) or, if there is none, for what has changed; a punctuation that did nothing costs
-// nothing.
-func (t *task) punctuate() error {
+// meanwhile does what no input record leads to: it forwards the results of calls that have ended, and tells the topology the
+// time, which may make it do something. It runs on the task's own goroutine: between two units goka's has nothing of the task,
+// and it could do nothing with work that no message of it leads to.
+//
+// The transaction is begun by the first output (sink.Send) or, if there is none, for what has changed; a punctuation that did
+// nothing costs nothing.
+func (t *task) meanwhile() error {
 	l := t.life
+	if err := t.judge(l.task.Poll()); err != nil {
+		return err
+	}
 	now := time.Now().UnixMilli()
 	if due, ok := l.task.WallClockDue(); ok && due <= now {
 		l.current = nil
 	}
-	if err := l.task.AdvanceWallClock(now); err != nil {
-		if f, ok := newRecordFault(nil, err); ok {
-			t.blame(f)
-			return f
-		}
-		return fmt.Errorf("punctuate: %w", err)
+	if err := t.judge(l.task.AdvanceWallClock(now)); err != nil {
+		return err
 	}
-	if !l.open && l.task.Changed() {
+	if !l.open && (l.task.Changed() || l.task.InFlight() > 0) {
 		return t.openTransaction()
 	}
 	return nil
+}
+
+// judge makes a fault of an error that a record is to blame for, or a punctuation, and decides what comes of it.
+func (t *task) judge(err error) error {
+	if err == nil {
+		return nil
+	}
+	f, ok := newRecordFault(t.life.current, err)
+	if !ok {
+		return err
+	}
+	t.blame(f)
+	return f
 }
 
 // deliver hands the unit to goka, whose partition goroutine runs process.
@@ -195,7 +220,11 @@ func (t *task) process(work any) (err error) {
 		if err == nil {
 			continue
 		}
-		f, ok := newRecordFault(r.record, err)
+		failed := r.record
+		if l.current != nil { // that of a call that has ended, maybe
+			failed = l.current
+		}
+		f, ok := newRecordFault(failed, err)
 		if !ok {
 			return fmt.Errorf("process %s/%d offset %d: %w", r.record.Topic, r.record.Partition, r.record.Offset, err)
 		}

@@ -125,3 +125,29 @@ func ExampleExpiringStore() {
 	// KL1001 taxiway 1000
 	// KL1001 taxiway 12000
 }
+
+// Two calls at a time, one for each flight.
+func ExampleStream_ProcessAsync() {
+	b := topology.NewBuilder("airport")
+	forecast := func(_ context.Context, r topology.Record[string, string]) (string, error) {
+		return r.Value + ": fog", nil // in real life, a call of another system
+	}
+	topology.Source(b, "flights", codecs.String, codecs.String).
+		ProcessAsync("forecast", 2, forecast, topology.CallTimeout(5*time.Second)).
+		To("forecasts", codecs.String, codecs.String)
+	top, err := b.Build()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	d := topologytest.NewDriver(topologytest.Example(), top)
+	flights := topologytest.Input(d, "flights", codecs.String, codecs.String)
+	flights.Pipe("KL1001", "JFK", 1000)
+	flights.Pipe("BA0001", "EWR", 2000)
+	for _, r := range topologytest.Output(d, "forecasts", codecs.String, codecs.String).Drain() {
+		fmt.Println(r.Key, r.Value)
+	}
+	// Output:
+	// KL1001 JFK: fog
+	// BA0001 EWR: fog
+}

@@ -121,6 +121,9 @@ func processorScenarios() map[string]topologytest.Scenario {
 				}, nil
 			}))
 		}},
+		"process-async": {Define: func(b *topology.Builder) {
+			out(flights(b).ProcessAsync("lookup", 4, lookUp).GroupByKey().Aggregate("all", none, join, codecs.String).ToStream())
+		}},
 		"failing-punctuation": {Define: func(b *topology.Builder) {
 			out(flights(b).Process("ticks", func(p scope) (processor, error) {
 				p.Schedule(5*time.Second, topology.WallClock, func(_ context.Context, now int64) error {
@@ -205,4 +208,12 @@ func timedStores(b *topology.Builder) {
 			return nil
 		}, nil
 	}))
+}
+
+// lookUp refuses what is gone.
+func lookUp(_ context.Context, r record) (string, error) {
+	if r.Value == "gone" {
+		return "", fmt.Errorf("no flight %s", r.Key)
+	}
+	return fmt.Sprintf("%s@%d", strings.ToUpper(r.Value), r.Timestamp), nil
 }

@@ -68,6 +68,8 @@ type TaskConfig struct {
 	// PassOver says, just before a punctuation runs, that it has failed and is not to run again: the schedule goes on with the
 	// next one. nil means that none is passed over.
 	PassOver func(Punctuation) bool
+	// Executor runs the calls of asynchronous operators. Required if there are any.
+	Executor Executor
 }
 
 func (c TaskConfig) withDefaults() TaskConfig {
@@ -108,6 +110,10 @@ type Task struct {
 	stateErr        error // a processor could not read its state
 	broken          error // a processor could not be created again
 
+	// Of asynchronous operators.
+	asyncs   []interface{ reset() }
+	inFlight int // records that wait for calls
+
 	// The input record that is processed, or the punctuation that runs instead, and the node that last called a function of
 	// the user.
 	input       int
@@ -140,6 +146,10 @@ func newTask(sub *SubTopology, cfg TaskConfig) (*Task, error) {
 	}
 	for _, sc := range t.scopes {
 		t.errs = append(t.errs, sc.broken())
+	}
+	if len(t.asyncs) > 0 && cfg.Executor == nil {
+		t.asyncs = nil
+		t.fail(errNoExecutor)
 	}
 	if err := errors.Join(t.errs...); err != nil {
 		t.Close()
@@ -208,8 +218,18 @@ func (t *Task) SetStreamTime(timestamp int64) { t.time.set(timestamp) }
 //
 // It fails like Process, except that a [*RecordError] names the record that was processed last, which need not be the one to blame.
 func (t *Task) Flush(b *state.Batch) error {
-	if err := t.releaseHeld(); err != nil {
-		return fmt.Errorf("flush sub-topology %q: %w", t.sub.name, err)
+	if t.inFlight > 0 {
+		return fmt.Errorf("flush sub-topology %q: %d records wait for calls; call Drain first", t.sub.name, t.inFlight)
+	}
+	for released := false; !released || t.inFlight > 0; released = true {
+		// What is released may lead to calls, and what comes of these may be held again.
+		err := t.Drain()
+		if err == nil {
+			err = t.releaseHeld()
+		}
+		if err != nil {
+			return fmt.Errorf("flush sub-topology %q: %w", t.sub.name, err)
+		}
 	}
 	t.commitRequested = false
 	for _, k := range t.wallTimes {
@@ -249,6 +269,8 @@ func (t *Task) CommitRequested() bool { return t.commitRequested }
 // Rollback forgets everything since the last commit, stream times included, and creates the processors again: what they keep
 // in variables may come from what is forgotten.
 func (t *Task) Rollback() {
+	t.cancelCalls()
+	t.punctuation = nil
 	t.commitRequested, t.stateErr = false, nil
 	t.time.rollback()
 	for _, k := range t.wallTimes {
@@ -297,6 +319,7 @@ func (t *Task) StoreStats(dst []state.StoreStats) []state.StoreStats {
 // Close gives the memory of the stores back to the budget. What is not committed is lost. The task must not be used
 // afterwards, but may be closed again.
 func (t *Task) Close() {
+	t.cancelCalls()
 	for _, sc := range t.scopes {
 		sc.close()
 	}

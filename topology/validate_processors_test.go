@@ -114,6 +114,22 @@ func TestBuild_refusesProcessors(t *testing.T) {
 		}, want: []string{
 			`group-by-key: the keys were changed at PLACE, so equal keys may be in different partitions; call Repartition between the two`,
 		}},
+		{name: "asynchronous", define: func(b *topology.Builder) {
+			s := flights(b)
+			s.ProcessAsync[string]("a", 1, nil)
+			s.ProcessAsync("b", 0, lookUp)
+			s.ProcessAsync("c", 1, lookUp, nil, topology.CallTimeout(-1))
+			s.Rekey(carrier).ProcessAsync("d", 1, lookUp)
+			s.ProcessAsync("", 1, lookUp)
+		}, want: []string{
+			`process-async "a": the function is nil`,
+			`process-async "b": 0 calls at a time; want at least 1`,
+			`process-async "c": option is nil`,
+			`process-async "c": the timeout of calls is -1ns; want more than 0`,
+			`process-async "d": the keys were changed at PLACE and have no codec, by which equal ones are found; ` +
+				`call it before, or call Repartition between the two`,
+			`process-async "": name is empty; choose one, it becomes part of the names of topics and stores`,
+		}},
 		{name: "building while it is built", define: func(b *topology.Builder) {
 			s := flights(b)
 			s.Process("a", func(scope) (processor, error) { s.Filter(notCancelled); return idle, nil })

@@ -58,6 +58,7 @@ type Driver struct {
 	globals    []*globalTable
 	commitDue  func() bool
 	cacheBytes int64
+	callDice   *rand.Rand       // nil: calls end at once, in their order
 	partitions map[string]int32 // of the topics that have not one
 
 	sent    []sent           // outputs, since the beginning
@@ -99,6 +100,7 @@ func (d *Driver) do(s action) error {
 type runner struct {
 	sub        *topology.SubTopology
 	task       *topology.Task
+	calls      *executor
 	part       state.Partition
 	changelog  map[string][]byte // what Kafka would have kept
 	streamTime int64             // committed
@@ -117,7 +119,7 @@ func NewDriver(t TB, top *topology.Topology, opts ...Option) *Driver {
 	for _, sub := range top.SubTopologies() {
 		inputs := sub.Inputs()
 		d.runners = append(d.runners, &runner{
-			sub: sub, inputs: inputs, queues: make([][]topology.RawRecord, len(inputs)),
+			calls: &executor{dice: d.callDice}, sub: sub, inputs: inputs, queues: make([][]topology.RawRecord, len(inputs)),
 			changelog: make(map[string][]byte), streamTime: -1,
 		})
 	}
@@ -144,6 +146,7 @@ func (d *Driver) open() {
 	for _, r := range d.runners {
 		task, err := r.sub.NewTask(topology.TaskConfig{
 			State: r.part, Budget: budget, Sink: d, Partitions: d.partitionsOf, Globals: d.globalRows, WallClock: d.now,
+			Executor: r.calls,
 			OnDrop: func(drop topology.Drop) { d.drops = append(d.drops, drop) },
 		})
 		d.must(err)
@@ -239,8 +242,33 @@ func (d *Driver) enqueue(topic string, r topology.RawRecord) (read bool) {
 	return read
 }
 
-// run processes all that is queued, whichever sub-topology it leads to.
+// run processes all that is queued, whichever sub-topology it leads to, and the results of calls that end now.
 func (d *Driver) run() error {
+	for {
+		if err := d.runQueued(); err != nil {
+			return err
+		}
+		some, err := d.runCalls(d.callDice == nil)
+		if err != nil || !some {
+			return err
+		}
+	}
+}
+
+// finish waits for all calls.
+func (d *Driver) finish() error {
+	for {
+		some, err := d.runCalls(true)
+		if err != nil || !some {
+			return err
+		}
+		if err := d.runQueued(); err != nil {
+			return err
+		}
+	}
+}
+
+func (d *Driver) runQueued() error {
 	for i := 0; i < len(d.runners); {
 		if err := d.updateGlobals(); err != nil {
 			return err
@@ -293,11 +321,13 @@ func printRaw(r topology.RawRecord) string {
 	return fmt.Sprintf("%q -> %q @%d", r.Key, r.Value, r.Timestamp)
 }
 
-// Commit commits all tasks, those behind others again if these sent them something at their commit.
+// Commit commits all tasks, those behind others again if these sent them something at their commit. It waits for the calls of
+// asynchronous operators.
 func (d *Driver) Commit() {
 	d.t.Helper()
 	for again := true; again; again = d.queued() {
 		d.must(d.run())
+		d.must(d.finish())
 		for _, r := range d.runners {
 			d.must(r.commit())
 		}

@@ -1,0 +1,133 @@
+package processors
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/topology"
+)
+
+// executor runs the calls of asynchronous operators, each on a goroutine of its own; the topology bounds how many there are.
+// Its methods belong to whoever has the task, the calls themselves only touch what is under mu.
+type executor struct {
+	life *life
+	ctx  context.Context //nolint:containedctx // of the life
+	wake func()          // the task, if it is idle
+
+	patience time.Duration   // how long to wait for a call
+	stopping <-chan struct{} // the task is to end
+
+	records map[*topology.Call]*kgo.Record // what each call belongs to; nil for a punctuation
+	calls   context.Context                //nolint:containedctx // of the calls since the last Cancel
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		ended []*topology.Call
+	}
+	signal chan struct{} // that one has ended
+}
+
+func newExecutor(ctx context.Context, l *life, t *task) *executor {
+	e := &executor{
+		life: l, ctx: ctx, wake: t.wake, patience: t.group.app.cfg.TransactionTimeout, stopping: t.stopping,
+		records: make(map[*topology.Call]*kgo.Record), signal: make(chan struct{}, 1),
+	}
+	e.calls, e.cancel = context.WithCancel(ctx)
+	return e
+}
+
+// Accept implements topology.Executor.
+func (e *executor) Accept(call *topology.Call) { e.records[call] = e.life.current }
+
+// Start implements topology.Executor.
+func (e *executor) Start(call *topology.Call) {
+	ctx, cancel := e.calls, func() {}
+	if call.Timeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, call.Timeout)
+	}
+	e.running.Go(func() {
+		defer cancel()
+		call.Run(ctx)
+		e.mu.Lock()
+		e.mu.ended = append(e.mu.ended, call)
+		e.mu.Unlock()
+		select {
+		case e.signal <- struct{}{}:
+		default:
+		}
+		e.wake()
+	})
+}
+
+// stopPatience is how long a task that is to end waits for a call. Who takes the task over makes the call again.
+const stopPatience = 5 * time.Second
+
+// Ended implements topology.Executor. It gives a call up that lasts longer than a transaction may.
+func (e *executor) Ended(wait bool) (*topology.Call, error) {
+	if call := e.take(); call != nil || !wait {
+		return call, nil
+	}
+	patience, stopping := e.patience, e.stopping
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		select {
+		case <-e.signal:
+			if call := e.take(); call != nil {
+				return call, nil
+			}
+		case <-stopping:
+			stopping = nil
+			patience = min(patience, stopPatience)
+			timer.Reset(patience)
+		case <-timer.C:
+			return nil, fmt.Errorf("no call has ended for %v; bound them with topology.CallTimeout, or raise TransactionTimeout", patience)
+		case <-e.ctx.Done():
+			return nil, context.Cause(e.ctx)
+		}
+	}
+}
+
+func (e *executor) take() *topology.Call {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.mu.ended) == 0 {
+		return nil
+	}
+	call := e.mu.ended[0]
+	e.mu.ended = e.mu.ended[1:]
+	return call
+}
+
+// Within implements topology.Executor.
+func (e *executor) Within(call *topology.Call, f func() error) error {
+	before := e.life.current
+	e.life.current = e.records[call]
+	if err := f(); err != nil {
+		return err
+	}
+	delete(e.records, call)
+	e.life.current = before
+	return nil
+}
+
+// Cancel implements topology.Executor.
+func (e *executor) Cancel() {
+	e.cancel()
+	e.running.Wait()
+	e.mu.ended = nil
+	clear(e.records)
+	e.calls, e.cancel = context.WithCancel(e.ctx)
+}
+
+// close ends all calls for good.
+func (e *executor) close() {
+	e.cancel()
+	e.running.Wait()
+}

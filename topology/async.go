@@ -1,0 +1,306 @@
+package topology
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+// ProcessAsync replaces each value by what f makes of the record, and calls f for many records at a time: it is for calls
+// that wait, such as those of other systems. Records of one key are called one after the other and keep their order; records
+// of other keys overtake them. At most concurrency calls of a task run at a time. Key, timestamp and headers stay; a record
+// with a null value passes in its place, without a call.
+//
+// f runs on a goroutine of its own: it must share nothing with other calls that is not safe for that. ctx ends when the
+// result is not wanted any more. Errors and panics are treated as those of a [Processor] are. So are crashes: a call that
+// was made before its transaction was aborted is made again, and its result counts once.
+//
+// A commit waits for the calls that run and takes no new records while it does: with calls much slower than the commit
+// interval, commit less often. Bound calls with [CallTimeout]: the runtime gives up a transaction in which it has waited for
+// one for longer than transactions may last, and begins it again.
+func (s Stream[K, V]) ProcessAsync[V2 any](
+	name string, concurrency int, f func(ctx context.Context, r Record[K, V]) (V2, error), opts ...AsyncOption,
+) Stream[K, V2] {
+	n := s.builder().namedNode("process-async", name)
+	n.require(f != nil, "function")
+	if concurrency < 1 {
+		n.builder.errorf(n, "%d calls at a time; want at least 1", concurrency)
+	}
+	if s.keys.codec == nil && s.keys.changed != "" {
+		n.builder.errorf(n, "the keys were changed at %s and have no codec, by which equal ones are found; "+
+			"call it before, or call Repartition between the two", s.keys.changed)
+	}
+	var o asyncOptions
+	for _, opt := range opts {
+		if opt == nil {
+			n.builder.errorf(n, "option is nil")
+			continue
+		}
+		opt.applyAsync(&o)
+	}
+	if o.timeout < 0 {
+		n.builder.errorf(n, "the timeout of calls is %v; want more than 0", o.timeout)
+	}
+	out := then(s.out, n, func(t *Task, next receiver[item[K, V2]]) receiver[item[K, V]] {
+		a := &async[K, V, V2]{
+			t: t, n: n, f: f, concurrency: concurrency, timeout: o.timeout, next: next, it: &item[K, V2]{key: new(encodedKey)},
+		}
+		a.reset()
+		t.asyncs = append(t.asyncs, a)
+		return func(it *item[K, V]) error {
+			var key string // of no record that has one: a key has a mark in front
+			if !it.NullKey {
+				encoded, err := s.keys.encode(t, n, it.key, it.Key)
+				if err != nil {
+					return err
+				}
+				key = "k" + string(encoded)
+			}
+			return a.accept(key, &it.Record)
+		}
+	})
+	return Stream[K, V2]{out: out, keys: s.keys}
+}
+
+// AsyncOption is an option of [Stream.ProcessAsync]: [CallTimeout].
+type AsyncOption interface{ applyAsync(o *asyncOptions) }
+
+type asyncOptions struct{ timeout time.Duration }
+
+type callTimeout time.Duration
+
+func (d callTimeout) applyAsync(o *asyncOptions) { o.timeout = time.Duration(d) }
+
+// CallTimeout ends the context of each call after so long. The call should return its error then.
+func CallTimeout(d time.Duration) AsyncOption { return callTimeout(d) }
+
+// Executor runs the calls of [Stream.ProcessAsync] beside a task. The task uses it from the goroutine that it belongs to.
+type Executor interface {
+	// Accept says that the call belongs to the record, or punctuation, that the task processes now.
+	Accept(call *Call)
+	// Start runs the call on another goroutine. It was accepted before.
+	Start(call *Call)
+	// Ended returns a call that was started and has ended; each once. If there is none it returns nil, or, if wait is set,
+	// waits for one. An error means that waiting makes no sense any more.
+	Ended(wait bool) (*Call, error)
+	// Within runs f, which sends what became of the call: it comes from the record that the call belongs to. Afterwards the
+	// task goes on with the record before, unless f failed.
+	Within(call *Call, f func() error) error
+	// Cancel ends the contexts of the calls that run, waits until they have ended and forgets all that were accepted.
+	Cancel()
+}
+
+// Call is one call of a function of [Stream.ProcessAsync].
+type Call struct {
+	// Timeout is how long the context of the call lasts, 0 for no limit.
+	Timeout time.Duration
+
+	run  func(ctx context.Context)
+	done func() error // on the goroutine of the task
+
+	// Whose it is.
+	input       int
+	offset      int64
+	punctuation *Punctuation
+}
+
+// Run makes the call. It does not panic.
+func (c *Call) Run(ctx context.Context) { c.run(ctx) }
+
+// InFlight returns how many records wait for calls.
+func (t *Task) InFlight() int { return t.inFlight }
+
+// Poll forwards the results of calls that have ended. The owner calls it when the executor has some; what the task sends
+// belongs to the open transaction. Errors are those of Process.
+func (t *Task) Poll() error { return t.settleCalls(false) }
+
+// Drain waits for all calls and forwards their results. The owner calls it before Flush. Errors are those of Process.
+func (t *Task) Drain() error { return t.settleCalls(true) }
+
+func (t *Task) settleCalls(wait bool) (err error) {
+	defer t.recovered(&err)
+	for t.inFlight > 0 {
+		t.arena.begin()
+		some, err := t.settleCall(wait)
+		if err != nil {
+			return err
+		}
+		t.arena.end()
+		if !some {
+			break
+		}
+	}
+	return nil
+}
+
+// settleCall forwards what became of one call that has ended, and reports whether there was one.
+func (t *Task) settleCall(wait bool) (some bool, err error) {
+	call, err := t.cfg.Executor.Ended(wait)
+	if err != nil {
+		return false, fmt.Errorf("sub-topology %q: wait for calls: %w", t.sub.name, err)
+	}
+	if call == nil {
+		return false, nil
+	}
+	input, offset, punctuation := t.input, t.offset, t.punctuation
+	t.input, t.offset, t.punctuation = call.input, call.offset, call.punctuation
+	if err := t.cfg.Executor.Within(call, call.done); err != nil {
+		return false, err
+	}
+	t.input, t.offset, t.punctuation = input, offset, punctuation
+	return true, nil
+}
+
+// cancelCalls forgets all calls.
+func (t *Task) cancelCalls() {
+	if len(t.asyncs) == 0 {
+		return
+	}
+	t.cfg.Executor.Cancel()
+	for _, a := range t.asyncs {
+		a.reset()
+	}
+	t.inFlight = 0
+}
+
+var errNoExecutor = errors.New("TaskConfig.Executor is nil, and there are asynchronous operators")
+
+// waitingPerCall is how many records may wait behind each call that may run: those of a key that is slow must not keep other
+// keys from being called, and must not fill the memory.
+const waitingPerCall = 16
+
+// async are the calls of one node in one task.
+type async[K, V, V2 any] struct {
+	t           *Task
+	n           *node
+	f           func(ctx context.Context, r Record[K, V]) (V2, error)
+	concurrency int
+	timeout     time.Duration
+	next        receiver[item[K, V2]]
+	it          *item[K, V2]
+
+	lines   map[string]*line[K, V, V2] // by key
+	ready   []*asyncCall[K, V, V2]     // the first of their lines, when all calls that may run do
+	waiting int                        // accepted and not settled
+	running int
+}
+
+// line are the records of one key, in their order; the first one is called.
+type line[K, V, V2 any] struct {
+	key   string
+	calls []*asyncCall[K, V, V2]
+}
+
+// asyncCall is the call for one record.
+type asyncCall[K, V, V2 any] struct {
+	Call
+
+	line   *line[K, V, V2]
+	record Record[K, V]
+	value  V2
+	err    error
+}
+
+func (a *async[K, V, V2]) reset() {
+	a.lines, a.ready, a.waiting, a.running = make(map[string]*line[K, V, V2]), nil, 0, 0
+}
+
+// accept takes a record. If too many wait, it first waits for results and forwards them.
+func (a *async[K, V, V2]) accept(key string, r *Record[K, V]) error {
+	for a.waiting >= a.concurrency*waitingPerCall {
+		if _, err := a.t.settleCall(true); err != nil {
+			return err
+		}
+	}
+	own := &line[K, V, V2]{key: key}
+	if key != "" {
+		if at := a.lines[key]; at != nil {
+			own = at
+		} else {
+			a.lines[key] = own
+		}
+	}
+	c := &asyncCall[K, V, V2]{line: own, record: *r}
+	c.Timeout, c.run = a.timeout, func(ctx context.Context) { c.value, c.err = a.call(ctx, c.record) }
+	c.done = func() error { return a.ended(c) }
+	c.input, c.offset, c.punctuation = a.t.input, a.t.offset, a.t.punctuation
+	own.calls = append(own.calls, c)
+	a.waiting++
+	a.t.inFlight++
+	a.t.cfg.Executor.Accept(&c.Call)
+	if len(own.calls) > 1 {
+		return nil
+	}
+	return a.first(own)
+}
+
+// call makes the call, on its goroutine.
+func (a *async[K, V, V2]) call(ctx context.Context, r Record[K, V]) (v V2, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &PanicError{Value: p, Stack: debug.Stack()}
+		}
+	}()
+	return a.f(ctx, r)
+}
+
+// first makes what is first in the line ready; what needs no call is settled.
+func (a *async[K, V, V2]) first(l *line[K, V, V2]) error {
+	for len(l.calls) > 0 && l.calls[0].record.NullValue {
+		c := l.calls[0]
+		input, offset, punctuation := a.t.input, a.t.offset, a.t.punctuation
+		a.t.input, a.t.offset, a.t.punctuation = c.input, c.offset, c.punctuation
+		if err := a.t.cfg.Executor.Within(&c.Call, func() error { return a.settle(c) }); err != nil {
+			return err
+		}
+		a.t.input, a.t.offset, a.t.punctuation = input, offset, punctuation
+	}
+	switch {
+	case len(l.calls) > 0:
+		a.ready = append(a.ready, l.calls[0])
+	case l.key != "":
+		delete(a.lines, l.key)
+	}
+	a.start()
+	return nil
+}
+
+func (a *async[K, V, V2]) start() {
+	for a.running < a.concurrency && len(a.ready) > 0 {
+		c := a.ready[0]
+		a.ready = a.ready[1:]
+		a.running++
+		a.t.cfg.Executor.Start(&c.Call)
+	}
+}
+
+// ended takes the result of a call.
+func (a *async[K, V, V2]) ended(c *asyncCall[K, V, V2]) error {
+	a.running--
+	if c.err != nil {
+		a.t.at = a.n
+		if a.t.cfg.Context.Err() != nil {
+			return a.t.nodeError(a.n, c.err)
+		}
+		return a.t.recordError(a.n, c.err)
+	}
+	if err := a.settle(c); err != nil {
+		return err
+	}
+	return a.first(c.line)
+}
+
+// settle forwards the result of the first in its line.
+func (a *async[K, V, V2]) settle(c *asyncCall[K, V, V2]) error {
+	c.line.calls = c.line.calls[1:]
+	a.waiting--
+	a.t.inFlight--
+	a.it.key.reset()
+	a.it.Record = Record[K, V2]{
+		Key: c.record.Key, NullKey: c.record.NullKey, Value: c.value, NullValue: c.record.NullValue,
+		Timestamp: c.record.Timestamp, Headers: c.record.Headers,
+	}
+	return a.next(a.it)
+}
