@@ -249,8 +249,8 @@ func (x *joinRecent[V]) commit() {
 // rollback forgets the records that are not committed: those with that number or above.
 func (x *joinRecent[V]) rollback(next int64) {
 	for _, run := range x.fresh {
-		for i := len(run.records) - 1; i >= 0; i-- {
-			if run.records[i].seq >= next {
+		for i, r := range slices.Backward(run.records) {
+			if r.seq >= next {
 				x.forget(run, i, i+1)
 			}
 		}
