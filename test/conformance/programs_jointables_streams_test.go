@@ -73,8 +73,8 @@ func streamTablePrograms() map[string]program {
 }
 
 // docStreamPrograms returns the programs of the stream-stream and stream-table columns of the documentation.
-func docStreamPrograms() map[string]program {
-	windows := topology.Within(15 * time.Second)
+func docStreamPrograms(grace time.Duration) map[string]program {
+	windows := topology.Within(15 * time.Second).Grace(grace)
 	return map[string]program{
 		"stream_table/(INNER) JOIN": func(b *topology.Builder) {
 			out(source(b, "a").JoinTable(tableOf(b, "b", "right"), bracketed))

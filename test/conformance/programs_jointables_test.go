@@ -2,6 +2,7 @@ package conformance_test
 
 import (
 	"maps"
+	"time"
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/topology"
@@ -15,8 +16,9 @@ func joinTablePrograms() map[string]program {
 	return all
 }
 
-// docPrograms returns the programs of doc_tables.json by the name of the table and the column.
-func docPrograms() map[string]program {
+// docPrograms returns the programs of doc_tables.json by the name of the table and the column. grace is that of the join of two
+// streams.
+func docPrograms(grace time.Duration) map[string]program {
 	all := map[string]program{
 		"fk_table_table/(INNER) JOIN": func(b *topology.Builder) {
 			outTable(tableOf(b, "a", "left").JoinForeign("fk", tableOf(b, "b", "right"), docForeignKey, commaed, codecs.String))
@@ -26,7 +28,7 @@ func docPrograms() map[string]program {
 		},
 	}
 	maps.Copy(all, docTablePrograms())
-	maps.Copy(all, docStreamPrograms())
+	maps.Copy(all, docStreamPrograms(grace))
 	return all
 }
 

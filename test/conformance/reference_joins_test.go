@@ -1,7 +1,9 @@
 package conformance_test
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/topology"
@@ -17,25 +19,99 @@ func row(past []event, right bool, key string) (value string, timestamp int64, o
 	return value, timestamp, ok
 }
 
-func streamTableReference(dice *rand.Rand) reference {
-	return reference{
-		name:  "stream-table join",
-		left:  randomChain(dice, false),
-		after: randomChain(dice, false),
-		define: func(b *topology.Builder, left, _ chain) stream {
-			return left.build(source(b, "a")).JoinTable(tableOf(b, "b", "r"), joined)
-		},
-		outputs: func(past []event) []record {
-			last := past[len(past)-1]
-			if last.right || !usable(last) {
-				return nil
-			}
-			value, _, ok := row(past, true, last.Key)
-			if !ok {
-				return nil
-			}
-			return []record{{Key: last.Key, Value: joined(last.Value, value), Timestamp: last.Timestamp}}
-		},
+// rowAt returns what the right side has for a key as of a time: the value of the latest record until then, by timestamps.
+func rowAt(past []event, key string, at int64) (value string, ok bool) {
+	latest := int64(-1)
+	for _, e := range past {
+		if e.right && !e.NullKey && e.Key == key && latest <= e.Timestamp && e.Timestamp <= at {
+			latest, value, ok = e.Timestamp, e.Value, !e.NullValue
+		}
+	}
+	return value, ok
+}
+
+// streamTable is a join of a stream with a table.
+type streamTable struct {
+	left      bool // records without a row have results
+	versioned bool
+	grace     int64 // of a versioned table, in milliseconds; negative: none
+}
+
+func (j streamTable) String() string {
+	return fmt.Sprintf("stream-table join left=%v versioned=%v grace=%d", j.left, j.versioned, j.grace)
+}
+
+// join joins a stream with a table in our DSL.
+func (j streamTable) join(b *topology.Builder, left stream) stream {
+	opts := []topology.TableOption{topology.Named("r")}
+	if j.versioned {
+		opts = append(opts, topology.Versioned(time.Minute))
+	}
+	rows := topology.TableOf(b, "b", codecs.String, codecs.String, opts...)
+	switch {
+	case j.grace >= 0 && j.left:
+		return left.LeftJoinTableWithGrace("g", rows, millis(j.grace), leftJoined, codecs.String)
+	case j.grace >= 0:
+		return left.JoinTableWithGrace("g", rows, millis(j.grace), joined, codecs.String)
+	case j.left:
+		return left.LeftJoinTable(rows, leftJoined)
+	default:
+		return left.JoinTable(rows, joined)
+	}
+}
+
+// outputs are the results for the records whose grace is over with the last one.
+func (j streamTable) outputs(past []event) (out []record) {
+	last := past[len(past)-1]
+	if last.right {
+		return nil
+	}
+	ofStream := func(e event) bool { return !e.right && usable(e) }
+	before, now := nowOf(past[:len(past)-1], ofStream), nowOf(past, ofStream)
+	for i, e := range past {
+		isLast := i == len(past)-1
+		waits := j.grace >= 0 && usable(e)
+		if e.right || !waits && !isLast || waits && (e.Timestamp > now-j.grace || !isLast && e.Timestamp <= before-j.grace) {
+			continue
+		}
+		if r, ok := j.result(past, e); ok {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func (j streamTable) result(past []event, e event) (r record, ok bool) {
+	if e.NullValue || e.NullKey && !j.left {
+		return r, false
+	}
+	r = e.record
+	var value string
+	switch {
+	case e.NullKey:
+	case j.versioned:
+		value, ok = rowAt(past, e.Key, e.Timestamp)
+	default:
+		value, _, ok = row(past, true, e.Key)
+	}
+	if !ok {
+		value = "null"
+	}
+	r.Value = joined(e.Value, value)
+	return r, ok || j.left
+}
+
+func streamTableReference(left bool) func(dice *rand.Rand) reference {
+	return func(dice *rand.Rand) reference {
+		j := streamTable{left: left, versioned: dice.IntN(3) > 0, grace: -1}
+		if j.versioned && dice.IntN(2) == 0 {
+			j.grace = dice.Int64N(20)
+		}
+		return reference{
+			name: j.String(), left: randomChain(dice, false), after: randomChain(dice, false), anyOrder: j.grace >= 0,
+			outputs: j.outputs,
+			define:  func(b *topology.Builder, left, _ chain) stream { return j.join(b, left.build(source(b, "a"))) },
+		}
 	}
 }
 

@@ -43,7 +43,12 @@ func references() map[string]func(dice *rand.Rand) reference {
 	return map[string]func(dice *rand.Rand) reference{
 		"count":                 countReference,
 		"aggregate":             aggregateReference,
-		"stream-table-inner":    streamTableReference,
+		"self-join":             selfJoinReference,
+		"stream-stream-inner":   streamJoinReference("inner"),
+		"stream-stream-left":    streamJoinReference("left"),
+		"stream-stream-outer":   streamJoinReference("outer"),
+		"stream-table-inner":    streamTableReference(false),
+		"stream-table-left":     streamTableReference(true),
 		"tumbling":              windowReference(randomTumbling),
 		"hopping":               windowReference(randomHopping),
 		"hopping-close":         windowCloseReference,
