@@ -105,7 +105,11 @@ func (a *App) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer a.client.Close()
-	sizes, err := sizeTopics(running, a.top.SubTopologies(), a.client)
+	top, err := a.resolve(running)
+	if err != nil {
+		return err
+	}
+	sizes, err := sizeTopics(running, top.SubTopologies(), a.client)
 	globalPlans, globalErr := planGlobals(running, a.top, a.client)
 	if err := errors.Join(err, globalErr); err != nil {
 		return err
@@ -113,7 +117,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	if a.admission, err = a.examine(running); err != nil {
 		return err
 	}
-	plans, err := plan(running, a.top, sizes, a.client, a.cfg.Replication)
+	plans, err := plan(running, top, sizes, a.client, a.cfg.Replication)
 	if err != nil {
 		return err
 	}

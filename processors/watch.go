@@ -33,6 +33,7 @@ func (a *App) watch(ctx context.Context) {
 		interval = min(interval, max(a.cfg.StuckAfter/4, time.Millisecond))
 	}
 	stuck := stuckDetector{after: a.cfg.StuckAfter, tasks: make(map[*task]*suspect)}
+	topics := a.watchTopics()
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -45,6 +46,7 @@ func (a *App) watch(ctx context.Context) {
 			g.askEnds(ctx, interval)
 		}
 		a.globals().askEnds(ctx, interval)
+		topics.look(ctx)
 		now := time.Now()
 		for _, g := range a.groups() {
 			for _, t := range g.tasks() {

@@ -62,8 +62,9 @@ type node struct {
 	dynamic     bool   // a sink whose records choose their topics
 	repartition *repartition
 
-	// open wires a source: it returns who takes the records of its topic in t.
-	open  func(t *Task) rawReceiver
+	pattern *pattern // of a source that reads all topics that match it
+	// open wires a source: it returns who takes the records of a topic in t.
+	open  func(t *Task, topic string) rawReceiver
 	start Start // of a source
 	// stamp tells the timestamp of a record of a source before it is processed, nil if that is the one of Kafka.
 	stamp func(r *RawRecord, partitionTime int64) int64

@@ -10,11 +10,13 @@ func (s *SubTopology) copartition() {
 			continue
 		}
 		together := Copartition{Operator: n.label(), Site: n.site}
+		several := false
 		for _, source := range n.sourcesBefore() {
-			together.Topics = append(together.Topics, source.topic)
+			together.Topics = append(together.Topics, source.input())
+			several = several || source.pattern != nil
 		}
 		slices.Sort(together.Topics)
-		if len(together.Topics) > 1 {
+		if len(together.Topics) > 1 || several {
 			s.copartitions = append(s.copartitions, together)
 		}
 	}

@@ -37,7 +37,7 @@ func cut(b *Builder) (*Topology, error) {
 	for _, sub := range top.subs {
 		sub.copartition()
 	}
-	if err := errors.Join(append(checkNames(top, b.globals), checkPartitions(top)...)...); err != nil {
+	if err := errors.Join(slices.Concat(checkNames(top, b.globals), checkPartitions(top), checkPatterns(b))...); err != nil {
 		return nil, err
 	}
 	return top, nil
@@ -121,6 +121,9 @@ func subName(nodes []*node) string {
 	if first.repartition != nil {
 		return first.repartition.name
 	}
+	if first.pattern != nil {
+		return first.name
+	}
 	return first.topic
 }
 
@@ -142,6 +145,9 @@ func (s *SubTopology) fill(groups map[*node]string, flow *origins) {
 		switch {
 		case n.open != nil:
 			input := Input{Topic: n.topic, Start: n.start, Origins: flow.of(n).all()}
+			if n.pattern != nil {
+				input.Pattern = n.pattern.text
+			}
 			if r := n.repartition; r != nil {
 				input.Repartition, input.Partitions, input.Upstream = true, r.partitions, []string{groups[r.sink]}
 				input.Follows = r.follows

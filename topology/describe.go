@@ -47,6 +47,8 @@ func (n NodeDescription) write(out *strings.Builder, topic TopicDescription) {
 			fmt.Fprintf(out, ", global tables: [%s]", strings.Join(n.Globals, ", "))
 		}
 		fmt.Fprint(out, ")\n")
+	case n.Pattern != "":
+		fmt.Fprintf(out, "    Source: %s (topics that match %s)\n", n.Name, n.Pattern)
 	default:
 		kind, partitions := "Source", ""
 		if n.Role == RoleSink {

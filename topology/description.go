@@ -72,6 +72,8 @@ type NodeDescription struct {
 	Role string `json:"role"`
 	// Topic is what a source reads or a sink writes.
 	Topic string `json:"topic,omitempty"`
+	// Pattern is what the names of topics must match that a source reads.
+	Pattern string `json:"pattern,omitempty"`
 	// Start says where a source without offsets begins: "latest", "last 1h0m0s", "committed", or "" for the first record.
 	Start string `json:"start,omitempty"`
 	// Dynamic says that a sink writes to topics that its records choose.
@@ -119,9 +121,12 @@ func (t *Topology) Description() Description {
 }
 
 func (s *SubTopology) describe(flow *origins) SubTopologyDescription {
+	if s.program != nil {
+		s = s.program // which topics match must not make it another topology
+	}
 	d := SubTopologyDescription{Name: s.name, Group: s.Group(), Changelog: s.TableTopic(), Outputs: s.Outputs()}
 	for _, in := range s.inputs {
-		d.Inputs = append(d.Inputs, in.Topic)
+		d.Inputs = append(d.Inputs, in.label())
 	}
 	for _, n := range s.nodes {
 		for _, store := range n.stores {
@@ -144,6 +149,9 @@ func (n *node) describe() NodeDescription {
 	d := NodeDescription{
 		Name: n.name, Kind: n.kind, Role: RoleProcessor, Topic: n.topic, Start: n.start.describe(), Dynamic: n.dynamic,
 		Parents: namesOf(n.parents), Children: namesOf(n.children), Site: n.site,
+	}
+	if n.pattern != nil {
+		d.Pattern = n.pattern.text
 	}
 	switch {
 	case n.open != nil:

@@ -21,7 +21,7 @@ func (t *Topology) Fingerprint() string { return t.Description().Fingerprint }
 func (d *SubTopologyDescription) fingerprint(inputs []Input, repartitions []string) string {
 	var facts []string
 	for _, in := range inputs {
-		facts = append(facts, fmt.Sprintf("input %q repartition %t partitions %d", in.Topic, in.Repartition, in.Partitions))
+		facts = append(facts, fmt.Sprintf("input %q repartition %t partitions %d", in.label(), in.Repartition, in.Partitions))
 	}
 	for _, topic := range repartitions {
 		facts = append(facts, fmt.Sprintf("repartition %q", topic))

@@ -6,7 +6,10 @@ import (
 )
 
 // origins finds the external source topics whose records reach nodes.
-type origins struct{ known map[*node]reach }
+type origins struct {
+	known   map[*node]reach
+	matched map[*node][]string // topics of sources with patterns, if they are known
+}
 
 // reach is a set of source topics, by how their records come: within the sub-topology, or through repartitions.
 type reach struct{ direct, derived map[string]bool }
@@ -32,7 +35,7 @@ func (o *origins) ofOne(n *node) reach {
 	var inner []*node // the sinks before the repartitions
 	for _, source := range n.sourcesBefore() {
 		if source.repartition == nil {
-			r.direct[source.topic] = true
+			o.add(r.direct, source)
 		} else {
 			inner = append(inner, source.repartition.sink)
 		}
@@ -46,7 +49,7 @@ func (o *origins) ofOne(n *node) reach {
 		seen[sink] = true
 		for _, source := range sink.sourcesBefore() {
 			if source.repartition == nil {
-				r.derived[source.topic] = true
+				o.add(r.derived, source)
 			} else {
 				inner = append(inner, source.repartition.sink)
 			}
@@ -54,6 +57,25 @@ func (o *origins) ofOne(n *node) reach {
 	}
 	o.known[n] = r
 	return r
+}
+
+// add adds the topics of an external source.
+func (o *origins) add(topics map[string]bool, source *node) {
+	if source.pattern == nil || o.matched == nil {
+		topics[source.input()] = true
+		return
+	}
+	for _, topic := range o.matched[source] {
+		topics[topic] = true
+	}
+}
+
+// input names what a source reads: its topic, or those that match its pattern.
+func (n *node) input() string {
+	if n.pattern != nil {
+		return n.pattern.String()
+	}
+	return n.topic
 }
 
 func (r reach) all() []string {
@@ -97,10 +119,10 @@ func findFeeding(subs []*SubTopology) {
 				continue
 			}
 			for _, source := range n.sourcesBefore() {
-				if slices.Contains(sub.feeding[n.topic], source.topic) {
+				if slices.Contains(sub.feeding[n.topic], source.input()) {
 					continue
 				}
-				sub.feeding[n.topic] = append(sub.feeding[n.topic], source.topic)
+				sub.feeding[n.topic] = append(sub.feeding[n.topic], source.input())
 				if source.repartition != nil && n.repartition != nil {
 					after[source.topic] = append(after[source.topic], n.topic)
 				}

@@ -20,7 +20,7 @@ type incomingSubscription[FK any] struct {
 func (j *foreignJoin[K, V, FK, W]) receiveSubscriptions(n *node) *port[incomingSubscription[FK]] {
 	out := &port[incomingSubscription[FK]]{node: n}
 	codec := j.right.keys.codec
-	n.open = func(t *Task) rawReceiver {
+	n.open = func(t *Task, _ string) rawReceiver {
 		next, in := out.receiver(t), new(incomingSubscription[FK])
 		return func(r *RawRecord) (err error) {
 			t.at = n

@@ -12,7 +12,7 @@ type incomingAnswer[K, W any] struct {
 func (j *foreignJoin[K, V, FK, W]) receiveAnswers(n *node) *port[incomingAnswer[K, W]] {
 	out := &port[incomingAnswer[K, W]]{node: n}
 	keys, values := j.left.keys.codec, j.right.view.value
-	n.open = func(t *Task) rawReceiver {
+	n.open = func(t *Task, _ string) rawReceiver {
 		next, in := out.receiver(t), new(incomingAnswer[K, W])
 		return func(r *RawRecord) (err error) {
 			t.at = n

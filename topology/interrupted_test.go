@@ -59,7 +59,10 @@ func newDisturbed(t *testing.T, scenario topologytest.Scenario, opts ...topology
 	r := &disturbed{t: t, top: top, d: topologytest.NewDriver(t, top, opts...), scenario: scenario}
 	for _, sub := range top.SubTopologies() {
 		for _, in := range sub.Inputs() {
-			if !in.Repartition {
+			switch {
+			case in.Pattern != "":
+				r.inputs = append(r.inputs, "flights-1", "flights-2")
+			case !in.Repartition:
 				r.inputs = append(r.inputs, in.Topic)
 			}
 		}

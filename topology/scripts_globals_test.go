@@ -38,6 +38,10 @@ func globalScenarios() map[string]topologytest.Scenario {
 			out(s.Rekey(carrier).Repartition("by-carrier", codecs.String, codecs.String).
 				LeftJoinGlobal(airlines, own, withAirlineIfAny))
 		}},
+		"source-matching": {Define: func(b *topology.Builder) {
+			out(topology.SourceMatching(b, "all-flights", `flights-\d+`, codecs.String, codecs.String).
+				GroupByKey().Aggregate("gates", none, join, codecs.String).ToStream())
+		}},
 		"global-undecodable": {Define: func(b *topology.Builder) {
 			numbers := topology.GlobalTableOf(b, "numbers", codecs.String, codecs.Int64)
 			number := func(_ string, n *int64) string {

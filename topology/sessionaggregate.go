@@ -41,7 +41,7 @@ func aggregateSessions[K, A any](
 		},
 	}
 	return WindowedTable[K, A]{
-		keys: SessionWindowedCodec(keys.codec),
+		keys:    SessionWindowedCodec(keys.codec),
 		closing: closing{wait: gap + grace, graced: w.graced},
 		view: &windowView[K, A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(t *Task) windowLookup[K, A] {
 			o := store.open(t)

@@ -36,7 +36,7 @@ func aggregateSlidingWindows[K, A any](
 	difference, grace, retention := w.difference.Milliseconds(), w.grace.Milliseconds(), spec.Retention.Milliseconds()
 	store := keepWindows(n, spec, len(streams), keys.codec, a.codec, func(now int64) int64 { return now - retention - 1 })
 	return WindowedTable[K, A]{
-		keys: TimeWindowedCodec(keys.codec, w.difference),
+		keys:    TimeWindowedCodec(keys.codec, w.difference),
 		closing: closing{wait: grace, graced: w.graced},
 		view: &windowView[K, A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(t *Task) windowLookup[K, A] {
 			o := store.open(t)

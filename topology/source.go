@@ -21,8 +21,13 @@ type sourceOptions struct {
 // Each topic is read once in a topology: keep the stream in a variable to use it again. Several topics become one stream with
 // [Stream.Merge].
 func Source[K, V any](b *Builder, topic string, key codecs.Codec[K], value codecs.Codec[V], opts ...SourceOption) Stream[K, V] {
-	var o sourceOptions
-	var all []NodeOption
+	o, all := sourceOptionsOf(opts)
+	n := b.node("source", o.appendTo(all))
+	return read(n, topic, key, value, o)
+}
+
+// sourceOptionsOf applies options; all has a nil for each that is nil.
+func sourceOptionsOf(opts []SourceOption) (o sourceOptions, all []NodeOption) {
 	for _, opt := range opts {
 		if opt == nil {
 			all = append(all, nil)
@@ -30,14 +35,18 @@ func Source[K, V any](b *Builder, topic string, key codecs.Codec[K], value codec
 		}
 		opt.applySource(&o)
 	}
-	n := b.node("source", o.appendTo(all))
-	return read(n, topic, key, value, o)
+	return o, all
 }
 
 // read makes n the source of an external topic.
 func read[K, V any](n *node, topic string, key codecs.Codec[K], value codecs.Codec[V], o sourceOptions) Stream[K, V] {
 	n.topic = topic
 	n.builder.claimSource(n)
+	return readAs(n, key, value, o)
+}
+
+// readAs makes n a source of what it says it reads.
+func readAs[K, V any](n *node, key codecs.Codec[K], value codecs.Codec[V], o sourceOptions) Stream[K, V] {
 	n.requireCodecs(key != nil, value != nil)
 	n.start = o.start
 	if err := o.start.validate(); err != nil {
@@ -69,20 +78,20 @@ type inputFormat[K, V any] struct {
 func receive[K, V any](in *inputFormat[K, V]) Stream[K, V] {
 	n := in.node
 	out := &port[item[K, V]]{node: n}
-	n.open = func(t *Task) rawReceiver { return in.open(t, out.receiver(t)) }
+	n.open = func(t *Task, topic string) rawReceiver { return in.open(t, topic, out.receiver(t)) }
 	if in.timestamps != nil {
 		n.timed, n.stamp = true, stamped(in)
 	}
 	return Stream[K, V]{out: out, keys: keying[K]{codec: in.key}}
 }
 
-func (in *inputFormat[K, V]) open(t *Task, next receiver[item[K, V]]) rawReceiver {
+func (in *inputFormat[K, V]) open(t *Task, topic string, next receiver[item[K, V]]) rawReceiver {
 	n := in.node
 	it := &item[K, V]{key: new(encodedKey)}
 	var clock *operatorClock
 	if in.timestamps != nil {
-		clock = t.clockFor("/source/"+n.topic, clockHooks{})
-		t.partitionTimes[n] = clock
+		clock = t.clockFor("/source/"+topic, clockHooks{})
+		t.partitionTimes[topic] = clock
 	}
 	return func(r *RawRecord) error {
 		t.at = n

@@ -98,9 +98,9 @@ type Task struct {
 	arena  arena
 	held   []holder // what waits for the commit
 	// partitionTimes are those of the sources that tell timestamps.
-	partitionTimes map[*node]*operatorClock
-	wall   int64    // wall-clock time, as far as the owner has told it
-	alarms []*alarm // what waits for the wall clock
+	partitionTimes map[string]*operatorClock
+	wall           int64    // wall-clock time, as far as the owner has told it
+	alarms         []*alarm // what waits for the wall clock
 
 	// Of processors.
 	scopes          []*scope
@@ -139,10 +139,14 @@ func newTask(sub *SubTopology, cfg TaskConfig) (*Task, error) {
 	}
 	t := &Task{
 		sub: sub, cfg: cfg.withDefaults(), time: newClock(), wall: cfg.WallClock,
-		wired: make(map[any]any), partitionTimes: make(map[*node]*operatorClock),
+		wired: make(map[any]any), partitionTimes: make(map[string]*operatorClock),
 	}
-	for _, source := range sub.sources {
-		t.inputs = append(t.inputs, source.open(t))
+	for i, source := range sub.sources {
+		if sub.inputs[i].Pattern != "" {
+			return nil, fmt.Errorf("task of sub-topology %q: which topics match %q is not known; call Topology.Resolve first",
+				sub.name, sub.inputs[i].Pattern)
+		}
+		t.inputs = append(t.inputs, source.open(t, sub.inputs[i].Topic))
 	}
 	for _, sc := range t.scopes {
 		t.errs = append(t.errs, sc.broken())

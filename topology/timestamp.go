@@ -63,7 +63,7 @@ func (t *Task) Timestamp(input int, r *RawRecord, partitionTime int64) int64 {
 
 // PartitionTime returns the largest timestamp of the records of an input that is [Task.Timestamped], -1 if there is none.
 func (t *Task) PartitionTime(input int) int64 {
-	if c := t.partitionTimes[t.sub.sources[input]]; c != nil {
+	if c := t.partitionTimes[t.sub.inputs[input].Topic]; c != nil {
 		return c.now
 	}
 	return unknownTime

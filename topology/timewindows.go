@@ -28,7 +28,7 @@ func aggregateTimeWindows[K, A any](
 		return windows.gone(now, len(streams)) + windows.size
 	})
 	return WindowedTable[K, A]{
-		keys: TimeWindowedCodec(keys.codec, w.size),
+		keys:    TimeWindowedCodec(keys.codec, w.size),
 		closing: closing{wait: windows.grace, graced: w.graced},
 		view: &windowView[K, A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(t *Task) windowLookup[K, A] {
 			o := store.open(t)

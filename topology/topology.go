@@ -17,7 +17,9 @@ type Topology struct {
 	globals []Global
 	// internal says what each internal topic is.
 	internal map[string]string
-	late     *lateErrors
+	// program is what the topology was before its patterns were resolved, nil if they are not.
+	program *Topology
+	late    *lateErrors
 
 	policies Policies
 }
@@ -63,6 +65,7 @@ type SubTopology struct {
 	nodes   []*node
 	sources []*node // in the order of inputs
 	inputs  []Input
+	program *SubTopology // before patterns were resolved, nil if they are not
 	outputs []string
 	dynamic bool // it writes to topics that are chosen by record, too
 	stores  []state.Spec
@@ -75,6 +78,9 @@ type SubTopology struct {
 type Input struct {
 	// Topic is the name of the topic.
 	Topic string
+	// Pattern is what names of topics must match to be read, if it is not known yet which do: see [Topology.Resolve]. Topic is
+	// empty then.
+	Pattern string
 	// Repartition says that the topic is internal: the runtime creates it, and sub-topologies write to it.
 	Repartition bool
 	// Partitions is the number of partitions that the user wants; 0 means as many as the other inputs have, or else the

@@ -75,4 +75,3 @@ func outerJoined(left, right *string) string { return joined(orNull(left), orNul
 func foreignKey(_, value string) (key string, ok bool) {
 	return strings.ToUpper(first(value)), !strings.HasPrefix(value, "x")
 }
-

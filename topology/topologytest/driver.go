@@ -56,6 +56,7 @@ type Driver struct {
 	top        *topology.Topology
 	runners    []*runner
 	globals    []*globalTable
+	matching   []string // topics that patterns may match
 	commitDue  func() bool
 	cacheBytes int64
 	callDice   *rand.Rand       // nil: calls end at once, in their order
@@ -116,7 +117,8 @@ func NewDriver(t TB, top *topology.Topology, opts ...Option) *Driver {
 	for _, opt := range opts {
 		opt(d)
 	}
-	for _, sub := range top.SubTopologies() {
+	d.must(d.matchOutputs())
+	for _, sub := range d.top.SubTopologies() {
 		inputs := sub.Inputs()
 		d.runners = append(d.runners, &runner{
 			calls: &executor{dice: d.callDice}, sub: sub, inputs: inputs, queues: make([][]topology.RawRecord, len(inputs)),
@@ -164,7 +166,7 @@ func (r *runner) wipe() (err error) {
 // PipeRaw runs an encoded record through the topology. If it fails, state and outputs are as if the record had never been.
 // A topic that no sub-topology reads is an error.
 func (d *Driver) PipeRaw(topic string, r topology.RawRecord) error {
-	if !d.enqueue(topic, r) {
+	if !d.reads(topic) && !d.discover(topic) || !d.enqueue(topic, r) {
 		return fmt.Errorf("topic %q is read by no part of the topology", topic)
 	}
 	d.pending = append(d.pending, action{topic: topic, RawRecord: r})

@@ -19,11 +19,7 @@ type InputTopic[K, V any] struct {
 // Input returns the input topic with the given name, which the topology must read.
 func Input[K, V any](d *Driver, topic string, key codecs.Codec[K], value codecs.Codec[V]) *InputTopic[K, V] {
 	d.t.Helper()
-	reads := func(r *runner) bool {
-		return slices.ContainsFunc(r.inputs, func(i topology.Input) bool { return i.Topic == topic })
-	}
-	global := func(g *globalTable) bool { return g.topic == topic }
-	if !slices.ContainsFunc(d.runners, reads) && !slices.ContainsFunc(d.globals, global) {
+	if !d.reads(topic) && !d.discover(topic) {
 		d.t.Fatalf("topology %q does not read topic %q", d.top.Name(), topic)
 	}
 	return &InputTopic[K, V]{d, topic, key, value}

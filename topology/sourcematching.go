@@ -1,0 +1,159 @@
+package topology
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/seed84377926/millrace/codecs"
+)
+
+// pattern is what the names of the topics of a source match.
+type pattern struct {
+	text string
+	re   *regexp.Regexp
+}
+
+func (p *pattern) String() string { return fmt.Sprintf("topics that match %s", p.text) }
+
+// SourceMatching reads all topics whose whole name matches a regular expression (in the syntax of package regexp) as one stream.
+// The name is that of the source, and of its sub-topology if nothing in it has a better one. A record with a negative timestamp
+// is dropped. The options hold for each topic; partition times are kept for each partition.
+//
+// Which topics match is looked up when an instance starts; it waits until there is one. They may have different numbers of
+// partitions unless the stream is joined, as topics that are merged may: see [Stream.Merge]. A topic that is created later is not read before the instances are started again: they log a warning. It cannot
+// have more partitions than the topics before had at most: the state has a place for as many. Internal
+// topics, those of the application and those of Kafka, never match. A topic that matches cannot be read in another way as well.
+func SourceMatching[K, V any](
+	b *Builder, name, expression string, key codecs.Codec[K], value codecs.Codec[V], opts ...SourceOption,
+) Stream[K, V] {
+	o, all := sourceOptionsOf(opts)
+	n := b.node("source-matching", append([]NodeOption{Named(name)}, o.appendTo(all)...))
+	n.pattern = &pattern{text: expression}
+	re, err := regexp.Compile("^(?:" + expression + ")$")
+	switch {
+	case err != nil:
+		b.errorf(n, "%w", err)
+	case expression == "":
+		b.errorf(n, "the regular expression is empty")
+	}
+	n.pattern.re = re
+	return readAs(n, key, value, o)
+}
+
+// checkPatterns finds topics that are read by name and match a pattern.
+func checkPatterns(b *Builder) []error {
+	var errs []error
+	for _, n := range b.nodes {
+		if n.pattern == nil {
+			continue
+		}
+		for _, other := range slices.Concat(b.nodes, b.globals) {
+			if b.sources[other.topic] == other && n.pattern.re.MatchString(other.topic) {
+				errs = append(errs, fmt.Errorf("%s: %s: topic %q matches, which is read at %s already; narrow the expression down",
+					n.site, n.label(), other.topic, other.site))
+			}
+		}
+	}
+	return errs
+}
+
+// Resolve returns the topology with an input for each of the topics that match the pattern of a source, see [SourceMatching],
+// or the topology itself if it has no such source. It fails if a topic matches two patterns. Tables tell then which of the topics
+// reach them. A topology that is resolved may be resolved again, with other topics.
+func (t *Topology) Resolve(topics []string) (*Topology, error) {
+	if t.program != nil {
+		return t.program.Resolve(topics)
+	}
+	topics = slices.Compact(slices.Sorted(slices.Values(topics)))
+	flow := newOrigins()
+	flow.matched = make(map[*node][]string)
+	readers := make(map[string]*node)
+	patterns := false
+	for _, n := range t.nodes {
+		if n.pattern == nil {
+			continue
+		}
+		patterns = true
+		for _, topic := range topics {
+			if !n.pattern.re.MatchString(topic) || t.isOwn(topic) {
+				continue
+			}
+			if other := readers[topic]; other != nil {
+				return nil, fmt.Errorf("topology %q: topic %q matches the %s at %s and the %s at %s; narrow one of the expressions down",
+					t.name, topic, other.label(), other.site, n.label(), n.site)
+			}
+			readers[topic] = n
+			flow.matched[n] = append(flow.matched[n], topic)
+		}
+	}
+	if !patterns {
+		return t, nil
+	}
+	resolved := *t
+	resolved.program, resolved.subs, resolved.tables = t, nil, nil
+	for _, sub := range t.subs {
+		sub = sub.resolve(&resolved, flow)
+		resolved.subs = append(resolved.subs, sub)
+		resolved.tables = append(resolved.tables, sub.tables(flow)...)
+	}
+	return &resolved, nil
+}
+
+// isOwn says whether a topic is one that the application, perhaps an earlier version of it, has made for itself, or one of Kafka.
+func (t *Topology) isOwn(topic string) bool {
+	if _, ok := t.internal[topic]; ok || strings.HasPrefix(topic, "__") {
+		return true
+	}
+	rest, ok := strings.CutPrefix(topic, t.name+"-")
+	return ok && (rest == "topology" || strings.HasSuffix(rest, "-table") || strings.HasSuffix(rest, "-repartition"))
+}
+
+func (s *SubTopology) resolve(top *Topology, flow *origins) *SubTopology {
+	resolved := *s
+	resolved.top, resolved.program, resolved.inputs, resolved.sources = top, s, nil, nil
+	matched := make(map[string][]string) // by what the source is called
+	for i, in := range s.inputs {
+		source := s.sources[i]
+		topics := []string{in.Topic}
+		if source.pattern != nil {
+			topics = flow.matched[source]
+		}
+		matched[source.input()] = topics
+		for _, topic := range topics {
+			in.Topic, in.Pattern, in.Origins = topic, "", []string{topic}
+			if in.Repartition {
+				in.Origins = flow.of(source).all()
+			}
+			resolved.inputs, resolved.sources = append(resolved.inputs, in), append(resolved.sources, source)
+		}
+	}
+	resolved.feeding = make(map[string][]string)
+	for output, inputs := range s.feeding {
+		resolved.feeding[output] = expand(inputs, matched)
+	}
+	resolved.copartitions = slices.Clone(s.copartitions)
+	for i := range resolved.copartitions {
+		c := &resolved.copartitions[i]
+		c.Topics = expand(c.Topics, matched)
+	}
+	return &resolved
+}
+
+// expand replaces what inputs are called by their topics, sorted.
+func expand(inputs []string, topics map[string][]string) (all []string) {
+	for _, in := range inputs {
+		all = append(all, topics[in]...)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// label names the input in descriptions.
+func (in Input) label() string {
+	if in.Pattern != "" {
+		return (&pattern{text: in.Pattern}).String()
+	}
+	return in.Topic
+}

@@ -1,0 +1,49 @@
+package topologytest
+
+import (
+	"slices"
+
+	"github.com/seed84377926/millrace/topology"
+)
+
+// reads says whether a task or a global table reads the topic.
+func (d *Driver) reads(topic string) bool {
+	return readsTopic(d.top, topic) || slices.ContainsFunc(d.globals, func(g *globalTable) bool { return g.topic == topic })
+}
+
+func readsTopic(top *topology.Topology, topic string) bool {
+	return slices.ContainsFunc(top.SubTopologies(), func(sub *topology.SubTopology) bool {
+		return slices.ContainsFunc(sub.Inputs(), func(in topology.Input) bool { return in.Topic == topic })
+	})
+}
+
+// matchOutputs lets patterns match the topics that the topology writes.
+func (d *Driver) matchOutputs() (err error) {
+	for _, sub := range d.top.SubTopologies() {
+		d.matching = append(d.matching, sub.Outputs()...)
+	}
+	d.top, err = d.top.Resolve(d.matching)
+	return err
+}
+
+// discover lets the tasks read a topic that matches the pattern of a source, as if the application were started again. It reports
+// false if there is no such pattern.
+func (d *Driver) discover(topic string) bool {
+	d.t.Helper()
+	matching := append(d.matching, topic)
+	resolved, err := d.top.Resolve(matching)
+	d.must(err)
+	if !readsTopic(resolved, topic) {
+		return false
+	}
+	d.close()
+	d.top, d.matching = resolved, matching
+	for i, sub := range resolved.SubTopologies() {
+		r := d.runners[i]
+		r.sub, r.inputs = sub, sub.Inputs()
+		r.queues = make([][]topology.RawRecord, len(r.inputs))
+	}
+	d.open()
+	d.rollback(d.pending)
+	return true
+}
