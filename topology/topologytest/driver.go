@@ -149,7 +149,7 @@ func (d *Driver) open() {
 		task, err := r.sub.NewTask(topology.TaskConfig{
 			State: r.part, Budget: budget, Sink: d, Partitions: d.partitionsOf, Globals: d.globalRows, WallClock: d.now,
 			Executor: r.calls,
-			OnDrop: func(drop topology.Drop) { d.drops = append(d.drops, drop) },
+			OnDrop:   func(drop topology.Drop) { d.drops = append(d.drops, drop) },
 		})
 		d.must(err)
 		r.task = task
