@@ -27,6 +27,7 @@ type Builder struct {
 	top      *Topology // once built
 
 	policies Policies
+	idle     int64 // milliseconds after which idle tasks go on; 0: never
 
 	late lateErrors
 }

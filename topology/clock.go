@@ -48,8 +48,12 @@ type clockHooks struct {
 	// expire removes what is not needed any more at stream time now. It is called before a commit.
 	expire func(now int64) error
 	// emit forwards what became final by stream time now. The operator calls it itself for each record; the task calls it
-	// when the clock went on without one.
+	// when the clock went on without one, see [AdvanceWhenIdle].
 	emit func(now int64) error
+	// node is the operator if its time goes on while the input pauses, and reach how far it must go on for all that the operator
+	// holds to come out.
+	node  *node
+	reach int64
 }
 
 // timesSpec describes the store of stream times.

@@ -12,7 +12,7 @@ import (
 
 // cut makes the topology: it splits the graph at repartitions into parts that are connected by arrows or shared stores.
 func cut(b *Builder) (*Topology, error) {
-	top := &Topology{name: b.app, nodes: b.nodes, late: &b.late, policies: b.policies}
+	top := &Topology{name: b.app, nodes: b.nodes, late: &b.late, policies: b.policies, idle: b.idle}
 	nameNodes(b)
 	for _, n := range b.globals {
 		top.globals = append(top.globals, Global{Name: n.name, Topic: n.topic})

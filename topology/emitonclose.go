@@ -72,6 +72,7 @@ type finals[K, A any] struct {
 	done *operatorClock
 	// closed returns the last end of windows that are closed at stream time now.
 	closed func(now int64) int64
+	reach  int64 // from a record to the time at which all its windows are closed
 	ended  func(after, last int64) iter.Seq2[state.WindowEntry[K, A], error]
 	// lost reports whether Kafka Streams would have lost a window. May be nil.
 	lost    func(w state.Window) bool
@@ -84,7 +85,7 @@ type finals[K, A any] struct {
 // newFinals returns what forwards results when stream time goes on, with or without a record.
 func newFinals[K, A any](f finals[K, A], clock *operatorClock) *finals[K, A] {
 	f.done = f.t.clockFor(clock.name+"/emitted", clockHooks{})
-	clock.emit = f.emit
+	clock.emit, clock.node, clock.reach = f.emit, f.n, f.reach
 	return &f
 }
 

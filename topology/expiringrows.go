@@ -23,7 +23,7 @@ func (s *tableStore[K, V]) openExpiring(t *Task) *expiringRows[K, V] {
 		t.stores = append(t.stores, store)
 		r := &expiringRows[K, V]{t: t, n: s.info.owner, store: store, ttl: s.info.spec.TTL.Milliseconds()}
 		r.gone.key = new(encodedKey)
-		r.clock = t.clockFor(s.info.spec.Name, clockHooks{emit: r.expire})
+		r.clock = t.clockFor(s.info.spec.Name, clockHooks{emit: r.expire, node: r.n, reach: r.ttl + 1})
 		return r
 	})
 }

@@ -55,7 +55,10 @@ type disturbed struct {
 
 func newDisturbed(t *testing.T, scenario topologytest.Scenario, opts ...topologytest.Option) *disturbed {
 	t.Helper()
-	top := build(t, "app", scenario.Define)
+	b := topology.NewBuilder("app", scenario.Options...)
+	scenario.Define(b)
+	top, err := b.Build()
+	require.NoError(t, err)
 	r := &disturbed{t: t, top: top, d: topologytest.NewDriver(t, top, opts...), scenario: scenario}
 	for _, sub := range top.SubTopologies() {
 		for _, in := range sub.Inputs() {

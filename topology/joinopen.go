@@ -110,7 +110,7 @@ func (j *streamJoin[K, V, W, R]) openUnmatched(t *Task, o *openJoin[K, V, W, R])
 		right.wait, left.matched = q.addRight, forget
 		expire = func(now int64) error { return errors.Join(left.own.expire(now), right.own.expire(now)) }
 	}
-	time := t.clockFor(j.unmatched.spec.Name, clockHooks{expire: expire, emit: q.emit})
+	time := t.clockFor(j.unmatched.spec.Name, clockHooks{expire: expire, emit: q.emit, node: j.node, reach: 2 * (max(q.left, 0) + max(q.right, 0) + 1)})
 	q.oldest = t.clockFor(j.unmatched.spec.Name+"/oldest", clockHooks{})
 	left.time, right.time, left.emit, right.emit, left.own.clock = time, time, q.emitDue, q.emitDue, time
 	if j.kind == outerJoin {

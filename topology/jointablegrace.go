@@ -55,7 +55,7 @@ func joinTableWithGrace[K, V, W, R any](
 			tableJoin: openTableJoin(t, n, table, join, left, next), rows: rows, grace: grace.Milliseconds(),
 			out: item[K, V]{key: new(encodedKey)},
 		}
-		j.clock = t.clockFor(spec.Name, clockHooks{emit: j.emit})
+		j.clock = t.clockFor(spec.Name, clockHooks{emit: j.emit, node: n, reach: j.grace})
 		return j.receive
 	})
 	return Stream[K, R]{out: out, keys: s.keys}

@@ -83,7 +83,7 @@ func (p Policies) String() string {
 	return strings.Join(words, "; ")
 }
 
-// BuilderOption is an option of [NewBuilder]: [OnUndecodable], [OnProcessingFailure], [OnProduceFailure].
+// BuilderOption is an option of [NewBuilder]: [OnUndecodable], [OnProcessingFailure], [OnProduceFailure], [AdvanceWhenIdle].
 type BuilderOption interface{ applyBuilder(b *Builder) error }
 
 type policyOption struct {

@@ -97,6 +97,7 @@ func scenarios() map[string]topologytest.Scenario {
 	maps.Copy(all, statelessScenarios())
 	maps.Copy(all, routingScenarios())
 	maps.Copy(all, suppressScenarios())
+	maps.Copy(all, idleScenarios())
 	maps.Copy(all, sourceScenarios())
 	maps.Copy(all, tableScenarios())
 	maps.Copy(all, windowScenarios())

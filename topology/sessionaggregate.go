@@ -59,7 +59,7 @@ func aggregateSessions[K, A any](
 			}
 			if e.onClose {
 				closed := func(now int64) int64 { return now - grace - gap - 1 }
-				f := finals[K, A]{t: t, n: n, closed: closed, ended: o.ended, next: next}
+				f := finals[K, A]{t: t, n: n, reach: gap + grace + 2, closed: closed, ended: o.ended, next: next}
 				if e.withinRetention {
 					segment := max(retention/2, time.Minute.Milliseconds())
 					f.lost = func(w state.Window) bool { return w.End/segment < (o.now()-retention)/segment }

@@ -37,7 +37,7 @@ func aggregateSlidingWindows[K, A any](
 	store := keepWindows(n, spec, len(streams), keys.codec, a.codec, func(now int64) int64 { return now - retention - 1 })
 	return WindowedTable[K, A]{
 		keys:    TimeWindowedCodec(keys.codec, w.difference),
-		closing: closing{wait: grace, graced: w.graced},
+		closing: closing{wait: grace, length: 2*difference + 1, graced: w.graced},
 		view: &windowView[K, A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(t *Task) windowLookup[K, A] {
 			o := store.open(t)
 			return func(w Windowed[K], encoded []byte) (value A, timestamp int64, ok bool, err error) {
@@ -54,7 +54,7 @@ func aggregateSlidingWindows[K, A any](
 			}
 			if e.onClose {
 				closed := func(now int64) int64 { return now - grace - 1 }
-				f := finals[K, A]{t: t, n: n, closed: closed, ended: o.rows.Ended, next: next}
+				f := finals[K, A]{t: t, n: n, reach: 2*difference + grace + 2, closed: closed, ended: o.rows.Ended, next: next}
 				if e.withinRetention {
 					o.latest = t.clockFor(n.name+"/latest", clockHooks{})
 					f.lost = func(w state.Window) bool { return w.Start < o.latest.now-retention }

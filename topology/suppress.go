@@ -152,7 +152,8 @@ func (t WindowedTable[K, V]) Suppress(name string, until Suppression) WindowedTa
 		set:   func(c *change[K, V], key Windowed[K]) { c.Key, c.Window = key.Key, key.Window },
 	}
 	if until.closes {
-		s.wait, s.place = t.closing.wait, func(c *change[K, V]) int64 { return c.Window.End }
+		s.wait, s.ahead = t.closing.wait, t.closing.length
+		s.place = func(c *change[K, V]) int64 { return c.Window.End }
 	}
 	table.out = s.wire(t.out)
 	table.view = heldWindows(&s, t.view)
@@ -167,6 +168,7 @@ type suppressor[K, B, V any] struct {
 	value codecs.Codec[V]
 	keys  keying[K]
 	wait  int64 // from the place of an update to the stream time at which it is due
+	ahead int64 // how far that place may be ahead of stream time
 	keyOf func(c *change[K, V]) B
 	place func(c *change[K, V]) int64
 	set   func(c *change[K, V], key B)
@@ -230,7 +232,7 @@ func (s *suppressor[K, B, V]) wire(from *port[change[K, V]]) *port[change[K, V]]
 			due = sub(now, s.wait)
 			return evict(isDue)
 		}
-		clock := t.clockFor(n.name, clockHooks{emit: emit})
+		clock := t.clockFor(n.name, clockHooks{emit: emit, node: n, reach: s.ahead + s.wait})
 		return func(c *change[K, V]) error {
 			t.at = n
 			clock.advance(c.Timestamp)

@@ -101,6 +101,7 @@ type Task struct {
 	partitionTimes map[string]*operatorClock
 	wall           int64    // wall-clock time, as far as the owner has told it
 	alarms         []*alarm // what waits for the wall clock
+	pause          pause
 
 	// Of processors.
 	scopes          []*scope
@@ -151,6 +152,9 @@ func newTask(sub *SubTopology, cfg TaskConfig) (*Task, error) {
 	for _, sc := range t.scopes {
 		t.errs = append(t.errs, sc.broken())
 	}
+	if sub.top.idle > 0 {
+		t.advanceWhenIdle(sub.top.idle)
+	}
 	if len(t.asyncs) > 0 && cfg.Executor == nil {
 		t.asyncs = nil
 		t.fail(errNoExecutor)
@@ -190,6 +194,7 @@ func (t *Task) Process(input int, r *RawRecord) (err error) {
 		return t.broken
 	}
 	t.input, t.offset = input, r.Offset
+	t.pause.end(t.wall)
 	t.arena.begin()
 	defer t.recovered(&err)
 	err = t.inputs[input](r)
@@ -273,6 +278,7 @@ func (t *Task) CommitRequested() bool { return t.commitRequested }
 // Rollback forgets everything since the last commit, stream times included, and creates the processors again: what they keep
 // in variables may come from what is forgotten.
 func (t *Task) Rollback() {
+	t.pause.end(t.wall)
 	t.cancelCalls()
 	t.punctuation = nil
 	t.commitRequested, t.stateErr = false, nil

@@ -29,7 +29,7 @@ func aggregateTimeWindows[K, A any](
 	})
 	return WindowedTable[K, A]{
 		keys:    TimeWindowedCodec(keys.codec, w.size),
-		closing: closing{wait: windows.grace, graced: w.graced},
+		closing: closing{wait: windows.grace, length: windows.size, graced: w.graced},
 		view: &windowView[K, A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(t *Task) windowLookup[K, A] {
 			o := store.open(t)
 			return func(w Windowed[K], encoded []byte) (value A, timestamp int64, ok bool, err error) {
@@ -45,7 +45,7 @@ func aggregateTimeWindows[K, A any](
 				wantsOld: n.oldWanted(),
 			}
 			if e.onClose {
-				f := finals[K, A]{t: t, n: n, closed: windows.lastClosed, ended: o.ended, next: next}
+				f := finals[K, A]{t: t, n: n, reach: windows.size + windows.grace, closed: windows.lastClosed, ended: o.ended, next: next}
 				if e.withinRetention {
 					f.lost = func(w state.Window) bool { return w.Start < windows.last(o.now())-windows.retention }
 				}

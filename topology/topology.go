@@ -22,6 +22,7 @@ type Topology struct {
 	late    *lateErrors
 
 	policies Policies
+	idle     int64 // milliseconds; see Builder
 }
 
 // Name returns the name of the application.

@@ -17,7 +17,8 @@ type WindowedTable[K, V any] struct {
 // closing says when the windows of a table close: when stream time has passed their end by wait.
 type closing struct {
 	wait   int64
-	graced bool // the user has said how long late records are waited for
+	length int64 // of a window: how far its end may be ahead of stream time
+	graced bool  // the user has said how long late records are waited for
 }
 
 // windowView is how the rows of a windowed table are read. See [view].

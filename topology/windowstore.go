@@ -56,7 +56,7 @@ func (s *windowStore[R]) open(t *Task) *openWindows[R] {
 			if i > 0 {
 				name = fmt.Sprintf("%s/%d", name, i+1)
 			}
-			o.clocks = append(o.clocks, t.clockFor(name, clockHooks{expire: expire}))
+			o.clocks = append(o.clocks, t.clockFor(name, clockHooks{expire: expire, node: s.info.owner}))
 		}
 		return o
 	})

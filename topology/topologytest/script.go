@@ -15,6 +15,8 @@ import (
 
 // Scenario is a topology that scripts can use.
 type Scenario struct {
+	// Options are those of the builder.
+	Options []topology.BuilderOption
 	// Define adds the operators.
 	Define func(b *topology.Builder)
 	// Formats says how the keys and values of a topic or store are written; those without an entry are text.
@@ -140,7 +142,7 @@ func (s *script) start(t *testing.T, td *datadriven.TestData) (string, error) {
 	if !ok {
 		td.Fatalf(t, "no scenario is named %q", name)
 	}
-	b := topology.NewBuilder(name)
+	b := topology.NewBuilder(name, scenario.Options...)
 	scenario.Define(b)
 	top, err := b.Build()
 	if err != nil {
