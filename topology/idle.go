@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -69,8 +70,8 @@ func (t *Task) advanceWhenIdle(after int64) {
 		reach += c.reach
 	}
 	// Operators below are wired before those above, whose results they may hold in turn.
-	for i := len(t.times.clocks) - 1; i >= 0; i-- {
-		if c := t.times.clocks[i]; c.node != nil {
+	for _, c := range slices.Backward(t.times.clocks) {
+		if c.node != nil {
 			idle := &idleClock{t: t, clock: c, after: after, reach: reach}
 			t.alarms = append(t.alarms, &alarm{node: c.node, number: 1, due: idle.due, ring: idle.ring})
 		}
