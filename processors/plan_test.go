@@ -6,19 +6,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/internal/partitions"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
 )
 
 // sized builds a topology and derives what follows from the sizes of its sources.
-func sized(t *testing.T, sources map[string]int32, define func(b *topology.Builder)) (*topology.Topology, topicSizes) {
+func sized(t *testing.T, sources map[string]int32, define func(b *topology.Builder)) (*topology.Topology, partitions.Sizes) {
 	t.Helper()
 	b := topology.NewBuilder("app")
 	define(b)
 	top, err := b.Build()
 	require.NoError(t, err)
-	sizes := topicSizes{topics: sources, groups: make(map[string]int32)}
-	sizes.derive(top.SubTopologies())
+	sizes := partitions.Sizes{Topics: sources, Groups: make(map[string]int32)}
+	sizes.Derive(top.SubTopologies())
 	return top, sizes
 }
 
@@ -38,10 +39,10 @@ func TestSizes_mergedInputsMayDiffer(t *testing.T) {
 		merged.GroupByKey().Count("counts")
 		through(merged, "again").GroupByKey().Count("all")
 	})
-	require.Equal(t, map[string]int32{"app-counts": 3, "app-b": 5, "app-all": 3}, sizes.groups)
-	require.Equal(t, map[string]int32{"a": 2, "b": 5, "app-three-repartition": 3, "app-again-repartition": 3}, sizes.topics)
+	require.Equal(t, map[string]int32{"app-counts": 3, "app-b": 5, "app-all": 3}, sizes.Groups)
+	require.Equal(t, map[string]int32{"a": 2, "b": 5, "app-three-repartition": 3, "app-again-repartition": 3}, sizes.Topics)
 	for _, sub := range top.SubTopologies() {
-		require.Empty(t, sizes.check(sub))
+		require.Empty(t, sizes.Check(sub))
 	}
 }
 
@@ -54,7 +55,7 @@ func TestSizes_joinedInputsMayNot(t *testing.T) {
 	})
 	var got []string
 	for _, sub := range top.SubTopologies() {
-		for _, err := range sizes.check(sub) {
+		for _, err := range sizes.Check(sub) {
 			got = append(got, err.Error())
 		}
 	}
@@ -70,9 +71,9 @@ func TestSizes_repartitionTopicsFollow(t *testing.T) {
 		through(lines(b, "a"), "joined").JoinTable(table, func(v, w string) string { return v + w }).GroupByKey().Count("n")
 		through(table.ToStream(), "alone").GroupByKey().Count("m")
 	})
-	require.Equal(t, int32(3), sizes.topics["app-joined-repartition"])
-	require.Equal(t, int32(3), sizes.topics["app-alone-repartition"])
-	require.Equal(t, map[string]int32{"app-a": 6, "app-n": 3, "app-m": 3}, sizes.groups)
+	require.Equal(t, int32(3), sizes.Topics["app-joined-repartition"])
+	require.Equal(t, int32(3), sizes.Topics["app-alone-repartition"])
+	require.Equal(t, map[string]int32{"app-a": 6, "app-n": 3, "app-m": 3}, sizes.Groups)
 }
 
 // The topics of a foreign-key join have no say in the number of tasks: they have as many partitions as the side that reads
@@ -86,9 +87,9 @@ func TestSizes_foreignJoin(t *testing.T) {
 		left.JoinForeign("joined", right, func(_, v string) (string, bool) { return v, true },
 			func(v, w string) string { return v + w }, codecs.String)
 	})
-	require.Equal(t, map[string]int32{"app-a": 6, "app-lefts": 6, "app-b": 4, "app-rights": 3}, sizes.groups)
-	require.Equal(t, int32(3), sizes.topics[registration])
-	require.Equal(t, int32(6), sizes.topics[response])
+	require.Equal(t, map[string]int32{"app-a": 6, "app-lefts": 6, "app-b": 4, "app-rights": 3}, sizes.Groups)
+	require.Equal(t, int32(3), sizes.Topics[registration])
+	require.Equal(t, int32(6), sizes.Topics[response])
 }
 
 // A task that has nothing of an input reflects all of what comes through it.

@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/internal/partitions"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
 )
@@ -24,8 +25,8 @@ func threeStages(t *testing.T) map[string]*groupPlan {
 	}
 	top, err := b.Build()
 	require.NoError(t, err)
-	sizes := topicSizes{topics: map[string]int32{"events": 2}, groups: map[string]int32{}}
-	sizes.derive(top.SubTopologies())
+	sizes := partitions.Sizes{Topics: map[string]int32{"events": 2}, Groups: map[string]int32{}}
+	sizes.Derive(top.SubTopologies())
 	plans := make(map[string]*groupPlan)
 	for _, p := range planGroups(top.SubTopologies(), sizes) {
 		plans[p.sub.Name()] = p
@@ -116,8 +117,8 @@ func TestProgress_sourceThatComesTwoWaysNeedsBoth(t *testing.T) {
 		JoinTable(left, func(v string, _ int64) string { return v }).GroupByKey().Count("rights")
 	top, err := b.Build()
 	require.NoError(t, err)
-	sizes := topicSizes{topics: map[string]int32{"events": 1}, groups: map[string]int32{}}
-	sizes.derive(top.SubTopologies())
+	sizes := partitions.Sizes{Topics: map[string]int32{"events": 1}, Groups: map[string]int32{}}
+	sizes.Derive(top.SubTopologies())
 	plans := planGroups(top.SubTopologies(), sizes)
 	require.Len(t, plans, 2)
 	source, sink := newProgress(plans[0], 0, state.NewPosition()), newProgress(plans[1], 0, state.NewPosition())
@@ -141,8 +142,8 @@ func foreignJoin(t *testing.T, define func(b *topology.Builder) (left, right top
 		func(v string, _ *string) string { return v }, codecs.String)
 	top, err := b.Build()
 	require.NoError(t, err)
-	sizes := topicSizes{topics: map[string]int32{"left": 2, "right": 2}, groups: map[string]int32{}}
-	sizes.derive(top.SubTopologies())
+	sizes := partitions.Sizes{Topics: map[string]int32{"left": 2, "right": 2}, Groups: map[string]int32{}}
+	sizes.Derive(top.SubTopologies())
 	plans := make(map[string]*groupPlan)
 	for _, p := range planGroups(top.SubTopologies(), sizes) {
 		plans[p.sub.Name()] = p

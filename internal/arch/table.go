@@ -20,13 +20,14 @@ func layers() []row {
 		{"state/pebblestore", []string{"state"}, "an engine sees encoded rows only"},
 		{"state", []string{"codecs"}, "typed stores encode and decode"},
 
-		{"topology/topologytest", []string{"topology", "state", "codecs"}, "the test driver runs a topology on in-memory state"},
+		{"topology/topologytest", []string{"topology", "state", "codecs", "internal/partitions"}, "the test driver runs a topology on in-memory state"},
 		{"topology", []string{"state", "codecs", "internal/murmur2"}, "operators keep state; how it is stored or shipped is not their concern"},
 
 		{"aggregates/aggregatestest", []string{"aggregates", "codecs"}, "given/when/then over a decider"},
 		{"aggregates", []string{"codecs"}, "deciding is a pure function; streams have no part in it"},
 
 		{"internal/murmur2", nil, "Kafka's hash of keys, shared by all who place a record"},
+		{"internal/partitions", []string{"topology"}, "the runtime and the test driver split a topology into the same tasks"},
 		{"internal/fault", nil, "places where the crash suite breaks the runtime; anything impure may name one"},
 		{"internal/broker", []string{"security", "state", "codecs", "internal/murmur2", "internal/fault"}, "offsets and positions are vocabulary of state; topologies are not its concern"},
 		{"internal/arch", nil, "it reads the others as text"},
@@ -86,7 +87,7 @@ func confinedFunctions() []confinedFunction {
 // input gives the same output, on any machine, at any time. Replay and the
 // deterministic tests rest on it.
 func pure() []string {
-	return []string{"codecs", "state", "topology", "aggregates", "internal/murmur2"}
+	return []string{"codecs", "state", "topology", "aggregates", "internal/murmur2", "internal/partitions"}
 }
 
 // impureImport is a package of the standard library that a pure package must
