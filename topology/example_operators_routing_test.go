@@ -19,7 +19,7 @@ func ExamplePartitionBy() {
 		fmt.Println(err)
 		return
 	}
-	d := topologytest.NewDriver(topologytest.Example(), top, topologytest.OutputPartitions("out", 8))
+	d := topologytest.NewDriver(topologytest.Example(), top, topologytest.TopicPartitions("out", 8))
 	in := topologytest.Input(d, "flights", codecs.String, codecs.String)
 	in.Pipe("KL1001", "boarding", 1)
 	in.Pipe("KL1002", "boarding", 2)
@@ -43,7 +43,7 @@ func ExampleMulticast() {
 		fmt.Println(err)
 		return
 	}
-	d := topologytest.NewDriver(topologytest.Example(), top, topologytest.OutputPartitions("out", 3))
+	d := topologytest.NewDriver(topologytest.Example(), top, topologytest.TopicPartitions("out", 3))
 	topologytest.Input(d, "flights", codecs.String, codecs.String).Pipe("KL1001", "cancelled", 1)
 	fmt.Println(len(topologytest.Output(d, "out", codecs.String, codecs.String).Drain()))
 	// Output:

@@ -15,7 +15,7 @@ import (
 )
 
 // Whatever is in the caches, when commits come and how often tasks are stopped, killed or restored: the outputs and drops of
-// every scenario of the scripts are those of a run that nothing disturbs.
+// every scenario of the scripts are those of a run that nothing disturbs, with one partition and with several.
 func TestScenarios_undisturbed(t *testing.T) {
 	seeds := uint64(8)
 	if testing.Short() {
@@ -25,21 +25,35 @@ func TestScenarios_undisturbed(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		t.Run(name, func(t *testing.T) {
 			for seed := range seeds {
-				scenario := all[name]
-				want := newDisturbed(t, scenario)
-				got := newDisturbed(t, scenario, topologytest.CommitRandomly(seed), topologytest.CacheBytes(1))
-				dice, disturb := rand.New(rand.NewPCG(seed, 3)), rand.New(rand.NewPCG(seed, 4))
-				for range 120 {
-					topic, r := randomRecord(dice, want)
-					want.pipe(topic, r)
-					got.pipe(topic, r)
-					got.disturb(disturb)
-				}
-				require.Equal(t, want.outputs(), got.outputs(), "seed %d", seed)
-				require.Equal(t, want.d.Drops(), got.d.Drops(), "seed %d", seed)
+				undisturbed(t, all[name], seed)
+				undisturbed(t, all[name], seed, several(name)...)
 			}
 		})
 	}
+}
+
+// several are the options for several partitions: three, or what the stream that is joined has.
+func several(scenario string) []topologytest.Option {
+	opts := []topologytest.Option{topologytest.Partitions(3)}
+	if scenario == "airport" {
+		opts = append(opts, topologytest.TopicPartitions("airlines", 4))
+	}
+	return opts
+}
+
+func undisturbed(t *testing.T, scenario topologytest.Scenario, seed uint64, opts ...topologytest.Option) {
+	t.Helper()
+	want := newDisturbed(t, scenario, opts...)
+	got := newDisturbed(t, scenario, append(opts, topologytest.CommitRandomly(seed), topologytest.CacheBytes(1))...)
+	dice, disturb := rand.New(rand.NewPCG(seed, 3)), rand.New(rand.NewPCG(seed, 4))
+	for range 120 {
+		topic, r := randomRecord(dice, want)
+		want.pipe(topic, r)
+		got.pipe(topic, r)
+		got.disturb(disturb)
+	}
+	require.Equal(t, want.outputs(), got.outputs(), "seed %d", seed)
+	require.Equal(t, want.d.Drops(), got.d.Drops(), "seed %d", seed)
 }
 
 // disturbed is a run of a scenario.
@@ -120,13 +134,17 @@ func (r *disturbed) disturb(dice *rand.Rand) {
 	}
 }
 
-// outputs returns all that was written to each topic, in order, and what failed.
+// outputs returns all that was written to each partition of each topic, in order, and what failed.
 func (r *disturbed) outputs() []string {
 	var all []string
 	for _, sub := range r.top.SubTopologies() {
 		for _, topic := range sub.Outputs() {
-			for _, o := range topologytest.Output(r.d, topic, codecs.Bytes, codecs.Bytes).Drain() {
-				all = append(all, fmt.Sprintf("%s: %t %q -> %t %q @%d %v", topic, !o.NullKey, o.Key, !o.NullValue, o.Value, o.Timestamp, o.Headers))
+			partitions := topologytest.Output(r.d, topic, codecs.Bytes, codecs.Bytes).DrainPartitions()
+			for _, partition := range slices.Sorted(maps.Keys(partitions)) {
+				for _, o := range partitions[partition] {
+					all = append(all, fmt.Sprintf("%s/%d: %t %q -> %t %q @%d %v", topic, partition,
+						!o.NullKey, o.Key, !o.NullValue, o.Value, o.Timestamp, o.Headers))
+				}
 			}
 		}
 	}

@@ -36,7 +36,7 @@ func TestToDynamic_missingTopicIsARouteError(t *testing.T) {
 	sub := top.SubTopologies()[0]
 	require.True(t, sub.DynamicOutputs())
 	require.Empty(t, sub.Outputs())
-	d := topologytest.NewDriver(t, top, topologytest.OutputPartitions("lost", 0))
+	d := topologytest.NewDriver(t, top, topologytest.TopicPartitions("lost", 0))
 	err = topologytest.Input(d, "flights", codecs.String, codecs.String).TryPipe(textRecord{Key: "KL1001", Value: "lost"})
 	var missing *topology.RouteError
 	require.ErrorAs(t, err, &missing)

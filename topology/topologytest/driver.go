@@ -43,12 +43,6 @@ func CommitRandomly(seed uint64) Option {
 // CacheBytes limits the memory of all stores. With very little, nearly every read goes to the engine.
 func CacheBytes(n int64) Option { return func(d *Driver) { d.cacheBytes = n } }
 
-// OutputPartitions gives an output topic n partitions instead of one. 0 means that there is no such topic, which the functions
-// of [topology.Stream.ToDynamic] can find out.
-func OutputPartitions(topic string, n int32) Option {
-	return func(d *Driver) { d.partitions[topic] = n }
-}
-
 // Driver runs a topology. It belongs to one goroutine. Anything that goes wrong fails the test, unless the method returns an
 // error.
 type Driver struct {
@@ -60,18 +54,20 @@ type Driver struct {
 	commitDue  func() bool
 	cacheBytes int64
 	callDice   *rand.Rand       // nil: calls end at once, in their order
-	partitions map[string]int32 // of the topics that have not one
+	partitions map[string]int32 // of the topics that have a number of their own
+	common     int32            // partitions of all other topics that are not internal; 0: not said, one
+	keyless    map[string]int32 // how many records without a key were piped, by topic
 
-	sent    []sent           // outputs, since the beginning
-	read    map[string]int   // topic to how much of sent Drain has seen
-	drops   []topology.Drop  // since the beginning
-	offsets map[string]int64 // next offset by topic
-	pending []action         // since the last commit
-	now     int64            // the wall clock
+	sent    []sent          // outputs, since the beginning
+	read    map[string]int  // topic to how much of sent Drain has seen
+	drops   []topology.Drop // since the beginning
+	offsets map[place]int64 // next offsets
+	pending []action        // since the last commit
+	now     int64           // the wall clock
 
 	committed struct {
 		sent, drops int
-		offsets     map[string]int64
+		offsets     map[place]int64
 	}
 }
 
@@ -84,22 +80,23 @@ type sent struct {
 
 // action is one thing that the test did: it piped a record, or advanced the wall clock.
 type action struct {
-	topic string // "" if it was the wall clock
-	topology.RawRecord
-	wallClock int64
+	topic              string // "" if it was the wall clock
+	topology.RawRecord        // pinned
+	wallClock          int64
 }
 
 func (d *Driver) do(s action) error {
 	if s.topic == "" {
 		return d.tellTime(s.wallClock)
 	}
-	d.enqueue(s.topic, s.RawRecord)
+	d.enqueue(place{s.topic, s.Partition}, s.RawRecord)
 	return d.run()
 }
 
-// runner runs the only task of one sub-topology.
+// runner runs one task: a partition of a sub-topology.
 type runner struct {
 	sub        *topology.SubTopology
+	partition  int32
 	task       *topology.Task
 	calls      *executor
 	part       state.Partition
@@ -112,18 +109,25 @@ type runner struct {
 // NewDriver starts the tasks of top on empty state.
 func NewDriver(t TB, top *topology.Topology, opts ...Option) *Driver {
 	t.Helper()
-	d := &Driver{t: t, top: top, read: make(map[string]int), offsets: make(map[string]int64), partitions: make(map[string]int32)}
+	d := &Driver{
+		t: t, top: top, read: make(map[string]int), offsets: make(map[place]int64),
+		partitions: make(map[string]int32), keyless: make(map[string]int32),
+	}
 	CommitEvery(1)(d)
 	for _, opt := range opts {
 		opt(d)
 	}
 	d.must(d.matchOutputs())
+	tasks, err := d.size()
+	d.must(err)
 	for _, sub := range d.top.SubTopologies() {
 		inputs := sub.Inputs()
-		d.runners = append(d.runners, &runner{
-			calls: &executor{dice: d.callDice}, sub: sub, inputs: inputs, queues: make([][]topology.RawRecord, len(inputs)),
-			changelog: make(map[string][]byte), streamTime: -1,
-		})
+		for partition := range tasks[sub.Group()] {
+			d.runners = append(d.runners, &runner{
+				calls: &executor{dice: d.callDice}, sub: sub, partition: partition, inputs: inputs,
+				queues: make([][]topology.RawRecord, len(inputs)), changelog: make(map[string][]byte), streamTime: -1,
+			})
+		}
 	}
 	for _, r := range d.runners {
 		d.must(r.wipe())
@@ -147,7 +151,7 @@ func (d *Driver) open() {
 	budget := state.NewBudget(d.cacheBytes)
 	for _, r := range d.runners {
 		task, err := r.sub.NewTask(topology.TaskConfig{
-			State: r.part, Budget: budget, Sink: d, Partitions: d.partitionsOf, Globals: d.globalRows, WallClock: d.now,
+			Partition: r.partition, State: r.part, Budget: budget, Sink: d, Partitions: d.partitionsOf, Globals: d.globalRows, WallClock: d.now,
 			Executor: r.calls,
 			OnDrop:   func(drop topology.Drop) { d.drops = append(d.drops, drop) },
 		})
@@ -163,14 +167,19 @@ func (r *runner) wipe() (err error) {
 	return err
 }
 
-// PipeRaw runs an encoded record through the topology. If it fails, state and outputs are as if the record had never been.
-// A topic that no sub-topology reads is an error.
+// PipeRaw runs an encoded record through the topology. It is in r.Partition if r.Pinned is set, else in the partition of its key;
+// those without a key take turns. If it fails, state and outputs are as if the record had never been. A topic that no
+// sub-topology reads is an error.
 func (d *Driver) PipeRaw(topic string, r topology.RawRecord) error {
-	if !d.reads(topic) && !d.discover(topic) || !d.enqueue(topic, r) {
+	if !d.reads(topic) && !d.discover(topic) {
 		return fmt.Errorf("topic %q is read by no part of the topology", topic)
 	}
-	d.pending = append(d.pending, action{topic: topic, RawRecord: r})
-	return d.settle(d.run())
+	if err := d.pin(topic, &r); err != nil {
+		return err
+	}
+	s := action{topic: topic, RawRecord: r}
+	d.pending = append(d.pending, s)
+	return d.settle(d.do(s))
 }
 
 // settle ends an action: after an error it takes the action back, else it commits if it is time to.
@@ -188,60 +197,35 @@ func (d *Driver) settle(err error) error {
 
 // Send implements topology.Sink.
 func (d *Driver) Send(topic string, r topology.RawRecord) error {
-	partitions, err := d.partitionsOf(topic)
+	n, err := d.partitionsOf(topic)
 	if err != nil {
 		return err
 	}
-	d.sent = append(d.sent, sent{topic, partitionOf(r, partitions), r})
-	d.enqueue(topic, r)
+	partition := partitionOf(r, n)
+	d.sent = append(d.sent, sent{topic, partition, r})
+	d.enqueue(place{topic, partition}, r)
 	return nil
 }
 
-func (d *Driver) partitionsOf(topic string) (int32, error) {
-	n, ok := d.partitions[topic]
-	switch {
-	case !ok:
-		return 1, nil
-	case n <= 0:
-		return 0, errors.New("it does not exist; create it or correct its name")
-	default:
-		return n, nil
-	}
-}
-
-// partitionOf returns the partition of an output record. Records without a key and a place are in the first.
-func partitionOf(r topology.RawRecord, partitions int32) int32 {
-	switch {
-	case r.Pinned:
-		return r.Partition
-	case r.PartitionKey != nil:
-		return topology.Partition(r.PartitionKey, partitions)
-	case r.Key != nil:
-		return topology.Partition(r.Key, partitions)
-	default:
-		return 0
-	}
-}
-
-// enqueue gives r the next offset of the topic and puts it before all tasks that read the topic.
-func (d *Driver) enqueue(topic string, r topology.RawRecord) (read bool) {
-	r.Offset, r.PartitionKey, r.Pinned, r.Partition = d.offsets[topic], nil, false, 0
-	d.offsets[topic]++
+// enqueue gives r the next offset of the partition and puts it before the tasks that read it.
+func (d *Driver) enqueue(at place, r topology.RawRecord) {
+	r.Offset, r.PartitionKey, r.Pinned, r.Partition = d.offsets[at], nil, false, 0
+	d.offsets[at]++
 	for _, runner := range d.runners {
+		if runner.partition != at.partition {
+			continue
+		}
 		for i, input := range runner.inputs {
-			if input.Topic == topic {
+			if input.Topic == at.topic {
 				runner.queues[i] = append(runner.queues[i], r)
-				read = true
 			}
 		}
 	}
 	for _, g := range d.globals {
-		if g.topic == topic {
+		if g.topic == at.topic {
 			g.queue = append(g.queue, r)
-			read = true
 		}
 	}
-	return read
 }
 
 // run processes all that is queued, whichever sub-topology it leads to, and the results of calls that end now.
@@ -271,21 +255,33 @@ func (d *Driver) finish() error {
 }
 
 func (d *Driver) runQueued() error {
-	for i := 0; i < len(d.runners); {
+	for {
 		if err := d.updateGlobals(); err != nil {
 			return err
 		}
-		done, err := d.runners[i].step()
-		if err != nil {
+		r, input := d.next()
+		if r == nil {
+			return nil
+		}
+		if err := r.step(input); err != nil {
 			return err
 		}
-		if done {
-			i++
-		} else {
-			i = 0
+	}
+}
+
+// next returns the task that goes on, and with which input; nil if nothing is queued. The first sub-topology that has something
+// goes on, of its tasks the one with the smallest timestamp, of these the first.
+func (d *Driver) next() (next *runner, input int) {
+	var earliest int64
+	for _, r := range d.runners {
+		if next != nil && r.sub != next.sub {
+			break
+		}
+		if i, timestamp := r.earliest(); i >= 0 && (next == nil || timestamp < earliest) {
+			next, input, earliest = r, i, timestamp
 		}
 	}
-	return nil
+	return next, input
 }
 
 // queued reports whether a task has something to process.
@@ -295,28 +291,29 @@ func (d *Driver) queued() bool {
 	})
 }
 
-// step processes the queued record with the smallest timestamp; done means that there is none.
-func (r *runner) step() (done bool, err error) {
-	first := -1
-	var earliest int64
+// earliest returns the input whose next record has the smallest timestamp, -1 if nothing is queued.
+func (r *runner) earliest() (input int, earliest int64) {
+	input = -1
 	for i, queue := range r.queues {
 		if len(queue) == 0 {
 			continue
 		}
 		timestamp := r.task.Timestamp(i, &queue[0], r.task.PartitionTime(i))
-		if first < 0 || timestamp < earliest {
-			first, earliest = i, timestamp
+		if input < 0 || timestamp < earliest {
+			input, earliest = i, timestamp
 		}
 	}
-	if first < 0 {
-		return true, nil
+	return input, earliest
+}
+
+// step processes the next record of an input.
+func (r *runner) step(input int) error {
+	record := r.queues[input][0]
+	r.queues[input] = r.queues[input][1:]
+	if err := r.task.Process(input, &record); err != nil {
+		return fmt.Errorf("sub-topology %q: record %s: %w", r.sub.Name(), printRaw(record), err)
 	}
-	record := r.queues[first][0]
-	r.queues[first] = r.queues[first][1:]
-	if err := r.task.Process(first, &record); err != nil {
-		return false, fmt.Errorf("sub-topology %q: record %s: %w", r.sub.Name(), printRaw(record), err)
-	}
-	return false, nil
+	return nil
 }
 
 func printRaw(r topology.RawRecord) string {
@@ -438,14 +435,17 @@ func (d *Driver) rollback(again []action) {
 // Drops returns all records that were dropped so far, in order.
 func (d *Driver) Drops() []topology.Drop { return slices.Clone(d.drops) }
 
-// StreamTime returns the stream time of a sub-topology's task, -1 if it has processed nothing.
+// StreamTime returns the stream time of a sub-topology, -1 if it has processed nothing: the largest of its tasks.
 func (d *Driver) StreamTime(subTopology string) int64 {
 	d.t.Helper()
+	known, largest := false, int64(-1)
 	for _, r := range d.runners {
 		if r.sub.Name() == subTopology {
-			return r.task.StreamTime()
+			known, largest = true, max(largest, r.task.StreamTime())
 		}
 	}
-	d.t.Fatalf("topology %q has no sub-topology %q", d.top.Name(), subTopology)
-	return 0
+	if !known {
+		d.t.Fatalf("topology %q has no sub-topology %q", d.top.Name(), subTopology)
+	}
+	return largest
 }

@@ -38,10 +38,23 @@ func (d *Driver) discover(topic string) bool {
 	}
 	d.close()
 	d.top, d.matching = resolved, matching
-	for i, sub := range resolved.SubTopologies() {
-		r := d.runners[i]
-		r.sub, r.inputs = sub, sub.Inputs()
-		r.queues = make([][]topology.RawRecord, len(r.inputs))
+	tasks, err := d.size()
+	d.must(err)
+	runners := d.runners
+	for _, sub := range resolved.SubTopologies() {
+		n := slices.IndexFunc(runners, func(r *runner) bool { return r.sub.Group() != sub.Group() })
+		if n < 0 {
+			n = len(runners)
+		}
+		if n != int(tasks[sub.Group()]) {
+			d.t.Fatalf("topic %q: sub-topology %q would need %d tasks instead of %d; give it fewer partitions",
+				topic, sub.Name(), tasks[sub.Group()], n)
+		}
+		for _, r := range runners[:n] {
+			r.sub, r.inputs = sub, sub.Inputs()
+			r.queues = make([][]topology.RawRecord, len(r.inputs))
+		}
+		runners = runners[n:]
 	}
 	d.open()
 	d.rollback(d.pending)

@@ -27,8 +27,9 @@ type Scenario struct {
 // each followed by ---- and the expected answer; go test -rewrite writes the answers anew. Commands are:
 //
 //	topology name=NAME [commit-every=N] [commit-seed=N] [cache=BYTES]   start scenario NAME on empty state
-//	         [partitions=TOPIC/N]                                       of an output topic, 0 if it does not exist
-//	pipe TOPIC key=K value=V ts=N [header=NAME/VALUE]                   answers the outputs; no key or value means null
+//	         [partitions=N]                                             of all topics
+//	         [partitions=TOPIC/N]                                       of one topic, 0 if it does not exist
+//	pipe TOPIC key=K value=V ts=N [header=NAME/VALUE] [partition=N]     answers the outputs; no key or value means null
 //	pipe TOPIC                                                          several records: one line of arguments each
 //	store NAME                                                          the rows of a store, of any kind but buffers
 //	drops                                                               the drops since the last time
@@ -130,12 +131,19 @@ func (s *script) start(t *testing.T, td *datadriven.TestData) (string, error) {
 			continue
 		}
 		for _, value := range arg.Vals {
-			topic, text, _ := strings.Cut(value, "/")
+			topic, text, one := strings.Cut(value, "/")
+			if !one {
+				text = value
+			}
 			n, err := strconv.ParseInt(text, 10, 32)
 			if err != nil {
 				td.Fatalf(t, "partitions: %v", err)
 			}
-			opts = append(opts, OutputPartitions(topic, int32(n)))
+			if one {
+				opts = append(opts, TopicPartitions(topic, int32(n)))
+			} else {
+				opts = append(opts, Partitions(int32(n)))
+			}
 		}
 	}
 	scenario, ok := s.scenarios[name]
@@ -195,6 +203,10 @@ func (s *script) parse(topic string, args []datadriven.CmdArg) (r topology.RawRe
 			r.Value, err = s.formats[topic].value().Encode(text)
 		case "ts":
 			r.Timestamp, err = strconv.ParseInt(text, 10, 64)
+		case "partition":
+			var n int64
+			n, err = strconv.ParseInt(text, 10, 32)
+			r.Pinned, r.Partition = true, int32(n)
 		case "header":
 			name, value, _ := strings.Cut(text, "/")
 			r.Headers = append(r.Headers, topology.Header{Key: name, Value: []byte(value)})
@@ -220,11 +232,7 @@ func (s *script) outputs() (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("output %q: %w", sent.topic, err)
 		}
-		out.WriteString(sent.topic)
-		if n, err := s.d.partitionsOf(sent.topic); err == nil && n > 1 {
-			fmt.Fprintf(&out, "/%d", sent.partition)
-		}
-		fmt.Fprintf(&out, ": %s @%d", line, sent.Timestamp)
+		fmt.Fprintf(&out, "%s: %s @%d", s.place(sent.topic, sent.partition), line, sent.Timestamp)
 		for _, h := range sent.Headers {
 			fmt.Fprintf(&out, " %s/%s", h.Key, h.Value)
 		}
@@ -232,6 +240,14 @@ func (s *script) outputs() (string, error) {
 	}
 	s.shown = len(s.d.sent)
 	return out.String(), nil
+}
+
+// place prints a partition: only the topic if it has no other.
+func (s *script) place(topic string, partition int32) string {
+	if n, err := s.d.partitionsOf(topic); err == nil && n > 1 {
+		return fmt.Sprintf("%s/%d", topic, partition)
+	}
+	return topic
 }
 
 func (s *script) internal(topic string) bool {
@@ -262,7 +278,7 @@ func (s *script) printDrops() string {
 	drops := s.d.Drops()
 	s.drops = min(s.drops, len(drops))
 	for _, drop := range drops[s.drops:] {
-		fmt.Fprintf(&out, "%s: %s (%s offset %d)\n", drop.Node, drop.Reason, drop.Topic, drop.Offset)
+		fmt.Fprintf(&out, "%s: %s (%s offset %d)\n", drop.Node, drop.Reason, s.place(drop.Topic, drop.Partition), drop.Offset)
 	}
 	s.drops = len(drops)
 	return out.String()

@@ -13,12 +13,13 @@ import (
 // Rows commits and returns all rows of a key-value store, or of a global table, in the order of their encoded keys.
 func Rows[K, V any](d *Driver, store string, key codecs.Codec[K], value codecs.Codec[V]) []state.Entry[K, V] {
 	d.t.Helper()
-	part, _ := d.store(store, state.KeyValueKind)
 	var rows []state.Entry[K, V]
-	for row, err := range state.NewKeyValueReader(store, key, value).Range(part, nil, nil) {
-		d.must(err)
+	d.scan(store, state.KeyValueKind, func(_ state.Spec, storeKey []byte, timestamp int64, data []byte) (err error) {
+		row := state.Entry[K, V]{Timestamp: timestamp}
+		row.Key, row.Value, err = decoded(key, storeKey, value, data)
 		rows = append(rows, row)
-	}
+		return err
+	})
 	return rows
 }
 
@@ -61,23 +62,23 @@ func Sessions[K, V any](d *Driver, store string, key codecs.Codec[K], value code
 // first.
 func Versions[K, V any](d *Driver, store string, key codecs.Codec[K], value codecs.Codec[V]) []state.VersionEntry[K, V] {
 	d.t.Helper()
-	part, _ := d.store(store, state.VersionedKind)
-	prefix := state.AppendRowKey(nil, store, nil)
-	var keys [][]byte
-	for raw, err := range part.Scan(prefix, storeEnd(prefix)) {
-		d.must(err)
-		encoded, _, err := state.SplitVersionKey([]byte{}, raw.Key[len(prefix):])
-		d.must(err)
-		if len(keys) == 0 || !bytes.Equal(keys[len(keys)-1], encoded) {
-			keys = append(keys, encoded)
-		}
+	parts, _ := d.store(store, state.VersionedKind)
+	var rows []state.VersionEntry[K, V]
+	var last struct {
+		key  []byte
+		part state.Partition
 	}
 	reader := state.NewVersionReader(store, codecs.Bytes, value)
-	var rows []state.VersionEntry[K, V]
-	for _, encoded := range keys {
+	for _, raw := range d.rows(store, parts) {
+		encoded, _, err := state.SplitVersionKey([]byte{}, raw.key)
+		d.must(err)
+		if last.part == raw.part && bytes.Equal(last.key, encoded) {
+			continue
+		}
+		last.key, last.part = encoded, raw.part
 		decoded, err := key.Decode(encoded)
 		d.must(err)
-		for v, err := range reader.Versions(part, encoded, math.MinInt64, math.MaxInt64) {
+		for v, err := range reader.Versions(raw.part, encoded, math.MinInt64, math.MaxInt64) {
 			d.must(err)
 			rows = append(rows, state.VersionEntry[K, V]{Key: decoded, Value: v.Value, ValidFrom: v.ValidFrom, ValidTo: v.ValidTo})
 		}
@@ -95,18 +96,37 @@ func (d *Driver) scan(
 	store string, kind state.Kind, f func(spec state.Spec, storeKey []byte, timestamp int64, data []byte) error,
 ) {
 	d.t.Helper()
-	part, spec := d.store(store, kind)
-	prefix := state.AppendRowKey(nil, store, nil)
-	for raw, err := range part.Scan(prefix, storeEnd(prefix)) {
-		d.must(err)
-		timestamp, data, err := state.SplitRowValue(raw.Value)
+	parts, spec := d.store(store, kind)
+	for _, raw := range d.rows(store, parts) {
+		timestamp, data, err := state.SplitRowValue(raw.value)
 		if err == nil {
-			err = f(spec, raw.Key[len(prefix):], timestamp, data)
+			err = f(spec, raw.key, timestamp, data)
 		}
 		if err != nil {
-			d.t.Fatalf("store %q: row %q: %v", store, raw.Key, err)
+			d.t.Fatalf("store %q: row %q: %v", store, raw.key, err)
 		}
 	}
+}
+
+// storeRow is a row of a store, by its store key, and where it is.
+type storeRow struct {
+	key, value []byte
+	part       state.Partition
+}
+
+// rows returns the rows of a store in all its partitions, in the order of their store keys.
+func (d *Driver) rows(store string, parts []state.Partition) []storeRow {
+	d.t.Helper()
+	prefix := state.AppendRowKey(nil, store, nil)
+	var rows []storeRow
+	for _, part := range parts {
+		for raw, err := range part.Scan(prefix, storeEnd(prefix)) {
+			d.must(err)
+			rows = append(rows, storeRow{slices.Clone(raw.Key[len(prefix):]), slices.Clone(raw.Value), part})
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b storeRow) int { return bytes.Compare(a.key, b.key) })
+	return rows
 }
 
 func decoded[K, V any](
@@ -121,22 +141,24 @@ func decoded[K, V any](
 	return k, v, nil
 }
 
-// store commits and returns the partition that holds the store.
-func (d *Driver) store(name string, kind state.Kind) (state.Partition, state.Spec) {
+// store commits and returns the partitions that hold the store.
+func (d *Driver) store(name string, kind state.Kind) (parts []state.Partition, spec state.Spec) {
 	d.t.Helper()
 	d.Commit()
 	for _, g := range d.globals {
 		if g.name == name && kind == state.KeyValueKind {
-			return g.part, state.Spec{Name: name, Kind: kind}
+			return []state.Partition{g.part}, state.Spec{Name: name, Kind: kind}
 		}
 	}
 	for _, r := range d.runners {
-		for _, spec := range r.sub.Stores() {
-			if spec.Name == name && spec.Kind == kind {
-				return r.part, spec
+		for _, s := range r.sub.Stores() {
+			if s.Name == name && s.Kind == kind {
+				parts, spec = append(parts, r.part), s
 			}
 		}
 	}
-	d.t.Fatalf("topology %q has no %v store %q", d.top.Name(), kind, name)
-	return nil, state.Spec{}
+	if parts == nil {
+		d.t.Fatalf("topology %q has no %v store %q", d.top.Name(), kind, name)
+	}
+	return parts, spec
 }

@@ -51,20 +51,41 @@ func (in *InputTopic[K, V]) PipeRecord(r topology.Record[K, V]) {
 	}
 }
 
+// PipeTo is PipeRecord into a partition, whatever the key is.
+func (in *InputTopic[K, V]) PipeTo(partition int32, r topology.Record[K, V]) {
+	in.d.t.Helper()
+	raw, err := in.encode(r)
+	if err == nil {
+		raw.Pinned, raw.Partition = true, partition
+		err = in.d.PipeRaw(in.topic, raw)
+	}
+	if err != nil {
+		in.d.t.Fatalf("pipe into %q: %v", in.topic, err)
+	}
+}
+
 // TryPipe is PipeRecord for records that may fail. After an error, state and outputs are as if the record had never been.
-func (in *InputTopic[K, V]) TryPipe(r topology.Record[K, V]) (err error) {
-	raw := topology.RawRecord{Timestamp: r.Timestamp, Headers: r.Headers}
+func (in *InputTopic[K, V]) TryPipe(r topology.Record[K, V]) error {
+	raw, err := in.encode(r)
+	if err != nil {
+		return err
+	}
+	return in.d.PipeRaw(in.topic, raw)
+}
+
+func (in *InputTopic[K, V]) encode(r topology.Record[K, V]) (raw topology.RawRecord, err error) {
+	raw = topology.RawRecord{Timestamp: r.Timestamp, Headers: r.Headers}
 	if !r.NullKey {
 		if raw.Key, err = in.key.Append([]byte{}, r.Key); err != nil {
-			return fmt.Errorf("key: %w", err)
+			return raw, fmt.Errorf("key: %w", err)
 		}
 	}
 	if !r.NullValue {
 		if raw.Value, err = in.value.Append([]byte{}, r.Value); err != nil {
-			return fmt.Errorf("value: %w", err)
+			return raw, fmt.Errorf("value: %w", err)
 		}
 	}
-	return in.d.PipeRaw(in.topic, raw)
+	return raw, nil
 }
 
 // OutputTopic reads typed records from a topic.
@@ -96,7 +117,7 @@ func (out *OutputTopic[K, V]) Drain() []topology.Record[K, V] {
 	return records
 }
 
-// DrainPartitions is Drain for topics with several partitions, see [OutputPartitions]: the records of each partition that got
+// DrainPartitions is Drain for topics with several partitions, see [Partitions]: the records of each partition that got
 // any. Those without a key are in the first if nothing else was chosen.
 func (out *OutputTopic[K, V]) DrainPartitions() map[int32][]topology.Record[K, V] {
 	out.d.t.Helper()

@@ -1,0 +1,119 @@
+package topologytest
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/seed84377926/millrace/internal/partitions"
+	"github.com/seed84377926/millrace/topology"
+)
+
+// Partitions gives all topics n partitions instead of one. Repartition topics have as many as in production: those that they
+// ask for, else those of the topics before or beside them. Each sub-topology has as many tasks as the largest of its inputs
+// has partitions. Without it, and without [TopicPartitions] for an input, there is one task for each sub-topology, and
+// repartition topics have one partition whatever they ask for.
+func Partitions(n int32) Option {
+	return func(d *Driver) { d.common = n }
+}
+
+// TopicPartitions gives an input or output topic n partitions. 0 means that there is no such output topic, which the functions of
+// [topology.Stream.ToDynamic] can find out. Inputs that an operator brings together need the same number.
+func TopicPartitions(topic string, n int32) Option {
+	return func(d *Driver) { d.partitions[topic] = n }
+}
+
+// place is a partition of a topic.
+type place struct {
+	topic     string
+	partition int32
+}
+
+// size derives the partitions of all inputs, and returns the number of tasks by group.
+func (d *Driver) size() (tasks map[string]int32, err error) {
+	subs := d.top.SubTopologies()
+	sizes := partitions.Sizes{Topics: make(map[string]int32), Groups: make(map[string]int32)}
+	several := d.common != 0
+	for _, sub := range subs {
+		for _, in := range sub.Inputs() {
+			if in.Repartition {
+				continue
+			}
+			n, said := d.partitions[in.Topic]
+			if !said {
+				n = d.ordinary()
+			}
+			if n <= 0 {
+				return nil, fmt.Errorf("input %q: %d partitions; it needs at least one", in.Topic, n)
+			}
+			several = several || said
+			sizes.Topics[in.Topic] = n
+		}
+	}
+	if !several {
+		for _, sub := range subs {
+			sizes.Groups[sub.Group()] = 1
+		}
+		return sizes.Groups, nil
+	}
+	sizes.Derive(subs)
+	var errs []error
+	for _, sub := range subs {
+		errs = append(errs, sizes.Check(sub)...)
+	}
+	for topic, n := range sizes.Topics {
+		d.partitions[topic] = n
+	}
+	return sizes.Groups, errors.Join(errs...)
+}
+
+// ordinary is the number of partitions of topics for which no other is said.
+func (d *Driver) ordinary() int32 {
+	if d.common == 0 {
+		return 1
+	}
+	return d.common
+}
+
+func (d *Driver) partitionsOf(topic string) (int32, error) {
+	n, ok := d.partitions[topic]
+	switch {
+	case !ok:
+		return d.ordinary(), nil
+	case n <= 0:
+		return 0, errors.New("it does not exist; create it or correct its name")
+	default:
+		return n, nil
+	}
+}
+
+// pin chooses the partition of a piped record.
+func (d *Driver) pin(topic string, r *topology.RawRecord) error {
+	n, err := d.partitionsOf(topic)
+	switch {
+	case err != nil:
+		return fmt.Errorf("topic %q: %w", topic, err)
+	case r.Pinned && (r.Partition < 0 || r.Partition >= n):
+		return fmt.Errorf("topic %q has no partition %d, only %d partitions", topic, r.Partition, n)
+	case !r.Pinned && r.Key == nil && r.PartitionKey == nil:
+		r.Partition = d.keyless[topic] % n
+		d.keyless[topic]++
+	default:
+		r.Partition = partitionOf(*r, n)
+	}
+	r.Pinned = true
+	return nil
+}
+
+// partitionOf returns the partition of an output record. Records without a key and a place are in the first.
+func partitionOf(r topology.RawRecord, partitions int32) int32 {
+	switch {
+	case r.Pinned:
+		return r.Partition
+	case r.PartitionKey != nil:
+		return topology.Partition(r.PartitionKey, partitions)
+	case r.Key != nil:
+		return topology.Partition(r.Key, partitions)
+	default:
+		return 0
+	}
+}
