@@ -3,6 +3,7 @@ package topologytest
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/seed84377926/millrace/internal/partitions"
 	"github.com/seed84377926/millrace/topology"
@@ -60,9 +61,7 @@ func (d *Driver) size() (tasks map[string]int32, err error) {
 	for _, sub := range subs {
 		errs = append(errs, sizes.Check(sub)...)
 	}
-	for topic, n := range sizes.Topics {
-		d.partitions[topic] = n
-	}
+	maps.Copy(d.partitions, sizes.Topics)
 	return sizes.Groups, errors.Join(errs...)
 }
 

@@ -1,6 +1,7 @@
 package topologytest_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -188,6 +189,42 @@ func TestPartitions_windowsSessionsVersions(t *testing.T) {
 	require.Equal(t, carriers, windows)
 	require.Equal(t, carriers, sessions)
 	require.Equal(t, want, versions)
+}
+
+// All tasks read the same copy of a global table, and hear of the wall clock.
+func TestPartitions_globalsAndWallClock(t *testing.T) {
+	d := topologytest.NewDriver(t, build(t, func(b *topology.Builder) {
+		names := topology.GlobalTableOf(b, "names", codecs.String, codecs.String)
+		topology.Source(b, "in", codecs.String, codecs.String).
+			JoinGlobal(names, func(_, v string) (string, bool) { return v, true }, func(_, name string) string { return name }).
+			Process("ticks", func(p *topology.ProcessorContext[string, string]) (topology.Processor[string, string], error) {
+				last := "nothing"
+				p.Schedule(time.Second, topology.WallClock, func(_ context.Context, now int64) error {
+					p.Forward(record{Key: last, Value: "tick", Timestamp: now})
+					return nil
+				})
+				return func(_ context.Context, r record) error {
+					last = r.Key
+					p.Forward(r)
+					return nil
+				}, nil
+			}).To("out", codecs.String, codecs.String)
+	}), topologytest.Partitions(3))
+	in, names := topologytest.Input(d, "in", codecs.String, codecs.String), topologytest.Input(d, "names", codecs.String, codecs.String)
+	names.Pipe("KL", "KLM", 1)
+	for partition := range int32(3) {
+		in.PipeTo(partition, record{Key: fmt.Sprint("in", partition), Value: "KL", Timestamp: 2})
+	}
+	d.AdvanceWallClock(time.Second)
+	require.Equal(t, []record{
+		{Key: "in0", Value: "KLM", Timestamp: 2},
+		{Key: "in1", Value: "KLM", Timestamp: 2},
+		{Key: "in2", Value: "KLM", Timestamp: 2},
+		{Key: "in0", Value: "tick", Timestamp: 1000},
+		{Key: "in1", Value: "tick", Timestamp: 1000},
+		{Key: "in2", Value: "tick", Timestamp: 1000},
+	}, topologytest.Output(d, "out", codecs.String, codecs.String).Drain())
+	require.Len(t, topologytest.Rows(d, "names", codecs.String, codecs.String), 1)
 }
 
 func TestPartitions_misuse(t *testing.T) {
