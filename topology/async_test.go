@@ -38,7 +38,8 @@ func TestProcessAsync_keepsTheOrderOfEachKey(t *testing.T) {
 				Repartition("through", str, str).
 				ProcessAsync("third", concurrency, suffix("3")).
 				GroupByKey().Aggregate("all", none, join, str).ToStream().To("all", str, str)
-		}), topologytest.CallsRandomly(seed), topologytest.CommitRandomly(seed), topologytest.CacheBytes(1))
+		}), topologytest.CallsRandomly(seed), topologytest.CommitRandomly(seed), topologytest.CacheBytes(1),
+			topologytest.Partitions(1+int32(seed%3)))
 		in := topologytest.Input(d, "flights", str, str)
 		want, all, sent := make(map[string][]record), make(map[string][]string), []record{}
 		for i := range 150 {
