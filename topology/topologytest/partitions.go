@@ -35,7 +35,11 @@ func (d *Driver) size() (tasks map[string]int32, err error) {
 	sizes := partitions.Sizes{Topics: make(map[string]int32), Groups: make(map[string]int32)}
 	several := d.common != 0
 	for _, sub := range subs {
-		for _, in := range sub.Inputs() {
+		inputs := sub.Inputs()
+		if len(inputs) == 0 { // patterns that match nothing yet
+			sizes.Groups[sub.Group()] = d.ordinary()
+		}
+		for _, in := range inputs {
 			if in.Repartition {
 				continue
 			}
