@@ -29,7 +29,8 @@
 // # The runtime
 //
 // TestRuntime runs the same programs as applications, with several partitions on an embedded broker each, restarts them,
-// restores their state and overtakes their tasks at random places. MILLRACE_SEEDS=n runs n seeds of each, and
+// restores their state and overtakes their tasks at random places. It runs a third of them; MILLRACE_SEEDS=n runs n
+// seeds of each, and
 //
 //	make conformance SEEDS=20
 //

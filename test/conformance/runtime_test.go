@@ -34,7 +34,8 @@ const (
 // moves and overtakes their tasks at random points while they work. What they have written in the end must be what their
 // operators answer when nothing disturbs them, and that is what TestRecorded compares with Kafka Streams.
 //
-// MILLRACE_SEEDS=n runs n seeds instead of one.
+// MILLRACE_SEEDS=n runs n seeds of each program. Without it, one in three programs runs with one seed: all of them take minutes with
+// the race detector, and CI runs them beside the other tests.
 func TestRuntime(t *testing.T) {
 	all := programs(t)
 	saboteur := newSaboteur(t)
@@ -42,7 +43,10 @@ func TestRuntime(t *testing.T) {
 		t.Logf("tasks were overtaken %d times", saboteur.strikes.Load())
 		require.Positive(t, saboteur.strikes.Load())
 	})
-	for _, id := range slices.Sorted(maps.Keys(all)) {
+	for i, id := range slices.Sorted(maps.Keys(all)) {
+		if os.Getenv(seedsVariable) == "" && i%3 != 0 {
+			continue
+		}
 		if reason, ok := notRun()[id]; ok {
 			t.Logf("%s is not run: %s", id, reason)
 			continue
