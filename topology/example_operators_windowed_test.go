@@ -210,7 +210,6 @@ func ExampleWindowedTable_Filter() {
 			To("out", codecs.String, codecs.Int64)
 	}, codecs.Int64, "flights KL1001 a", "flights KL1001 b")
 	// Output:
-	// KL1001 0-60 -> null @1000
 	// KL1001 0-60 -> 2 @2000
 }
 

@@ -1,5 +1,7 @@
 package topology
 
+import "github.com/seed84377926/millrace/state"
+
 // Filter keeps the rows for which keep returns true. A row that does not pass any more is deleted: a change forwards a deletion if
 // the row passed before, and nothing if it did not (S42). Timestamps and headers stay.
 //
@@ -20,14 +22,22 @@ func (t Table[K, V]) FilterNot(drop func(key K, value V) bool, opts ...NodeOptio
 }
 
 func filterTable[K, V any](table Table[K, V], n *node, keep func(key K, value V) bool) Table[K, V] {
-	n.wantsOld = true
 	versioned := table.view.history != nil
-	out := then(table.out, n, func(t *Task, next receiver[change[K, V]]) receiver[change[K, V]] {
+	out := filterChanges(table.out, n, versioned, func(key K, _ state.Window, value V) bool { return keep(key, value) })
+	return Table[K, V]{out: out, keys: table.keys, view: filtered(table.view, n, keep)}
+}
+
+// filterChanges makes n the filter of the changes of a table, windowed or not.
+func filterChanges[K, V any](
+	from *port[change[K, V]], n *node, versioned bool, keep func(key K, window state.Window, value V) bool,
+) *port[change[K, V]] {
+	n.wantsOld = true
+	return then(from, n, func(t *Task, next receiver[change[K, V]]) receiver[change[K, V]] {
 		filtered := new(change[K, V])
 		return func(c *change[K, V]) error {
 			t.at = n
-			passes := c.HasNew && keep(c.Key, c.New)
-			passed := c.HasOld && keep(c.Key, c.Old)
+			passes := c.HasNew && keep(c.Key, c.Window, c.New)
+			passed := c.HasOld && keep(c.Key, c.Window, c.Old)
 			switch {
 			case !passes && !passed && !versioned:
 				return nil
@@ -45,7 +55,11 @@ func filterTable[K, V any](table Table[K, V], n *node, keep func(key K, value V)
 			return next(filtered)
 		}
 	})
-	view := computed(table.view, n, func(key K, value V) (V, bool) { return value, keep(key, value) })
-	view.value = table.view.value
-	return Table[K, V]{out: out, keys: table.keys, view: view}
+}
+
+// filtered is the view of the rows that n keeps.
+func filtered[K, V any](v *view[K, V], n *node, keep func(key K, value V) bool) *view[K, V] {
+	result := computed(v, n, func(key K, value V) (V, bool) { return value, keep(key, value) })
+	result.value = v.value
+	return result
 }

@@ -18,13 +18,19 @@ func (t Table[K, V]) MapValuesWithKey[V2 any](f func(key K, value V) V2, opts ..
 }
 
 func mapTable[K, V, V2 any](table Table[K, V], n *node, f func(key K, value V) V2) Table[K, V2] {
+	return Table[K, V2]{out: mapChanges(table.out, n, f), keys: table.keys, view: mapped(table.view, n, f)}
+}
+
+// mapChanges makes n what maps the values of the changes of a table, windowed or not.
+func mapChanges[K, V, V2 any](from *port[change[K, V]], n *node, f func(key K, value V) V2) *port[change[K, V2]] {
 	n.passesOld = true
-	out := then(table.out, n, func(t *Task, next receiver[change[K, V2]]) receiver[change[K, V]] {
+	return then(from, n, func(t *Task, next receiver[change[K, V2]]) receiver[change[K, V]] {
 		mapped, wantsOld := new(change[K, V2]), n.oldWanted()
 		return func(c *change[K, V]) error {
 			t.at = n
 			*mapped = change[K, V2]{
-				Key: c.Key, HasNew: c.HasNew, Began: c.Began, Stale: c.Stale, Timestamp: c.Timestamp, Headers: c.Headers, key: c.key,
+				Key: c.Key, Window: c.Window, HasNew: c.HasNew, Began: c.Began, Stale: c.Stale,
+				Timestamp: c.Timestamp, Headers: c.Headers, key: c.key,
 			}
 			if c.HasNew {
 				mapped.New = f(c.Key, c.New)
@@ -35,7 +41,9 @@ func mapTable[K, V, V2 any](table Table[K, V], n *node, f func(key K, value V) V
 			return next(mapped)
 		}
 	})
-	return Table[K, V2]{out: out, keys: table.keys, view: computed(table.view, n, func(key K, value V) (V2, bool) {
-		return f(key, value), true
-	})}
+}
+
+// mapped is the view of the rows whose values n maps.
+func mapped[K, V, V2 any](v *view[K, V], n *node, f func(key K, value V) V2) *view[K, V2] {
+	return computed(v, n, func(key K, value V) (V2, bool) { return f(key, value), true })
 }

@@ -38,7 +38,7 @@ func aggregateSlidingWindows[K, A any](
 	return WindowedTable[K, A]{
 		keys:    TimeWindowedCodec(keys.codec, w.difference),
 		closing: closing{wait: grace, length: 2*difference + 1, graced: w.graced},
-		view: &windowView[K, A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(t *Task) windowLookup[K, A] {
+		view: &view[Windowed[K], A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(t *Task) lookup[Windowed[K], A] {
 			o := store.open(t)
 			return func(w Windowed[K], encoded []byte) (value A, timestamp int64, ok bool, err error) {
 				if w.Window.End < o.now()-retention {

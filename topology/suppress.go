@@ -135,10 +135,7 @@ func (t Table[K, V]) Suppress(name string, until Suppression) Table[K, V] {
 func (t WindowedTable[K, V]) Suppress(name string, until Suppression) WindowedTable[K, V] {
 	n := t.builder().namedNode("suppress", name)
 	until.validate(n)
-	table := WindowedTable[K, V]{out: &port[change[K, V]]{node: n}, keys: t.keys, closing: t.closing}
 	switch {
-	case t.view == nil:
-		return table // the windows were refused
 	case t.view.value == nil:
 		n.builder.errorf(n, "nobody has said how the values of the table are encoded; suppress it before they are mapped")
 	case until.closes && !t.closing.graced:
@@ -155,9 +152,7 @@ func (t WindowedTable[K, V]) Suppress(name string, until Suppression) WindowedTa
 		s.wait, s.ahead = t.closing.wait, t.closing.length
 		s.place = func(c *change[K, V]) int64 { return c.Window.End }
 	}
-	table.out = s.wire(t.out)
-	table.view = heldWindows(&s, t.view)
-	return table
+	return WindowedTable[K, V]{out: s.wire(t.out), keys: t.keys, closing: t.closing, view: s.view(t.view)}
 }
 
 // suppressor is the suppress operator of tables with keys B in the buffer.
@@ -285,20 +280,6 @@ func (s *suppressor[K, B, V]) view(before *view[B, V]) *view[B, V] {
 				return held.Old, unknownTime, held.HasOld, err
 			}
 			return rows(key, encoded)
-		}
-	}}
-}
-
-// heldWindows is [suppressor.view] for windows.
-func heldWindows[K, V any](s *suppressor[K, Windowed[K], V], before *windowView[K, V]) *windowView[K, V] {
-	return &windowView[K, V]{value: before.value, stores: s.read(before.stores), open: func(t *Task) windowLookup[K, V] {
-		buffer, rows := s.open(t), before.open(t)
-		return func(w Windowed[K], encoded []byte) (V, int64, bool, error) {
-			held, ok, err := buffer.Get(w)
-			if err != nil || ok {
-				return held.Old, unknownTime, held.HasOld, err
-			}
-			return rows(w, encoded)
 		}
 	}}
 }

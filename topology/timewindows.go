@@ -30,7 +30,7 @@ func aggregateTimeWindows[K, A any](
 	return WindowedTable[K, A]{
 		keys:    TimeWindowedCodec(keys.codec, w.size),
 		closing: closing{wait: windows.grace, length: windows.size, graced: w.graced},
-		view: &windowView[K, A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(t *Task) windowLookup[K, A] {
+		view: &view[Windowed[K], A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(t *Task) lookup[Windowed[K], A] {
 			o := store.open(t)
 			return func(w Windowed[K], encoded []byte) (value A, timestamp int64, ok bool, err error) {
 				if w.Window.Start <= windows.gone(o.now(), len(streams)) {

@@ -67,6 +67,8 @@ func aggregateWindows[K, A any](n *node, w Windows, e emission, a aggregation[A]
 	case SlidingWindows:
 		return aggregateSlidingWindows(n, w, e, a, streams)
 	default: // nil, an error of who gave it
-		return WindowedTable[K, A]{out: &port[change[K, A]]{node: n}}
+		return WindowedTable[K, A]{
+			out: &port[change[K, A]]{node: n}, closing: closing{graced: true}, view: &view[Windowed[K], A]{value: a.codec},
+		}
 	}
 }

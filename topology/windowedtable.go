@@ -11,7 +11,7 @@ type WindowedTable[K, V any] struct {
 	out     *port[change[K, V]]
 	keys    codecs.Codec[Windowed[K]]
 	closing closing
-	view    *windowView[K, V]
+	view    *view[Windowed[K], V] // asked with the encodings of keys without their windows
 }
 
 // closing says when the windows of a table close: when stream time has passed their end by wait.
@@ -21,16 +21,6 @@ type closing struct {
 	graced bool  // the user has said how long late records are waited for
 }
 
-// windowView is how the rows of a windowed table are read. See [view].
-type windowView[K, V any] struct {
-	value  codecs.Codec[V] // nil if no operator has said how values are encoded
-	stores []*storeInfo
-	open   func(t *Task) windowLookup[K, V]
-}
-
-// windowLookup returns the row of a window as it is now. encoded is the encoding of the key without the window.
-type windowLookup[K, V any] func(w Windowed[K], encoded []byte) (value V, timestamp int64, ok bool, err error)
-
 func (t WindowedTable[K, V]) builder() *Builder {
 	if t.out == nil {
 		panic("topology: method of the zero WindowedTable called; windowed tables are made by aggregations")
@@ -38,86 +28,23 @@ func (t WindowedTable[K, V]) builder() *Builder {
 	return t.out.node.builder
 }
 
-// Filter keeps the rows for which keep returns true; the others are deletions. Nothing is stored: the rows are those of the table
-// that is filtered. Kafka Streams: KTable.filter, not materialized.
+// Filter keeps the rows for which keep returns true, see [Table.Filter]. Nothing is stored: the rows are those of the table that is
+// filtered.
 func (t WindowedTable[K, V]) Filter(keep func(key K, window state.Window, value V) bool, opts ...NodeOption) WindowedTable[K, V] {
 	n := t.builder().node("filter", opts)
-	n.passesOld = true
 	n.require(keep != nil, "function")
-	out := then(t.out, n, func(t *Task, next receiver[change[K, V]]) receiver[change[K, V]] {
-		filtered, oldWanted := new(change[K, V]), n.oldWanted()
-		return func(c *change[K, V]) error {
-			t.at = n
-			*filtered = *c
-			var none V
-			if filtered.HasNew = c.HasNew && keep(c.Key, c.Window, c.New); !filtered.HasNew {
-				filtered.New = none
-			}
-			if filtered.HasOld = oldWanted && c.HasOld && keep(c.Key, c.Window, c.Old); !filtered.HasOld {
-				filtered.Old = none
-			}
-			if oldWanted && !filtered.HasOld && !filtered.HasNew {
-				return nil
-			}
-			return next(filtered)
-		}
-	})
-	table := derived(t, out, func(w Windowed[K], value V) (V, bool) { return value, keep(w.Key, w.Window, value) })
-	if table.view != nil {
-		table.view.value = t.view.value
-	}
-	return table
+	view := filtered(t.view, n, func(w Windowed[K], value V) bool { return keep(w.Key, w.Window, value) })
+	return WindowedTable[K, V]{out: filterChanges(t.out, n, false, keep), keys: t.keys, closing: t.closing, view: view}
 }
 
-// MapValues replaces each value by f of it. Nothing is stored: the rows are those of the table whose values are mapped. Kafka
-// Streams: KTable.mapValues, not materialized.
+// MapValues replaces each value by f of it, see [Table.MapValues]. Nothing is stored: the rows are those of the table whose values
+// are mapped.
 func (t WindowedTable[K, V]) MapValues[V2 any](f func(value V) V2, opts ...NodeOption) WindowedTable[K, V2] {
 	n := t.builder().node("map-values", opts)
-	n.passesOld = true
 	n.require(f != nil, "function")
-	out := then(t.out, n, func(t *Task, next receiver[change[K, V2]]) receiver[change[K, V]] {
-		mapped, oldWanted := new(change[K, V2]), n.oldWanted()
-		return func(c *change[K, V]) error {
-			t.at = n
-			*mapped = change[K, V2]{
-				Key: c.Key, Window: c.Window, HasOld: oldWanted && c.HasOld, HasNew: c.HasNew, Began: c.Began, Stale: c.Stale,
-				Timestamp: c.Timestamp, Headers: c.Headers, key: c.key,
-			}
-			if mapped.HasNew {
-				mapped.New = f(c.New)
-			}
-			if mapped.HasOld {
-				mapped.Old = f(c.Old)
-			}
-			return next(mapped)
-		}
-	})
-	return derived(t, out, func(_ Windowed[K], value V) (V2, bool) { return f(value), true })
-}
-
-// derived is a windowed table whose rows are computed from those of another one.
-func derived[K, V, V2 any](
-	from WindowedTable[K, V], out *port[change[K, V2]], compute func(w Windowed[K], value V) (V2, bool),
-) WindowedTable[K, V2] {
-	table := WindowedTable[K, V2]{out: out, keys: from.keys, closing: from.closing}
-	if from.view == nil {
-		return table // the windows were refused
-	}
-	table.view = &windowView[K, V2]{stores: from.view.stores, open: func(t *Task) windowLookup[K, V2] {
-		lookup := from.view.open(t)
-		return func(w Windowed[K], encoded []byte) (none V2, _ int64, _ bool, _ error) {
-			value, timestamp, ok, err := lookup(w, encoded)
-			if err != nil || !ok {
-				return none, 0, false, err
-			}
-			result, ok := compute(w, value)
-			if !ok {
-				return none, 0, false, nil
-			}
-			return result, timestamp, true, nil
-		}
-	}}
-	return table
+	out := mapChanges(t.out, n, func(_ K, value V) V2 { return f(value) })
+	view := mapped(t.view, n, func(_ Windowed[K], value V) V2 { return f(value) })
+	return WindowedTable[K, V2]{out: out, keys: t.keys, closing: t.closing, view: view}
 }
 
 // KeyedByWindow returns a windowed table as a table whose keys are keys with their windows, for all that tables can do. The keys
@@ -140,14 +67,10 @@ func KeyedByWindow[K, V any](t WindowedTable[K, V], opts ...NodeOption) Table[Wi
 			return next(keyed)
 		}
 	})
-	table := Table[Windowed[K], V]{out: out, keys: keying[Windowed[K]]{codec: t.keys}}
-	if t.view == nil {
-		return table // the windows were refused
-	}
 	inner, _ := t.keys.(innerKeyer)
-	table.view = &view[Windowed[K], V]{stores: t.view.stores, open: func(task *Task) lookup[Windowed[K], V] {
+	view := &view[Windowed[K], V]{value: t.view.value, stores: t.view.stores, open: func(task *Task) lookup[Windowed[K], V] {
 		lookup := t.view.open(task)
 		return func(w Windowed[K], encoded []byte) (V, int64, bool, error) { return lookup(w, inner.innerKey(encoded)) }
 	}}
-	return table
+	return Table[Windowed[K], V]{out: out, keys: keying[Windowed[K]]{codec: t.keys}, view: view}
 }
