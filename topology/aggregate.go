@@ -177,9 +177,7 @@ func aggregate[K, A any](n *node, a aggregation[A], streams ...feeder[K, A]) Tab
 	keys := streams[0].keys
 	store := keepTable(n, keys.codec, a.codec, a.store)
 	out := collect(n, streams, func(t *Task, next receiver[change[K, A]]) func(int, *entry[K, A]) error {
-		rows, wantsOld := store.open(t), n.oldWanted()
-		rows.forward(next)
-		c := new(change[K, A])
+		rows, c, wantsOld := store.update(t, n, keys, next), new(change[K, A]), n.oldWanted()
 		return func(_ int, e *entry[K, A]) error {
 			t.at = n
 			switch {
@@ -190,30 +188,17 @@ func aggregate[K, A any](n *node, a aggregation[A], streams ...feeder[K, A]) Tab
 				t.drop(n, DropNullValue)
 				return nil
 			}
-			encoded, err := keys.encode(t, n, e.key, e.Key)
+			*c = change[K, A]{Key: e.Key, Timestamp: e.Timestamp, Headers: e.Headers, key: e.key}
+			encoded, timestamp, err := rows.begin(c)
 			if err != nil {
 				return err
-			}
-			if err := rows.advance(e.Timestamp); err != nil {
-				return err
-			}
-			t.at = n
-			*c = change[K, A]{Key: e.Key, Timestamp: e.Timestamp, Headers: e.Headers, key: e.key}
-			var timestamp int64
-			if c.Old, timestamp, c.HasOld, err = rows.get(encoded); err != nil {
-				return t.nodeError(n, err)
 			}
 			if c.HasOld {
 				c.Timestamp = max(timestamp, e.Timestamp)
 			}
 			c.New, c.HasNew = a.add(e.add, c.Old, c.HasOld)
-			kept, err := rows.set(encoded, c)
-			if err != nil {
-				return t.nodeError(n, err)
-			}
-			if !kept {
-				t.drop(n, DropTooOld)
-				return nil
+			if kept, err := rows.end(encoded, c); err != nil || !kept {
+				return err
 			}
 			if !c.HasOld && wantsOld {
 				c.Old, c.HasOld = a.begin()

@@ -75,35 +75,20 @@ func aggregateRows[K, V, A any](
 	keys := g.updates.keys
 	store := keepTable(n, keys.codec, a.codec, o)
 	out := then(g.updates.out, n, func(t *Task, next receiver[change[K, A]]) receiver[item[K, update[V]]] {
-		rows := store.open(t)
-		rows.forward(next)
-		c := new(change[K, A])
+		rows, c := store.update(t, n, keys, next), new(change[K, A])
 		return func(it *item[K, update[V]]) error {
 			t.at = n
-			encoded, err := keys.encode(t, n, it.key, it.Key)
+			*c = change[K, A]{Key: it.Key, Timestamp: it.Timestamp, Headers: it.Headers, key: it.key}
+			encoded, timestamp, err := rows.begin(c)
 			if err != nil {
 				return err
-			}
-			if err := rows.advance(it.Timestamp); err != nil {
-				return err
-			}
-			t.at = n
-			*c = change[K, A]{Key: it.Key, Timestamp: it.Timestamp, Headers: it.Headers, key: it.key}
-			var timestamp int64
-			if c.Old, timestamp, c.HasOld, err = rows.get(encoded); err != nil {
-				return t.nodeError(n, err)
 			}
 			if c.HasOld && !it.Value.hasOld && !it.Value.hasNew {
 				return nil
 			}
 			a.apply(it, c, timestamp)
-			kept, err := rows.set(encoded, c)
-			if err != nil {
-				return t.nodeError(n, err)
-			}
-			if !kept {
-				t.drop(n, DropTooOld)
-				return nil
+			if kept, err := rows.end(encoded, c); err != nil || !kept {
+				return err
 			}
 			return next(c)
 		}

@@ -13,31 +13,17 @@ func (t Table[K, V]) Materialize(name string, value codecs.Codec[V], opts ...Sto
 	n.require(value != nil, "value codec")
 	store := keepTable(n, t.keys.codec, value, o)
 	out := then(t.out, n, func(task *Task, next receiver[change[K, V]]) receiver[change[K, V]] {
-		rows := store.open(task)
-		rows.forward(next)
-		kept := new(change[K, V])
+		rows, kept := store.update(task, n, t.keys, next), new(change[K, V])
 		return func(c *change[K, V]) error {
-			task.at = n
-			encoded, err := t.keys.encode(task, n, c.key, c.Key)
-			if err != nil {
-				return err
-			}
-			if err := rows.advance(c.Timestamp); err != nil {
-				return err
-			}
 			task.at = n
 			*kept = *c
 			kept.Began = false
-			if kept.Old, _, kept.HasOld, err = rows.get(encoded); err != nil {
-				return task.nodeError(n, err)
-			}
-			ok, err := rows.set(encoded, kept)
+			encoded, _, err := rows.begin(kept)
 			if err != nil {
-				return task.nodeError(n, err)
+				return err
 			}
-			if !ok {
-				task.drop(n, DropTooOld)
-				return nil
+			if ok, err := rows.end(encoded, kept); err != nil || !ok {
+				return err
 			}
 			return next(kept)
 		}

@@ -1,9 +1,6 @@
 package topology
 
-import (
-	"github.com/seed84377926/millrace/codecs"
-	"github.com/seed84377926/millrace/state"
-)
+import "github.com/seed84377926/millrace/codecs"
 
 // Table is the latest value for each key. It is made by [TableOf], by aggregations and by operators on tables.
 type Table[K, V any] struct {
@@ -40,49 +37,27 @@ func TableOf[K, V any](b *Builder, topic string, key codecs.Codec[K], value code
 func keepRecords[K, V any](s Stream[K, V], n *node, value codecs.Codec[V], o storeOptions) Table[K, V] {
 	store := keepTable(n, s.keys.codec, value, o)
 	out := then(s.out, n, func(t *Task, next receiver[change[K, V]]) receiver[item[K, V]] {
-		rows := store.open(t)
-		rows.forward(next)
-		c := new(change[K, V])
-		return func(it *item[K, V]) (err error) {
+		rows, c := store.update(t, n, s.keys, next), new(change[K, V])
+		return func(it *item[K, V]) error {
 			t.at = n
 			if it.NullKey {
 				t.drop(n, DropNullKey)
 				return nil
 			}
-			encoded, err := s.keys.encode(t, n, it.key, it.Key)
-			if err != nil {
-				return err
-			}
-			if err := rows.advance(it.Timestamp); err != nil {
-				return err
-			}
-			t.at = n
 			*c = change[K, V]{
 				Key: it.Key, New: it.Value, HasNew: !it.NullValue, Timestamp: it.Timestamp, Headers: it.Headers, key: it.key,
 			}
-			if c.Old, _, c.HasOld, err = rows.get(encoded); err != nil {
-				return t.nodeError(n, err)
-			}
-			kept, err := rows.set(encoded, c)
+			encoded, _, err := rows.begin(c)
 			if err != nil {
-				return t.nodeError(n, err)
+				return err
 			}
-			if !kept {
-				t.drop(n, DropTooOld)
-				return nil
+			if kept, err := rows.end(encoded, c); err != nil || !kept {
+				return err
 			}
 			return next(c)
 		}
 	})
 	return Table[K, V]{out: out, keys: s.keys, view: store.view()}
-}
-
-// setRow stores the new value of a change.
-func setRow[K, V any](store *state.KeyValue[K, V], key []byte, c *change[K, V]) error {
-	if c.HasNew {
-		return store.PutEncoded(key, c.New, c.Timestamp)
-	}
-	return store.DeleteEncoded(key)
 }
 
 // nameTable gives a table the name of its topic.

@@ -66,6 +66,50 @@ func (s *tableStore[K, V]) view() *view[K, V] {
 	return v
 }
 
+// rowUpdate updates the rows of the table that n keeps, change by change.
+type rowUpdate[K, V any] struct {
+	t    *Task
+	n    *node
+	keys keying[K]
+	rows tableRows[K, V]
+	next receiver[change[K, V]]
+}
+
+// update returns what updates the rows of s in t and forwards the changes.
+func (s *tableStore[K, V]) update(t *Task, n *node, keys keying[K], next receiver[change[K, V]]) *rowUpdate[K, V] {
+	rows := s.open(t)
+	rows.forward(next)
+	return &rowUpdate[K, V]{t: t, n: n, keys: keys, rows: rows, next: next}
+}
+
+// begin lets time go on to that of the change, and gives c the old value of its row. It returns the encoding of the key and the
+// timestamp of the old value.
+func (u *rowUpdate[K, V]) begin(c *change[K, V]) (encoded []byte, timestamp int64, err error) {
+	if encoded, err = u.keys.encode(u.t, u.n, c.key, c.Key); err != nil {
+		return nil, 0, err
+	}
+	if err := u.rows.advance(c.Timestamp); err != nil {
+		return nil, 0, err
+	}
+	u.t.at = u.n
+	if c.Old, timestamp, c.HasOld, err = u.rows.get(encoded); err != nil {
+		return nil, 0, u.t.nodeError(u.n, err)
+	}
+	return encoded, timestamp, nil
+}
+
+// end stores the new value of c and reports whether it is to be forwarded: what is too old to be kept is dropped.
+func (u *rowUpdate[K, V]) end(encoded []byte, c *change[K, V]) (kept bool, err error) {
+	kept, err = u.rows.set(encoded, c)
+	if err != nil {
+		return false, u.t.nodeError(u.n, err)
+	}
+	if !kept {
+		u.t.drop(u.n, DropTooOld)
+	}
+	return kept, nil
+}
+
 // plainRows are rows of which only the latest value is kept.
 type plainRows[K, V any] struct{ store *state.KeyValue[K, V] }
 
@@ -77,5 +121,8 @@ func (r plainRows[K, V]) get(key []byte) (V, int64, bool, error) { return r.stor
 
 func (r plainRows[K, V]) set(key []byte, c *change[K, V]) (kept bool, err error) {
 	c.Stale = false
-	return true, setRow(r.store, key, c)
+	if c.HasNew {
+		return true, r.store.PutEncoded(key, c.New, c.Timestamp)
+	}
+	return true, r.store.DeleteEncoded(key)
 }
