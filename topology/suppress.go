@@ -1,7 +1,6 @@
 package topology
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -13,12 +12,16 @@ import (
 // Suppression says how long a suppress operator holds updates back: [UntilTimeLimit] and [UntilWindowCloses] make one, its
 // methods return changed copies.
 type Suppression struct {
-	limit      time.Duration
-	closes     bool // until the window closes
-	maxRecords int64
-	maxBytes   int64
-	stop       bool // when the buffer is full; else the oldest updates go out early
-	errs       []error
+	limit          time.Duration
+	closes         bool // until the window closes
+	records, bytes bound
+	stop           bool // when the buffer is full; else the oldest updates go out early
+}
+
+// bound is how much a buffer may hold.
+type bound struct {
+	most  int64
+	given bool
 }
 
 // UntilTimeLimit holds the updates of a key back until stream time has passed the timestamp of the first one by d, and then
@@ -40,22 +43,10 @@ func UntilWindowCloses() Suppression { return Suppression{closes: true} }
 
 // MaxRecords bounds the buffer to n updates. Without bounds it takes what comes: it is kept in the state of the task, in
 // memory as far as the budget of the caches goes and on disk beyond.
-func (s Suppression) MaxRecords(n int64) Suppression {
-	if n <= 0 {
-		s.errs = append(s.errs, fmt.Errorf("the buffer is bounded to %d records; want at least 1", n))
-	}
-	s.maxRecords = n
-	return s
-}
+func (s Suppression) MaxRecords(n int64) Suppression { s.records = bound{n, true}; return s }
 
 // MaxBytes bounds the buffer to n bytes: keys, encoded values and headers.
-func (s Suppression) MaxBytes(n int64) Suppression {
-	if n <= 0 {
-		s.errs = append(s.errs, fmt.Errorf("the buffer is bounded to %d bytes; want at least 1", n))
-	}
-	s.maxBytes = n
-	return s
-}
+func (s Suppression) MaxBytes(n int64) Suppression { s.bytes = bound{n, true}; return s }
 
 // StopWhenFull makes a record that does not fit into the buffer an error, a [*RecordError], instead of forwarding the oldest
 // updates early. It needs a bound. UntilWindowCloses implies it.
@@ -63,36 +54,45 @@ func (s Suppression) StopWhenFull() Suppression { s.stop = true; return s }
 
 // validate remembers what is wrong with s in the call that made n.
 func (s Suppression) validate(n *node) {
-	for _, err := range s.errs {
-		n.builder.errorf(n, "%w", err)
+	if s.records.given && s.records.most <= 0 {
+		n.builder.errorf(n, "the buffer is bounded to %d records; want at least 1", s.records.most)
 	}
-	bounded := s.maxRecords != 0 || s.maxBytes != 0
+	if s.bytes.given && s.bytes.most <= 0 {
+		n.builder.errorf(n, "the buffer is bounded to %d bytes; want at least 1", s.bytes.most)
+	}
 	switch {
 	case s.limit < 0:
 		n.builder.errorf(n, "the time limit of %v is negative", s.limit)
 	case s.limit%time.Millisecond != 0:
 		n.builder.errorf(n, "the time limit of %v is not a whole number of milliseconds", s.limit)
-	case s.stop && !bounded:
+	case s.stop && !s.records.given && !s.bytes.given:
 		n.builder.errorf(n, "StopWhenFull needs a bound; set one with MaxRecords or MaxBytes")
 	}
 }
 
-// full returns an error if the buffer is over its bounds.
+// full returns an error if the buffer is over its bounds. bytes is asked only if it matters.
 func (s Suppression) full(records int64, bytes func() int64) error {
-	if s.maxRecords > 0 && records > s.maxRecords {
-		return fmt.Errorf("%w: %d records, %d are allowed; raise MaxRecords, or let results go out early with UntilTimeLimit",
-			errBufferFull, records, s.maxRecords)
+	if s.records.given && records > s.records.most {
+		return bufferFullError{"records", "MaxRecords", records, s.records.most}
 	}
-	if s.maxBytes > 0 {
-		if n := bytes(); n > s.maxBytes {
-			return fmt.Errorf("%w: %d bytes, %d are allowed; raise MaxBytes, or let results go out early with UntilTimeLimit",
-				errBufferFull, n, s.maxBytes)
+	if s.bytes.given {
+		if held := bytes(); held > s.bytes.most {
+			return bufferFullError{"bytes", "MaxBytes", held, s.bytes.most}
 		}
 	}
 	return nil
 }
 
-var errBufferFull = errors.New("the suppress buffer is full")
+// bufferFullError says that a buffer is over a bound. Most are never read: the buffer gives something out.
+type bufferFullError struct {
+	unit, option string
+	held, most   int64
+}
+
+func (e bufferFullError) Error() string {
+	return fmt.Sprintf("the suppress buffer is full: %d %s, %d are allowed; raise %s, or let results go out early with UntilTimeLimit",
+		e.held, e.unit, e.most, e.option)
+}
 
 // Suppress holds updates of the table back and forwards the last one of each key, see [UntilTimeLimit]. Results have the
 // timestamp and the headers of the update they are, so that timestamps may go back; those of one record come out by their
@@ -222,7 +222,8 @@ func (s *suppressor[K, B, V]) wire(from *port[change[K, V]]) *port[change[K, V]]
 		}
 		var due int64
 		isDue := func(time int64) bool { return time <= due }
-		tooMany := func(int64) bool { return s.until.full(buffer.Len(), buffer.Bytes) != nil }
+		full := func() error { return s.until.full(buffer.Len(), buffer.Bytes) }
+		isFull := func(int64) bool { return full() != nil }
 		emit := func(now int64) error {
 			due = sub(now, s.wait)
 			return evict(isDue)
@@ -240,14 +241,13 @@ func (s *suppressor[K, B, V]) wire(from *port[change[K, V]]) *port[change[K, V]]
 			if err := emit(clock.now); err != nil {
 				return err
 			}
-			err := s.until.full(buffer.Len(), buffer.Bytes)
-			switch {
-			case err == nil:
+			if s.until.stop || s.until.closes {
+				if err := full(); err != nil {
+					return t.recordError(n, err)
+				}
 				return nil
-			case s.until.stop || s.until.closes:
-				return t.recordError(n, err)
 			}
-			return evict(tooMany)
+			return evict(isFull)
 		}
 	})
 }
