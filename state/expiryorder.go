@@ -17,7 +17,7 @@ import (
 // that have changed since, too; what they lead to is looked at when their turn comes.
 type expiryOrder[V any] struct {
 	rows  *cache[V]
-	fresh expiryHeap
+	fresh heap[expiryPlace]
 	times map[string]int64 // the place of each key in the heap
 
 	ahead []expiryPlace // read and not yet looked at
@@ -42,7 +42,10 @@ func (p expiryPlace) compare(other expiryPlace) int {
 }
 
 func newExpiryOrder[V any](rows *cache[V]) expiryOrder[V] {
-	o := expiryOrder[V]{rows: rows, times: make(map[string]int64), floor: math.MinInt64, flushedFloor: math.MinInt64}
+	o := expiryOrder[V]{
+		rows: rows, fresh: newHeap(expiryPlace.compare), times: make(map[string]int64),
+		floor: math.MinInt64, flushedFloor: math.MinInt64,
+	}
 	o.rewind()
 	return o
 }
@@ -75,8 +78,9 @@ func (o *expiryOrder[V]) next(before int64) (*row[V], error) {
 		}
 		var r *row[V]
 		var err error
+		fresh, ok := o.fresh.first()
 		switch {
-		case len(o.fresh) > 0 && o.fresh[0].time < before && (len(o.ahead) == 0 || o.fresh[0].compare(o.ahead[0]) < 0):
+		case ok && fresh.time < before && (len(o.ahead) == 0 || fresh.compare(o.ahead[0]) < 0):
 			r = o.popFresh()
 		case len(o.ahead) > 0 && o.ahead[0].time < before:
 			r, err = o.popCommitted()
@@ -168,8 +172,7 @@ func (o *expiryOrder[V]) rollback() {
 
 // refill makes the heap that of the rows that are dirty now.
 func (o *expiryOrder[V]) refill() {
-	clear(o.fresh)
-	o.fresh = o.fresh[:0]
+	o.fresh.clear()
 	clear(o.times)
 	o.rows.dirty.each(func(r *row[V]) {
 		if r.present {
@@ -188,48 +191,8 @@ func (o *expiryOrder[V]) lowest() int64 {
 	case !o.end:
 		lowest = readInt64(o.from)
 	}
-	if len(o.fresh) > 0 {
-		lowest = min(lowest, o.fresh[0].time)
+	if p, ok := o.fresh.first(); ok {
+		lowest = min(lowest, p.time)
 	}
 	return lowest
-}
-
-// expiryHeap is a binary heap with the first place on top.
-type expiryHeap []expiryPlace
-
-func (h *expiryHeap) push(p expiryPlace) {
-	*h = append(*h, p)
-	places := *h
-	for i := len(places) - 1; i > 0; {
-		parent := (i - 1) / 2
-		if places[parent].compare(places[i]) <= 0 {
-			return
-		}
-		places[parent], places[i] = places[i], places[parent]
-		i = parent
-	}
-}
-
-func (h *expiryHeap) pop() expiryPlace {
-	places := *h
-	last := len(places) - 1
-	first := places[0]
-	places[0] = places[last]
-	places[last] = expiryPlace{}
-	places = places[:last]
-	*h = places
-	for i := 0; ; {
-		child := 2*i + 1
-		if child >= len(places) {
-			return first
-		}
-		if child+1 < len(places) && places[child+1].compare(places[child]) < 0 {
-			child++
-		}
-		if places[i].compare(places[child]) <= 0 {
-			return first
-		}
-		places[i], places[child] = places[child], places[i]
-		i = child
-	}
 }

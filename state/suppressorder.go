@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -29,7 +30,7 @@ func (p suppressPlace) compare(other suppressPlace) int {
 // which while a commit is under way and changes go on.
 type suppressOrder[V any] struct {
 	rows  *cache[suppressed[V]]
-	fresh placeHeap
+	fresh heap[suppressPlace]
 
 	ahead []suppressPlace // committed places that were read and are still there
 	next  []byte          // where to read on: the suffix of a local row
@@ -50,7 +51,9 @@ const (
 )
 
 func newSuppressOrder[V any](rows *cache[suppressed[V]]) suppressOrder[V] {
-	o := suppressOrder[V]{rows: rows, floor: math.MinInt64, flushedFloor: math.MinInt64, era: 1}
+	o := suppressOrder[V]{
+		rows: rows, fresh: newHeap(suppressPlace.compare), floor: math.MinInt64, flushedFloor: math.MinInt64, era: 1,
+	}
 	o.rewind()
 	return o
 }
@@ -72,19 +75,17 @@ func (o *suppressOrder[V]) add(time int64, key string) uint64 {
 
 // first returns the place of the entry that comes first, and false if there is none.
 func (o *suppressOrder[V]) first() (p suppressPlace, ok bool, err error) {
+	fresh, ok := o.fresh.first()
 	for len(o.ahead) == 0 && !o.end {
-		if len(o.fresh) > 0 && o.fresh[0].time < readInt64(o.next) {
-			return o.fresh[0], true, nil
+		if ok && fresh.time < readInt64(o.next) {
+			return fresh, true, nil
 		}
 		if err := o.read(); err != nil {
 			return p, false, fmt.Errorf("read store %q by time: %w", o.rows.spec.Name, err)
 		}
 	}
-	switch {
-	case len(o.ahead) == 0 && len(o.fresh) == 0:
-		return p, false, nil
-	case len(o.ahead) == 0, len(o.fresh) > 0 && o.fresh[0].compare(o.ahead[0]) < 0:
-		return o.fresh[0], true, nil
+	if len(o.ahead) == 0 || ok && fresh.compare(o.ahead[0]) < 0 {
+		return fresh, ok, nil
 	}
 	return o.ahead[0], true, nil
 }
@@ -140,7 +141,8 @@ func (o *suppressOrder[V]) flush(b *Batch) {
 
 func (o *suppressOrder[V]) commit() {
 	o.floor = o.flushedFloor
-	o.fresh.keepAfter(o.flushedEra)
+	o.fresh.items = slices.DeleteFunc(o.fresh.items, func(p suppressPlace) bool { return p.era <= o.flushedEra })
+	o.fresh.order()
 	o.committedEra = o.flushedEra
 	o.obsolete = append(o.obsolete[:0], o.obsolete[o.flushed:]...)
 	o.flushed = 0
@@ -156,73 +158,16 @@ func (o *suppressOrder[V]) lowest() int64 {
 	case !o.end:
 		lowest = readInt64(o.next)
 	}
-	if len(o.fresh) > 0 {
-		lowest = min(lowest, o.fresh[0].time)
+	if p, ok := o.fresh.first(); ok {
+		lowest = min(lowest, p.time)
 	}
 	return lowest
 }
 
 func (o *suppressOrder[V]) rollback() {
-	clear(o.fresh)
-	o.fresh = o.fresh[:0]
+	o.fresh.clear()
 	o.obsolete, o.flushed = nil, 0
 	o.rewind()
-}
-
-// placeHeap is a binary heap with the first place on top.
-type placeHeap []suppressPlace
-
-func (h *placeHeap) push(p suppressPlace) {
-	*h = append(*h, p)
-	h.up(len(*h) - 1)
-}
-
-func (h placeHeap) up(i int) {
-	for i > 0 {
-		parent := (i - 1) / 2
-		if h[parent].compare(h[i]) <= 0 {
-			return
-		}
-		h[parent], h[i] = h[i], h[parent]
-		i = parent
-	}
-}
-
-func (h *placeHeap) pop() {
-	last := len(*h) - 1
-	(*h)[0] = (*h)[last]
-	(*h)[last] = suppressPlace{}
-	*h = (*h)[:last]
-	h.down(0)
-}
-
-func (h placeHeap) down(i int) {
-	for {
-		child := 2*i + 1
-		if child >= len(h) {
-			return
-		}
-		if child+1 < len(h) && h[child+1].compare(h[child]) < 0 {
-			child++
-		}
-		if h[i].compare(h[child]) <= 0 {
-			return
-		}
-		h[i], h[child] = h[child], h[i]
-		i = child
-	}
-}
-
-// keepAfter removes the places of that era and before.
-func (h *placeHeap) keepAfter(era uint64) {
-	all := *h
-	*h = all[:0]
-	for _, p := range all {
-		if p.era > era {
-			h.push(p)
-		}
-	}
-	clear(all[len(*h):])
 }
 
 // suppressTotals are the sums over the entries of a suppress buffer.

@@ -17,9 +17,10 @@ import (
 //	dirty          c       │     b      a    a heap
 type timeOrder[V any] struct {
 	rows   *cache[V]
+	times  int   // bytes at the end of store keys that hold times
 	done   int64 // the end of the last range
 	broken bool  // the last range was left in the middle
-	dirty  timeHeap[V]
+	dirty  heap[timedRow[V]]
 
 	ahead []aheadRow // local rows behind the last range
 	begun bool       // something was read ahead
@@ -40,9 +41,10 @@ const readAhead = 256
 
 // newTimeOrder begins to keep an order of the rows, which have an index by the times at the end of their store keys.
 func newTimeOrder[V any](rows *cache[V], times int) *timeOrder[V] {
-	o := &timeOrder[V]{rows: rows, dirty: timeHeap[V]{times: times}}
+	o := &timeOrder[V]{rows: rows, times: times}
+	o.dirty = newHeap(o.compare)
 	rows.onDirty = func(r *row[V]) {
-		if e := o.dirty.entry(r); e.time > o.done {
+		if e := o.timed(r); e.time > o.done {
 			o.dirty.push(e)
 		}
 	}
@@ -54,7 +56,9 @@ func newTimeOrder[V any](rows *cache[V], times int) *timeOrder[V] {
 func (o *timeOrder[V]) reset() {
 	o.done, o.broken = math.MinInt64, false
 	o.ahead, o.begun, o.upTo, o.all = o.ahead[:0], false, "", false
-	o.dirty.fill(&o.rows.dirty)
+	o.dirty.clear()
+	o.rows.dirty.each(func(r *row[V]) { o.dirty.items = append(o.dirty.items, o.timed(r)) })
+	o.dirty.order()
 }
 
 // scan yields the rows with after < time <= last.
@@ -91,15 +95,16 @@ func (o *timeOrder[V]) next(after, last int64) (s scanned[V], ok bool, err error
 		if committed != nil && committed.time > last {
 			committed = nil
 		}
+		dirty, found := o.dirty.first()
 		switch {
-		case o.dirty.due(last) && (committed == nil || o.dirty.before(committed.suffix)):
-			e := o.dirty.pop()
-			if e.time > after && e.row.present {
-				o.key = append(o.key[:0], e.row.key...)
-				return scanned[V]{key: o.key, value: e.row.value, timestamp: e.row.timestamp}, true, nil
+		case found && dirty.time <= last && (committed == nil || o.notAbove(dirty.row, committed.suffix)):
+			o.dirty.pop()
+			if r := dirty.row; dirty.time > after && r.present {
+				o.key = append(o.key[:0], r.key...)
+				return scanned[V]{key: o.key, value: r.value, timestamp: r.timestamp}, true, nil
 			}
 		case committed != nil:
-			o.key = appendKeyOfIndex(o.key[:0], []byte(committed.suffix), o.dirty.times)
+			o.key = appendKeyOfIndex(o.key[:0], []byte(committed.suffix), o.times)
 			o.ahead = o.ahead[1:]
 			if s, ok, err = o.read(); ok || err != nil {
 				return s, ok, err
@@ -167,94 +172,33 @@ func (o *timeOrder[V]) read() (s scanned[V], ok bool, err error) {
 	return s, err == nil, err
 }
 
-// timeHeap holds dirty rows, the first one in the order of the index on top. A row that was deleted, or is up to the
-// end of the last range by now, may be among them.
-type timeHeap[V any] struct {
-	times int // bytes at the end of store keys that hold times
-	rows  []timedRow[V]
-}
-
+// timedRow is a dirty row. One that was deleted, or is up to the end of the last range by now, may be in the heap.
 type timedRow[V any] struct {
 	time int64
 	row  *row[V]
 }
 
-func (h *timeHeap[V]) entry(r *row[V]) timedRow[V] {
-	_, times := h.split(r)
+func (o *timeOrder[V]) timed(r *row[V]) timedRow[V] {
+	_, times := o.split(r)
 	return timedRow[V]{readInt64([]byte(times[:timeSize])), r}
 }
 
-func (h *timeHeap[V]) split(r *row[V]) (key, times string) {
-	cut := len(r.key) - h.times
+func (o *timeOrder[V]) compare(a, b timedRow[V]) int {
+	if c := cmp.Compare(a.time, b.time); c != 0 {
+		return c
+	}
+	aKey, aTimes := o.split(a.row)
+	bKey, bTimes := o.split(b.row)
+	return cmp.Or(strings.Compare(aTimes, bTimes), strings.Compare(aKey, bKey))
+}
+
+// notAbove reports whether a row comes before, or is, the one that a local row with the given suffix leads to.
+func (o *timeOrder[V]) notAbove(r *row[V], suffix string) bool {
+	key, times := o.split(r)
+	return cmp.Or(strings.Compare(times, suffix[:o.times]), strings.Compare(key, suffix[o.times:])) <= 0
+}
+
+func (o *timeOrder[V]) split(r *row[V]) (key, times string) {
+	cut := len(r.key) - o.times
 	return r.key[:cut], r.key[cut:]
-}
-
-func (h *timeHeap[V]) due(last int64) bool { return len(h.rows) > 0 && h.rows[0].time <= last }
-
-// before reports whether the first row comes before, or is, the one that a local row with the given suffix leads to.
-func (h *timeHeap[V]) before(suffix string) bool {
-	key, times := h.split(h.rows[0].row)
-	if c := cmp.Compare(times, suffix[:h.times]); c != 0 {
-		return c < 0
-	}
-	return strings.Compare(key, suffix[h.times:]) <= 0
-}
-
-func (h *timeHeap[V]) less(i, j int) bool {
-	a, b := h.rows[i], h.rows[j]
-	if a.time != b.time {
-		return a.time < b.time
-	}
-	aKey, aTimes := h.split(a.row)
-	bKey, bTimes := h.split(b.row)
-	if aTimes != bTimes {
-		return aTimes < bTimes
-	}
-	return aKey < bKey
-}
-
-func (h *timeHeap[V]) push(e timedRow[V]) {
-	h.rows = append(h.rows, e)
-	for i := len(h.rows) - 1; i > 0; {
-		parent := (i - 1) / 2
-		if !h.less(i, parent) {
-			return
-		}
-		h.rows[i], h.rows[parent] = h.rows[parent], h.rows[i]
-		i = parent
-	}
-}
-
-func (h *timeHeap[V]) pop() timedRow[V] {
-	first, last := h.rows[0], len(h.rows)-1
-	h.rows[0], h.rows[last] = h.rows[last], timedRow[V]{}
-	h.rows = h.rows[:last]
-	h.sink(0)
-	return first
-}
-
-func (h *timeHeap[V]) sink(i int) {
-	for {
-		least := i
-		for child := 2*i + 1; child <= 2*i+2 && child < len(h.rows); child++ {
-			if h.less(child, least) {
-				least = child
-			}
-		}
-		if least == i {
-			return
-		}
-		h.rows[i], h.rows[least] = h.rows[least], h.rows[i]
-		i = least
-	}
-}
-
-// fill makes the heap that of all dirty rows.
-func (h *timeHeap[V]) fill(dirty *dirtyRows[V]) {
-	clear(h.rows)
-	h.rows = h.rows[:0]
-	dirty.each(func(r *row[V]) { h.rows = append(h.rows, h.entry(r)) })
-	for i := len(h.rows)/2 - 1; i >= 0; i-- {
-		h.sink(i)
-	}
 }
