@@ -39,10 +39,6 @@ func NewExpiring[K, V any](
 		return nil, fmt.Errorf("store %q: TTL is 0: want the time that rows live", spec.Name)
 	}
 	rows := newCache(spec, part, budget, value)
-	rows.indexMoves = true
-	rows.indexKey = func(dst, storeKey []byte, timestamp int64) []byte {
-		return appendTTLIndexKey(dst, spec.Name, storeKey, timestamp)
-	}
 	return &Expiring[K, V]{
 		kv:    KeyValue[K, V]{rows: rows, key: key},
 		ttl:   spec.TTL.Milliseconds(),

@@ -83,10 +83,6 @@ func NewSuppressBuffer[K, V any](
 	}
 	rows := newCache(spec, part, budget, codecs.Codec[suppressed[V]](suppressCodec[V]{value}))
 	rows.overhead = suppressOverhead
-	rows.indexMoves = true
-	rows.indexKey = func(dst, storeKey []byte, timestamp int64) []byte {
-		return appendTTLIndexKey(dst, spec.Name, storeKey, timestamp)
-	}
 	return &SuppressBuffer[K, V]{rows: rows, key: key, places: newSuppressOrder(rows), totals: totals}, nil
 }
 
@@ -226,7 +222,7 @@ func (s *SuppressBuffer[K, V]) evict() (e SuppressEntry[K, V], ok bool, err erro
 		return e, false, err
 	}
 	e = entryOf(key, r)
-	s.places.remove(p)
+	s.places.remove(r.value.era)
 	s.totals.now.entries--
 	if r.value.size != unsized {
 		s.totals.now.bytes -= entrySize(r)
@@ -286,8 +282,8 @@ func (s *SuppressBuffer[K, V]) Flush(b *Batch) error {
 // Committed implements [Store].
 func (s *SuppressBuffer[K, V]) Committed() {
 	s.totals.committed = s.totals.flushed
-	s.places.commit()
 	s.rows.committed()
+	s.places.commit()
 }
 
 // Rollback implements [Store].

@@ -1,0 +1,155 @@
+package state
+
+import (
+	"cmp"
+	"iter"
+	"math"
+	"strings"
+)
+
+// timestampIndex finds the rows of a store by their timestamps, and then by their keys. A local row for each row leads to
+// it. Who goes through them takes out the first place, and then the next one:
+//
+//	committed, by their local rows    10 a   12 c │ 15 b   …       read a few at a time
+//	                                  └ behind is │ what was taken out
+//	fresh, a heap                     11 x   13 y                  places of rows that are dirty
+//
+// A commit makes fresh places committed ones, and what was read of the local rows is read again.
+type timestampIndex[V any] struct {
+	rows  *cache[V]
+	fresh heap[place]
+
+	ahead []place // committed places that were read and not yet taken out
+	next  []byte  // where to read on: the suffix of a local row
+	end   bool    // all local rows were read
+	chunk int     // how many to read next
+
+	floor, flushedFloor int64 // no place that is committed, or was flushed, is lower
+
+	obsolete []string // local rows without a row
+	flushed  int      // how many of obsolete the last flush deleted
+}
+
+// place is where a row is in the order of timestamps.
+type place struct {
+	time int64
+	key  string // store key
+}
+
+func (p place) compare(other place) int {
+	if c := cmp.Compare(p.time, other.time); c != 0 {
+		return c
+	}
+	return strings.Compare(p.key, other.key)
+}
+
+const (
+	firstPlaces = 16 // how many places are read at first after a commit
+	maxPlaces   = 512
+)
+
+// newTimestampIndex gives rows an index by their timestamps.
+func newTimestampIndex[V any](rows *cache[V]) timestampIndex[V] {
+	name := rows.spec.Name
+	rows.indexMoves = true
+	rows.indexKey = func(dst, storeKey []byte, timestamp int64) []byte {
+		return appendTTLIndexKey(dst, name, storeKey, timestamp)
+	}
+	x := timestampIndex[V]{
+		rows: rows, fresh: newHeap(place.compare), floor: math.MinInt64, flushedFloor: math.MinInt64,
+	}
+	x.rewind()
+	return x
+}
+
+// rewind forgets what was read of the local rows.
+func (x *timestampIndex[V]) rewind() {
+	clear(x.ahead)
+	x.ahead = x.ahead[:0]
+	x.next = appendInt64(x.next[:0], x.floor)
+	x.end = false
+	x.chunk = firstPlaces
+}
+
+// unread returns the time from which on committed places are still to be read. It returns false if some are at hand, or
+// there are no more.
+func (x *timestampIndex[V]) unread() (from int64, ok bool) {
+	if len(x.ahead) > 0 || x.end {
+		return 0, false
+	}
+	return readInt64(x.next), true
+}
+
+// read yields the next local rows. The caller adds the places among them that count to ahead.
+func (x *timestampIndex[V]) read() iter.Seq2[indexRow, error] {
+	return func(yield func(indexRow, error) bool) {
+		x.ahead = x.ahead[:0]
+		for index, err := range scanIndexFrom(x.rows.part, x.rows.spec.Name, x.next) {
+			if err == nil && len(x.ahead) == x.chunk {
+				x.next = append(x.next[:0], index.suffix...)
+				x.chunk = min(2*x.chunk, maxPlaces)
+				return
+			}
+			if !yield(index, err) || err != nil {
+				return
+			}
+		}
+		x.end = true
+	}
+}
+
+// first returns the first of the places at hand and whether it is a fresh one, and false if there is none.
+func (x *timestampIndex[V]) first() (p place, fresh, ok bool) {
+	p, ok = x.fresh.first()
+	if len(x.ahead) == 0 || ok && p.compare(x.ahead[0]) < 0 {
+		return p, ok, ok
+	}
+	return x.ahead[0], false, true
+}
+
+// take takes out the first place.
+func (x *timestampIndex[V]) take(fresh bool) {
+	if fresh {
+		x.fresh.pop()
+		return
+	}
+	x.ahead[0] = place{}
+	x.ahead = x.ahead[1:]
+}
+
+func (x *timestampIndex[V]) flush(b *Batch) {
+	for _, key := range x.obsolete {
+		b.DeleteLocal([]byte(key))
+	}
+	x.flushed, x.flushedFloor = len(x.obsolete), x.lowest()
+}
+
+// commit says that what was flushed is committed. The caller fills the heap again, with the places that are fresh still.
+func (x *timestampIndex[V]) commit() {
+	x.floor = x.flushedFloor
+	x.obsolete = append(x.obsolete[:0], x.obsolete[x.flushed:]...)
+	x.flushed = 0
+	x.fresh.clear()
+	x.rewind()
+}
+
+func (x *timestampIndex[V]) rollback() {
+	x.obsolete, x.flushed = nil, 0
+	x.fresh.clear()
+	x.rewind()
+}
+
+// lowest returns a time that no place is below.
+func (x *timestampIndex[V]) lowest() int64 {
+	lowest := int64(math.MaxInt64)
+	switch {
+	case len(x.ahead) > 0:
+		lowest = x.ahead[0].time
+	case !x.end:
+		lowest = readInt64(x.next)
+	}
+	if p, ok := x.fresh.first(); ok {
+		lowest = min(lowest, p.time)
+	}
+	return lowest
+}
