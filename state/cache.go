@@ -135,8 +135,8 @@ func (c *cache[V]) get(key []byte) (*row[V], error) {
 	return r, nil
 }
 
-// put makes value the value of key without reading what was there.
-func (c *cache[V]) put(key []byte, value V, timestamp int64) {
+// put makes value the value of key without reading what was there, and returns the row.
+func (c *cache[V]) put(key []byte, value V, timestamp int64) *row[V] {
 	c.counts.puts++
 	r := c.lookup(key)
 	if r == nil {
@@ -145,14 +145,15 @@ func (c *cache[V]) put(key []byte, value V, timestamp int64) {
 	}
 	r.value, r.timestamp, r.present, r.transient = value, timestamp, true, false
 	c.touch(r)
+	return r
 }
 
 // putNew is put for a key that the partition never had.
-func (c *cache[V]) putNew(key []byte, value V, timestamp int64) {
+func (c *cache[V]) putNew(key []byte, value V, timestamp int64) *row[V] {
 	if c.lookup(key) == nil {
 		c.insert(&row[V]{committed: absent}, key, c.valueSize)
 	}
-	c.put(key, value, timestamp)
+	return c.put(key, value, timestamp)
 }
 
 // delete removes key without reading what was there.

@@ -77,10 +77,7 @@ func (s *Expiring[K, V]) Put(key K, value V, timestamp int64) error {
 // PutEncoded is Put for a key that is encoded already. It does not keep key. It allocates nothing if the row is
 // cached.
 func (s *Expiring[K, V]) PutEncoded(key []byte, value V, timestamp int64) error {
-	if err := s.kv.PutEncoded(key, value, timestamp); err != nil {
-		return err
-	}
-	s.order.put(s.kv.rows.last)
+	s.order.put(s.kv.rows.put(key, value, timestamp))
 	return nil
 }
 

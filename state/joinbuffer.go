@@ -93,8 +93,7 @@ func (s *JoinBuffer[K, V]) PutEncoded(key []byte, timestamp int64, value V) (seq
 		return 0, err
 	}
 	s.rowKey = AppendJoinKey(s.rowKey[:0], key, timestamp, seq)
-	s.rows.putNew(s.rowKey, value, timestamp)
-	s.rows.last.transient = true
+	s.rows.putNew(s.rowKey, value, timestamp).transient = true
 	s.index.added(timestamp)
 	s.recent.put(key, joinRecord[V]{timestamp: timestamp, seq: seq, value: value})
 	return seq, nil
