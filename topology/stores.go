@@ -51,11 +51,7 @@ func ExpiringStore[K, V any](
 		if err != nil {
 			return nil, nil, err
 		}
-		clock := t.clockFor(name, clockHooks{expire: func(now int64) error {
-			_, err := store.Expire(now - ttl.Milliseconds())
-			return err
-		}})
-		return keepOpen(t, store, telling(clock, store.Advance), nil)
+		return keepOpen(t, store, telling(t.forgetting(name, ttl, store.Expire), store.Advance), nil)
 	}}
 }
 
@@ -75,10 +71,7 @@ func WindowStore[K, V any](
 		if err != nil {
 			return nil, nil, err
 		}
-		return keepOpen(t, store, t.expiring(spec, func(now int64) error {
-			_, err := store.Expire(now - (retention - size).Milliseconds())
-			return err
-		}), nil)
+		return keepOpen(t, store, t.expiring(spec, retention-size, store.Expire), nil)
 	}}
 }
 
@@ -94,10 +87,7 @@ func SessionStore[K, V any](
 		if err != nil {
 			return nil, nil, err
 		}
-		return keepOpen(t, store, t.expiring(spec, func(now int64) error {
-			_, err := store.Expire(now - retention.Milliseconds())
-			return err
-		}), nil)
+		return keepOpen(t, store, t.expiring(spec, retention, store.Expire), nil)
 	}}
 }
 
@@ -113,11 +103,7 @@ func VersionedStore[K, V any](
 		if err != nil || retention == 0 {
 			return keepOpen(t, store, nil, err)
 		}
-		clock := t.clockFor(name, clockHooks{expire: func(now int64) error {
-			_, err := store.Expire(now - retention.Milliseconds())
-			return err
-		}})
-		return keepOpen(t, store, telling(clock, store.Advance), nil)
+		return keepOpen(t, store, telling(t.forgetting(name, retention, store.Expire), store.Advance), nil)
 	}}
 }
 
@@ -220,6 +206,18 @@ func keepOpen[S state.Store](t *Task, store S, advance advanceFunc, err error) (
 	return store, advance, err
 }
 
+// expireFunc is how stores remove what is older than a timestamp.
+type expireFunc func(before int64) (n int, err error)
+
+// forgetting returns the stream time of a store that hides its old rows itself. Before a commit those that are older by more
+// than age are removed.
+func (t *Task) forgetting(name string, age time.Duration, expire expireFunc) *operatorClock {
+	return t.clockFor(name, clockHooks{expire: func(now int64) error {
+		_, err := expire(now - age.Milliseconds())
+		return err
+	}})
+}
+
 // telling returns what tells a store that hides its old rows itself the stream time.
 func telling(clock *operatorClock, advance func(streamTime int64)) advanceFunc {
 	if clock.now != unknownTime {
@@ -232,9 +230,9 @@ func telling(clock *operatorClock, advance func(streamTime int64)) advanceFunc {
 	}
 }
 
-// expiring returns what tells a store the stream time that shows all its rows: they are removed at fixed times, and not at
-// commits, so that what a processor sees depends on its input only.
-func (t *Task) expiring(spec state.Spec, expire func(now int64) error) advanceFunc {
+// expiring returns what tells a store the stream time that shows all its rows. Those that are older by more than age are removed
+// at fixed times, and not at commits, so that what a processor sees depends on its input only.
+func (t *Task) expiring(spec state.Spec, age time.Duration, expire expireFunc) advanceFunc {
 	if spec.Retention == 0 {
 		return nil
 	}
@@ -247,7 +245,8 @@ func (t *Task) expiring(spec state.Spec, expire func(now int64) error) advanceFu
 		if clock.now/step == before {
 			return nil
 		}
-		return expire(clock.now)
+		_, err := expire(clock.now - age.Milliseconds())
+		return err
 	}
 }
 

@@ -21,12 +21,7 @@ func (s *tableStore[K, V]) openVersioned(t *Task) *versionedRows[K, V] {
 			return nil
 		}
 		t.stores = append(t.stores, store)
-		retention := s.info.spec.Retention.Milliseconds()
-		clock := t.clockFor(s.info.spec.Name, clockHooks{expire: func(now int64) error {
-			_, err := store.Expire(now - retention)
-			return err
-		}})
-		return &versionedRows[K, V]{store, clock}
+		return &versionedRows[K, V]{store, t.forgetting(s.info.spec.Name, s.info.spec.Retention, store.Expire)}
 	})
 }
 
