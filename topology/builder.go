@@ -42,7 +42,6 @@ type lateErrors struct {
 // node is the untyped part of an operator: what validation, Describe and the cut into sub-topologies need.
 type node struct {
 	builder *Builder
-	id      int
 	kind    string // such as "filter"
 	name    string // unique in the topology; unnamed nodes get one in Build
 	named   bool   // the user chose the name
@@ -168,7 +167,6 @@ func (b *Builder) namedNode(kind, name string) *node {
 
 func (b *Builder) register(n *node) {
 	if b.isOpen(n) {
-		n.id = len(b.nodes)
 		b.nodes = append(b.nodes, n)
 	}
 }

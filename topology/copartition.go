@@ -39,17 +39,5 @@ func (n *node) bringsTogether() bool {
 
 // isBelow says whether there is a way along arrows from other to n.
 func (n *node) isBelow(other *node) bool {
-	seen := make(map[*node]bool)
-	for next := slices.Clone(n.parents); len(next) > 0; {
-		at := next[0]
-		next = next[1:]
-		if at == other {
-			return true
-		}
-		if !seen[at] {
-			seen[at] = true
-			next = append(next, at.parents...)
-		}
-	}
-	return false
+	return slices.Contains(walk(n.parents, func(at *node) []*node { return at.parents }), other)
 }

@@ -73,39 +73,26 @@ func nameNodes(b *Builder) {
 
 // connected returns the parts of the graph, each in the order of its nodes, ordered by their first nodes.
 func connected(nodes []*node) [][]*node {
-	leader := make([]int, len(nodes))
-	for i := range leader {
-		leader[i] = i
-	}
-	var find func(i int) int
-	find = func(i int) int {
-		if leader[i] != i {
-			leader[i] = find(leader[i])
-		}
-		return leader[i]
-	}
-	union := func(a, b *node) {
-		i, j := find(a.id), find(b.id)
-		leader[max(i, j)] = min(i, j)
-	}
+	beside := make(map[*node][]*node)
+	connect := func(a, b *node) { beside[a], beside[b] = append(beside[a], b), append(beside[b], a) }
 	for _, n := range nodes {
 		for _, parent := range n.parents {
-			union(n, parent)
+			connect(n, parent)
 		}
 		for _, store := range n.stores {
-			union(n, store.owner) // and so all that write it
+			connect(n, store.owner) // and so all that write it
 		}
 	}
 	var parts [][]*node
-	part := make(map[int]int) // by leader
-	for i, n := range nodes {
-		at, ok := part[find(i)]
-		if !ok {
-			at = len(parts)
-			part[find(i)] = at
+	part := make(map[*node]int)
+	for _, n := range nodes {
+		if _, ok := part[n]; !ok {
+			for _, other := range walk([]*node{n}, func(at *node) []*node { return beside[at] }) {
+				part[other] = len(parts)
+			}
 			parts = append(parts, nil)
 		}
-		parts[at] = append(parts[at], n)
+		parts[part[n]] = append(parts[part[n]], n)
 	}
 	return parts
 }

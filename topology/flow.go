@@ -31,43 +31,39 @@ func (o *origins) ofOne(n *node) reach {
 	if r, ok := o.known[n]; ok {
 		return r
 	}
-	r := reach{direct: make(map[string]bool), derived: make(map[string]bool)}
-	var inner []*node // the sinks before the repartitions
-	for _, source := range n.sourcesBefore() {
-		if source.repartition == nil {
-			o.add(r.direct, source)
-		} else {
-			inner = append(inner, source.repartition.sink)
-		}
+	sources := n.sourcesBefore()
+	var derived []*node
+	for _, source := range sources {
+		derived = append(derived, source.upstreamSources()...)
 	}
-	for seen := make(map[*node]bool); len(inner) > 0; {
-		sink := inner[0]
-		inner = inner[1:]
-		if seen[sink] {
-			continue
-		}
-		seen[sink] = true
-		for _, source := range sink.sourcesBefore() {
-			if source.repartition == nil {
-				o.add(r.derived, source)
-			} else {
-				inner = append(inner, source.repartition.sink)
-			}
-		}
-	}
+	r := reach{direct: o.topics(sources), derived: o.topics(walk(derived, (*node).upstreamSources))}
 	o.known[n] = r
 	return r
 }
 
-// add adds the topics of an external source.
-func (o *origins) add(topics map[string]bool, source *node) {
-	if source.pattern == nil || o.matched == nil {
-		topics[source.input()] = true
-		return
+// topics returns the topics of those of the sources that are external.
+func (o *origins) topics(sources []*node) map[string]bool {
+	topics := make(map[string]bool)
+	for _, source := range sources {
+		switch {
+		case source.repartition != nil:
+		case source.pattern == nil || o.matched == nil:
+			topics[source.input()] = true
+		default:
+			for _, topic := range o.matched[source] {
+				topics[topic] = true
+			}
+		}
 	}
-	for _, topic := range o.matched[source] {
-		topics[topic] = true
+	return topics
+}
+
+// upstreamSources returns the sources whose records come to the source n through its repartition, none if n is external.
+func (n *node) upstreamSources() []*node {
+	if n.repartition == nil {
+		return nil
 	}
+	return n.repartition.sink.sourcesBefore()
 }
 
 // input names what a source reads: its topic, or those that match its pattern.
@@ -87,25 +83,17 @@ func (r reach) all() []string {
 // sourcesBefore returns the sources of the sub-topology of n whose records lead to n: along arrows, and through the stores that
 // operators read. A source is the only one before itself.
 func (n *node) sourcesBefore() []*node {
-	var sources []*node
-	seen := make(map[*node]bool)
-	for next := []*node{n}; len(next) > 0; {
-		at := next[0]
-		next = next[1:]
-		if seen[at] {
-			continue
-		}
-		seen[at] = true
+	before := walk([]*node{n}, func(at *node) []*node {
 		if at.open != nil {
-			sources = append(sources, at)
-			continue
+			return nil
 		}
-		next = append(next, at.parents...)
+		next := slices.Clone(at.parents)
 		for _, store := range at.stores {
 			next = append(next, store.writers()...)
 		}
-	}
-	return sources
+		return next
+	})
+	return slices.DeleteFunc(before, func(at *node) bool { return at.open == nil })
 }
 
 // findFeeding finds out which inputs of each sub-topology lead to which of its outputs. An internal topic that depends on the output
@@ -140,17 +128,5 @@ func findFeeding(subs []*SubTopology) {
 
 // leadsTo says whether there is a way from one topic to another, or the two are the same.
 func leadsTo(after map[string][]string, from, to string) bool {
-	seen := make(map[string]bool)
-	for next := []string{from}; len(next) > 0; {
-		at := next[0]
-		next = next[1:]
-		if at == to {
-			return true
-		}
-		if !seen[at] {
-			seen[at] = true
-			next = append(next, after[at]...)
-		}
-	}
-	return false
+	return slices.Contains(walk([]string{from}, func(at string) []string { return after[at] }), to)
 }
