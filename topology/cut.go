@@ -100,7 +100,7 @@ func connected(nodes []*node) [][]*node {
 // subName names a part after its first stateful operator that the user named, or else after its first source.
 func subName(nodes []*node) string {
 	for _, n := range nodes {
-		if n.named && n.owns() {
+		if n.named && len(n.ownStores()) > 0 {
 			return n.name
 		}
 	}
@@ -114,9 +114,9 @@ func subName(nodes []*node) string {
 	return first.topic
 }
 
-// owns reports whether n writes a store.
-func (n *node) owns() bool {
-	return slices.ContainsFunc(n.stores, func(s *storeInfo) bool { return s.owner == n })
+// ownStores returns the stores that n owns, in the order of the program.
+func (n *node) ownStores() []*storeInfo {
+	return slices.DeleteFunc(slices.Clone(n.stores), func(s *storeInfo) bool { return s.owner != n })
 }
 
 // fill sets inputs, outputs and stores.
@@ -124,10 +124,8 @@ func (s *SubTopology) fill(groups map[*node]string, flow *origins) {
 	timed := false
 	for _, n := range s.nodes {
 		timed = timed || n.timed
-		for _, store := range n.stores {
-			if store.owner == n {
-				s.stores = append(s.stores, store.spec)
-			}
+		for _, store := range n.ownStores() {
+			s.stores = append(s.stores, store.spec)
 		}
 		switch {
 		case n.open != nil:
@@ -155,10 +153,7 @@ func (s *SubTopology) fill(groups map[*node]string, flow *origins) {
 func (s *SubTopology) tables(flow *origins) []state.TableRef {
 	var refs []state.TableRef
 	for _, n := range s.nodes {
-		for _, store := range n.stores {
-			if store.owner != n {
-				continue
-			}
+		for _, store := range n.ownStores() {
 			reach := flow.of(store.writers()...)
 			refs = append(refs, state.TableRef{
 				Group: s.Group(), Topic: s.TableTopic(), Store: store.spec,

@@ -129,10 +129,7 @@ func (s *SubTopology) describe(flow *origins) SubTopologyDescription {
 		d.Inputs = append(d.Inputs, in.label())
 	}
 	for _, n := range s.nodes {
-		for _, store := range n.stores {
-			if store.owner != n {
-				continue
-			}
+		for _, store := range n.ownStores() {
 			spec := store.spec
 			d.Stores = append(d.Stores, StoreDescription{
 				Name: spec.Name, Kind: spec.Kind.String(), WindowSize: spec.WindowSize, Retention: spec.Retention, TTL: spec.TTL,
