@@ -175,18 +175,16 @@ func (c *comparison) keep(sub *SubTopologyDescription, group string) string {
 
 // newGroup compares a group that the last version did not have.
 func (c *comparison) newGroup(sub *SubTopologyDescription) {
-	for i := range c.before.Retired.Groups {
-		if was := &c.before.Retired.Groups[i]; was.Group == sub.Group {
-			c.add(Change{
-				Meaning: MeansNew, Group: sub.Group, What: fmt.Sprintf("group %s is back", sub.Group),
-				Effect: "it goes on where it stopped, with the state that it had then",
-				Remedy: fmt.Sprintf("to begin anew, delete %s before it starts", leftBy(sub)),
-			})
-			then := *was
-			then.Nodes = sub.Nodes // they were not kept, and change nothing
-			c.sameGroup(&then, sub)
-			return
-		}
+	if was := find(c.before.Retired.Groups, func(was *SubTopologyDescription) bool { return was.Group == sub.Group }); was != nil {
+		c.add(Change{
+			Meaning: MeansNew, Group: sub.Group, What: fmt.Sprintf("group %s is back", sub.Group),
+			Effect: "it goes on where it stopped, with the state that it had then",
+			Remedy: fmt.Sprintf("to begin anew, delete %s before it starts", leftBy(sub)),
+		})
+		then := *was
+		then.Nodes = sub.Nodes // they were not kept, and change nothing
+		c.sameGroup(&then, sub)
+		return
 	}
 	var begins []string
 	for _, topic := range sub.Inputs {

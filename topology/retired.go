@@ -113,41 +113,31 @@ func (d Description) InternalTopics() []string {
 	return append(topics, d.Retired.Topics...)
 }
 
-func (d *Description) group(name string) *SubTopologyDescription {
-	for i := range d.SubTopologies {
-		if d.SubTopologies[i].Group == name {
-			return &d.SubTopologies[i]
+// find returns the first that is meant, nil if there is none.
+func find[T any](all []T, meant func(one *T) bool) *T {
+	for i := range all {
+		if meant(&all[i]) {
+			return &all[i]
 		}
 	}
 	return nil
+}
+
+func (d *Description) group(name string) *SubTopologyDescription {
+	return find(d.SubTopologies, func(sub *SubTopologyDescription) bool { return sub.Group == name })
 }
 
 func (d *Description) topic(name string) *TopicDescription {
-	for i := range d.Topics {
-		if d.Topics[i].Name == name {
-			return &d.Topics[i]
-		}
-	}
-	return nil
+	return find(d.Topics, func(topic *TopicDescription) bool { return topic.Name == name })
 }
 
 func (d *SubTopologyDescription) store(name string) *StoreDescription {
-	for i := range d.Stores {
-		if d.Stores[i].Name == name {
-			return &d.Stores[i]
-		}
-	}
-	return nil
+	return find(d.Stores, func(store *StoreDescription) bool { return store.Name == name })
 }
 
 // keeper returns the sub-topology that keeps the store with the given name.
 func (d *Description) keeper(store string) *SubTopologyDescription {
-	for i := range d.SubTopologies {
-		if d.SubTopologies[i].store(store) != nil {
-			return &d.SubTopologies[i]
-		}
-	}
-	return nil
+	return find(d.SubTopologies, func(sub *SubTopologyDescription) bool { return sub.store(store) != nil })
 }
 
 // reads reports whether the group reads the topic.
