@@ -144,13 +144,19 @@ func (t *Task) settleCall(wait bool) (some bool, err error) {
 	if call == nil {
 		return false, nil
 	}
+	err = t.within(call, call.done)
+	return err == nil, err
+}
+
+// within runs f as for the record, or punctuation, that the call belongs to.
+func (t *Task) within(call *Call, f func() error) error {
 	input, offset, punctuation := t.input, t.offset, t.punctuation
 	t.input, t.offset, t.punctuation = call.input, call.offset, call.punctuation
-	if err := t.cfg.Executor.Within(call, call.done); err != nil {
-		return false, err
+	if err := t.cfg.Executor.Within(call, f); err != nil {
+		return err
 	}
 	t.input, t.offset, t.punctuation = input, offset, punctuation
-	return true, nil
+	return nil
 }
 
 // cancelCalls forgets all calls.
@@ -250,12 +256,9 @@ func (a *async[K, V, V2]) call(ctx context.Context, r Record[K, V]) (v V2, err e
 func (a *async[K, V, V2]) first(l *line[K, V, V2]) error {
 	for len(l.calls) > 0 && l.calls[0].record.NullValue {
 		c := l.calls[0]
-		input, offset, punctuation := a.t.input, a.t.offset, a.t.punctuation
-		a.t.input, a.t.offset, a.t.punctuation = c.input, c.offset, c.punctuation
-		if err := a.t.cfg.Executor.Within(&c.Call, func() error { return a.settle(c) }); err != nil {
+		if err := a.t.within(&c.Call, func() error { return a.settle(c) }); err != nil {
 			return err
 		}
-		a.t.input, a.t.offset, a.t.punctuation = input, offset, punctuation
 	}
 	switch {
 	case len(l.calls) > 0:
