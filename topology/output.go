@@ -12,7 +12,6 @@ type output[K, V any] struct {
 	node        *node
 	keys        keying[K] // as the topic has them
 	value       codecs.Codec[V]
-	needsKey    bool                        // records with a null key are dropped
 	choose      func(r Record[K, V]) string // nil: the topic of the node
 	partitioner *partitioner[K, V]          // nil: by key
 }
@@ -23,7 +22,9 @@ func (o *output[K, V]) write(s Stream[K, V]) {
 	inner, _ := o.keys.codec.(innerKeyer)
 	link(s.out, o.node, func(t *Task) receiver[item[K, V]] {
 		w := &writing[K, V]{output: o, t: t, shared: shared, inner: inner, own: new(encodedKey), topic: o.node.topic}
-		w.dropsNullKeys = o.needsKey && !o.node.repartition.source.wantsNullKeys()
+		if r := o.node.repartition; r != nil {
+			w.dropsNullKeys = !r.source.wantsNullKeys()
+		}
 		if o.choose == nil && o.partitioner != nil {
 			var err error
 			if w.partitions, err = t.partitions(o.node.topic); err != nil {

@@ -66,7 +66,7 @@ func through[K, V any](
 	sink.repartition, r.sink, r.source = r, sink, source
 
 	out := &output[K, V]{
-		node: sink, keys: keying[K]{codec: key}, value: value, needsKey: true, partitioner: partitionerFor[K, V](sink, r.partitioner),
+		node: sink, keys: keying[K]{codec: key}, value: value, partitioner: partitionerFor[K, V](sink, r.partitioner),
 	}
 	out.write(s)
 	repartitioned := receive(&inputFormat[K, V]{node: source, key: key, value: value})
