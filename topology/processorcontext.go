@@ -108,7 +108,6 @@ type scope struct {
 	t      *Task
 	n      *node
 	create func() error // makes the processor
-	trial  bool         // of Build, not of a task that runs
 
 	creating  bool              // create runs
 	running   bool              // a function of the processor runs
@@ -128,7 +127,7 @@ type scope struct {
 type advanceFunc func(timestamp int64) error
 
 func newScope(t *Task, n *node) *scope {
-	sc := &scope{t: t, n: n, trial: t.trial, opened: make(map[any]any), alarms: make(map[int]*schedule)}
+	sc := &scope{t: t, n: n, opened: make(map[any]any), alarms: make(map[int]*schedule)}
 	t.scopes = append(t.scopes, sc)
 	return sc
 }

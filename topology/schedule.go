@@ -46,7 +46,7 @@ func (s *scope) Schedule(interval time.Duration, of PunctuationType, f func(ctx 
 
 func (s *scope) schedule(interval int64, of PunctuationType, f func(context.Context, int64) error) (cancel func()) {
 	s.schedules++
-	if s.trial {
+	if s.t.trial {
 		s.n.timed = s.n.timed || of == StreamTime
 		return func() {}
 	}

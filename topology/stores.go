@@ -115,7 +115,7 @@ func (s Store[S]) In(p ProcessorScope) S {
 	sc := p.scopeOf()
 	return openIn(sc, s.decl, fmt.Sprintf("store %q", s.decl.info.spec.Name), func() (S, bool) {
 		var none S
-		if sc.trial && !sc.connect(s.decl) {
+		if sc.t.trial && !sc.connect(s.decl) {
 			return none, false
 		}
 		if !slices.Contains(sc.n.stores, s.decl.info) {
@@ -155,7 +155,7 @@ func openIn[T any](sc *scope, key any, what string, open func() (T, bool)) T {
 			return made
 		}
 	}
-	if !sc.trial {
+	if !sc.t.trial {
 		panic(fmt.Sprintf("%s was not opened when the topology was built; a processor must open the same whenever it is created", what))
 	}
 	panic(abandoned{})
@@ -262,7 +262,7 @@ type TableRows[K, V any] struct {
 func (t Table[K, V]) In(p ProcessorScope) TableRows[K, V] {
 	n, sc := t.out.node, p.scopeOf()
 	return openIn(sc, t.out, fmt.Sprintf("the table of %s", n.label()), func() (TableRows[K, V], bool) {
-		if sc.trial {
+		if sc.t.trial {
 			if !sc.n.sameBuilder(n) {
 				return TableRows[K, V]{}, false
 			}
