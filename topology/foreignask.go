@@ -8,7 +8,7 @@ func (j *foreignJoin[K, V, FK, W]) ask(n *node, foreignKey func(K, V) (FK, bool)
 	keys, values := j.left.keys, j.left.view.value
 	inner, _ := j.right.keys.codec.(innerKeyer)
 	link(j.left.out, n, func(t *Task) receiver[change[K, V]] {
-		a := &asker[K]{t: t, n: n, inner: inner, partition: t.cfg.Partition}
+		a := &asker{t: t, n: n, inner: inner, partition: t.cfg.Partition}
 		var scratch []byte
 		// find returns the encoded foreign key of a value, nil if there is none.
 		find := func(key K, value V, exists bool) ([]byte, error) {
@@ -65,7 +65,7 @@ func (j *foreignJoin[K, V, FK, W]) ask(n *node, foreignKey func(K, V) (FK, bool)
 }
 
 // asker sends subscriptions of the row that changed.
-type asker[K any] struct {
+type asker struct {
 	t          *Task
 	n          *node
 	inner      innerKeyer // of foreign keys that are not partitioned by all of their bytes
@@ -77,7 +77,7 @@ type asker[K any] struct {
 }
 
 // askIfReferring sends what an inner join needs. Before and now are encoded foreign keys, nil if there is none.
-func (a *asker[K]) askIfReferring(before, now []byte) error {
+func (a *asker) askIfReferring(before, now []byte) error {
 	switch {
 	case before == nil && now == nil:
 		return nil // see retract
@@ -95,7 +95,7 @@ func (a *asker[K]) askIfReferring(before, now []byte) error {
 }
 
 // askAlways sends what a left join needs: there is an answer to each change.
-func (a *asker[K]) askAlways(before, now []byte) error {
+func (a *asker) askAlways(before, now []byte) error {
 	if before != nil && (now == nil || !bytes.Equal(before, now)) {
 		if err := a.send(before, deleteKeyNoPropagate); err != nil {
 			return err
@@ -104,7 +104,7 @@ func (a *asker[K]) askAlways(before, now []byte) error {
 	return a.send(now, propagateNullIfNoValue)
 }
 
-func (a *asker[K]) send(foreignKey []byte, what instruction) error {
+func (a *asker) send(foreignKey []byte, what instruction) error {
 	s := subscription{
 		instruction: what, noForeignKey: foreignKey == nil, hash: a.hash, partition: a.partition, primaryKey: a.primaryKey,
 	}
