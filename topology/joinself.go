@@ -43,12 +43,7 @@ type openSelfJoin[K, V, R any] struct {
 
 func (j *openSelfJoin[K, V, R]) receive(it *item[K, V]) error {
 	j.task.at = j.node
-	switch {
-	case it.NullKey:
-		j.task.drop(j.node, DropNullKey)
-		return nil
-	case it.NullValue:
-		j.task.drop(j.node, DropNullValue)
+	if j.task.dropNulls(j.node, it.NullKey, it.NullValue) {
 		return nil
 	}
 	key, err := j.keys.encode(j.task, j.node, it.key, it.Key)

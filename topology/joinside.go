@@ -80,14 +80,10 @@ func (s *streamSide[K, X, Y, R]) receive(it *item[K, X]) error {
 	if s.time != nil {
 		s.time.advance(it.Timestamp)
 	}
-	switch {
-	case it.NullKey && s.wait != nil && !it.NullValue:
+	if it.NullKey && s.wait != nil && !it.NullValue {
 		return forward(s.results, it, it.Timestamp, s.join(&it.Value, nil), it.key)
-	case it.NullKey:
-		s.task.drop(s.node, DropNullKey)
-		return nil
-	case it.NullValue:
-		s.task.drop(s.node, DropNullValue)
+	}
+	if s.task.dropNulls(s.node, it.NullKey, it.NullValue) {
 		return nil
 	}
 	if s.time != nil && it.Timestamp == s.time.now {

@@ -97,17 +97,10 @@ func openTableJoin[K, V, W, R any](
 // refuse reports whether a record has no key or no value, and is done with it then.
 func (j *tableJoin[K, V, W, R]) refuse(it *item[K, V]) (done bool, err error) {
 	j.task.at = j.node
-	switch {
-	case it.NullKey && j.left && !it.NullValue:
+	if it.NullKey && j.left && !it.NullValue {
 		return true, j.forward(it, nil)
-	case it.NullKey:
-		j.task.drop(j.node, DropNullKey)
-		return true, nil
-	case it.NullValue:
-		j.task.drop(j.node, DropNullValue)
-		return true, nil
 	}
-	return false, nil
+	return j.task.dropNulls(j.node, it.NullKey, it.NullValue), nil
 }
 
 // join joins a record with a key. memo is the encoding of the key by the codec of the table.

@@ -66,6 +66,17 @@ type change[K, V any] struct {
 	key       *encodedKey
 }
 
+// dropNulls drops a record that lacks its key or its value, and reports whether it did.
+func (t *Task) dropNulls(n *node, nullKey, nullValue bool) bool {
+	switch {
+	case nullKey:
+		t.drop(n, DropNullKey)
+	case nullValue:
+		t.drop(n, DropNullValue)
+	}
+	return nullKey || nullValue
+}
+
 // encodedKey keeps the encoding of a key, so that a record's key is encoded once however many operators need it. All
 // records that carry one key share one encodedKey; the node that sets the key resets it. data lives in the arena of the
 // task and is valid while the task processes the input record.
