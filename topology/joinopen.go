@@ -4,7 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 )
 
@@ -14,7 +13,7 @@ type streamJoin[K, V, W, R any] struct {
 	windows     joinMillis // of the left records
 	kind        joinKind
 	join        func(l *V, r *W) R
-	key         codecs.Codec[K]
+	keys        keying[K]
 	values      sideCodecs[V, W]
 	left, right joined
 	unmatched   *storeInfo // nil in an inner join
@@ -59,16 +58,16 @@ type openJoin[K, V, W, R any] struct {
 // open returns the join in t, the same to both of its inputs.
 func (j *streamJoin[K, V, W, R]) open(t *Task) *openJoin[K, V, W, R] {
 	return once(t, j, func() *openJoin[K, V, W, R] {
-		left := openBuffer(t, j.left, j.key, j.values.left)
-		right := openBuffer(t, j.right, j.key, j.values.right)
+		left := openBuffer(t, j.left, j.keys.codec, j.values.left)
+		right := openBuffer(t, j.right, j.keys.codec, j.values.right)
 		results := &joinResults[K, R]{next: j.out.receiver(t)}
 		o := &openJoin[K, V, W, R]{
 			left: streamSide[K, V, W, R]{
-				task: t, node: j.node, key: j.key, windows: j.windows, results: results,
+				task: t, node: j.node, keys: j.keys, windows: j.windows, results: results,
 				own: left, other: right, side: state.LeftSide, otherSide: state.RightSide, join: j.join,
 			},
 			right: streamSide[K, W, V, R]{
-				task: t, node: j.node, key: j.key, windows: j.windows.reversed(), results: results, reencode: j.reencode,
+				task: t, node: j.node, keys: j.keys, windows: j.windows.reversed(), results: results, reencode: j.reencode,
 				own: right, other: left, side: state.RightSide, otherSide: state.LeftSide,
 				join: func(r *W, l *V) R { return j.join(l, r) },
 			},
@@ -90,7 +89,7 @@ func (j *streamJoin[K, V, W, R]) open(t *Task) *openJoin[K, V, W, R] {
 // openUnmatched lets records without a match come out.
 func (j *streamJoin[K, V, W, R]) openUnmatched(t *Task, o *openJoin[K, V, W, R]) {
 	left, right := &o.left, &o.right
-	rows, err := state.NewTimeQueue(j.unmatched.spec, t.cfg.State, t.cfg.Budget, j.key, unmatchedCodec[V, W]{j.values})
+	rows, err := state.NewTimeQueue(j.unmatched.spec, t.cfg.State, t.cfg.Budget, j.keys.codec, unmatchedCodec[V, W]{j.values})
 	if err != nil {
 		t.fail(err)
 		return

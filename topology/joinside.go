@@ -53,7 +53,7 @@ func (b *joinBuffer[K, V]) fetch(dst []state.JoinEntry[K, V], key []byte, from, 
 type streamSide[K, X, Y, R any] struct {
 	task      *Task
 	node      *node
-	key       codecs.Codec[K]
+	keys      keying[K]
 	reencode  bool // the encoding of the key that a record comes with may be another one
 	windows   joinMillis
 	own       *joinBuffer[K, X]
@@ -96,7 +96,7 @@ func (s *streamSide[K, X, Y, R]) receive(it *item[K, X]) error {
 		s.memo.reset()
 		memo = &s.memo
 	}
-	key, err := keying[K]{codec: s.key}.encode(s.task, s.node, memo, it.Key)
+	key, err := s.keys.encode(s.task, s.node, memo, it.Key)
 	if err != nil {
 		return err
 	}

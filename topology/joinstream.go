@@ -96,7 +96,7 @@ func joinStreams[K, V, W, R any](
 		s.keys.sameEncoding(n, other.keys, other.out.node)
 	}
 	j := &streamJoin[K, V, W, R]{
-		node: n, windows: windows.millis(), kind: kind, join: join, key: s.keys.codec, values: values, out: out,
+		node: n, windows: windows.millis(), kind: kind, join: join, keys: s.keys, values: values, out: out,
 		reencode: !sameCodec(s.keys.codec, other.keys.codec),
 	}
 	left, right := j.windows, j.windows.reversed()
