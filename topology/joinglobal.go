@@ -38,7 +38,8 @@ func joinGlobal[K, V, GK, GV, R any](
 	}
 	out := then(s.out, n, func(t *Task, next receiver[item[K, R]]) receiver[item[K, V]] {
 		j := &globalJoin[K, V, GK, GV, R]{
-			task: t, node: n, keys: global.keys, rows: global.view.open(t), key: key, combine: join, left: left, next: next,
+			task: t, node: n, combine: join, left: left, results: joinResults[K, R]{next: next},
+			keys: global.keys, rows: global.view.open(t), key: key,
 		}
 		return j.receive
 	})
@@ -47,17 +48,11 @@ func joinGlobal[K, V, GK, GV, R any](
 
 // globalJoin is a join of a stream with a global table in a task.
 type globalJoin[K, V, GK, GV, R any] struct {
-	task    *Task
-	node    *node
-	keys    keying[GK] // of the table
-	rows    lookup[GK, GV]
-	key     func(K, V) (GK, bool)
-	combine func(*V, *GV) R
-	left    bool // records without a row have results
-	next    receiver[item[K, R]]
-	memo    encodedKey
-	row     GV         // scratch: what combine gets must not be allocated for each record
-	joined  item[K, R] // scratch
+	rowJoin[K, V, GV, R]
+	keys keying[GK] // of the table
+	rows lookup[GK, GV]
+	key  func(K, V) (GK, bool)
+	memo encodedKey
 }
 
 func (j *globalJoin[K, V, GK, GV, R]) receive(it *item[K, V]) error {
@@ -79,26 +74,12 @@ func (j *globalJoin[K, V, GK, GV, R]) receive(it *item[K, V]) error {
 	if err != nil {
 		return err
 	}
-	row, _, found, err := j.rows(key, encoded)
-	switch {
-	case err != nil:
+	var found bool
+	if j.row, _, found, err = j.rows(key, encoded); err != nil {
 		if _, ok := errors.AsType[*globalRowError](err); ok {
 			return j.task.recordError(j.node, err)
 		}
 		return j.task.nodeError(j.node, err)
-	case found:
-		j.row = row
-		return j.forward(it, &j.row)
-	case j.left:
-		return j.forward(it, nil)
 	}
-	return nil
-}
-
-func (j *globalJoin[K, V, GK, GV, R]) forward(it *item[K, V], row *GV) error {
-	j.joined.Record = Record[K, R]{
-		Key: it.Key, NullKey: it.NullKey, Value: j.combine(&it.Value, row), Timestamp: it.Timestamp, Headers: it.Headers,
-	}
-	j.joined.key = it.key
-	return j.next(&j.joined)
+	return j.joined(it, found)
 }

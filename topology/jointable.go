@@ -66,17 +66,38 @@ func (s Stream[K, V]) joins[W any](n *node, table Table[K, W]) bool {
 	return true
 }
 
-// tableJoin is a join of a stream with a table in a task.
-type tableJoin[K, V, W, R any] struct {
+// rowJoin is a join of a stream with the rows of something in a task.
+type rowJoin[K, V, W, R any] struct {
 	task    *Task
 	node    *node
-	keys    keying[K] // of the table
-	rows    historyLookup[K, W]
 	combine func(value *V, row *W) R
 	left    bool // records without a row have results
 	results joinResults[K, R]
-	row     W          // scratch: what combine gets must not be allocated for each record
-	memo    encodedKey // for keys that the table encodes otherwise
+	row     W // the one found last: what combine gets must not be allocated for each record
+}
+
+// joined forwards the result of a record: with the row, if one was found.
+func (j *rowJoin[K, V, W, R]) joined(it *item[K, V], found bool) error {
+	switch {
+	case found:
+		return j.forward(it, &j.row)
+	case j.left:
+		return j.forward(it, nil)
+	}
+	return nil
+}
+
+func (j *rowJoin[K, V, W, R]) forward(it *item[K, V], row *W) error {
+	j.task.at = j.node
+	return forward(&j.results, it, it.Timestamp, j.combine(&it.Value, row), it.key)
+}
+
+// tableJoin is a join of a stream with a table in a task.
+type tableJoin[K, V, W, R any] struct {
+	rowJoin[K, V, W, R]
+	keys keying[K] // of the table
+	rows historyLookup[K, W]
+	memo encodedKey // for keys that the table encodes otherwise
 }
 
 func openTableJoin[K, V, W, R any](
@@ -109,20 +130,9 @@ func (j *tableJoin[K, V, W, R]) join(it *item[K, V], memo *encodedKey) error {
 	if err != nil {
 		return err
 	}
-	row, _, ok, err := j.rows(it.Key, encoded, it.Timestamp)
-	switch {
-	case err != nil:
+	var found bool
+	if j.row, _, found, err = j.rows(it.Key, encoded, it.Timestamp); err != nil {
 		return j.task.nodeError(j.node, err)
-	case ok:
-		j.row = row
-		return j.forward(it, &j.row)
-	case j.left:
-		return j.forward(it, nil)
 	}
-	return nil
-}
-
-func (j *tableJoin[K, V, W, R]) forward(it *item[K, V], row *W) error {
-	j.task.at = j.node
-	return forward(&j.results, it, it.Timestamp, j.combine(&it.Value, row), it.key)
+	return j.joined(it, found)
 }
