@@ -93,19 +93,6 @@ func (d *Driver) do(s action) error {
 	return d.run()
 }
 
-// runner runs one task: a partition of a sub-topology.
-type runner struct {
-	sub        *topology.SubTopology
-	partition  int32
-	task       *topology.Task
-	calls      *executor
-	part       state.Partition
-	changelog  map[string][]byte // what Kafka would have kept
-	streamTime int64             // committed
-	inputs     []topology.Input
-	queues     [][]topology.RawRecord // by input
-}
-
 // NewDriver starts the tasks of top on empty state.
 func NewDriver(t TB, top *topology.Topology, opts ...Option) *Driver {
 	t.Helper()
@@ -159,12 +146,6 @@ func (d *Driver) open() {
 		r.task = task
 		r.task.SetStreamTime(r.streamTime)
 	}
-}
-
-// wipe gives r a new engine.
-func (r *runner) wipe() (err error) {
-	r.part, err = state.NewMemory().Open(0)
-	return err
 }
 
 // PipeRaw runs an encoded record through the topology. It is in r.Partition if r.Pinned is set, else in the partition of its key;
@@ -291,31 +272,6 @@ func (d *Driver) queued() bool {
 	})
 }
 
-// earliest returns the input whose next record has the smallest timestamp, -1 if nothing is queued.
-func (r *runner) earliest() (input int, earliest int64) {
-	input = -1
-	for i, queue := range r.queues {
-		if len(queue) == 0 {
-			continue
-		}
-		timestamp := r.task.Timestamp(i, &queue[0], r.task.PartitionTime(i))
-		if input < 0 || timestamp < earliest {
-			input, earliest = i, timestamp
-		}
-	}
-	return input, earliest
-}
-
-// step processes the next record of an input.
-func (r *runner) step(input int) error {
-	record := r.queues[input][0]
-	r.queues[input] = r.queues[input][1:]
-	if err := r.task.Process(input, &record); err != nil {
-		return fmt.Errorf("sub-topology %q: record %s: %w", r.sub.Name(), printRaw(record), err)
-	}
-	return nil
-}
-
 func printRaw(r topology.RawRecord) string {
 	return fmt.Sprintf("%q -> %q @%d", r.Key, r.Value, r.Timestamp)
 }
@@ -336,28 +292,6 @@ func (d *Driver) Commit() {
 	}
 	d.pending = nil
 	d.committed.sent, d.committed.drops, d.committed.offsets = len(d.sent), len(d.drops), maps.Clone(d.offsets)
-}
-
-func (r *runner) commit() error {
-	var batch state.Batch
-	if err := r.task.Flush(&batch); err != nil {
-		return err
-	}
-	if err := r.part.Apply(&batch); err != nil {
-		return fmt.Errorf("commit sub-topology %q: %w", r.sub.Name(), err)
-	}
-	r.task.Committed()
-	r.streamTime = r.task.StreamTime()
-	for op := range batch.Ops() {
-		switch {
-		case op.Local:
-		case op.Value == nil:
-			delete(r.changelog, string(op.Key))
-		default:
-			r.changelog[string(op.Key)] = slices.Clone(op.Value)
-		}
-	}
-	return nil
 }
 
 // Restart stops all tasks in order and starts them again on their state.
@@ -386,25 +320,6 @@ func (d *Driver) Restore() {
 		d.must(errors.Join(r.wipe(), r.restore()))
 	}
 	d.open()
-}
-
-// restore rebuilds the state from the changelog.
-func (r *runner) restore() error {
-	layout, err := state.NewLayout(r.sub.Stores()...)
-	if err != nil {
-		return err
-	}
-	var batch state.Batch
-	for _, key := range slices.Sorted(maps.Keys(r.changelog)) {
-		known, err := layout.RestoreRow(&batch, []byte(key), r.changelog[key])
-		if err != nil {
-			return err
-		}
-		if !known {
-			return fmt.Errorf("restore sub-topology %q: no store knows the row %q", r.sub.Name(), key)
-		}
-	}
-	return r.part.Apply(&batch)
 }
 
 func (d *Driver) close() {
