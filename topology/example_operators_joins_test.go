@@ -97,18 +97,13 @@ func ExampleStream_LeftJoinTable() {
 }
 
 func ExampleStream_JoinTableWithGrace() {
-	b := topology.NewBuilder("airport")
-	airlines := topology.TableOf(b, "airlines", codecs.String, codecs.String, topology.Versioned(time.Hour))
-	topology.Source(b, "flights", codecs.String, codecs.String).
-		JoinTableWithGrace("flights-with-airline", airlines, time.Minute,
-			func(flight, airline string) string { return flight + " of " + airline }, codecs.String).
-		To("out", codecs.String, codecs.String)
-	top, err := b.Build()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	d := topologytest.NewDriver(topologytest.Example(), top)
+	d := driver(func(b *topology.Builder) {
+		airlines := topology.TableOf(b, "airlines", codecs.String, codecs.String, topology.Versioned(time.Hour))
+		topology.Source(b, "flights", codecs.String, codecs.String).
+			JoinTableWithGrace("flights-with-airline", airlines, time.Minute,
+				func(flight, airline string) string { return flight + " of " + airline }, codecs.String).
+			To("out", codecs.String, codecs.String)
+	})
 	flights := topologytest.Input(d, "flights", codecs.String, codecs.String)
 	flights.Pipe("KL", "KL1001", 10_000)
 	// The name comes later than the flight, but has been valid since before it.

@@ -9,17 +9,12 @@ import (
 )
 
 func ExamplePartitionBy() {
-	b := topology.NewBuilder("airport")
-	byCarrier := func(r topology.Record[string, string], partitions int32) int32 {
-		return topology.Partition([]byte(r.Key[:2]), partitions) // all flights of a carrier together
-	}
-	flights(b).To("out", codecs.String, codecs.String, topology.PartitionBy(byCarrier))
-	top, err := b.Build()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	d := topologytest.NewDriver(topologytest.Example(), top, topologytest.TopicPartitions("out", 8))
+	d := driver(func(b *topology.Builder) {
+		byCarrier := func(r topology.Record[string, string], partitions int32) int32 {
+			return topology.Partition([]byte(r.Key[:2]), partitions) // all flights of a carrier together
+		}
+		flights(b).To("out", codecs.String, codecs.String, topology.PartitionBy(byCarrier))
+	}, topologytest.TopicPartitions("out", 8))
 	in := topologytest.Input(d, "flights", codecs.String, codecs.String)
 	in.Pipe("KL1001", "boarding", 1)
 	in.Pipe("KL1002", "boarding", 2)
@@ -31,19 +26,14 @@ func ExamplePartitionBy() {
 }
 
 func ExampleMulticast() {
-	b := topology.NewBuilder("airport")
-	everywhere := func(_ topology.Record[string, string], partitions int32, send func(partition int32)) {
-		for p := range partitions {
-			send(p)
+	d := driver(func(b *topology.Builder) {
+		everywhere := func(_ topology.Record[string, string], partitions int32, send func(partition int32)) {
+			for p := range partitions {
+				send(p)
+			}
 		}
-	}
-	flights(b).To("out", codecs.String, codecs.String, topology.Multicast(everywhere))
-	top, err := b.Build()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	d := topologytest.NewDriver(topologytest.Example(), top, topologytest.TopicPartitions("out", 3))
+		flights(b).To("out", codecs.String, codecs.String, topology.Multicast(everywhere))
+	}, topologytest.TopicPartitions("out", 3))
 	topologytest.Input(d, "flights", codecs.String, codecs.String).Pipe("KL1001", "cancelled", 1)
 	fmt.Println(len(topologytest.Output(d, "out", codecs.String, codecs.String).Drain()))
 	// Output:

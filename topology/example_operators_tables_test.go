@@ -12,14 +12,9 @@ import (
 
 // A fare that comes late does not replace the latest one, and the history is right all the same.
 func ExampleVersioned() {
-	b := topology.NewBuilder("airport")
-	topology.TableOf(b, "fares", codecs.String, codecs.Int64, topology.Versioned(time.Hour))
-	top, err := b.Build()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	d := topologytest.NewDriver(topologytest.Example(), top)
+	d := driver(func(b *topology.Builder) {
+		topology.TableOf(b, "fares", codecs.String, codecs.Int64, topology.Versioned(time.Hour))
+	})
 	fares := topologytest.Input(d, "fares", codecs.String, codecs.Int64)
 	fares.Pipe("AMS-LHR", 120, 1000)
 	fares.Pipe("AMS-LHR", 180, 9000)
@@ -215,14 +210,9 @@ func ExampleGroupedTable_Aggregate() {
 
 // Of several updates between two commits the last one is forwarded.
 func ExampleTable_EmitOnCommit() {
-	b := topology.NewBuilder("airport")
-	gates(b).EmitOnCommit().ToStream().To("out", codecs.String, codecs.String)
-	top, err := b.Build()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	d := topologytest.NewDriver(topologytest.Example(), top, topologytest.CommitEvery(4))
+	d := driver(func(b *topology.Builder) {
+		gates(b).EmitOnCommit().ToStream().To("out", codecs.String, codecs.String)
+	}, topologytest.CommitEvery(4))
 	in := topologytest.Input(d, "gates", codecs.String, codecs.String)
 	in.Pipe("KL1", "D7", 1000)
 	in.Pipe("BA2", "A1", 2000)

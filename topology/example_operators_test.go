@@ -11,17 +11,21 @@ import (
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
-// run pipes records into the topics that a topology reads and prints what it writes to the topic "out". A record is written
-// as "topic key value", with - for null; the time is its number in seconds.
-func run[V any](define func(b *topology.Builder), value codecs.Codec[V], records ...string) {
+// driver runs a topology for an example.
+func driver(define func(b *topology.Builder), opts ...topologytest.Option) *topologytest.Driver {
 	b := topology.NewBuilder("airport")
 	define(b)
 	top, err := b.Build()
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
-	d := topologytest.NewDriver(topologytest.Example(), top)
+	return topologytest.NewDriver(topologytest.Example(), top, opts...)
+}
+
+// run pipes records into the topics that a topology reads and prints what it writes to the topic "out". A record is written
+// as "topic key value", with - for null; the time is its number in seconds.
+func run[V any](define func(b *topology.Builder), value codecs.Codec[V], records ...string) {
+	d := driver(define)
 	for i, r := range records {
 		f := strings.Fields(r)
 		topologytest.Input(d, f[0], codecs.String, codecs.String).PipeRecord(topology.Record[string, string]{
@@ -300,19 +304,14 @@ func ExampleStream_To() {
 
 func ExampleWithWindow() {
 	codec := topology.TimeWindowedCodec(codecs.String, time.Hour)
-	b := topology.NewBuilder("airport")
-	topology.Source(b, "flights", codecs.String, codecs.String).
-		GroupByKey().
-		WindowedBy(topology.Tumbling(time.Hour)).
-		Count("updates").
-		ToStream(topology.WithWindow).
-		To("out", codec, codecs.Int64)
-	top, err := b.Build()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	d := topologytest.NewDriver(topologytest.Example(), top)
+	d := driver(func(b *topology.Builder) {
+		topology.Source(b, "flights", codecs.String, codecs.String).
+			GroupByKey().
+			WindowedBy(topology.Tumbling(time.Hour)).
+			Count("updates").
+			ToStream(topology.WithWindow).
+			To("out", codec, codecs.Int64)
+	})
 	topologytest.Input(d, "flights", codecs.String, codecs.String).Pipe("KL1001", "boarding", 1000)
 	for _, r := range topologytest.Output(d, "out", codec, codecs.Int64).Drain() {
 		fmt.Println(r.Key.Key, r.Key.Window.EndTime().Format("15:04"), r.Value)

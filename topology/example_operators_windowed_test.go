@@ -228,17 +228,12 @@ func ExampleWindowedTable_MapValues() {
 
 func ExampleKeyedByWindow() {
 	codec := topology.TimeWindowedCodec(codecs.String, time.Minute)
-	b := topology.NewBuilder("airport")
-	counts := topology.KeyedByWindow(updates(b).WindowedBy(topology.Tumbling(time.Minute)).Count("updates"))
-	topology.Source(b, "questions", codec, codecs.String).
-		JoinTable(counts, func(question string, n int64) string { return fmt.Sprintf("%s %d", question, n) }).
-		To("answers", codec, codecs.String)
-	top, err := b.Build()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	d := topologytest.NewDriver(topologytest.Example(), top)
+	d := driver(func(b *topology.Builder) {
+		counts := topology.KeyedByWindow(updates(b).WindowedBy(topology.Tumbling(time.Minute)).Count("updates"))
+		topology.Source(b, "questions", codec, codecs.String).
+			JoinTable(counts, func(question string, n int64) string { return fmt.Sprintf("%s %d", question, n) }).
+			To("answers", codec, codecs.String)
+	})
 	topologytest.Input(d, "flights", codecs.String, codecs.String).Pipe("KL1001", "boarding", 61_000)
 	minute := topology.WithWindow("KL1001", state.Window{Start: 60_000, End: 120_000})
 	topologytest.Input(d, "questions", codec, codecs.String).Pipe(minute, "updates:", 5)
