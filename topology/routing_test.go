@@ -47,7 +47,7 @@ func TestToDynamic_missingTopicIsARouteError(t *testing.T) {
 // A panic names the sink whose function it was.
 func TestRouting_panicNamesTheNode(t *testing.T) {
 	name := topology.Named("here")
-	for operator, define := range map[string]func(s topology.Stream[string, string]){
+	panicsHere(t, map[string]func(s topology.Stream[string, string]){
 		"partition-by": func(s topology.Stream[string, string]) {
 			s.To("out", codecs.String, codecs.String, name, topology.PartitionBy(func(textRecord, int32) int32 { panic("no such flight") }))
 		},
@@ -57,17 +57,5 @@ func TestRouting_panicNamesTheNode(t *testing.T) {
 		"to-dynamic": func(s topology.Stream[string, string]) {
 			s.ToDynamic(func(textRecord) string { panic("no such flight") }, codecs.String, codecs.String, name)
 		},
-	} {
-		t.Run(operator, func(t *testing.T) {
-			b := topology.NewBuilder("app")
-			define(flights(b))
-			top, err := b.Build()
-			require.NoError(t, err)
-			d := topologytest.NewDriver(t, top)
-			err = topologytest.Input(d, "flights", codecs.String, codecs.String).TryPipe(textRecord{Key: "KL1001", Value: "boarding"})
-			var failed *topology.RecordError
-			require.ErrorAs(t, err, &failed)
-			require.EqualError(t, failed, `node "here": topic "flights" partition 0 offset 0: panic: no such flight`)
-		})
-	}
+	})
 }

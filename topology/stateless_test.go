@@ -14,7 +14,7 @@ import (
 func TestStateless_panicNamesTheNode(t *testing.T) {
 	name := topology.Named("here")
 	fail := func() { panic("no such flight") }
-	for operator, define := range map[string]func(s topology.Stream[string, string]){
+	panicsHere(t, map[string]func(s topology.Stream[string, string]){
 		"filter-not": func(s topology.Stream[string, string]) {
 			s.FilterNot(func(_, _ string) bool { panic("no such flight") }, name)
 		},
@@ -52,14 +52,16 @@ func TestStateless_panicNamesTheNode(t *testing.T) {
 		},
 		"peek":     func(s topology.Stream[string, string]) { s.Peek(func(textRecord) { fail() }, name) },
 		"for-each": func(s topology.Stream[string, string]) { s.ForEach(func(textRecord) { fail() }, name) },
-	} {
+	})
+}
+
+// panicsHere checks that the record is to blame when operators named "here" panic, and that they are named.
+func panicsHere(t *testing.T, operators map[string]func(s topology.Stream[string, string])) {
+	t.Helper()
+	for operator, define := range operators {
 		t.Run(operator, func(t *testing.T) {
-			b := topology.NewBuilder("app")
-			define(flights(b))
-			top, err := b.Build()
-			require.NoError(t, err)
-			d := topologytest.NewDriver(t, top)
-			err = topologytest.Input(d, "flights", codecs.String, codecs.String).TryPipe(textRecord{Key: "KL1001", Value: "boarding"})
+			d := topologytest.NewDriver(t, build(t, "app", func(b *topology.Builder) { define(flights(b)) }))
+			err := topologytest.Input(d, "flights", codecs.String, codecs.String).TryPipe(textRecord{Key: "KL1001", Value: "boarding"})
 			var failed *topology.RecordError
 			require.ErrorAs(t, err, &failed)
 			require.EqualError(t, failed, `node "here": topic "flights" partition 0 offset 0: panic: no such flight`)
