@@ -4,8 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
@@ -15,17 +13,11 @@ import (
 // records: nine of ten left records find the right one, which comes half a second later.
 func benchmarkJoin(b *testing.B, join func(left, right numberStream) numberStream) {
 	b.Helper()
-	builder := topology.NewBuilder("bench")
-	left := topology.Source(builder, "left", codecs.Int64, codecs.Int64)
-	right := topology.Source(builder, "right", codecs.Int64, codecs.Int64)
-	join(left, right).To("out", codecs.Int64, codecs.Int64)
-	top, err := builder.Build()
-	require.NoError(b, err)
-	part, err := state.NewMemory().Open(0)
-	require.NoError(b, err)
-	task, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{State: part, Sink: discard{}})
-	require.NoError(b, err)
-	defer task.Close()
+	task, part := newTask(b, func(b *topology.Builder) {
+		left := topology.Source(b, "left", codecs.Int64, codecs.Int64)
+		right := topology.Source(b, "right", codecs.Int64, codecs.Int64)
+		join(left, right).To("out", codecs.Int64, codecs.Int64)
+	})
 	const keys, delay = 5000, 500
 	keysOf := records(b, keys, keys)
 	var batch state.Batch
@@ -45,14 +37,7 @@ func benchmarkJoin(b *testing.B, join func(left, right numberStream) numberStrea
 		if i%2000 < 1999 {
 			continue
 		}
-		batch.Reset()
-		if err := task.Flush(&batch); err != nil {
-			b.Fatal(err)
-		}
-		if err := part.Apply(&batch); err != nil {
-			b.Fatal(err)
-		}
-		task.Committed()
+		commit(b, task, part, &batch)
 	}
 }
 

@@ -19,18 +19,30 @@ func (discard) Send(string, topology.RawRecord) error { return nil }
 // numbers is a topology that reads int64 keys and values from "in": codecs that allocate nothing.
 func numbers(tb testing.TB, define func(s topology.Stream[int64, int64]), opts ...topology.SourceOption) *topology.Task {
 	tb.Helper()
-	b := topology.NewBuilder("bench")
-	define(topology.Source(b, "in", codecs.Int64, codecs.Int64, opts...))
-	top, err := b.Build()
-	require.NoError(tb, err)
+	task, _ := newTask(tb, func(b *topology.Builder) { define(topology.Source(b, "in", codecs.Int64, codecs.Int64, opts...)) })
+	return task
+}
+
+// newTask is a task of the first sub-topology on empty state, whose output is forgotten.
+func newTask(tb testing.TB, define func(b *topology.Builder)) (*topology.Task, state.Partition) {
+	tb.Helper()
 	part, err := state.NewMemory().Open(0)
 	require.NoError(tb, err)
-	task, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{
+	task, err := build(tb, "bench", define).SubTopologies()[0].NewTask(topology.TaskConfig{
 		State: part, Sink: discard{}, Partitions: func(string) (int32, error) { return 4, nil },
 	})
 	require.NoError(tb, err)
 	tb.Cleanup(task.Close)
-	return task
+	return task, part
+}
+
+// commit commits the task on its state.
+func commit(tb testing.TB, task *topology.Task, part state.Partition, batch *state.Batch) {
+	tb.Helper()
+	batch.Reset()
+	require.NoError(tb, task.Flush(batch))
+	require.NoError(tb, part.Apply(batch))
+	task.Committed()
 }
 
 // records are encoded records with the given number of keys, one millisecond apart.
@@ -115,15 +127,7 @@ func BenchmarkCogroup(b *testing.B) {
 // advancing pipes records with times that go on: a record a millisecond, each key once a second, and a commit every 1000 records.
 func advancing(b *testing.B, define func(s topology.Stream[int64, int64])) {
 	b.Helper()
-	builder := topology.NewBuilder("bench")
-	define(topology.Source(builder, "in", codecs.Int64, codecs.Int64))
-	top, err := builder.Build()
-	require.NoError(b, err)
-	part, err := state.NewMemory().Open(0)
-	require.NoError(b, err)
-	task, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{State: part, Sink: discard{}})
-	require.NoError(b, err)
-	b.Cleanup(task.Close)
+	task, part := newTask(b, func(b *topology.Builder) { define(topology.Source(b, "in", codecs.Int64, codecs.Int64)) })
 	in := records(b, 1000, 1000)
 	var batch state.Batch
 	b.ReportAllocs()
@@ -134,10 +138,7 @@ func advancing(b *testing.B, define func(s topology.Stream[int64, int64])) {
 			b.Fatal(err)
 		}
 		if i%len(in) == len(in)-1 {
-			batch.Reset()
-			require.NoError(b, task.Flush(&batch))
-			require.NoError(b, part.Apply(&batch))
-			task.Committed()
+			commit(b, task, part, &batch)
 		}
 	}
 }
@@ -170,17 +171,11 @@ func BenchmarkSessionCountOnClose(b *testing.B) {
 }
 
 func BenchmarkJoinTable(b *testing.B) {
-	builder := topology.NewBuilder("bench")
-	stream := topology.Source(builder, "in", codecs.Int64, codecs.Int64)
-	table := topology.TableOf(builder, "table", codecs.Int64, codecs.Int64)
-	stream.JoinTable(table, func(v, row int64) int64 { return v + row }).To("out", codecs.Int64, codecs.Int64)
-	top, err := builder.Build()
-	require.NoError(b, err)
-	part, err := state.NewMemory().Open(0)
-	require.NoError(b, err)
-	task, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{State: part, Sink: discard{}})
-	require.NoError(b, err)
-	b.Cleanup(task.Close)
+	task, _ := newTask(b, func(b *topology.Builder) {
+		stream := topology.Source(b, "in", codecs.Int64, codecs.Int64)
+		table := topology.TableOf(b, "table", codecs.Int64, codecs.Int64)
+		stream.JoinTable(table, func(v, row int64) int64 { return v + row }).To("out", codecs.Int64, codecs.Int64)
+	})
 	rows := records(b, 1000, 1000)
 	for i := range rows {
 		require.NoError(b, task.Process(1, &rows[i]))

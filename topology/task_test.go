@@ -64,9 +64,7 @@ func raw(key, value string, timestamp, offset int64) *topology.RawRecord {
 func (h *harness) commit(t *testing.T) {
 	t.Helper()
 	var b state.Batch
-	require.NoError(t, h.Flush(&b))
-	require.NoError(t, h.part.Apply(&b))
-	h.Committed()
+	commit(t, h.Task, h.part, &b)
 }
 
 func TestTask_needsStateAndSink(t *testing.T) {
