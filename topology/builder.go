@@ -88,7 +88,8 @@ func (s *storeInfo) writers() []*node {
 }
 
 // NewBuilder returns an empty builder for the application app. The name becomes the first part of the names of groups
-// and internal topics: lower-case letters, digits and hyphens. The options say what is done about records that fail.
+// and internal topics: lower-case letters, digits and hyphens. The options say what is done about records that fail,
+// and whether time goes on while the input pauses.
 func NewBuilder(app string, opts ...BuilderOption) *Builder {
 	b := &Builder{app: app, names: make(map[string]*node), sources: make(map[string]*node)}
 	if err := checkName(app); err != nil {
@@ -132,8 +133,7 @@ func (b *Builder) build() {
 	}
 }
 
-// node registers an operator. kind is its method or function, name the one the user must give ("" if there is none to
-// give), opts may name it otherwise.
+// node registers an operator. kind is its method or function.
 func (b *Builder) node(kind string, opts []NodeOption) *node {
 	n := b.newNode(kind, opts)
 	b.register(n)

@@ -10,7 +10,7 @@ import (
 // Meaning is what a change of a topology means for the state that an earlier version of the application left.
 type Meaning uint8
 
-// The meanings of changes. Those from Moved on lose or spoil something, and whoever deploys them must say that it is meant.
+// The meanings of changes. Those from MeansMoved on lose or spoil something, and whoever deploys them must say that it is meant.
 const (
 	// MeansNothing: the new version goes on as the old one would have.
 	MeansNothing Meaning = iota + 1

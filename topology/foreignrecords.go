@@ -133,7 +133,7 @@ func decodeAnswer[W any](data []byte, value codecs.Codec[W]) (a answer[W], err e
 }
 
 // subscriber is the value of a row of the store of subscriptions; its key has the foreign key and the key of the row that
-// refers to it, see [subscriberKey].
+// refers to it, see appendSubscribersPrefix.
 type subscriber struct {
 	sum       [16]byte // of the hash of the row
 	partition int32    // of the row

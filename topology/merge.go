@@ -3,10 +3,9 @@ package topology
 import "reflect"
 
 // Merge returns the stream of the records of this stream and the others: those of one input topic in their order, those of
-// several in the order in which the task takes them. All are processed by the same tasks, as many as the largest of the topics has
-// partitions. Equal keys of topics
-// with different numbers of partitions are in different tasks; to join the result, all must have the same. To read several
-// topics as one stream, merge their sources.
+// several in the order in which the task takes them. All are processed by the same tasks, as many as the largest of the topics
+// has partitions. Equal keys of topics with different numbers of partitions are in different tasks; to join the result, all must
+// have the same. To read several topics as one stream, merge their sources.
 //
 // The keys of the result are where their partitioner put them if that is so for all the streams, and if all encode their
 // keys alike. Else, to group or join it, send it through [Stream.Repartition] first.

@@ -6,8 +6,8 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// RepartitionOption is an option of [Stream.Repartition] and [Stream.GroupBy]: [Partitions], [PartitionBy], [Multicast],
-// [InSubTopology].
+// RepartitionOption is an option of [Stream.Repartition], [Stream.GroupBy] and [Table.GroupBy]: [Partitions], [PartitionBy],
+// [Multicast], [InSubTopology].
 type RepartitionOption interface{ applyRepartition(r *repartition) }
 
 type partitionsOption int32

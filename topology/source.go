@@ -2,8 +2,8 @@ package topology
 
 import "github.com/seed84377926/millrace/codecs"
 
-// SourceOption is an option of [Source] and [TableOf]: [Named], [TimestampOf], [FromLatest], [FromLast],
-// [FromCommitted].
+// SourceOption is an option of [Source], [SourceMatching] and [TableOf]: [Named], [InSubTopology], [TimestampOf], [FromLatest],
+// [FromLast], [FromCommitted].
 type SourceOption interface {
 	TableOption
 	applySource(o *sourceOptions)

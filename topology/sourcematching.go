@@ -22,9 +22,10 @@ func (p *pattern) String() string { return fmt.Sprintf("topics that match %s", p
 // is dropped. The options hold for each topic; partition times are kept for each partition.
 //
 // Which topics match is looked up when an instance starts; it waits until there is one. They may have different numbers of
-// partitions unless the stream is joined, as topics that are merged may: see [Stream.Merge]. A topic that is created later is not read before the instances are started again: they log a warning. It cannot
-// have more partitions than the topics before had at most: the state has a place for as many. Internal
-// topics, those of the application and those of Kafka, never match. A topic that matches cannot be read in another way as well.
+// partitions unless the stream is joined, as topics that are merged may: see [Stream.Merge]. A topic that is created later is not
+// read before the instances are started again: they log a warning. It cannot have more partitions than the topics before had at
+// most: the state has a place for as many. Internal topics, those of the application and those of Kafka, never match. A topic
+// that matches cannot be read in another way as well.
 func SourceMatching[K, V any](
 	b *Builder, name, expression string, key codecs.Codec[K], value codecs.Codec[V], opts ...SourceOption,
 ) Stream[K, V] {

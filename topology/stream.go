@@ -35,7 +35,7 @@ type port[M any] struct {
 	ends  []*node // of the links
 }
 
-// then puts n below from. make is called once for each task; it returns what takes the output of from, given next, what
+// then puts n below from. create is called once for each task; it returns what takes the output of from, given next, what
 // takes the output of n. It is all that an operator with one input needs.
 func then[M, M2 any](from *port[M], n *node, create func(t *Task, next receiver[M2]) receiver[M]) *port[M2] {
 	out := &port[M2]{node: n}

@@ -127,7 +127,7 @@ func (s *SubTopology) DynamicOutputs() bool { return s.dynamic }
 
 // Copartition names inputs that must have the same number of partitions, since an operator needs equal keys of them in one task.
 type Copartition struct {
-	// Topics are the inputs, two at least. Sorted.
+	// Topics are the inputs: two at least, or all topics that match a pattern. Sorted.
 	Topics []string
 	// Operator is what brings them together, by its kind and name, and Site the place of its call, "file:line".
 	Operator, Site string

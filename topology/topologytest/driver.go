@@ -149,8 +149,8 @@ func (d *Driver) open() {
 }
 
 // PipeRaw runs an encoded record through the topology. It is in r.Partition if r.Pinned is set, else in the partition of its key;
-// those without a key take turns. If it fails, state and outputs are as if the record had never been. A topic that no
-// sub-topology reads is an error.
+// those without a key take turns. If it fails, state and outputs are as if the record had never been. A topic that nothing
+// reads is an error.
 func (d *Driver) PipeRaw(topic string, r topology.RawRecord) error {
 	if !d.reads(topic) && !d.discover(topic) {
 		return fmt.Errorf("topic %q is read by no part of the topology", topic)

@@ -36,9 +36,10 @@ type Scenario struct {
 //	stream-time NAME                                                    of a sub-topology
 //	advance-wall-clock DURATION                                         such as 5s
 //	commit, restart, crash, restore                                     what the Driver's methods do
-//	describe, dot, json                                                    the topology
+//	describe, dot, json                                                 the topology
 //
-// An output is printed as "TOPIC: KEY -> VALUE @TIMESTAMP", with TOPIC/PARTITION if the topic has several. Values with special characters are written in parentheses.
+// An output is printed as "TOPIC: KEY -> VALUE @TIMESTAMP", with TOPIC/PARTITION if the topic has several. Values with special
+// characters are written in parentheses.
 func RunScripts(t *testing.T, path string, scenarios map[string]Scenario) {
 	t.Helper()
 	datadriven.Walk(t, path, func(t *testing.T, path string) {
