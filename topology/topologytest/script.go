@@ -229,7 +229,7 @@ func (s *script) outputs() (string, error) {
 		if s.internal(sent.topic) {
 			continue
 		}
-		line, err := s.formats[sent.topic].print(sent.Key, sent.Value)
+		line, err := s.formats[sent.topic].print(sent.Key, "", sent.Value)
 		if err != nil {
 			return "", fmt.Errorf("output %q: %w", sent.topic, err)
 		}
@@ -262,7 +262,8 @@ func (s *script) internal(topic string) bool {
 	return false
 }
 
-func (f Format) print(key, value []byte) (string, error) {
+// print prints a record or a row; span says which one of its key it is.
+func (f Format) print(key []byte, span string, value []byte) (string, error) {
 	k, err := printed(f.key(), key)
 	if err != nil {
 		return "", fmt.Errorf("key %q: %w", key, err)
@@ -271,7 +272,7 @@ func (f Format) print(key, value []byte) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("value %q: %w", value, err)
 	}
-	return k + " -> " + v, nil
+	return k + span + " -> " + v, nil
 }
 
 func (s *script) printDrops() string {

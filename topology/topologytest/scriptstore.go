@@ -59,15 +59,10 @@ func (p *rowPrinter) row(key []byte, span string, value []byte, time string) {
 	if p.err != nil {
 		return
 	}
-	k, err := p.format.key().Print(key)
+	line, err := p.format.print(key, span, value)
 	if err != nil {
-		p.err = fmt.Errorf("key %q: %w", key, err)
+		p.err = err
 		return
 	}
-	v, err := p.format.value().Print(value)
-	if err != nil {
-		p.err = fmt.Errorf("value %q: %w", value, err)
-		return
-	}
-	fmt.Fprintf(&p.out, "%s%s -> %s @%s\n", k, span, v, time)
+	fmt.Fprintf(&p.out, "%s @%s\n", line, time)
 }
