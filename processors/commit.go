@@ -117,6 +117,22 @@ func (t *task) commit(ctx context.Context, sessions *broker.Sessions) (err error
 	return nil
 }
 
+// settled notes that everything up to here is committed.
+func (t *task) settled() {
+	l := t.life
+	l.identity.written()
+	l.inputs.committed()
+	for _, in := range l.inputs.all {
+		l.offsets[in.topic] = in.from
+	}
+	l.units, l.size = 0, commitSize{}
+	if l.careful > 0 {
+		l.careful--
+	}
+	t.trouble.search.succeeded()
+	t.passed(l.inputs.all)
+}
+
 // produceRows sends the rows of the batch to the changelog.
 func (t *task) produceRows() {
 	l := t.life
