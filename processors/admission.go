@@ -237,25 +237,13 @@ func (ad *admission) letIn(group string) {
 	ad.mu.Lock()
 	defer ad.mu.Unlock()
 	delete(ad.mu.waiting, group)
-	if len(ad.mu.waiting) == 0 {
-		select {
-		case <-ad.let:
-		default:
-			close(ad.let)
-		}
+	if len(ad.mu.waiting) == 0 && !isClosed(ad.let) {
+		close(ad.let)
 	}
 }
 
 // start records the topology as soon as it may. The function it returns ends that and waits for it.
-func (ad *admission) start(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var recording sync.WaitGroup
-	recording.Go(func() { ad.run(ctx) })
-	return func() {
-		cancel()
-		recording.Wait()
-	}
-}
+func (ad *admission) start(ctx context.Context) (stop func()) { return background(ctx, ad.run) }
 
 func (ad *admission) run(ctx context.Context) {
 	select {
@@ -281,11 +269,7 @@ func (ad *admission) run(ctx context.Context) {
 			return
 		}
 		ad.app.cfg.Logger.Warn("the topology cannot be recorded; it is tried again", slog.Any("error", err))
-		timer := time.NewTimer(backoff.next())
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !pause(ctx, backoff.next(), nil) {
 			return
 		}
 	}
@@ -343,14 +327,7 @@ func (ad *admission) wait(ctx context.Context) error {
 	}
 }
 
-func (ad *admission) isAdmitted() bool {
-	select {
-	case <-ad.admitted:
-		return true
-	default:
-		return false
-	}
-}
+func (ad *admission) isAdmitted() bool { return isClosed(ad.admitted) }
 
 // waits says what holds the tasks back, "" if nothing does.
 func (ad *admission) waits() string {

@@ -5,17 +5,15 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 )
 
 // leftovers removes the state of partitions that a group neither works on nor keeps a copy of on this instance, once it
 // has been so for the cleanup delay. One goroutine, from newLeftovers to close.
 type leftovers struct {
-	group  *group
-	since  map[int32]time.Time // since when nobody here needs it
-	cancel context.CancelFunc
-	done   sync.WaitGroup
+	group *group
+	since map[int32]time.Time // since when nobody here needs it
+	close func()              // ends the goroutine and waits for it
 }
 
 func newLeftovers(ctx context.Context, g *group) (*leftovers, error) {
@@ -27,14 +25,8 @@ func newLeftovers(ctx context.Context, g *group) (*leftovers, error) {
 	for _, p := range partitions {
 		l.since[p] = time.Now()
 	}
-	ctx, l.cancel = context.WithCancel(ctx)
-	l.done.Go(func() { l.run(ctx) })
+	l.close = background(ctx, l.run)
 	return l, nil
-}
-
-func (l *leftovers) close() {
-	l.cancel()
-	l.done.Wait()
 }
 
 func (l *leftovers) run(ctx context.Context) {

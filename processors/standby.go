@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/seed84377926/millrace/internal/broker"
 )
@@ -27,9 +26,8 @@ type standby struct {
 	logger    *slog.Logger
 	table     *restoredTable
 
-	cancel context.CancelFunc
-	done   chan struct{}
-	ready  atomic.Bool // it has caught up once
+	ready atomic.Bool // it has caught up once
+	stop  func()      // ends the standby and waits for it; the state stays
 }
 
 func (g *group) newStandby(p int32, warmup bool) (*standby, error) {
@@ -41,7 +39,7 @@ func (g *group) newStandby(p int32, warmup bool) (*standby, error) {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
 	s := &standby{
-		group: g, partition: p, warmup: warmup, done: make(chan struct{}),
+		group: g, partition: p, warmup: warmup,
 		logger: g.logger.With(slog.Int("partition", int(p)), slog.Bool("warmup", warmup)),
 	}
 	s.table = g.newTable(p, s.logger, func(RestoreProgress) {})
@@ -49,19 +47,7 @@ func (g *group) newStandby(p int32, warmup bool) (*standby, error) {
 	return s, nil
 }
 
-func (s *standby) start(ctx context.Context) {
-	ctx, s.cancel = context.WithCancel(ctx)
-	go func() {
-		defer close(s.done)
-		s.run(ctx)
-	}()
-}
-
-// stop ends the standby and waits for it. The state stays.
-func (s *standby) stop() {
-	s.cancel()
-	<-s.done
-}
+func (s *standby) start(ctx context.Context) { s.stop = background(ctx, s.run) }
 
 // run follows the changelog until ctx ends. Nobody depends on a standby, so that it tries again whatever happens.
 func (s *standby) run(ctx context.Context) {
@@ -78,11 +64,7 @@ func (s *standby) run(ctx context.Context) {
 		}
 		s.group.dropDamaged(s.partition, err)
 		s.logger.Warn("the copy of a partition cannot be kept up to date; it is tried again", slog.Any("error", err))
-		timer := time.NewTimer(backoff.next())
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !pause(ctx, backoff.next(), nil) {
 			return
 		}
 	}

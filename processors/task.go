@@ -144,14 +144,7 @@ func (t *task) enter(s taskState) {
 	}
 }
 
-func (t *task) isStopping() bool {
-	select {
-	case <-t.stopping:
-		return true
-	default:
-		return false
-	}
-}
+func (t *task) isStopping() bool { return isClosed(t.stopping) }
 
 func (t *task) ending(ctx context.Context) bool { return t.isStopping() || ctx.Err() != nil }
 
@@ -175,14 +168,5 @@ func (t *task) failed(err error, fatal bool) {
 // wait pauses before the next attempt and reports whether there is to be one.
 func (t *task) wait(ctx context.Context, d time.Duration) bool {
 	t.enter(taskWaiting)
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-t.stopping:
-		return false
-	case <-ctx.Done():
-		return false
-	}
+	return pause(ctx, d, t.stopping)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 )
 
@@ -16,15 +15,7 @@ const (
 )
 
 // startWatch starts to watch the tasks. The function it returns ends that and waits for it.
-func (a *App) startWatch(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var watching sync.WaitGroup
-	watching.Go(func() { a.watch(ctx) })
-	return func() {
-		cancel()
-		watching.Wait()
-	}
-}
+func (a *App) startWatch(ctx context.Context) (stop func()) { return background(ctx, a.watch) }
 
 // watch asks where the inputs end and looks for tasks that are stuck, until ctx ends.
 func (a *App) watch(ctx context.Context) {
