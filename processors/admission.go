@@ -63,7 +63,7 @@ func (a *App) examine(ctx context.Context) (*admission, error) {
 		let: make(chan struct{}), admitted: make(chan struct{}),
 	}
 	ad.mu.waiting = make(map[string]bool)
-	was, err := ad.recorded(ctx)
+	was, ids, err := ad.recorded(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -91,27 +91,23 @@ func (a *App) examine(ctx context.Context) (*admission, error) {
 		}
 	}
 	ad.letIn("")
-	next, err := ad.next(ctx, was)
-	if err != nil {
-		return nil, err
-	}
-	if was != nil && was.equal(next) {
+	if was != nil && was.equal(ad.next(was, ids)) {
 		close(ad.admitted)
 	}
 	return ad, nil
 }
 
-// recorded takes the transactional id and reads the record, nil if there is none.
-func (ad *admission) recorded(ctx context.Context) (*topologyRecord, error) {
+// recorded takes the transactional id and reads the record, see read.
+func (ad *admission) recorded(ctx context.Context) (was *topologyRecord, ids map[string]string, err error) {
 	switch _, err := ad.app.client.Partitions(ctx, ad.topic); {
 	case errors.Is(err, broker.ErrTopicMissing):
-		return nil, nil //nolint:nilnil // the first version
+		return nil, nil, nil // the first version
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	}
 	writer, err := ad.takeOver(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer writer.Close()
 	return ad.read(ctx)
@@ -129,7 +125,9 @@ func (ad *admission) takeOver(ctx context.Context) (*broker.Writer, error) {
 	return writer, nil
 }
 
-func (ad *admission) read(ctx context.Context) (was *topologyRecord, err error) {
+// read returns the record, nil if there is none, and the ids of those topics of the application that exist, in this version or in
+// the recorded one.
+func (ad *admission) read(ctx context.Context) (was *topologyRecord, ids map[string]string, err error) {
 	_, err = broker.Restore(ctx, ad.app.client, ad.topic, 0, 0, func(records []*kgo.Record) error {
 		for _, r := range records {
 			if string(r.Key) != topologyKey || r.Value == nil {
@@ -144,12 +142,19 @@ func (ad *admission) read(ctx context.Context) (was *topologyRecord, err error) 
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the record of the topology: %w", err)
+		return nil, nil, fmt.Errorf("read the record of the topology: %w", err)
 	}
+	topics := ad.now.InternalTopics()
 	if was != nil {
-		err = ad.forgetDeleted(ctx, was)
+		topics = append(topics, was.Topology.InternalTopics()...)
 	}
-	return was, err
+	if ids, err = ad.ids(ctx, topics); err != nil {
+		return nil, nil, err
+	}
+	if was != nil { // of what somebody has deleted since, nothing is left that a change could spoil
+		was.Topology = was.Topology.Deleted(func(topic string) bool { return ids[topic] == "" || ids[topic] != was.Topics[topic] })
+	}
+	return was, ids, nil
 }
 
 // unreadableError says that what is recorded cannot be understood. Trying again does not help.
@@ -158,19 +163,10 @@ type unreadableError struct{ err error }
 func (e *unreadableError) Error() string { return e.err.Error() }
 func (e *unreadableError) Unwrap() error { return e.err }
 
-// forgetDeleted takes out of the record what somebody has deleted since: there is nothing left that a change could spoil.
-func (ad *admission) forgetDeleted(ctx context.Context, was *topologyRecord) error {
-	there, err := ad.ids(ctx, was.Topology)
-	if err != nil {
-		return err
-	}
-	was.Topology = was.Topology.Deleted(func(topic string) bool { return there[topic] == "" || there[topic] != was.Topics[topic] })
-	return nil
-}
-
-// ids returns the ids of those topics of the application that exist.
-func (ad *admission) ids(ctx context.Context, d topology.Description) (map[string]string, error) {
-	found, err := ad.app.client.TopicIDs(ctx, d.InternalTopics()...)
+// ids returns the ids of those of the topics that exist.
+func (ad *admission) ids(ctx context.Context, topics []string) (map[string]string, error) {
+	slices.Sort(topics)
+	found, err := ad.app.client.TopicIDs(ctx, slices.Compact(topics)...)
 	if err != nil {
 		return nil, err
 	}
@@ -223,13 +219,19 @@ func (ad *admission) deserted(ctx context.Context, changes topology.Changes) err
 }
 
 // next is the record to be.
-func (ad *admission) next(ctx context.Context, was *topologyRecord) (next topologyRecord, err error) {
-	next = topologyRecord{Format: topologyFormat, Writer: ad.app.cfg.Address, At: time.Now(), Topology: ad.now}
+func (ad *admission) next(was *topologyRecord, ids map[string]string) topologyRecord {
+	next := topologyRecord{
+		Format: topologyFormat, Writer: ad.app.cfg.Address, At: time.Now(), Topology: ad.now, Topics: make(map[string]string),
+	}
 	if was != nil {
 		next.Topology = next.Topology.After(was.Topology)
 	}
-	next.Topics, err = ad.ids(ctx, next.Topology)
-	return next, err
+	for _, topic := range next.Topology.InternalTopics() {
+		if id, ok := ids[topic]; ok {
+			next.Topics[topic] = id
+		}
+	}
+	return next
 }
 
 // letIn is told that a group has planned with this instance.
@@ -291,16 +293,16 @@ func (ad *admission) record(ctx context.Context) error {
 		return err
 	}
 	defer writer.Close()
-	was, err := ad.read(ctx)
+	was, ids, err := ad.read(ctx)
 	if err != nil {
 		return err
 	}
 	if _, err := ad.compare(ctx, was); err != nil {
 		return err
 	}
-	next, err := ad.next(ctx, was)
-	if err != nil || was != nil && was.equal(next) {
-		return err
+	next := ad.next(was, ids)
+	if was != nil && was.equal(next) {
+		return nil
 	}
 	value, err := next.encode()
 	if err != nil {
