@@ -273,8 +273,9 @@ func (w *Writer) Commit(ctx context.Context, offsets state.Offsets) error {
 	if err := w.kafka.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		return w.timedOut(ctx, fmt.Errorf("end transaction of %s: %w", w.cfg.TransactionalID, fencedOr(err)))
 	}
+	name := w.commitName()
 	for tp := range offsets {
-		w.commits[tp.Topic] = w.commitName()
+		w.commits[tp.Topic] = name
 	}
 	w.committed++
 	return nil
