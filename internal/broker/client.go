@@ -228,24 +228,31 @@ const (
 	earliestOffset = -2
 )
 
+// Isolation levels of the Fetch and ListOffsets requests: open and aborted
+// transactions count, or what is committed only.
+const (
+	everything    = 0
+	committedOnly = 1
+)
+
 // EndOffset returns the high watermark of a partition: the offset that the
 // next record will get. Records of open transactions lie below it; this is not
 // the last stable offset. A missing topic or partition is ErrTopicMissing.
 func (c *Client) EndOffset(ctx context.Context, topic string, partition int32) (int64, error) {
-	return c.offset(ctx, topic, partition, latestOffset)
+	return c.offset(ctx, topic, partition, latestOffset, everything)
 }
 
 // StartOffset returns the offset of the first record that a partition still
 // holds, or would hold: retention and deletion of records move it. A missing
 // topic or partition is ErrTopicMissing.
 func (c *Client) StartOffset(ctx context.Context, topic string, partition int32) (int64, error) {
-	return c.offset(ctx, topic, partition, earliestOffset)
+	return c.offset(ctx, topic, partition, earliestOffset, everything)
 }
 
 // OffsetAt returns the offset of the first record of a partition that has this timestamp or a later one, and the last stable
 // offset if there is none.
 func (c *Client) OffsetAt(ctx context.Context, topic string, partition int32, at time.Time) (int64, error) {
-	offset, err := c.offset(ctx, topic, partition, max(0, at.UnixMilli()))
+	offset, err := c.offset(ctx, topic, partition, max(0, at.UnixMilli()), everything)
 	if err == nil && offset < 0 {
 		return c.CommittedEnd(ctx, topic, partition)
 	}
@@ -254,13 +261,13 @@ func (c *Client) OffsetAt(ctx context.Context, topic string, partition int32, at
 
 // offset asks for one offset of one partition. kadm would ask for all
 // partitions of the topic, which adds up when every task takes over its own.
-func (c *Client) offset(ctx context.Context, topic string, partition int32, timestamp int64) (int64, error) {
+func (c *Client) offset(ctx context.Context, topic string, partition int32, timestamp int64, isolation int8) (int64, error) {
 	part := kmsg.NewListOffsetsRequestTopicPartition()
 	part.Partition, part.Timestamp = partition, timestamp
 	requested := kmsg.NewListOffsetsRequestTopic()
 	requested.Topic, requested.Partitions = topic, []kmsg.ListOffsetsRequestTopicPartition{part}
 	request := kmsg.NewPtrListOffsetsRequest()
-	request.ReplicaID = -1
+	request.ReplicaID, request.IsolationLevel = -1, isolation
 	request.Topics = append(request.Topics, requested)
 
 	response, err := request.RequestWith(ctx, c.kafka)

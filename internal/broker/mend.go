@@ -24,10 +24,6 @@ func answerWholePartitions(cluster *kfake.Cluster) {
 	})
 }
 
-// committedOnly is the isolation level of a fetch that gets committed records
-// only.
-const committedOnly = 1
-
 // keepLastRecord moves a deletion of all records of a partition back by one.
 // kfake takes its next offset from the last record in the log; without any it
 // would begin again at 0 on its next start, below what the readers have

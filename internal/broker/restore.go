@@ -109,16 +109,9 @@ func withoutControl(records []*kgo.Record) []*kgo.Record {
 
 // CommittedEnd returns the last stable offset of a partition: a read_committed reader gets no further.
 func (c *Client) CommittedEnd(ctx context.Context, topic string, partition int32) (int64, error) {
-	ends, err := c.admin.ListCommittedOffsets(ctx, topic)
+	end, err := c.offset(ctx, topic, partition, latestOffset, committedOnly)
 	if err != nil {
 		return 0, fmt.Errorf("committed end of %s/%d: %w", topic, partition, err)
 	}
-	end, ok := ends.Lookup(topic, partition)
-	if !ok {
-		return 0, fmt.Errorf("committed end of %s/%d: %w", topic, partition, ErrTopicMissing)
-	}
-	if end.Err != nil {
-		return 0, fmt.Errorf("committed end of %s/%d: %w", topic, partition, end.Err)
-	}
-	return end.Offset, nil
+	return end, nil
 }
