@@ -12,25 +12,43 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// threeStages plans events ─▶ first ─▶ second ─▶ third, two tasks each.
-func threeStages(t *testing.T) map[string]*groupPlan {
+// planned plans the sub-topologies of a topology whose sources have these sizes, by name.
+func planned(t *testing.T, sources map[string]int32, define func(b *topology.Builder)) map[string]*groupPlan {
 	t.Helper()
 	b := topology.NewBuilder("app")
-	identity := func(k, _ string) string { return k }
-	stream := topology.Source(b, "events", codecs.String, codecs.String)
-	stream.GroupByKey().Count("first")
-	for _, stage := range []string{"second", "third"} {
-		stream = stream.Rekey(identity).Repartition("to-"+stage, codecs.String, codecs.String)
-		stream.GroupByKey().Count(stage)
-	}
+	define(b)
 	top, err := b.Build()
 	require.NoError(t, err)
-	sizes := partitions.Sizes{Topics: map[string]int32{"events": 2}, Groups: map[string]int32{}}
+	sizes := partitions.Sizes{Topics: sources, Groups: make(map[string]int32)}
 	sizes.Derive(top.SubTopologies())
 	plans := make(map[string]*groupPlan)
 	for _, p := range planGroups(top.SubTopologies(), sizes) {
 		plans[p.sub.Name()] = p
 	}
+	return plans
+}
+
+func same(k, _ string) string { return k }
+
+func lines(b *topology.Builder, topic string) topology.Stream[string, string] {
+	return topology.Source(b, topic, codecs.String, codecs.String)
+}
+
+func through(s topology.Stream[string, string], name string, opts ...topology.RepartitionOption) topology.Stream[string, string] {
+	return s.Rekey(same).Repartition(name, codecs.String, codecs.String, opts...)
+}
+
+// threeStages plans events ─▶ first ─▶ second ─▶ third, two tasks each.
+func threeStages(t *testing.T) map[string]*groupPlan {
+	t.Helper()
+	plans := planned(t, map[string]int32{"events": 2}, func(b *topology.Builder) {
+		stream := lines(b, "events")
+		stream.GroupByKey().Count("first")
+		for _, stage := range []string{"second", "third"} {
+			stream = through(stream, "to-"+stage)
+			stream.GroupByKey().Count(stage)
+		}
+	})
 	require.Len(t, plans, 3)
 	return plans
 }
@@ -109,22 +127,13 @@ func TestProgress_brokenMarkIsAnError(t *testing.T) {
 
 // Two repartition topics carry the same source: it is reflected as far as the slower of them.
 func TestProgress_sourceThatComesTwoWaysNeedsBoth(t *testing.T) {
-	b := topology.NewBuilder("app")
-	events := topology.Source(b, "events", codecs.String, codecs.String)
-	identity := func(k, _ string) string { return k }
-	left := events.Rekey(identity).Repartition("left", codecs.String, codecs.String).GroupByKey().Count("lefts")
-	events.Rekey(identity).Repartition("right", codecs.String, codecs.String).
-		JoinTable(left, func(v string, _ int64) string { return v }).GroupByKey().Count("rights")
-	top, err := b.Build()
-	require.NoError(t, err)
-	sizes := partitions.Sizes{Topics: map[string]int32{"events": 1}, Groups: map[string]int32{}}
-	sizes.Derive(top.SubTopologies())
-	plans := planGroups(top.SubTopologies(), sizes)
+	plans := planned(t, map[string]int32{"events": 1}, func(b *topology.Builder) {
+		events := lines(b, "events")
+		left := through(events, "left").GroupByKey().Count("lefts")
+		through(events, "right").JoinTable(left, func(v string, _ int64) string { return v }).GroupByKey().Count("rights")
+	})
 	require.Len(t, plans, 2)
-	source, sink := newProgress(plans[0], 0, state.NewPosition()), newProgress(plans[1], 0, state.NewPosition())
-	if len(plans[0].marks) == 0 {
-		source, sink = newProgress(plans[1], 0, state.NewPosition()), newProgress(plans[0], 0, state.NewPosition())
-	}
+	source, sink := newProgress(plans["events"], 0, state.NewPosition()), newProgress(plans["lefts"], 0, state.NewPosition())
 	source.advance([]*input{{topic: "events", next: 5}})
 	hear(t, sink, "app-left-repartition", source)
 	require.Empty(t, sink.position.Derived, "nothing is known of the other way")
@@ -136,19 +145,11 @@ func TestProgress_sourceThatComesTwoWaysNeedsBoth(t *testing.T) {
 // foreignJoin plans a foreign-key join: left and right tables with two tasks each, which write to each other.
 func foreignJoin(t *testing.T, define func(b *topology.Builder) (left, right topology.Table[string, string])) map[string]*groupPlan {
 	t.Helper()
-	b := topology.NewBuilder("app")
-	left, right := define(b)
-	left.LeftJoinForeign("joined", right, func(_, v string) (string, bool) { return v, true },
-		func(v string, _ *string) string { return v }, codecs.String)
-	top, err := b.Build()
-	require.NoError(t, err)
-	sizes := partitions.Sizes{Topics: map[string]int32{"left": 2, "right": 2}, Groups: map[string]int32{}}
-	sizes.Derive(top.SubTopologies())
-	plans := make(map[string]*groupPlan)
-	for _, p := range planGroups(top.SubTopologies(), sizes) {
-		plans[p.sub.Name()] = p
-	}
-	return plans
+	return planned(t, map[string]int32{"left": 2, "right": 2}, func(b *topology.Builder) {
+		left, right := define(b)
+		left.LeftJoinForeign("joined", right, func(_, v string) (string, bool) { return v, true },
+			func(v string, _ *string) string { return v }, codecs.String)
+	})
 }
 
 const registration, response = "app-joined-subscription-registration", "app-joined-subscription-response"
@@ -225,4 +226,29 @@ func TestProgress_goesRoundAJoinOfATableWithItself(t *testing.T) {
 	require.Empty(t, tasks[0].position.Derived, "the answer may be at the other task")
 	hear(t, tasks[0], response, tasks[1])
 	require.Equal(t, map[state.TopicPartition]int64{tp("left", 0): 10, tp("left", 1): 20}, tasks[0].position.Derived)
+}
+
+// A task that has nothing of an input reflects all of what comes through it.
+func TestProgress_nothingIsMissingOfAnInputThatIsNotThere(t *testing.T) {
+	plans := planned(t, map[string]int32{"a": 2, "b": 3}, func(b *topology.Builder) {
+		merged := lines(b, "a").Merge(through(lines(b, "b"), "one", topology.Partitions(1)))
+		merged.GroupByKey().Count("counts")
+		through(merged, "again").GroupByKey().Count("all")
+	})
+	first := newProgress(plans["counts"], 0, state.NewPosition())
+	second := newProgress(plans["counts"], 1, state.NewPosition())
+	all := newProgress(plans["all"], 0, state.NewPosition())
+	first.advance([]*input{{topic: "a", next: 4}})
+	second.advance([]*input{{topic: "a", next: 5}})
+	require.Empty(t, first.position.Derived)
+	hear(t, all, "app-again-repartition", first)
+	hear(t, all, "app-again-repartition", second)
+	require.Equal(t, map[state.TopicPartition]int64{tp("a", 0): 4, tp("a", 1): 5}, all.position.Derived)
+
+	source := newProgress(plans["b"], 2, state.NewPosition())
+	source.advance([]*input{{topic: "b", next: 7}})
+	hear(t, first, "app-one-repartition", source)
+	require.Equal(t, map[state.TopicPartition]int64{tp("b", 2): 7}, first.position.Derived)
+	hear(t, all, "app-again-repartition", first)
+	require.Equal(t, map[state.TopicPartition]int64{tp("a", 0): 4, tp("a", 1): 5, tp("b", 2): 7}, all.position.Derived)
 }

@@ -1,4 +1,4 @@
-package processors
+package partitions_test
 
 import (
 	"testing"
@@ -7,7 +7,6 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/internal/partitions"
-	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
 )
 
@@ -60,7 +59,7 @@ func TestSizes_joinedInputsMayNot(t *testing.T) {
 		}
 	}
 	require.Len(t, got, 1)
-	require.Regexp(t, `^sub-topology c: the inputs of the join-table "fits-not" at processors/plan_test\.go:\d+ are not co-partitioned: `+
+	require.Regexp(t, `^sub-topology c: the inputs of the join-table "fits-not" at partitions/partitions_test\.go:\d+ are not co-partitioned: `+
 		`b has 5 partitions, c has 2 partitions; recreate one of them, or repartition one of the streams$`, got[0])
 }
 
@@ -88,35 +87,6 @@ func TestSizes_foreignJoin(t *testing.T) {
 			func(v, w string) string { return v + w }, codecs.String)
 	})
 	require.Equal(t, map[string]int32{"app-a": 6, "app-lefts": 6, "app-b": 4, "app-rights": 3}, sizes.Groups)
-	require.Equal(t, int32(3), sizes.Topics[registration])
-	require.Equal(t, int32(6), sizes.Topics[response])
-}
-
-// A task that has nothing of an input reflects all of what comes through it.
-func TestProgress_nothingIsMissingOfAnInputThatIsNotThere(t *testing.T) {
-	top, sizes := sized(t, map[string]int32{"a": 2, "b": 3}, func(b *topology.Builder) {
-		merged := lines(b, "a").Merge(through(lines(b, "b"), "one", topology.Partitions(1)))
-		merged.GroupByKey().Count("counts")
-		through(merged, "again").GroupByKey().Count("all")
-	})
-	plans := make(map[string]*groupPlan)
-	for _, p := range planGroups(top.SubTopologies(), sizes) {
-		plans[p.sub.Name()] = p
-	}
-	first := newProgress(plans["counts"], 0, state.NewPosition())
-	second := newProgress(plans["counts"], 1, state.NewPosition())
-	all := newProgress(plans["all"], 0, state.NewPosition())
-	first.advance([]*input{{topic: "a", next: 4}})
-	second.advance([]*input{{topic: "a", next: 5}})
-	require.Empty(t, first.position.Derived)
-	hear(t, all, "app-again-repartition", first)
-	hear(t, all, "app-again-repartition", second)
-	require.Equal(t, map[state.TopicPartition]int64{tp("a", 0): 4, tp("a", 1): 5}, all.position.Derived)
-
-	source := newProgress(plans["b"], 2, state.NewPosition())
-	source.advance([]*input{{topic: "b", next: 7}})
-	hear(t, first, "app-one-repartition", source)
-	require.Equal(t, map[state.TopicPartition]int64{tp("b", 2): 7}, first.position.Derived)
-	hear(t, all, "app-again-repartition", first)
-	require.Equal(t, map[state.TopicPartition]int64{tp("a", 0): 4, tp("a", 1): 5, tp("b", 2): 7}, all.position.Derived)
+	require.Equal(t, int32(3), sizes.Topics["app-joined-subscription-registration"])
+	require.Equal(t, int32(6), sizes.Topics["app-joined-subscription-response"])
 }
