@@ -121,8 +121,6 @@ func TestRun_unreachableBroker(t *testing.T) {
 	require.ErrorContains(t, err, "127.0.0.1:1")
 }
 
-// A record that no retry can help ends the application with an error that names it, and is not passed over: after a
-// restart it is the first again.
 func TestRun_endedBeforeItBegan(t *testing.T) {
 	b := newBench(t, map[string]int32{"lines": 1})
 	app, err := processors.New(countLines(t), processors.Config{Brokers: b.brokers, Dir: t.TempDir()})
@@ -133,6 +131,8 @@ func TestRun_endedBeforeItBegan(t *testing.T) {
 	require.Equal(t, processors.Closed, app.State())
 }
 
+// A record that no retry can help ends the application with an error that names it, and is not passed over: after a
+// restart it is the first again.
 func TestRun_undecodableRecordStopsTheApplicationAfterRetries(t *testing.T) {
 	b := newBench(t, map[string]int32{"lines": 1})
 	b.produce(t, &kgo.Record{Topic: "lines", Key: []byte("k"), Value: []byte("not eight bytes")})
