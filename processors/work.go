@@ -204,6 +204,7 @@ func (t *task) process(work any) (err error) {
 		}
 		var err error
 		if inputs[r.input].Repartition && isMark(r.record) {
+			l.current = nil
 			err = l.progress.heard(r.record)
 		} else {
 			records++
