@@ -80,13 +80,7 @@ func startInstance(t *testing.T, c *cluster, top *topology.Topology, dir string)
 		},
 	})
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- i.app.Run(ctx) }()
-	i.stop = sync.OnceFunc(func() {
-		cancel()
-		require.NoError(t, <-done)
-	})
+	i.stop = sync.OnceFunc(inBackground(t, i.app.Run))
 	t.Cleanup(i.stop)
 	return i
 }
@@ -288,13 +282,7 @@ func startView(t *testing.T, c *cluster, top *topology.Topology, dir string) (vs
 	require.NoError(t, err)
 	view, err = views.KeyValue(vs, "counts", codecs.String, codecs.Bytes)
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- vs.Run(ctx) }()
-	return vs, view, sync.OnceFunc(func() {
-		cancel()
-		require.NoError(t, <-done)
-	})
+	return vs, view, sync.OnceFunc(inBackground(t, vs.Run))
 }
 
 // requireView reads the view until it answers: then every row is there and right. Meanwhile it says that it cannot.

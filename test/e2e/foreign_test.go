@@ -34,12 +34,10 @@ func newJoins(t *testing.T, seed uint64) *joins {
 	t.Helper()
 	j := &joins{
 		cluster: openCluster(t), flights: unique("flights"), airlines: unique("airlines"), countries: unique("countries"),
-		rows: make(map[string]map[string]string), offsets: make(state.Offsets), dice: rand.New(rand.NewPCG(seed, 6)),
+		rows: make(map[string]map[string]string), dice: rand.New(rand.NewPCG(seed, 6)),
 	}
 	for topic, n := range map[string]int32{j.flights: 4, j.airlines: 3, j.countries: 2} { // they need not be as many
-		responses, err := j.admin.CreateTopics(t.Context(), n, 1, nil, topic)
-		require.NoError(t, err)
-		require.NoError(t, responses.Error())
+		j.createSized(t, n, topic)
 		j.rows[topic] = make(map[string]string)
 	}
 	b := topology.NewBuilder(unique("joins"))
@@ -99,11 +97,7 @@ func (j *joins) change(t *testing.T, n int) {
 		}
 		records = append(records, r)
 	}
-	for _, r := range j.kafka.ProduceSync(t.Context(), records...) {
-		require.NoError(t, r.Err)
-		tp := state.TopicPartition{Topic: r.Record.Topic, Partition: r.Record.Partition}
-		j.offsets[tp] = max(j.offsets[tp], r.Record.Offset+1)
-	}
+	j.offsets = j.offsets.Merge(j.produceAll(t, records...))
 }
 
 // joined joins from scratch.
@@ -152,13 +146,7 @@ func (j *joins) start(t *testing.T, dir string, options ...func(*processors.Conf
 	}
 	app, err := processors.New(j.top, cfg)
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- app.Run(ctx) }()
-	return func() {
-		cancel()
-		require.NoError(t, <-done)
-	}
+	return inBackground(t, app.Run)
 }
 
 // openViews opens views of the results.
@@ -170,17 +158,7 @@ func (j *joins) openViews(t *testing.T) (v *views.Views, stop func()) {
 		require.True(t, ok)
 		tables = append(tables, ref)
 	}
-	open, opened := context.WithTimeout(t.Context(), 30*time.Second)
-	defer opened()
-	v, err := views.Open(open, views.Config{Brokers: j.brokers, Dir: t.TempDir(), Logger: testLogger(t)}, tables...)
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- v.Run(ctx) }()
-	return v, func() {
-		cancel()
-		require.NoError(t, <-done)
-	}
+	return j.cluster.openViews(t, tables...)
 }
 
 // requireJoined waits until the views say that they reflect everything written so far, and holds them against that.

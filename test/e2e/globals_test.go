@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,11 +33,8 @@ func newGlobalSite(t *testing.T) *globalSite {
 	s := &globalSite{
 		cluster: openCluster(t), app: unique("app"), in: unique("in"), rows: unique("rows"), out: unique("out"), dir: t.TempDir(),
 	}
-	responses, err := s.admin.CreateTopics(t.Context(), 1, 1, nil, s.in, s.out)
-	require.NoError(t, err)
-	require.NoError(t, responses.Error())
-	_, err = s.admin.CreateTopic(t.Context(), rowPartitions, 1, nil, s.rows)
-	require.NoError(t, err)
+	s.createSized(t, 1, s.in, s.out)
+	s.createSized(t, rowPartitions, s.rows)
 	s.top = s.topology(t)
 	return s
 }
@@ -67,13 +63,7 @@ func (s *globalSite) start(t *testing.T) (app *processors.App, stop func()) {
 		MemoryBytes: tinyBytes,
 	})
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- app.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		require.NoError(t, <-done)
-	})
+	stop = sync.OnceFunc(inBackground(t, app.Run))
 	t.Cleanup(stop)
 	return app, stop
 }
@@ -102,9 +92,8 @@ func (s *globalSite) look(t *testing.T, keys ...string) (values []string) {
 	}
 	require.NoError(t, s.kafka.ProduceSync(t.Context(), records...).FirstErr())
 	s.read += len(keys)
-	all := (&site{cluster: s.cluster}).values
-	require.Eventually(t, func() bool { return len(all(t, s.out)) >= s.read }, waitLong, 20*time.Millisecond)
-	values = all(t, s.out)
+	require.Eventually(t, func() bool { return len(s.values(t, s.out)) >= s.read }, waitLong, 20*time.Millisecond)
+	values = s.values(t, s.out)
 	require.Len(t, values, s.read, "exactly once")
 	return values[s.read-len(keys):]
 }
@@ -132,7 +121,7 @@ func TestGlobalTable_isCompleteAtTheStartAndFollowed(t *testing.T) {
 
 	app, stop := s.start(t)
 	require.Equal(t, []string{"a=2", "b=1", "c=1", "d=none", "=empty", "x=none"}, s.look(t, "a", "b", "c", "d", "", "x"))
-	require.Equal(t, "b=1", (&site{cluster: s.cluster}).values(t, s.out)[0])
+	require.Equal(t, "b=1", s.values(t, s.out)[0])
 
 	before := awaitRecords(t, app, s.sent)
 	s.put(t, "a", "3", "b", "", "x", "1")

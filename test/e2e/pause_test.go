@@ -65,7 +65,7 @@ func TestPause_beforeTheStart(t *testing.T) {
 	app, err := processors.New(s.topology(t, same), s.config(t))
 	require.NoError(t, err)
 	require.NoError(t, app.Pause())
-	stop := s.run(t, app)
+	stop := inBackground(t, app.Run)
 	requireTaskState(t, app, "paused")
 	require.Equal(t, processors.Running, app.State())
 	require.Zero(t, app.Processed())

@@ -5,15 +5,12 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
-	"os"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/codecs"
@@ -39,56 +36,16 @@ func wordCount(t *testing.T, app, source string) *topology.Topology {
 	return top
 }
 
-// brokers returns where to run: a real broker, or an embedded one that ends with the test.
-func brokers(t *testing.T) []string {
-	t.Helper()
-	if kafka := os.Getenv("MILLRACE_KAFKA"); kafka != "" {
-		return []string{kafka}
-	}
-	embedded, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{Dir: t.TempDir(), Logger: testLogger(t)})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, embedded.Close()) })
-	return embedded.Addrs()
-}
-
-func testLogger(t *testing.T) *slog.Logger {
-	if !testing.Verbose() {
-		return slog.New(slog.DiscardHandler)
-	}
-	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
-
-type cluster struct {
-	brokers []string
-	kafka   *kgo.Client
-	admin   *kadm.Client
-}
-
-func openCluster(t *testing.T) *cluster {
-	t.Helper()
-	addrs := brokers(t)
-	kafka, err := kgo.NewClient(kgo.SeedBrokers(addrs...), kgo.ProducerLinger(0))
-	require.NoError(t, err)
-	t.Cleanup(kafka.Close)
-	return &cluster{brokers: addrs, kafka: kafka, admin: kadm.NewClient(kafka)}
-}
-
 // produce writes n records with keys k0…k6 and values w0…w10 and returns the offsets behind them.
 func (c *cluster) produce(t *testing.T, topic string, from, n int) state.Offsets {
 	t.Helper()
-	offsets := make(state.Offsets)
 	records := make([]*kgo.Record, 0, n)
 	for i := from; i < from+n; i++ {
 		records = append(records, &kgo.Record{
 			Topic: topic, Key: fmt.Append(nil, "k", i%7), Value: fmt.Append(nil, "w", i%11), Timestamp: time.UnixMilli(int64(i)),
 		})
 	}
-	for _, r := range c.kafka.ProduceSync(t.Context(), records...) {
-		require.NoError(t, r.Err)
-		tp := state.TopicPartition{Topic: topic, Partition: r.Record.Partition}
-		offsets[tp] = max(offsets[tp], r.Record.Offset+1)
-	}
-	return offsets
+	return c.produceAll(t, records...)
 }
 
 // pipeline is a running application with its views.
@@ -182,18 +139,6 @@ func counts(t *testing.T, v *views.KeyValueView[string, int64]) map[string]int64
 	}
 	return got
 }
-
-// createTopics gives every test topics of its own, so that a shared real broker can be used again.
-func (c *cluster) createTopics(t *testing.T, topics ...string) {
-	t.Helper()
-	responses, err := c.admin.CreateTopics(t.Context(), partitions, 1, nil, topics...)
-	require.NoError(t, err)
-	for _, r := range responses {
-		require.NoError(t, r.Err)
-	}
-}
-
-func unique(name string) string { return fmt.Sprintf("%s-%d", name, time.Now().UnixNano()) }
 
 func TestPipeline_countsEveryRecordOnceAcrossRestarts(t *testing.T) {
 	c := openCluster(t)

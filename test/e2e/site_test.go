@@ -47,11 +47,7 @@ func newSite(t *testing.T) *site {
 // create makes topics with one partition.
 func (s *site) create(t *testing.T, topics ...string) {
 	t.Helper()
-	responses, err := s.admin.CreateTopics(t.Context(), 1, 1, nil, topics...)
-	require.NoError(t, err)
-	for _, r := range responses {
-		require.NoError(t, r.Err)
-	}
+	s.createSized(t, 1, topics...)
 }
 
 func (s *site) table() string { return s.app + "-counts-table" }
@@ -106,18 +102,7 @@ func (s *site) start(t *testing.T, top *topology.Topology, cfg processors.Config
 	t.Helper()
 	app, err := processors.New(top, cfg)
 	require.NoError(t, err)
-	return app, s.run(t, app)
-}
-
-func (s *site) run(t *testing.T, app *processors.App) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- app.Run(ctx) }()
-	return func() {
-		cancel()
-		require.NoError(t, <-done)
-	}
+	return app, inBackground(t, app.Run)
 }
 
 // fail runs the application until it fails.
@@ -165,42 +150,6 @@ const (
 	waitLong = 40 * time.Second
 	tick     = 5 * time.Millisecond
 )
-
-// read returns all committed records of partition 0 of a topic.
-func (s *site) read(t *testing.T, topic string) (records []*kgo.Record) {
-	t.Helper()
-	ends, err := s.admin.ListEndOffsets(t.Context(), topic)
-	require.NoError(t, err)
-	end, ok := ends.Lookup(topic, 0)
-	require.True(t, ok)
-	kafka, err := kgo.NewClient(
-		kgo.SeedBrokers(s.brokers...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}),
-	)
-	require.NoError(t, err)
-	defer kafka.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	for position := int64(0); position < end.Offset; {
-		fetches := kafka.PollFetches(ctx)
-		require.NoError(t, fetches.Err())
-		fetches.EachRecord(func(r *kgo.Record) {
-			position = r.Offset + 1
-			if !r.Attrs.IsControl() {
-				records = append(records, r)
-			}
-		})
-	}
-	return records
-}
-
-func (s *site) values(t *testing.T, topic string) (values []string) {
-	t.Helper()
-	for _, r := range s.read(t, topic) {
-		values = append(values, string(r.Value))
-	}
-	return values
-}
 
 // count returns what the changelog says about the number of records with the key k.
 func (s *site) count(t *testing.T) (n int64) {

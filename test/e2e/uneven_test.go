@@ -25,9 +25,7 @@ func TestMerge_inputsOfDifferentSizes(t *testing.T) {
 	var merged []topology.Stream[string, string]
 	var topics []string
 	for topic, n := range sources {
-		responses, err := c.admin.CreateTopics(t.Context(), n, 1, nil, topic)
-		require.NoError(t, err)
-		require.NoError(t, responses.Error())
+		c.createSized(t, n, topic)
 		topics = append(topics, topic)
 		s := topology.Source(b, topic, codecs.String, codecs.String)
 		if n == 3 { // a repartition topic that most tasks have nothing of
@@ -42,7 +40,7 @@ func TestMerge_inputsOfDifferentSizes(t *testing.T) {
 	require.NoError(t, err)
 
 	written := 0
-	offsets := make(state.Offsets)
+	var offsets state.Offsets
 	produce := func() {
 		var records []*kgo.Record
 		for range 300 {
@@ -50,11 +48,7 @@ func TestMerge_inputsOfDifferentSizes(t *testing.T) {
 			records = append(records, &kgo.Record{Topic: topic, Key: fmt.Appendf(nil, "%s %d", topic, written%7), Value: fmt.Append(nil, written%4)})
 			written++
 		}
-		for _, r := range c.kafka.ProduceSync(t.Context(), records...) {
-			require.NoError(t, r.Err)
-			tp := state.TopicPartition{Topic: r.Record.Topic, Partition: r.Record.Partition}
-			offsets[tp] = max(offsets[tp], r.Record.Offset+1)
-		}
+		offsets = offsets.Merge(c.produceAll(t, records...))
 	}
 	want := func() (keys, values map[string]int64) {
 		keys, values = make(map[string]int64), make(map[string]int64)
@@ -71,14 +65,8 @@ func TestMerge_inputsOfDifferentSizes(t *testing.T) {
 			Brokers: c.brokers, Dir: dir, Logger: testLogger(t), CommitInterval: 10 * time.Millisecond, SessionTimeout: 6 * time.Second,
 		})
 		require.NoError(t, err)
-		ctx, cancel := context.WithCancel(context.Background())
-		done, viewsDone := make(chan error, 1), make(chan error, 1)
-		go func() { done <- app.Run(ctx) }()
-		open, opened := context.WithTimeout(t.Context(), 30*time.Second)
-		v, err := views.Open(open, views.Config{Brokers: c.brokers, Dir: t.TempDir(), Logger: testLogger(t)}, top.Tables()...)
-		opened()
-		require.NoError(t, err)
-		go func() { viewsDone <- v.Run(ctx) }()
+		stop := inBackground(t, app.Run)
+		v, stopViews := c.openViews(t, top.Tables()...)
 		produce()
 		wait, waited := context.WithTimeout(t.Context(), time.Minute)
 		require.NoError(t, v.Wait(wait, offsets))
@@ -94,8 +82,7 @@ func TestMerge_inputsOfDifferentSizes(t *testing.T) {
 				require.Equal(t, int32(5), g.Partitions)
 			}
 		}
-		cancel()
-		require.NoError(t, <-done)
-		require.NoError(t, <-viewsDone)
+		stop()
+		stopViews()
 	}
 }
