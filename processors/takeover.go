@@ -68,8 +68,10 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 	defer l.close()
 	t.life = l
 	atWork()
-	t.enter(taskRunning)
-	err = t.work(ctx, sessions)
+	if err = t.buildIndexes(ctx, sessions); err == nil && !l.task.Building() {
+		t.enter(taskRunning)
+		err = t.work(ctx, sessions)
+	}
 	t.stats.lived(l, err)
 	if err != nil {
 		t.spans.failed(err)

@@ -6,7 +6,7 @@
 //	   ▼                                                          ▼
 //	KeyValue[K,V]  Expiring[K,V]      decoded rows,          KeyValueReader
 //	Windowed[K,V]  Sessions[K,V]      charged to a Budget    WindowReader  SessionReader
-//	Versioned[K,V]                                           VersionReader
+//	Versioned[K,V]  Index                                    VersionReader  IndexReader
 //	SuppressBuffer[K,V]  JoinBuffer[K,V]  TimeQueue[K,V]
 //	   │    write-back cache                                      │
 //	   │ Flush                                                    │
@@ -42,6 +42,9 @@
 //	SuppressBuffer  one update of each key, by the place in time that the key got first
 //	JoinBuffer      all records of each key, by timestamp and number
 //	TimeQueue       records by time, side, key and number
+//
+// An Index is a store beside another one, whose rows it finds by what their values say. It is logged and not local, since who only
+// reads cannot tell index keys; see docs/decisions/0015.
 //
 // Stores expire nothing by themselves: they know no stream time but what their task tells them.
 //

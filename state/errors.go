@@ -17,3 +17,16 @@ func (e *EncodeError) Error() string {
 
 // Unwrap returns the error of the codec, or the value of its panic if that is an error.
 func (e *EncodeError) Unwrap() error { return e.Err }
+
+// DanglingIndexError says that an index leads to a row that is not there.
+type DanglingIndexError struct {
+	Store, Of  string // the index and the store that it is one of
+	Index, Key []byte // index key and key
+}
+
+// Error implements error.
+func (e *DanglingIndexError) Error() string {
+	return fmt.Sprintf("index %q leads from %q to row %q, which store %q does not have: the function of the index gave another index key "+
+		"when the row went than when it came; it must depend on the row alone, and an index whose function has changed needs another name",
+		e.Store, e.Index, e.Key, e.Of)
+}

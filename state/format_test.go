@@ -107,6 +107,21 @@ func FuzzSplitWindowKey(f *testing.F) {
 	})
 }
 
+func FuzzSplitIndexKey(f *testing.F) {
+	f.Add(state.AppendIndexKey(nil, []byte("a\x00b"), []byte("k\x00")))
+	f.Add([]byte{})
+	f.Add([]byte{0, 1})
+	f.Add([]byte{0, 2, 'k'})
+	f.Add([]byte("a\x00"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		index, key, err := state.SplitIndexKey(nil, data)
+		if err != nil {
+			return
+		}
+		require.Equal(t, data, state.AppendIndexKey([]byte{}, index, key), "one place has one key")
+	})
+}
+
 func TestLayout(t *testing.T) {
 	layout, err := state.NewLayout(
 		state.Spec{Name: "kv", Kind: state.KeyValueKind},

@@ -93,6 +93,11 @@ func (s Spec) indexKey(storeKey, value []byte) (index []byte, err error) {
 			_, _, err = SplitQueueKey(nil, storeKey)
 		}
 		return nil, err
+	case IndexKind:
+		if len(storeKey) > 0 {
+			_, _, err = SplitIndexKey(nil, storeKey)
+		}
+		return nil, err
 	case SuppressKind:
 		if len(storeKey) > 0 {
 			if _, err := splitSuppressKey(nil, storeKey); err != nil {

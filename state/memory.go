@@ -147,12 +147,7 @@ func (p *memoryPartition) Get(dst, key []byte) ([]byte, bool, error) {
 	if p.closed() {
 		return dst, false, ErrClosed
 	}
-	v := p.now.Load()
-	b, i, found := v.find(key)
-	if !found {
-		return dst, false, nil
-	}
-	return append(dst, v.blocks[b][i].Value...), true, nil
+	return p.now.Load().Get(dst, key)
 }
 
 func (p *memoryPartition) Scan(lo, hi []byte) iter.Seq2[Row, error] {
@@ -161,7 +156,27 @@ func (p *memoryPartition) Scan(lo, hi []byte) iter.Seq2[Row, error] {
 			yield(Row{}, ErrClosed)
 			return
 		}
-		v := p.now.Load()
+		p.now.Load().Scan(lo, hi)(yield)
+	}
+}
+
+func (p *memoryPartition) Snapshot(read func(Reader) error) error {
+	if p.closed() {
+		return ErrClosed
+	}
+	return read(p.now.Load())
+}
+
+func (v *memoryVersion) Get(dst, key []byte) ([]byte, bool, error) {
+	b, i, found := v.find(key)
+	if !found {
+		return dst, false, nil
+	}
+	return append(dst, v.blocks[b][i].Value...), true, nil
+}
+
+func (v *memoryVersion) Scan(lo, hi []byte) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
 		b, i, _ := v.find(lo)
 		for ; b < len(v.blocks); b, i = b+1, 0 {
 			for _, row := range v.blocks[b][i:] {

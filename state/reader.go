@@ -22,7 +22,7 @@ func NewKeyValueReader[K, V any](name string, key codecs.Codec[K], value codecs.
 }
 
 // Get returns the value of key in part and its timestamp in milliseconds, and false if there is none.
-func (r *KeyValueReader[K, V]) Get(part Partition, key K) (value V, timestamp int64, ok bool, err error) {
+func (r *KeyValueReader[K, V]) Get(part Reader, key K) (value V, timestamp int64, ok bool, err error) {
 	rowKey, err := r.key.Append(AppendRowKey(nil, r.name, nil), key)
 	if err != nil {
 		return value, 0, false, fmt.Errorf("store %q: key: %w", r.name, err)
@@ -32,7 +32,7 @@ func (r *KeyValueReader[K, V]) Get(part Partition, key K) (value V, timestamp in
 
 // Range yields the rows of part with lo <= key < hi in the order of their encoded keys, as they were when the loop
 // began. Nil bounds are open. An error ends the sequence.
-func (r *KeyValueReader[K, V]) Range(part Partition, lo, hi *K) iter.Seq2[Entry[K, V], error] {
+func (r *KeyValueReader[K, V]) Range(part Reader, lo, hi *K) iter.Seq2[Entry[K, V], error] {
 	return func(yield func(Entry[K, V], error) bool) {
 		low, high, err := encodeBounds(r.name, r.key, lo, hi)
 		if err != nil {
@@ -44,11 +44,11 @@ func (r *KeyValueReader[K, V]) Range(part Partition, lo, hi *K) iter.Seq2[Entry[
 }
 
 // Prefix yields the rows of part whose encoded key starts with prefix, as Range does.
-func (r *KeyValueReader[K, V]) Prefix(part Partition, prefix []byte) iter.Seq2[Entry[K, V], error] {
+func (r *KeyValueReader[K, V]) Prefix(part Reader, prefix []byte) iter.Seq2[Entry[K, V], error] {
 	return func(yield func(Entry[K, V], error) bool) { r.scan(part, prefix, prefixEnd(prefix), yield) }
 }
 
-func (r *KeyValueReader[K, V]) scan(part Partition, low, high []byte, yield func(Entry[K, V], error) bool) {
+func (r *KeyValueReader[K, V]) scan(part Reader, low, high []byte, yield func(Entry[K, V], error) bool) {
 	for row, err := range scanRows(r.name, r.value, part, low, high) {
 		e := Entry[K, V]{Value: row.value, Timestamp: row.timestamp}
 		if err == nil {
@@ -80,7 +80,7 @@ func NewWindowReader[K, V any](spec Spec, key codecs.Codec[K], value codecs.Code
 
 // Get returns the value of the window of key that starts at start (milliseconds) and its timestamp, and false if
 // there is none.
-func (r *WindowReader[K, V]) Get(part Partition, key K, start int64) (value V, timestamp int64, ok bool, err error) {
+func (r *WindowReader[K, V]) Get(part Reader, key K, start int64) (value V, timestamp int64, ok bool, err error) {
 	encoded, err := r.encode(key)
 	if err != nil {
 		return value, 0, false, err
@@ -91,7 +91,7 @@ func (r *WindowReader[K, V]) Get(part Partition, key K, start int64) (value V, t
 
 // Fetch yields the windows of key with from <= start < to (milliseconds) by ascending start, as they were when the
 // loop began. An error ends the sequence.
-func (r *WindowReader[K, V]) Fetch(part Partition, key K, from, to int64) iter.Seq2[WindowEntry[K, V], error] {
+func (r *WindowReader[K, V]) Fetch(part Reader, key K, from, to int64) iter.Seq2[WindowEntry[K, V], error] {
 	return func(yield func(WindowEntry[K, V], error) bool) {
 		encoded, err := r.encode(key)
 		if err != nil {
@@ -123,7 +123,7 @@ func (r *WindowReader[K, V]) Fetch(part Partition, key K, from, to int64) iter.S
 // All yields the windows of all keys with from <= start < to (milliseconds), by ascending start and then in the order
 // of their escaped keys. The time index leads to them, so that only these windows are read. They are those that there
 // were when the loop began, each with the value that it has when the loop comes to it. An error ends the sequence.
-func (r *WindowReader[K, V]) All(part Partition, from, to int64) iter.Seq2[WindowEntry[K, V], error] {
+func (r *WindowReader[K, V]) All(part Reader, from, to int64) iter.Seq2[WindowEntry[K, V], error] {
 	return func(yield func(WindowEntry[K, V], error) bool) {
 		if from >= to {
 			return
@@ -152,7 +152,7 @@ func (r *WindowReader[K, V]) All(part Partition, from, to int64) iter.Seq2[Windo
 }
 
 // read returns the window with the given keys, that of the row and that in the store.
-func (r *WindowReader[K, V]) read(part Partition, rowKey, storeKey []byte) (e WindowEntry[K, V], ok bool, err error) {
+func (r *WindowReader[K, V]) read(part Reader, rowKey, storeKey []byte) (e WindowEntry[K, V], ok bool, err error) {
 	encoded, start, err := SplitWindowKey(nil, storeKey)
 	if err != nil {
 		return e, false, err

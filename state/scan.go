@@ -81,7 +81,7 @@ func storeBounds(prefix, lo, hi []byte) (low, high []byte) {
 
 // readRow reads and decodes one row.
 func readRow[V any](
-	store string, codec codecs.Codec[V], part Partition, rowKey []byte,
+	store string, codec codecs.Codec[V], part Reader, rowKey []byte,
 ) (value V, timestamp int64, ok bool, err error) {
 	data, ok, err := part.Get(nil, rowKey)
 	if err == nil && ok {
@@ -95,7 +95,7 @@ func readRow[V any](
 
 // scanRows yields the decoded rows of a store with low <= store key < high; a nil high is open.
 func scanRows[V any](
-	store string, codec codecs.Codec[V], part Partition, low, high []byte,
+	store string, codec codecs.Codec[V], part Reader, low, high []byte,
 ) iter.Seq2[scanned[V], error] {
 	return func(yield func(scanned[V], error) bool) {
 		prefix := AppendRowKey(nil, store, nil)

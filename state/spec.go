@@ -23,6 +23,8 @@ const (
 	JoinKind
 	// QueueKind is a store of rows in the order of time.
 	QueueKind
+	// IndexKind is a store of one row for each index key and key of a row of another store, see [Index].
+	IndexKind
 )
 
 // String returns the name of the kind as it appears in descriptions of a topology.
@@ -42,12 +44,22 @@ func (k Kind) String() string {
 		return "join"
 	case QueueKind:
 		return "queue"
+	case IndexKind:
+		return "index"
 	default:
 		return fmt.Sprintf("kind(%d)", uint8(k))
 	}
 }
 
-func (k Kind) known() bool { return KeyValueKind <= k && k <= QueueKind }
+// indefinite returns the kind with an article.
+func (k Kind) indefinite() string {
+	if k == IndexKind {
+		return "an index store"
+	}
+	return fmt.Sprintf("a %v store", k)
+}
+
+func (k Kind) known() bool { return KeyValueKind <= k && k <= IndexKind }
 
 // Spec describes one store: for topics, restore and readers.
 type Spec struct {
@@ -65,6 +77,8 @@ type Spec struct {
 	// TTL is how long a key-value store keeps a row after the row's timestamp, counted in stream time, in whole
 	// milliseconds; 0 means until it is deleted. Such a store is made by [NewExpiring].
 	TTL time.Duration
+	// Of is the name of the store whose rows an index leads to: a key-value store or a versioned store of the same group.
+	Of string
 }
 
 // Validate returns an error that names the store and the field that is wrong.
@@ -73,7 +87,10 @@ func (s Spec) Validate() error {
 		return err
 	}
 	if s.TTL != 0 && s.Kind != KeyValueKind && s.Kind.known() {
-		return fmt.Errorf("store %q: only a key-value store has a TTL, not a %v store", s.Name, s.Kind)
+		return fmt.Errorf("store %q: only a key-value store has a TTL, not %s", s.Name, s.Kind.indefinite())
+	}
+	if s.Of != "" && s.Kind != IndexKind && s.Kind.known() {
+		return fmt.Errorf("store %q: only an index leads to the rows of another store, not %s", s.Name, s.Kind.indefinite())
 	}
 	switch s.Kind {
 	case KeyValueKind:
@@ -93,9 +110,12 @@ func (s Spec) Validate() error {
 			return fmt.Errorf("store %q: a %v store has no window size", s.Name, s.Kind)
 		}
 		return s.validateRetention()
-	case SuppressKind, QueueKind:
+	case SuppressKind, QueueKind, IndexKind:
 		if s.WindowSize != 0 || s.Retention != 0 {
-			return fmt.Errorf("store %q: a %v store has no window size and no retention", s.Name, s.Kind)
+			return fmt.Errorf("store %q: %s has no window size and no retention", s.Name, s.Kind.indefinite())
+		}
+		if s.Kind == IndexKind {
+			return s.validateOf()
 		}
 	default:
 		return fmt.Errorf("store %q: unknown %v", s.Name, s.Kind)
@@ -110,13 +130,23 @@ func (s Spec) validateRetention() error {
 	return nil
 }
 
+func (s Spec) validateOf() error {
+	if err := ValidateStoreName(s.Of); err != nil {
+		return fmt.Errorf("store %q: the store that it is an index of: %w", s.Name, err)
+	}
+	if s.Of == s.Name {
+		return fmt.Errorf("store %q is an index of itself: want the name of another store", s.Name)
+	}
+	return nil
+}
+
 // validateKind is Validate for a store that only one kind will do for.
 func (s Spec) validateKind(kind Kind) error {
 	if err := s.Validate(); err != nil {
 		return err
 	}
 	if s.Kind != kind {
-		return fmt.Errorf("store %q is a %v store, not a %v store", s.Name, s.Kind, kind)
+		return fmt.Errorf("store %q is %s, not %s", s.Name, s.Kind.indefinite(), kind.indefinite())
 	}
 	return nil
 }

@@ -39,6 +39,7 @@ func TestSpec_Validate(t *testing.T) {
 		{Name: "s", Kind: state.SuppressKind},
 		{Name: "j", Kind: state.JoinKind, Retention: time.Hour},
 		{Name: "q", Kind: state.QueueKind},
+		{Name: "i", Kind: state.IndexKind, Of: "kv"},
 	} {
 		require.NoError(t, spec.Validate())
 	}
@@ -56,12 +57,16 @@ func TestSpec_Validate(t *testing.T) {
 		"a versioned store has":   {Name: "v", Kind: state.VersionedKind, WindowSize: time.Second},
 		"retention -3s":           {Name: "v", Kind: state.VersionedKind, Retention: -3 * time.Second},
 		"a suppress store has":    {Name: "s", Kind: state.SuppressKind, Retention: time.Second},
-		"a queue store has":       {Name: "q", Kind: state.QueueKind, WindowSize: time.Second},
-		"a join store has":        {Name: "j", Kind: state.JoinKind, WindowSize: time.Second},
-		"retention -4s":           {Name: "j", Kind: state.JoinKind, Retention: -4 * time.Second},
-		"not a queue store":       {Name: "q", Kind: state.QueueKind, TTL: time.Second},
-		`"w": unknown kind(0)`:    {Name: "w"},
-		`"w": unknown kind(9)`:    {Name: "w", Kind: 9},
+		"is an index of itself":   {Name: "i", Kind: state.IndexKind, Of: "i"},
+		`"i": the store that it is an index of: store name is empty`: {Name: "i", Kind: state.IndexKind},
+		"only an index leads to the rows of another store":           {Name: "kv", Kind: state.KeyValueKind, Of: "i"},
+		"an index store has":   {Name: "i", Kind: state.IndexKind, Of: "kv", WindowSize: time.Second},
+		"a queue store has":    {Name: "q", Kind: state.QueueKind, WindowSize: time.Second},
+		"a join store has":     {Name: "j", Kind: state.JoinKind, WindowSize: time.Second},
+		"retention -4s":        {Name: "j", Kind: state.JoinKind, Retention: -4 * time.Second},
+		"not a queue store":    {Name: "q", Kind: state.QueueKind, TTL: time.Second},
+		`"w": unknown kind(0)`: {Name: "w"},
+		`"w": unknown kind(9)`: {Name: "w", Kind: 9},
 	} {
 		require.ErrorContains(t, spec.Validate(), want)
 	}

@@ -31,14 +31,22 @@ type Engine interface {
 	Close() error
 }
 
-// Partition is the committed state of one task. Readers may run beside the one goroutine that applies batches.
-type Partition interface {
+// Reader reads rows.
+type Reader interface {
 	// Get appends the value of key to dst and reports whether key exists.
 	Get(dst, key []byte) (value []byte, ok bool, err error)
 	// Scan yields the rows with lo <= key < hi in key order, as they were when the loop over them began. A nil hi
 	// means no upper bound. The slices of a row are valid until the next one and must not be modified; lo and hi
 	// must not change while the sequence is in use. An error ends the sequence.
 	Scan(lo, hi []byte) iter.Seq2[Row, error]
+}
+
+// Partition is the committed state of one task. Readers may run beside the one goroutine that applies batches.
+type Partition interface {
+	Reader
+	// Snapshot calls read and returns its error. All that read reads by r is what there was when it was called, whatever is
+	// applied meanwhile. r must not be used afterwards.
+	Snapshot(read func(r Reader) error) error
 	// Apply makes the batch visible and, with it, its offset: both or neither survive a crash. A batch without an
 	// offset leaves the offset as it is. The batch may be reused as soon as Apply has returned.
 	Apply(b *Batch) error

@@ -35,6 +35,7 @@ var (
 	_ Measured = (*SuppressBuffer[int, int])(nil)
 	_ Measured = (*JoinBuffer[int, int])(nil)
 	_ Measured = (*TimeQueue[int, int])(nil)
+	_ Measured = (*Index)(nil)
 )
 
 // Stats implements [Measured].
@@ -64,6 +65,9 @@ func (s *JoinBuffer[K, V]) Stats() StoreStats { return s.rows.stats() }
 
 // Stats implements [Measured].
 func (s *TimeQueue[K, V]) Stats() StoreStats { return s.rows.stats() }
+
+// Stats implements [Measured].
+func (x *Index) Stats() StoreStats { return x.rows.stats() }
 
 // counts are the counters of one cache: plain numbers of the goroutine that owns it.
 type counts struct{ gets, misses, puts, deletes, scans, expired, flushed int64 }

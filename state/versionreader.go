@@ -23,7 +23,7 @@ func NewVersionReader[K, V any](name string, key codecs.Codec[K], value codecs.C
 }
 
 // Get returns the value of key that is valid now and since when (milliseconds), and false if there is none.
-func (r *VersionReader[K, V]) Get(part Partition, key K) (value V, from int64, ok bool, err error) {
+func (r *VersionReader[K, V]) Get(part Reader, key K) (value V, from int64, ok bool, err error) {
 	encoded, err := r.key.Append(nil, key)
 	if err != nil {
 		return value, 0, false, fmt.Errorf("store %q: key: %w", r.name, err)
@@ -35,7 +35,7 @@ func (r *VersionReader[K, V]) Get(part Partition, key K) (value V, from int64, o
 
 // GetAsOf returns the value of key that was valid at the given time and since when (both milliseconds), and false if
 // there was none, or it has been removed.
-func (r *VersionReader[K, V]) GetAsOf(part Partition, key K, at int64) (value V, from int64, ok bool, err error) {
+func (r *VersionReader[K, V]) GetAsOf(part Reader, key K, at int64) (value V, from int64, ok bool, err error) {
 	if at == math.MaxInt64 {
 		return r.Get(part, key)
 	}
@@ -47,7 +47,7 @@ func (r *VersionReader[K, V]) GetAsOf(part Partition, key K, at int64) (value V,
 
 // Versions yields the versions of key that were valid at any time t with from <= t < to (milliseconds), the oldest
 // first, as they were when the loop began. Deletions show as gaps. An error ends the sequence.
-func (r *VersionReader[K, V]) Versions(part Partition, key K, from, to int64) iter.Seq2[VersionEntry[K, V], error] {
+func (r *VersionReader[K, V]) Versions(part Reader, key K, from, to int64) iter.Seq2[VersionEntry[K, V], error] {
 	return func(yield func(VersionEntry[K, V], error) bool) {
 		low, high, err := versionBounds(r.name, r.key, key, from)
 		if err != nil {
@@ -56,6 +56,46 @@ func (r *VersionReader[K, V]) Versions(part Partition, key K, from, to int64) it
 		}
 		yieldVersions(key, to, scanRows(r.name, r.value, part, low, high), yield)
 	}
+}
+
+// Latest yields the values that are valid now of the keys from lo on, nil for the first one, in the order of their escaped
+// encodings, as they were when the loop began. All versions are read. An error ends the sequence.
+func (r *VersionReader[K, V]) Latest(part Reader, lo *K) iter.Seq2[Entry[K, V], error] {
+	return func(yield func(Entry[K, V], error) bool) {
+		low, _, err := encodeBounds(r.name, r.key, lo, nil)
+		if err != nil {
+			yield(Entry[K, V]{}, err)
+			return
+		}
+		if low != nil {
+			low = appendEscaped(nil, low)
+		}
+		for row, err := range scanRows(r.name, r.value, part, low, nil) {
+			var e Entry[K, V]
+			if err == nil && (versionEnd(row.key) != math.MaxInt64 || row.value.deleted) {
+				continue
+			}
+			if err == nil {
+				e.Value, e.Timestamp = row.value.value, row.timestamp
+				e.Key, err = r.keyOf(row.key)
+			}
+			if err != nil {
+				yield(Entry[K, V]{}, err)
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (r *VersionReader[K, V]) keyOf(storeKey []byte) (key K, err error) {
+	encoded, _, err := SplitVersionKey(nil, storeKey)
+	if err != nil {
+		return key, err
+	}
+	return decodeKey(r.name, r.key, encoded)
 }
 
 // versionBounds returns the store keys between which the versions of key that end after from lie.

@@ -171,8 +171,13 @@ func versions() map[string]func(*topology.Builder) {
 		"through-4":          through(topology.Partitions(4)),
 		"through-8":          through(topology.Partitions(8)),
 		"through-named":      through(topology.InSubTopology("carriers")),
-		"stateless":          func(b *topology.Builder) { out(flights(b)) },
-		"two-groups":         from("flights", "trains"),
+		"count-indexed": func(b *topology.Builder) {
+			counts := flights(b).GroupByKey().Count("flights-by-carrier")
+			counts.Index("by-count", func(_ string, n int64) (int64, bool) { return n, true }, codecs.Int64)
+			out(counts.ToStream().MapValues(decimal))
+		},
+		"stateless":  func(b *topology.Builder) { out(flights(b)) },
+		"two-groups": from("flights", "trains"),
 		"two-groups-from-latest": func(b *topology.Builder) {
 			counted(flights(b))
 			topology.Source(b, "trains", codecs.String, codecs.String, topology.FromLatest()).GroupByKey().Count("count-trains")
@@ -194,7 +199,7 @@ func TestCompare_knowsEverySettingOfAStore(t *testing.T) {
 	for f := range reflect.TypeFor[state.Spec]().Fields() {
 		fields = append(fields, f.Name)
 	}
-	require.Equal(t, []string{"Name", "Kind", "WindowSize", "Retention", "TTL"}, fields)
+	require.Equal(t, []string{"Name", "Kind", "WindowSize", "Retention", "TTL", "Of"}, fields)
 }
 
 // A TTL cannot be written in all operators yet.

@@ -13,7 +13,7 @@ func (c *comparison) store(sub *SubTopologyDescription, was, now *StoreDescripti
 		c.add(Change{
 			Meaning: MeansRebuild, Group: sub.Group, Store: now.Name,
 			What:   fmt.Sprintf("store %q of group %s %s", now.Name, sub.Group, what),
-			Effect: effect, Remedy: anotherName(sub),
+			Effect: effect, Remedy: anotherName(sub, now),
 		})
 	}
 	switch {
@@ -28,6 +28,10 @@ func (c *comparison) store(sub *SubTopologyDescription, was, now *StoreDescripti
 	if was.WindowSize != now.WindowSize {
 		rebuild(fmt.Sprintf("has windows of %v instead of %v", now.WindowSize, was.WindowSize),
 			"its rows are those of other windows")
+		return
+	}
+	if was.Of != now.Of {
+		rebuild(fmt.Sprintf("is an index of %q instead of %q", now.Of, was.Of), "it would lead to rows that are not there")
 		return
 	}
 	c.sources(sub, was, now, rebuild)
@@ -46,8 +50,12 @@ func (c *comparison) store(sub *SubTopologyDescription, was, now *StoreDescripti
 }
 
 // anotherName is what to do about a store whose rows are of no use.
-func anotherName(sub *SubTopologyDescription) string {
-	return fmt.Sprintf("give the store another name: that one begins empty; or build all of the group anew: stop the application and delete %s", leftBy(sub))
+func anotherName(sub *SubTopologyDescription, store *StoreDescription) string {
+	begins := "begins empty"
+	if store.Of != "" {
+		begins = "is built from the rows of its table"
+	}
+	return fmt.Sprintf("give the store another name: that one %s; or build all of the group anew: stop the application and delete %s", begins, leftBy(sub))
 }
 
 // lifetime compares how long rows are kept; 0 is for ever.
@@ -114,7 +122,9 @@ func (c *comparison) newStore(sub *SubTopologyDescription, store *StoreDescripti
 		change.Meaning = MeansRebuild
 		change.What = fmt.Sprintf("store %q is back in group %s", store.Name, sub.Group)
 		change.Effect = fmt.Sprintf("its rows of then are still in topic %s, and lack what happened since", sub.Changelog)
-		change.Remedy = anotherName(sub)
+		change.Remedy = anotherName(sub, store)
+	case store.Of != "" && c.before.keeper(store.Of) != nil:
+		change.Effect = fmt.Sprintf("it is built from the rows of store %q before anything is processed", store.Of)
 	default:
 		change.Effect = "it " + history
 		if !c.complete(store) {

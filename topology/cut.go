@@ -100,7 +100,7 @@ func connected(nodes []*node) [][]*node {
 // subName names a part after its first stateful operator that the user named, or else after its first source.
 func subName(nodes []*node) string {
 	for _, n := range nodes {
-		if n.named && len(n.ownStores()) > 0 {
+		if n.named && len(n.ownStores()) > 0 && !n.isIndex() {
 			return n.name
 		}
 	}
@@ -112,6 +112,11 @@ func subName(nodes []*node) string {
 		return first.name
 	}
 	return first.topic
+}
+
+// isIndex reports whether n keeps an index: what is added to a table must not rename its sub-topology.
+func (n *node) isIndex() bool {
+	return slices.ContainsFunc(n.ownStores(), func(s *storeInfo) bool { return s.spec.Kind == state.IndexKind })
 }
 
 // ownStores returns the stores that n owns, in the order of the program.

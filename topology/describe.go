@@ -77,6 +77,9 @@ func orNone(names []string) string {
 // settings names the kind and the settings of the store.
 func (s StoreDescription) settings() string {
 	words := []string{s.Kind}
+	if s.Of != "" {
+		words[0] += " of " + s.Of
+	}
 	for _, setting := range []struct {
 		what string
 		time.Duration

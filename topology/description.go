@@ -50,6 +50,7 @@ type StoreDescription struct {
 	WindowSize time.Duration `json:"window_size_ns,omitempty"`
 	Retention  time.Duration `json:"retention_ns,omitempty"`
 	TTL        time.Duration `json:"ttl_ns,omitempty"`
+	Of         string        `json:"of,omitempty"`
 	// Operator is the name of the node that writes it, OperatorKind the kind of that node.
 	Operator     string `json:"operator"`
 	OperatorKind string `json:"operator_kind"`
@@ -132,7 +133,7 @@ func (s *SubTopology) describe(flow *origins) SubTopologyDescription {
 		for _, store := range n.ownStores() {
 			spec := store.spec
 			d.Stores = append(d.Stores, StoreDescription{
-				Name: spec.Name, Kind: spec.Kind.String(), WindowSize: spec.WindowSize, Retention: spec.Retention, TTL: spec.TTL,
+				Name: spec.Name, Kind: spec.Kind.String(), WindowSize: spec.WindowSize, Retention: spec.Retention, TTL: spec.TTL, Of: spec.Of,
 				Operator: n.name, OperatorKind: n.kind, Sources: flow.of(n).all(),
 			})
 		}

@@ -1,7 +1,9 @@
 package topology_test
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -223,4 +225,74 @@ func ExampleTable_EmitOnCommit() {
 	}
 	// Output:
 	// KL1 -> D8 @3000
+}
+
+// Which flights are at a gate now?
+func ExampleTable_Index() {
+	d := driver(func(b *topology.Builder) {
+		gates(b).Index("by-gate", func(_, gate string) (string, bool) { return gate, gate != "closed" }, codecs.String)
+	})
+	flights := topologytest.Input(d, "gates", codecs.String, codecs.String)
+	flights.Pipe("KL1", "D7", 1000)
+	flights.Pipe("BA2", "D7", 2000)
+	flights.Pipe("LH3", "D8", 3000)
+	flights.Pipe("KL1", "D8", 4000)
+	flights.Pipe("BA2", "closed", 5000)
+	for _, row := range topologytest.IndexRows(d, "by-gate", codecs.String, codecs.String, codecs.String) {
+		fmt.Println(row.Index, row.Key)
+	}
+	// Output:
+	// D8 KL1
+	// D8 LH3
+}
+
+// Flights are found by each word of their remarks.
+func ExampleTable_IndexEach() {
+	d := driver(func(b *topology.Builder) {
+		topology.TableOf(b, "remarks", codecs.String, codecs.String).
+			IndexEach("by-word", func(_, remark string) iter.Seq[string] { return strings.FieldsSeq(remark) }, codecs.String)
+	})
+	remarks := topologytest.Input(d, "remarks", codecs.String, codecs.String)
+	remarks.Pipe("KL1", "late gate changed", 1000)
+	remarks.Pipe("BA2", "late", 2000)
+	for _, row := range topologytest.IndexRows(d, "by-word", codecs.String, codecs.String, codecs.String) {
+		fmt.Println(row.Index, row.Key)
+	}
+	// Output:
+	// changed KL1
+	// gate KL1
+	// late BA2
+	// late KL1
+}
+
+// A processor asks who else is at the gate of a flight.
+func ExampleIndex_In() {
+	d := driver(func(b *topology.Builder) {
+		byGate := gates(b).Index("by-gate", func(_, gate string) (string, bool) { return gate, true }, codecs.String)
+		topology.Source(b, "questions", codecs.String, codecs.String).
+			ProcessValues("answer", func(p *topology.ValuesContext[string]) (topology.Processor[string, string], error) {
+				flights := byGate.In(p)
+				return func(_ context.Context, r topology.Record[string, string]) error {
+					for flight, err := range flights.Find(r.Value) {
+						if err != nil {
+							return err
+						}
+						p.Forward(flight.Key)
+					}
+					return nil
+				}, nil
+			}).
+			To("answers", codecs.String, codecs.String)
+	})
+	flights := topologytest.Input(d, "gates", codecs.String, codecs.String)
+	flights.Pipe("KL1", "D7", 1000)
+	flights.Pipe("BA2", "D7", 2000)
+	flights.Pipe("LH3", "D8", 3000)
+	topologytest.Input(d, "questions", codecs.String, codecs.String).Pipe("who?", "D7", 4000)
+	for _, r := range topologytest.Output(d, "answers", codecs.String, codecs.String).Drain() {
+		fmt.Println(r.Value)
+	}
+	// Output:
+	// BA2
+	// KL1
 }

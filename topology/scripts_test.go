@@ -100,6 +100,7 @@ func scenarios() map[string]topologytest.Scenario {
 	maps.Copy(all, idleScenarios())
 	maps.Copy(all, sourceScenarios())
 	maps.Copy(all, tableScenarios())
+	maps.Copy(all, indexScenarios())
 	maps.Copy(all, windowScenarios())
 	maps.Copy(all, streamJoinScenarios())
 	maps.Copy(all, tableJoinScenarios())

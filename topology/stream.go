@@ -2,6 +2,7 @@ package topology
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/seed84377926/millrace/codecs"
 )
@@ -47,6 +48,13 @@ func then[M, M2 any](from *port[M], n *node, create func(t *Task, next receiver[
 func link[M any](from *port[M], n *node, wire func(*Task) receiver[M]) {
 	if n.addParent(from.node) {
 		from.links, from.ends = append(from.links, wire), append(from.ends, n)
+	}
+}
+
+// linkFirst is link for an operator that all others below from find done already.
+func linkFirst[M any](from *port[M], n *node, wire func(*Task) receiver[M]) {
+	if n.addParent(from.node) {
+		from.links, from.ends = slices.Insert(from.links, 0, wire), slices.Insert(from.ends, 0, n)
 	}
 }
 

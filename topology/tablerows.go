@@ -1,6 +1,8 @@
 package topology
 
 import (
+	"iter"
+
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 )
@@ -53,7 +55,7 @@ func (s *tableStore[K, V]) open(t *Task) tableRows[K, V] {
 
 // view returns how others read the rows.
 func (s *tableStore[K, V]) view() *view[K, V] {
-	v := &view[K, V]{value: s.value, stores: []*storeInfo{s.info}, open: func(t *Task) lookup[K, V] {
+	v := &view[K, V]{value: s.value, stores: []*storeInfo{s.info}, table: s, open: func(t *Task) lookup[K, V] {
 		rows := s.open(t)
 		return func(_ K, encoded []byte) (V, int64, bool, error) { return rows.get(encoded) }
 	}}
@@ -64,6 +66,15 @@ func (s *tableStore[K, V]) view() *view[K, V] {
 		}
 	}
 	return v
+}
+
+// committed yields the rows that are committed in t, from a key on, nil for the first one.
+func (s *tableStore[K, V]) committed(t *Task, from *K) iter.Seq2[state.Entry[K, V], error] {
+	name := s.info.spec.Name
+	if s.info.spec.Kind == state.VersionedKind {
+		return state.NewVersionReader(name, s.key, s.value).Latest(t.cfg.State, from)
+	}
+	return state.NewKeyValueReader(name, s.key, s.value).Range(t.cfg.State, from, nil)
 }
 
 // rowUpdate updates the rows of the table that n keeps, change by change.

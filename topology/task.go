@@ -111,6 +111,10 @@ type Task struct {
 	stateErr        error // a processor could not read its state
 	broken          error // a processor could not be created again
 
+	// Of indexes.
+	indexes []indexBuilder
+	unbuilt bool // not all of them are built
+
 	// Of asynchronous operators.
 	asyncs   []interface{ reset() }
 	inFlight int // records that wait for calls
@@ -163,6 +167,7 @@ func newTask(sub *SubTopology, cfg TaskConfig) (*Task, error) {
 		t.Close()
 		return nil, fmt.Errorf("task of sub-topology %q: %w", sub.name, err)
 	}
+	t.findUnbuilt()
 	t.wired = nil
 	return t, nil
 }
@@ -192,6 +197,9 @@ func (t *Task) Process(input int, r *RawRecord) (err error) {
 	}
 	if t.broken != nil {
 		return t.broken
+	}
+	if err := t.buildRest(); err != nil {
+		return err
 	}
 	t.input, t.offset = input, r.Offset
 	t.pause.end(t.wall)
@@ -292,6 +300,7 @@ func (t *Task) Rollback() {
 	for _, s := range t.stores {
 		s.Rollback()
 	}
+	t.findUnbuilt()
 	for _, h := range t.held {
 		h.forget()
 	}

@@ -38,6 +38,7 @@ func (r *recorder) values() []string {
 
 type harness struct {
 	*topology.Task
+	sub   *topology.SubTopology
 	sink  recorder
 	part  state.Partition
 	drops []topology.Drop
@@ -48,13 +49,32 @@ func start(t *testing.T, define func(b *topology.Builder)) *harness {
 	t.Helper()
 	part, err := state.NewMemory().Open(7)
 	require.NoError(t, err)
-	h := &harness{part: part}
-	h.Task, err = build(t, "app", define).SubTopologies()[0].NewTask(topology.TaskConfig{
-		Partition: 7, State: part, Sink: &h.sink, OnDrop: func(d topology.Drop) { h.drops = append(h.drops, d) },
+	return startOn(t, part, define)
+}
+
+// startOn is start on state that there is.
+func startOn(t *testing.T, part state.Partition, define func(b *topology.Builder)) *harness {
+	t.Helper()
+	h := &harness{part: part, sub: build(t, "app", define).SubTopologies()[0]}
+	h.open(t)
+	t.Cleanup(func() { h.Close() })
+	return h
+}
+
+func (h *harness) open(t *testing.T) {
+	t.Helper()
+	var err error
+	h.Task, err = h.sub.NewTask(topology.TaskConfig{
+		Partition: 7, State: h.part, Sink: &h.sink, OnDrop: func(d topology.Drop) { h.drops = append(h.drops, d) },
 	})
 	require.NoError(t, err)
-	t.Cleanup(h.Close)
-	return h
+}
+
+// restart goes on with a new task.
+func (h *harness) restart(t *testing.T) {
+	t.Helper()
+	h.Close()
+	h.open(t)
 }
 
 func raw(key, value string, timestamp, offset int64) *topology.RawRecord {

@@ -10,6 +10,8 @@ type view[K, V any] struct {
 	open   func(t *Task) lookup[K, V]
 	// history is as open, for the rows as they were at a time. nil unless the table is versioned.
 	history func(t *Task) historyLookup[K, V]
+	// table is the store of the table, nil if the rows are computed.
+	table *tableStore[K, V]
 }
 
 // lookup returns the row of a key as it is now: its value and timestamp, and false if there is none. encoded is the encoding

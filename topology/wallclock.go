@@ -26,6 +26,9 @@ func (t *Task) AdvanceWallClock(now int64) error {
 	if t.broken != nil {
 		return t.broken
 	}
+	if err := t.buildRest(); err != nil {
+		return err
+	}
 	t.wall = now
 	return t.ring(t.alarms, now)
 }

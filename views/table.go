@@ -218,3 +218,15 @@ func (r readable) Scan(lo, hi []byte) iter.Seq2[state.Row, error] {
 		}
 	}
 }
+
+// Snapshot implements state.Partition.
+func (r readable) Snapshot(read func(state.Reader) error) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	err := r.Partition.Snapshot(read)
+	if err != nil {
+		return r.table.failed(err)
+	}
+	return nil
+}

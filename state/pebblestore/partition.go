@@ -166,18 +166,7 @@ func (p *partition) Get(dst, key []byte) ([]byte, bool, error) {
 	}
 	defer p.keys.Put(full)
 	*full = append(append((*full)[:0], rowPrefix), key...)
-	data, closer, err := db.pebble.Get(*full)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return dst, false, nil
-	}
-	if err != nil {
-		return dst, false, db.health.readError(err)
-	}
-	dst = append(dst, data...)
-	if err := closer.Close(); err != nil {
-		return dst, false, db.health.readError(err)
-	}
-	return dst, true, nil
+	return db.get(db.pebble, dst, *full)
 }
 
 // Scan implements state.Partition.
@@ -196,37 +185,7 @@ func (p *partition) scan(lo, hi []byte, yield func(state.Row) bool) (err error) 
 		return err
 	}
 	defer db.users.leave()
-	upper := []byte{rowEnd}
-	if hi != nil {
-		upper = append([]byte{rowPrefix}, hi...)
-	}
-	it, err := db.pebble.NewIter(&pebble.IterOptions{
-		LowerBound: append([]byte{rowPrefix}, lo...),
-		UpperBound: upper,
-	})
-	if err != nil {
-		return db.health.readError(err)
-	}
-	stopped := false
-	defer func() {
-		if closeErr := it.Close(); closeErr != nil && !stopped {
-			err = db.health.readError(closeErr)
-		}
-	}()
-	for ok := it.First(); ok; ok = it.Next() {
-		value, err := it.ValueAndErr()
-		if err != nil {
-			return db.health.readError(err)
-		}
-		if value == nil {
-			value = []byte{} // nil would mean no row
-		}
-		if !yield(state.Row{Key: it.Key()[1:], Value: value}) {
-			stopped = true
-			return nil
-		}
-	}
-	return nil
+	return db.scan(db.pebble, lo, hi, yield)
 }
 
 // Apply implements state.Partition.

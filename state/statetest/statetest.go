@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) state.Engine) {
 		{"offsets", testOffsets},
 		{"scans", testScans},
 		{"scans are snapshots", testSnapshots},
+		{"snapshots", testSnapshot},
 		{"partitions", testPartitions},
 		{"drop", testDrop},
 		{"drop beside readers", testDropBesideReaders},
@@ -63,12 +64,15 @@ func Run(t *testing.T, open func(t *testing.T) state.Engine) {
 		{"time queue", testQueue},
 		{"time queue at places", testQueueAt},
 		{"suppress, join and queue: restore", testRestoreBuffers},
+		{"index", testIndex},
+		{"index: building", testIndexBuilding},
 		{"random session store", testSessionsModel},
 		{"random versioned store", testVersionedModel},
 		{"random expiring store", testExpiringModel},
 		{"random suppress buffer", testSuppressModel},
 		{"random join buffer", testJoinModel},
 		{"random time queue", testQueueModel},
+		{"random index", testIndexModel},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := open(t)

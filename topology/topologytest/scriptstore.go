@@ -42,6 +42,16 @@ func (s *script) store(name string) (string, error) {
 		for _, row := range Rows(s.d, name, codecs.Bytes, codecs.Bytes) {
 			p.row(row.Key, "", row.Value, fmt.Sprint(row.Timestamp))
 		}
+	case state.IndexKind:
+		p.format = s.formats[ref.Store.Of]
+		for _, row := range IndexRows(s.d, name, codecs.Bytes, codecs.Bytes, codecs.Bytes) {
+			index, err := s.formats[name].key().Print(row.Index)
+			if err != nil {
+				return "", err
+			}
+			p.lead = index + " > "
+			p.row(row.Key, "", row.Value, fmt.Sprint(row.Timestamp))
+		}
 	default:
 		return "", fmt.Errorf("the rows of %v store %q are for its operator only; scripts see what comes out of it", ref.Store.Kind, name)
 	}
@@ -51,6 +61,7 @@ func (s *script) store(name string) (string, error) {
 // rowPrinter prints rows until one cannot be printed.
 type rowPrinter struct {
 	format Format
+	lead   string // before each row
 	out    strings.Builder
 	err    error
 }
@@ -64,5 +75,5 @@ func (p *rowPrinter) row(key []byte, span string, value []byte, time string) {
 		p.err = err
 		return
 	}
-	fmt.Fprintf(&p.out, "%s @%s\n", line, time)
+	fmt.Fprintf(&p.out, "%s%s @%s\n", p.lead, line, time)
 }

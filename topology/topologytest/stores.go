@@ -86,6 +86,39 @@ func Versions[K, V any](d *Driver, store string, key codecs.Codec[K], value code
 	return rows
 }
 
+// IndexRows commits and returns all rows that an index leads to, in the order of their encoded index keys, then of their encoded
+// keys. The codecs are those of the index and of the table.
+func IndexRows[I, K, V any](
+	d *Driver, name string, index codecs.Codec[I], key codecs.Codec[K], value codecs.Codec[V],
+) []state.IndexEntry[I, K, V] {
+	d.t.Helper()
+	parts, spec := d.store(name, state.IndexKind)
+	_, table := d.storeOf(spec.Of)
+	reader, err := state.NewIndexReader(spec, table, index, key, value)
+	d.must(err)
+	type encoded struct {
+		state.IndexEntry[I, K, V]
+		at []byte
+	}
+	var rows []encoded
+	for _, part := range parts {
+		for e, err := range reader.Range(part, nil, nil) {
+			d.must(err)
+			i, err := index.Append([]byte{}, e.Index)
+			d.must(err)
+			k, err := key.Append([]byte{}, e.Key)
+			d.must(err)
+			rows = append(rows, encoded{e, state.AppendIndexKey(nil, i, k)})
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b encoded) int { return bytes.Compare(a.at, b.at) })
+	entries := make([]state.IndexEntry[I, K, V], len(rows))
+	for i, row := range rows {
+		entries[i] = row.IndexEntry
+	}
+	return entries
+}
+
 // storeEnd returns a key above all rows of the store with that prefix: one above the byte that ends the name.
 func storeEnd(prefix []byte) []byte {
 	return append(slices.Clone(prefix[:len(prefix)-1]), prefix[len(prefix)-1]+1)
@@ -150,15 +183,20 @@ func (d *Driver) store(name string, kind state.Kind) (parts []state.Partition, s
 			return []state.Partition{g.part}, state.Spec{Name: name, Kind: kind}
 		}
 	}
+	if parts, spec = d.storeOf(name); parts == nil || spec.Kind != kind {
+		d.t.Fatalf("topology %q has no %v store %q", d.top.Name(), kind, name)
+	}
+	return parts, spec
+}
+
+// storeOf returns the partitions that hold the store, none if there is no such store.
+func (d *Driver) storeOf(name string) (parts []state.Partition, spec state.Spec) {
 	for _, r := range d.runners {
 		for _, s := range r.sub.Stores() {
-			if s.Name == name && s.Kind == kind {
+			if s.Name == name {
 				parts, spec = append(parts, r.part), s
 			}
 		}
-	}
-	if parts == nil {
-		d.t.Fatalf("topology %q has no %v store %q", d.top.Name(), kind, name)
 	}
 	return parts, spec
 }

@@ -1,0 +1,191 @@
+package state
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+
+	"github.com/seed84377926/millrace/codecs"
+)
+
+// Index finds the rows of another store of the same partition by something that their values say: it has a row for each index
+// key and key, which leads from one to the other. Whoever changes the other store changes the index in the same transaction. It
+// has the write-back cache of its task above a partition and belongs to one goroutine.
+//
+//	flights            by-airline
+//	  LH1  …LH…          LH ▸ LH1
+//	  LH2  …LH…          LH ▸ LH2
+//	  U27  …U2…          U2 ▸ U27
+//
+// The rows of an index are logged as all rows are, and not local rows: who only reads does not know what index key a row has,
+// and could not compute them.
+//
+// An index that is added to a store with rows must be built from them first. How far that has come is a row of the store itself,
+// so that building goes on after a restart and readers are not given a part for the whole.
+type Index struct {
+	rows     *cache[struct{}]
+	progress indexProgress
+	now      indexProgress // with what is not committed
+	flushed  indexProgress
+	rowKey   []byte // scratch for store keys
+}
+
+var _ Store = (*Index)(nil)
+
+// indexProgress says from which rows of the other store an index is built: all of them, or those up to a key.
+type indexProgress struct {
+	complete bool
+	upTo     []byte // nil: none
+}
+
+const (
+	indexPartial  = 0x00 // and the key up to which it is built
+	indexComplete = 0x01
+)
+
+func (p indexProgress) equal(other indexProgress) bool {
+	return p.complete == other.complete && bytes.Equal(p.upTo, other.upTo) && (p.upTo == nil) == (other.upTo == nil)
+}
+
+func (p indexProgress) encode() []byte {
+	if p.complete {
+		return []byte{indexComplete}
+	}
+	return append([]byte{indexPartial}, p.upTo...)
+}
+
+// readIndexProgress reads the row of the store itself. It is not there before the index is begun.
+func readIndexProgress(part Reader, store string) (p indexProgress, ok bool, err error) {
+	data, ok, err := part.Get(nil, AppendRowKey(nil, store, nil))
+	switch {
+	case err != nil:
+		return p, false, fmt.Errorf("read store %q: progress of the index: %w", store, err)
+	case !ok:
+		return p, false, nil
+	case len(data) == 1 && data[0] == indexComplete:
+		return indexProgress{complete: true}, true, nil
+	case len(data) > 0 && data[0] == indexPartial:
+		return indexProgress{upTo: data[1:]}, true, nil
+	}
+	return p, false, fmt.Errorf("read store %q: progress of the index: %x means nothing: its writer used another format", store, data)
+}
+
+// NewIndex returns the index that spec describes in part, which must be restored already: it is read how far the index is
+// built. A nil budget means one of its own with [DefaultBudgetBytes]. It fails if the spec is not valid or not that of an index,
+// or if the partition cannot be read.
+func NewIndex(spec Spec, part Partition, budget *Budget) (*Index, error) {
+	if err := spec.validateKind(IndexKind); err != nil {
+		return nil, err
+	}
+	progress, _, err := readIndexProgress(part, spec.Name)
+	if err != nil {
+		return nil, err
+	}
+	rows := newCache(spec, part, budget, codecs.Codec[struct{}](noValue{}))
+	return &Index{rows: rows, progress: progress, now: progress, flushed: progress}, nil
+}
+
+// Add lets index lead to key, which it may do already. timestamp is that of the row of key, in milliseconds. It keeps neither.
+func (x *Index) Add(index, key []byte, timestamp int64) {
+	x.rowKey = AppendIndexKey(x.rowKey[:0], index, key)
+	x.rows.put(x.rowKey, struct{}{}, timestamp).transient = true // readers scan, and scans don't look for clean rows
+}
+
+// Remove lets index not lead to key any more. It keeps neither.
+func (x *Index) Remove(index, key []byte) {
+	x.rowKey = AppendIndexKey(x.rowKey[:0], index, key)
+	x.rows.delete(x.rowKey)
+}
+
+// Find yields the keys that index leads to, in their order, changes that are not committed included. A key is valid until the
+// next one. The loop body may change the index; changes are seen if the loop is not beyond them. It must not flush, commit or
+// roll back. An error ends the sequence.
+func (x *Index) Find(index []byte) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		prefix := appendEscaped([]byte{}, index)
+		for r, err := range x.rows.scan(prefix, prefixEnd(prefix)) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(r.key[len(prefix):], nil) {
+				return
+			}
+		}
+	}
+}
+
+// Range yields the index keys with lo <= index < hi and the keys that they lead to, in their order, as Find does. nil leaves
+// that end open.
+func (x *Index) Range(lo, hi []byte) iter.Seq2[IndexPlace, error] {
+	return func(yield func(IndexPlace, error) bool) {
+		var place IndexPlace
+		for r, err := range x.rows.scan(indexBounds(lo, hi)) {
+			if err == nil {
+				place.Index, place.Key, err = SplitIndexKey(place.Index[:0], r.key)
+			}
+			if err != nil {
+				yield(IndexPlace{}, err)
+				return
+			}
+			if !yield(place, nil) {
+				return
+			}
+		}
+	}
+}
+
+// IndexPlace is an index key and a key that it leads to, both encoded.
+type IndexPlace struct{ Index, Key []byte }
+
+// Built returns whether the index is built from all rows that there were when it was added. If not, it is built from those up
+// to the key upTo, nil for none.
+func (x *Index) Built() (complete bool, upTo []byte) { return x.now.complete, x.now.upTo }
+
+// BuiltUpTo says that all rows up to that key are in the index. It keeps key.
+func (x *Index) BuiltUpTo(key []byte) { x.now = indexProgress{upTo: key} }
+
+// BuiltAll says that all rows are in the index.
+func (x *Index) BuiltAll() { x.now = indexProgress{complete: true} }
+
+// Spec implements [Store].
+func (x *Index) Spec() Spec { return x.rows.spec }
+
+// Flush implements [Store].
+func (x *Index) Flush(b *Batch) error {
+	if !x.now.equal(x.progress) {
+		b.Set(x.rows.rowKey[:x.rows.prefixLen], x.now.encode())
+	}
+	x.flushed = x.now
+	return x.rows.flush(b)
+}
+
+// Committed implements [Store].
+func (x *Index) Committed() {
+	x.progress = x.flushed
+	x.rows.committed()
+}
+
+// Rollback implements [Store].
+func (x *Index) Rollback() {
+	x.now, x.flushed = x.progress, x.progress
+	x.rows.rollback()
+}
+
+// DirtyBytes implements [Store].
+func (x *Index) DirtyBytes() int64 { return x.rows.account.dirty }
+
+// Close implements [Store].
+func (x *Index) Close() { x.rows.close() }
+
+// noValue is the codec of the values of an index, which say nothing.
+type noValue struct{}
+
+func (noValue) Append(dst []byte, _ struct{}) ([]byte, error) { return dst, nil }
+
+func (noValue) Decode(data []byte) (struct{}, error) {
+	if len(data) > 0 {
+		return struct{}{}, fmt.Errorf("%d bytes, want none: the row is not one of an index", len(data))
+	}
+	return struct{}{}, nil
+}

@@ -1,0 +1,187 @@
+package topology
+
+import (
+	"bytes"
+	"iter"
+	"slices"
+
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/state"
+)
+
+// Index finds the rows of a table by something else than their keys. It is made by [Table.Index] and [Table.IndexEach]. Processors
+// read it by [Index.In], others by a view.
+type Index[I, K, V any] struct{ decl *indexDecl[I, K, V] }
+
+// indexDecl is what the tasks of an index have in common.
+type indexDecl[I, K, V any] struct {
+	n     *node
+	info  *storeInfo
+	table Table[K, V]
+	index codecs.Codec[I]
+	// each calls add with the index keys of a row.
+	each func(key K, value V, add func(I))
+}
+
+// Index keeps an index of the rows of the table, in a store with the given name: f returns the index key of a row, or false if the
+// row is not to be found by the index. What it returns must depend on the row alone.
+//
+//	flights                       Index("by-airline", airline, codecs.String)
+//	LH1 {LH FRA}    U27 {U2 BER}  LH ▸ LH1 LH2   U2 ▸ U27
+//	LH2 {LH MUC}
+//
+// The index changes in the transaction of the table, and before anyone hears of the change. A row whose index key stays costs
+// nothing. Rows of a [TTL] table leave the index when they expire, and of a [Versioned] table the latest ones are found.
+// (Kafka Streams has no such thing: one writes a second table and keeps both alike.)
+//
+// The table must have a store of its own: one that is computed from others needs [Table.Materialize]. An index that is added to an
+// application with state is built from the rows that there are before the first record is processed. If f changes, give the index
+// another name: it would not find what the old one had put there.
+func (t Table[K, V]) Index[I any](name string, f func(key K, value V) (I, bool), index codecs.Codec[I]) Index[I, K, V] {
+	var each func(K, V, func(I))
+	if f != nil {
+		each = func(key K, value V, add func(I)) {
+			if index, ok := f(key, value); ok {
+				add(index)
+			}
+		}
+	}
+	return newIndex(t, t.builder().namedNode("index", name), each, index)
+}
+
+// IndexEach is [Table.Index] for rows that are to be found by several index keys each, such as the words of a text. One that f
+// yields twice counts once.
+func (t Table[K, V]) IndexEach[I any](name string, f func(key K, value V) iter.Seq[I], index codecs.Codec[I]) Index[I, K, V] {
+	var each func(K, V, func(I))
+	if f != nil {
+		each = func(key K, value V, add func(I)) {
+			for index := range f(key, value) {
+				add(index)
+			}
+		}
+	}
+	return newIndex(t, t.builder().namedNode("index", name), each, index)
+}
+
+func newIndex[I, K, V any](t Table[K, V], n *node, each func(K, V, func(I)), index codecs.Codec[I]) Index[I, K, V] {
+	n.require(each != nil, "function")
+	n.require(index != nil, "index codec")
+	n.wantsOld = true
+	d := &indexDecl[I, K, V]{n: n, table: t, index: index, each: each}
+	table := t.view.table
+	if table == nil || table.info.owner != t.out.node {
+		n.builder.errorf(n, "the table has no store of its own that the index could lead to; call Materialize before")
+		return Index[I, K, V]{d}
+	}
+	d.info = n.keep(state.Spec{Name: n.name, Kind: state.IndexKind, Of: table.info.spec.Name})
+	n.read(table.info)
+	linkFirst(t.out, n, func(task *Task) receiver[change[K, V]] { return d.open(task).take })
+	return Index[I, K, V]{d}
+}
+
+// open returns the index in t, the same to all who ask.
+func (d *indexDecl[I, K, V]) open(t *Task) *indexer[I, K, V] {
+	return once(t, d, func() *indexer[I, K, V] {
+		x := &indexer[I, K, V]{indexDecl: d, t: t}
+		x.add = x.collect
+		rows, err := state.NewIndex(d.info.spec, t.cfg.State, t.cfg.Budget)
+		if err != nil {
+			t.fail(err)
+			return x
+		}
+		x.rows = rows
+		t.stores = append(t.stores, rows)
+		t.indexes = append(t.indexes, x)
+		return x
+	})
+}
+
+// indexer keeps an index in a task.
+type indexer[I, K, V any] struct {
+	*indexDecl[I, K, V]
+
+	t    *Task
+	rows *state.Index
+
+	before, after [][]byte // encoded index keys of a row, sorted
+
+	// While the function of the user runs.
+	add   func(I)
+	found [][]byte
+	err   error // of the codec
+}
+
+// take changes the index as a row changes.
+func (x *indexer[I, K, V]) take(c *change[K, V]) (err error) {
+	x.t.at = x.n
+	if c.Stale {
+		return nil // the latest row is what it was
+	}
+	x.before, x.after = x.before[:0], x.after[:0]
+	if c.HasOld && !c.Began {
+		if x.before, err = x.keys(x.before, c.Key, c.Old); err != nil {
+			return x.t.recordError(x.n, err)
+		}
+	}
+	if c.HasNew {
+		if x.after, err = x.keys(x.after, c.Key, c.New); err != nil {
+			return x.t.recordError(x.n, err)
+		}
+	}
+	encoded, err := x.table.keys.encode(x.t, x.n, c.key, c.Key)
+	if err != nil {
+		return err
+	}
+	x.replace(encoded, c.Timestamp)
+	return nil
+}
+
+// replace makes the index lead to key from after instead of from before.
+func (x *indexer[I, K, V]) replace(key []byte, timestamp int64) {
+	before, after := x.before, x.after
+	for len(before) > 0 || len(after) > 0 {
+		var order int
+		switch {
+		case len(after) == 0:
+			order = -1
+		case len(before) == 0:
+			order = 1
+		default:
+			order = bytes.Compare(before[0], after[0])
+		}
+		if order < 0 {
+			x.rows.Remove(before[0], key)
+		}
+		if order > 0 {
+			x.rows.Add(after[0], key, timestamp)
+		}
+		if order <= 0 {
+			before = before[1:]
+		}
+		if order >= 0 {
+			after = after[1:]
+		}
+	}
+}
+
+// keys appends the encoded index keys of a row to dst, sorted, each once. They are in the arena of the task.
+func (x *indexer[I, K, V]) keys(dst [][]byte, key K, value V) ([][]byte, error) {
+	x.found, x.err = dst, nil
+	x.each(key, value, x.add)
+	found := x.found
+	x.found = nil
+	if len(found) > 1 {
+		slices.SortFunc(found, bytes.Compare)
+		found = slices.CompactFunc(found, bytes.Equal)
+	}
+	return found, x.err
+}
+
+func (x *indexer[I, K, V]) collect(index I) {
+	encoded, err := encode(&x.t.arena, x.index, index)
+	if err != nil {
+		x.err = err
+		return
+	}
+	x.found = append(x.found, encoded)
+}
