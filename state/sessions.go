@@ -287,7 +287,7 @@ func NewSessionReader[K, V any](name string, key codecs.Codec[K], value codecs.C
 // Get returns the value of the session of key with just that start and end and its timestamp, and false if there is
 // none.
 func (r *SessionReader[K, V]) Get(
-	part Partition, key K, session Session,
+	part Reader, key K, session Session,
 ) (value V, timestamp int64, ok bool, err error) {
 	encoded, err := r.key.Append(nil, key)
 	if err != nil {
@@ -299,7 +299,7 @@ func (r *SessionReader[K, V]) Get(
 // FindSessions yields the sessions of key with End >= earliestEnd and Start <= latestStart (milliseconds, both
 // included) by ascending end and then start, as they were when the loop began. An error ends the sequence.
 func (r *SessionReader[K, V]) FindSessions(
-	part Partition, key K, earliestEnd, latestStart int64,
+	part Reader, key K, earliestEnd, latestStart int64,
 ) iter.Seq2[SessionEntry[K, V], error] {
 	return func(yield func(SessionEntry[K, V], error) bool) {
 		low, high, err := sessionBounds(r.name, r.key, key, earliestEnd)
@@ -315,7 +315,7 @@ func (r *SessionReader[K, V]) FindSessions(
 // order of their escaped keys. The time index leads to them, so that only these sessions are read. They are those that
 // there were when the loop began, each with the value that it has when the loop comes to it. An error ends the
 // sequence.
-func (r *SessionReader[K, V]) All(part Partition, from, to int64) iter.Seq2[SessionEntry[K, V], error] {
+func (r *SessionReader[K, V]) All(part Reader, from, to int64) iter.Seq2[SessionEntry[K, V], error] {
 	return func(yield func(SessionEntry[K, V], error) bool) {
 		for index, err := range scanIndex(part, r.name, from) {
 			if err == nil && index.time >= to {
@@ -338,7 +338,7 @@ func (r *SessionReader[K, V]) All(part Partition, from, to int64) iter.Seq2[Sess
 	}
 }
 
-func (r *SessionReader[K, V]) read(part Partition, storeKey []byte) (e SessionEntry[K, V], ok bool, err error) {
+func (r *SessionReader[K, V]) read(part Reader, storeKey []byte) (e SessionEntry[K, V], ok bool, err error) {
 	encoded, session, err := SplitSessionKey(nil, storeKey)
 	if err != nil {
 		return e, false, err

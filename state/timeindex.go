@@ -116,12 +116,12 @@ type indexRow struct {
 }
 
 // scanIndex yields the local rows of a store from a time on, in order. Their slices are valid until the next one.
-func scanIndex(part Partition, store string, from int64) iter.Seq2[indexRow, error] {
+func scanIndex(part Reader, store string, from int64) iter.Seq2[indexRow, error] {
 	return scanIndexFrom(part, store, appendInt64(nil, from))
 }
 
 // scanIndexFrom yields the local rows of a store whose suffix is from or above, in order.
-func scanIndexFrom(part Partition, store string, from []byte) iter.Seq2[indexRow, error] {
+func scanIndexFrom(part Reader, store string, from []byte) iter.Seq2[indexRow, error] {
 	return func(yield func(indexRow, error) bool) {
 		prefix := appendIndexPrefix(nil, store)
 		low := append(slices.Clip(prefix), from...)

@@ -2,11 +2,9 @@ package views
 
 import (
 	"context"
-	"fmt"
 	"iter"
 
 	"github.com/seed84377926/millrace/codecs"
-	"github.com/seed84377926/millrace/internal/murmur2"
 	"github.com/seed84377926/millrace/state"
 )
 
@@ -28,14 +26,10 @@ func KeyValue[K, V any](vs *Views, store string, key codecs.Codec[K], value code
 
 // Get returns the value of key and whether it exists.
 func (v *KeyValueView[K, V]) Get(ctx context.Context, key K) (value V, ok bool, err error) {
-	if err := ctx.Err(); err != nil {
+	part, err := partitionOf(ctx, v.group, v.key, key)
+	if err != nil {
 		return value, false, err
 	}
-	encoded, err := v.key.Append(nil, key)
-	if err != nil {
-		return value, false, fmt.Errorf("view %s: %w", v.group.group, err)
-	}
-	part := v.group.tables[murmur2.Partition(encoded, v.group.partitions)].part
 	value, _, ok, err = v.reader.Get(part, key)
 	return value, ok, err
 }

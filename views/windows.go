@@ -2,11 +2,9 @@ package views
 
 import (
 	"context"
-	"fmt"
 	"iter"
 
 	"github.com/seed84377926/millrace/codecs"
-	"github.com/seed84377926/millrace/internal/murmur2"
 	"github.com/seed84377926/millrace/state"
 )
 
@@ -28,7 +26,7 @@ func Windows[K, V any](vs *Views, store string, key codecs.Codec[K], value codec
 
 // Get returns the value of the window of key that starts at start (milliseconds since the epoch).
 func (v *WindowView[K, V]) Get(ctx context.Context, key K, start int64) (value V, ok bool, err error) {
-	part, err := v.partition(ctx, key)
+	part, err := partitionOf(ctx, v.group, v.key, key)
 	if err != nil {
 		return value, false, err
 	}
@@ -40,19 +38,12 @@ func (v *WindowView[K, V]) Get(ctx context.Context, key K, start int64) (value V
 // the first error.
 func (v *WindowView[K, V]) Fetch(ctx context.Context, key K, from, to int64) iter.Seq2[state.WindowEntry[K, V], error] {
 	return func(yield func(state.WindowEntry[K, V], error) bool) {
-		part, err := v.partition(ctx, key)
+		part, err := partitionOf(ctx, v.group, v.key, key)
 		if err != nil {
 			yield(state.WindowEntry[K, V]{}, err)
 			return
 		}
-		for entry, err := range v.reader.Fetch(part, key, from, to) {
-			if err == nil {
-				err = ctx.Err()
-			}
-			if !yield(entry, err) || err != nil {
-				return
-			}
-		}
+		until(ctx, v.reader.Fetch(part, key, from, to))(yield)
 	}
 }
 
@@ -63,15 +54,3 @@ func (v *WindowView[K, V]) Wait(ctx context.Context, required state.Offsets) err
 
 // Position returns the source offsets the view reflects.
 func (v *WindowView[K, V]) Position() state.Offsets { return v.group.freshness.position() }
-
-// partition finds where key lives: windows are partitioned by their inner key.
-func (v *WindowView[K, V]) partition(ctx context.Context, key K) (state.Partition, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	encoded, err := v.key.Append(nil, key)
-	if err != nil {
-		return nil, fmt.Errorf("view %s: %w", v.group.group, err)
-	}
-	return v.group.tables[murmur2.Partition(encoded, v.group.partitions)].part, nil
-}
