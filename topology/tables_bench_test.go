@@ -34,6 +34,9 @@ func tableTopologies() map[string]func(s topology.Stream[int64, int64]) {
 				return *v + *w
 			}).Materialize("joined", num)
 		},
+		"index": func(s topology.Stream[int64, int64]) {
+			table(s).Index("by-size", func(_, v int64) (int64, bool) { return v / (1 << 60), true }, num)
+		},
 		"TTL": func(s topology.Stream[int64, int64]) { table(s, topology.TTL(time.Hour)).ToStream() },
 	}
 }
@@ -63,6 +66,11 @@ func BenchmarkTables(b *testing.B) {
 	for name, define := range tableTopologies() {
 		b.Run(name, func(b *testing.B) { benchmark(b, numbers(b, define)) })
 	}
+	b.Run("index that moves", func(b *testing.B) {
+		benchmark(b, numbers(b, func(s topology.Stream[int64, int64]) {
+			s.ToTable("rows", codecs.Int64).Index("by-value", func(_, v int64) (int64, bool) { return v, true }, codecs.Int64)
+		}))
+	})
 	b.Run("versioned", func(b *testing.B) {
 		benchmark(b, numbers(b, func(s topology.Stream[int64, int64]) {
 			s.ToTable("rows", codecs.Int64, topology.Versioned(time.Second)).ToStream()

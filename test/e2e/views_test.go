@@ -27,8 +27,8 @@ func TestViews_readEveryKindOfStore(t *testing.T) {
 	latest.Index("by-gate", func(_, gate string) (string, bool) { return gate, true }, codecs.String)
 	grouped := flights.GroupByKey()
 	grouped.Count("counts")
-	grouped.WindowedBy(topology.Tumbling(10*time.Second).Retention(time.Minute)).Count("windows")
-	grouped.WindowedBySessions(topology.Sessions(10*time.Second).Retention(time.Minute)).Count("sessions")
+	grouped.WindowedBy(topology.Tumbling(10 * time.Second).Retention(time.Minute)).Count("windows")
+	grouped.WindowedBySessions(topology.Sessions(10 * time.Second).Retention(time.Minute)).Count("sessions")
 	top, err := b.Build()
 	require.NoError(t, err)
 	running, err := processors.New(top, processors.Config{
