@@ -1,6 +1,7 @@
 package topology_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -38,4 +39,30 @@ func ExampleStream_LeftJoinGlobal() {
 	// D1 -> KL1001 of somebody @1000
 	// D1 -> KL1001 of KLM @3000
 	// D2 -> private of somebody @4000
+}
+
+// A processor reads any row, here those of both ends of a transfer.
+func ExampleGlobalTable_In() {
+	run(func(b *topology.Builder) {
+		airlines := topology.GlobalTableOf(b, "airlines", codecs.String, codecs.String)
+		topology.Source(b, "transfers", codecs.String, codecs.String).
+			ProcessValues("names", func(p *topology.ValuesContext[string]) (topology.Processor[string, string], error) {
+				names := airlines.In(p)
+				return func(_ context.Context, r topology.Record[string, string]) error {
+					from, to, _ := strings.Cut(r.Value, ">")
+					first, _, _, err := names.Get(from)
+					if err != nil {
+						return err
+					}
+					second, _, known, err := names.Get(to)
+					if known {
+						p.Forward(first + " to " + second)
+					}
+					return err
+				}, nil
+			}).
+			To("out", codecs.String, codecs.String)
+	}, codecs.String, "airlines KL KLM", "airlines LH Lufthansa", "transfers bag1 KL>LH", "transfers bag2 KL>BA")
+	// Output:
+	// bag1 -> KLM to Lufthansa @3000
 }

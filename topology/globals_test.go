@@ -1,6 +1,7 @@
 package topology_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -46,15 +47,25 @@ func (s *lastNumber) Send(_ string, r topology.RawRecord) (err error) {
 
 func globalTask(t *testing.T, rows topology.GlobalRows, sink topology.Sink) *topology.Task {
 	t.Helper()
-	b := topology.NewBuilder("app")
-	table := topology.GlobalTableOf(b, "table", codecs.Int64, codecs.Int64)
-	topology.Source(b, "in", codecs.Int64, codecs.Int64).
-		LeftJoinGlobal(table, func(key, _ int64) (int64, bool) { return key, true }, func(v int64, row *int64) int64 {
+	return taskOf(t, rows, sink, func(in topology.Stream[int64, int64], table topology.GlobalTable[int64, int64]) topology.Stream[int64, int64] {
+		return in.LeftJoinGlobal(table, func(key, _ int64) (int64, bool) { return key, true }, func(v int64, row *int64) int64 {
 			if row == nil {
 				return -1
 			}
 			return v + *row
-		}).To("out", codecs.Int64, codecs.Int64)
+		})
+	})
+}
+
+// taskOf returns a task that reads "in" and the global table "table".
+func taskOf(
+	t *testing.T, rows topology.GlobalRows, sink topology.Sink,
+	define func(in topology.Stream[int64, int64], table topology.GlobalTable[int64, int64]) topology.Stream[int64, int64],
+) *topology.Task {
+	t.Helper()
+	b := topology.NewBuilder("app")
+	table := topology.GlobalTableOf(b, "table", codecs.Int64, codecs.Int64)
+	define(topology.Source(b, "in", codecs.Int64, codecs.Int64), table).To("out", codecs.Int64, codecs.Int64)
 	top, err := b.Build()
 	require.NoError(t, err)
 	part, err := state.NewMemory().Open(0)
@@ -116,4 +127,64 @@ func TestJoinGlobal_aTableThatFailsIsNotTheRecordsFault(t *testing.T) {
 	require.ErrorContains(t, err, `node "left-join-global-1": topic "in" partition 0 offset 0: global table "table": disk`)
 	_, blamed := errors.AsType[*topology.RecordError](err)
 	require.False(t, blamed)
+}
+
+// lookedUp adds to each value the number that the global table has for the key. It makes nothing of errors.
+func lookedUp(in topology.Stream[int64, int64], table topology.GlobalTable[int64, int64]) topology.Stream[int64, int64] {
+	return in.ProcessValues("look-up", func(p *topology.ValuesContext[int64]) (topology.Processor[int64, int64], error) {
+		rows := table.In(p)
+		return func(_ context.Context, r topology.Record[int64, int64]) error {
+			if n, _, ok, _ := rows.Get(r.Key); ok {
+				p.Forward(r.Value + n)
+			}
+			return nil
+		}, nil
+	})
+}
+
+func TestGlobalTableIn_allocatesNothing(t *testing.T) {
+	rows := &numberedRows{rows: make(map[string][]byte)}
+	for key := range int64(5) {
+		rows.put(t, key, key) // the others have none
+	}
+	allocatesNothing(t, taskOf(t, rows, discard{}, lookedUp))
+}
+
+// The record is not to blame for a table that cannot be read, whatever the processor makes of the error, and is processed
+// when the table can be read again.
+func TestGlobalTableIn_aTableThatFailsIsNotTheRecordsFault(t *testing.T) {
+	failure, sink := errors.New("disk"), &lastNumber{}
+	rows := &numberedRows{rows: make(map[string][]byte), err: failure}
+	rows.put(t, 1, 7)
+	task := taskOf(t, rows, sink, lookedUp)
+	one, err := codecs.Int64.Append(nil, 1)
+	require.NoError(t, err)
+	r := &topology.RawRecord{Key: one, Value: one}
+	err = task.Process(0, r)
+	require.ErrorIs(t, err, failure)
+	require.ErrorContains(t, err, `node "look-up": topic "in" partition 0 offset 0: global table "table": disk`)
+	_, blamed := errors.AsType[*topology.RecordError](err)
+	require.False(t, blamed)
+
+	task.Rollback()
+	rows.err = nil
+	require.NoError(t, task.Process(0, r))
+	require.EqualValues(t, 8, sink.value)
+}
+
+// Build creates the processor with an empty table, a task with that of the instance.
+func TestGlobalTableIn_canBeReadWhereTheProcessorIsCreated(t *testing.T) {
+	rows := &numberedRows{rows: make(map[string][]byte)}
+	rows.put(t, 1, 7)
+	var found []int64
+	taskOf(t, rows, discard{}, func(in topology.Stream[int64, int64], table topology.GlobalTable[int64, int64]) topology.Stream[int64, int64] {
+		return in.ProcessValues("look-up", func(p *topology.ValuesContext[int64]) (topology.Processor[int64, int64], error) {
+			n, _, ok, err := table.In(p).Get(1)
+			if ok {
+				found = append(found, n)
+			}
+			return func(context.Context, topology.Record[int64, int64]) error { return nil }, err
+		})
+	})
+	require.Equal(t, []int64{7}, found)
 }

@@ -1,13 +1,14 @@
 package topology
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/seed84377926/millrace/codecs"
 )
 
 // GlobalTable is a table of which every instance has all rows, whatever their partitions, so that a stream can be joined with
-// it by any key. It is made by [GlobalTableOf].
+// it by any key, and a processor can read any row. It is made by [GlobalTableOf].
 type GlobalTable[K, V any] struct {
 	def  *globalInfo
 	keys keying[K]
@@ -84,6 +85,28 @@ func (n *node) readsGlobal(def *globalInfo) bool {
 	}
 	n.globals = append(n.globals, def)
 	return true
+}
+
+// In opens the table for reading where a processor is created. Unlike with [Table.In], the processor sees the rows of all
+// partitions, stays in its sub-topology and may be partitioned as it likes. It finds what a [Stream.JoinGlobal] would find at
+// that moment, which may change from one Get to the next.
+//
+// A table that cannot be read is never the record's fault. A row that cannot be decoded is an error of Get, which the
+// processor may return to let the record fail, or pass over.
+func (g GlobalTable[K, V]) In(p ProcessorScope) TableRows[K, V] {
+	if g.def == nil {
+		panic("topology: method of the zero GlobalTable called; global tables are made by topology.GlobalTableOf")
+	}
+	sc := p.scopeOf()
+	return openIn(sc, g.def, fmt.Sprintf("global table %q", g.def.node.name), func() (TableRows[K, V], bool) {
+		if sc.t.trial && !sc.n.readsGlobal(g.def) {
+			return TableRows[K, V]{}, false
+		}
+		if !slices.Contains(sc.n.globals, g.def) {
+			return TableRows[K, V]{}, false
+		}
+		return TableRows[K, V]{sc, g.keys, g.view.open(sc.t)}, true
+	})
 }
 
 func (n *node) looksUp(name string) bool {

@@ -1,6 +1,7 @@
 package topology_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -32,6 +33,21 @@ func everything(b *topology.Builder) {
 	names := topology.GlobalTableOf(b, "names", str, str)
 	own := func(key, _ string) (string, bool) { return key, key != "" }
 	s.LeftJoinGlobal(names, own, withAirlineIfAny).To("named", str, str)
+	s.ProcessValues("look-up", func(p *topology.ValuesContext[string]) (processor, error) {
+		rows := names.In(p)
+		return func(_ context.Context, r record) error {
+			if r.NullValue {
+				return nil
+			}
+			name, _, ok, err := rows.Get(r.Key)
+			row := &name
+			if r.NullKey || !ok {
+				row = nil
+			}
+			p.Forward(withAirlineIfAny(r.Value, row))
+			return err
+		}, nil
+	}).To("looked-up", str, str)
 	s.GroupByKey().Count("count").ToStream().MapValues(decimal).To("count", str, str)
 }
 
@@ -59,7 +75,9 @@ func expected(inputs []input) map[string][]record {
 			if row, ok := lastRow(past, "names", in.Key); ok && !in.NullKey {
 				name = &row
 			}
-			emit("named", record{Key: in.Key, NullKey: in.NullKey, Value: withAirlineIfAny(in.Value, name), Timestamp: in.Timestamp})
+			named := record{Key: in.Key, NullKey: in.NullKey, Value: withAirlineIfAny(in.Value, name), Timestamp: in.Timestamp}
+			emit("named", named)
+			emit("looked-up", named)
 		}
 		if !in.NullKey && !in.NullValue {
 			if row, ok := lastRow(past, "airlines", in.Key); ok {

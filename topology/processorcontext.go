@@ -70,6 +70,7 @@ type ValuesContext[V any] struct {
 	*scope
 
 	forward func(*ValueRecord[V])
+	out     ValueRecord[V] // what is forwarded
 }
 
 // ValueRecord is a [Record] without its key.
@@ -89,7 +90,8 @@ func (p *ValuesContext[V]) Forward(value V) {
 // ForwardRecord is Forward with another timestamp and other headers, or for a null value.
 func (p *ValuesContext[V]) ForwardRecord(r ValueRecord[V]) {
 	if p.forwarding() {
-		p.forward(&r)
+		p.out = r
+		p.forward(&p.out)
 	}
 }
 

@@ -1,6 +1,8 @@
 package topology_test
 
 import (
+	"context"
+	"fmt"
 	"strings"
 
 	"github.com/seed84377926/millrace/codecs"
@@ -38,6 +40,34 @@ func globalScenarios() map[string]topologytest.Scenario {
 			out(s.Rekey(carrier).Repartition("by-carrier", codecs.String, codecs.String).
 				LeftJoinGlobal(airlines, own, withAirlineIfAny))
 		}},
+		// Processors of two sub-topologies read one table, and so does a join.
+		"global-rows": {Define: func(b *topology.Builder) {
+			airlines := airlinesOf(b)
+			s := flights(b)
+			out(s.Process("lookup", lookUpGlobal(airlines)))
+			out(s.Rekey(carrier).Repartition("by-carrier", codecs.String, codecs.String).Process("lookup-again", lookUpGlobal(airlines)))
+			out(s.JoinGlobal(airlines, byAirline, withAirline))
+		}},
+		// The processor decides what to make of a row that cannot be decoded.
+		"global-rows-undecodable": {Define: func(b *topology.Builder) {
+			numbers := topology.GlobalTableOf(b, "numbers", codecs.String, codecs.Int64)
+			out(flights(b).ProcessValues("number", func(p *topology.ValuesContext[string]) (processor, error) {
+				rows := numbers.In(p)
+				return func(_ context.Context, r record) error {
+					n, _, ok, err := rows.Get(r.Key)
+					switch {
+					case err != nil && r.Value == "x":
+						p.Forward("unreadable")
+						return nil
+					case ok:
+						p.Forward(decimal(n))
+					default:
+						p.Forward("none")
+					}
+					return err
+				}, nil
+			}))
+		}},
 		"source-matching": {Define: func(b *topology.Builder) {
 			out(topology.SourceMatching(b, "all-flights", `flights-\d+`, codecs.String, codecs.String).
 				GroupByKey().Aggregate("gates", none, join, codecs.String).ToStream())
@@ -52,5 +82,25 @@ func globalScenarios() map[string]topologytest.Scenario {
 			}
 			out(flights(b).LeftJoinGlobal(numbers, func(key, _ string) (string, bool) { return key, true }, number))
 		}},
+	}
+}
+
+// lookUpGlobal adds the airline that a flight is of, and since when that has its name.
+func lookUpGlobal(airlines topology.GlobalTable[string, string]) func(p scope) (processor, error) {
+	return func(p scope) (processor, error) {
+		airlines.In(p) // it is connected once
+		rows := airlines.In(p)
+		return func(_ context.Context, r record) error {
+			key, ok := byAirline(r.Key, r.Value)
+			if !ok {
+				return nil
+			}
+			name, at, ok, err := rows.Get(key)
+			if ok {
+				r.Value += fmt.Sprintf(" of %s since %d", name, at)
+			}
+			p.Forward(r)
+			return err
+		}, nil
 	}
 }

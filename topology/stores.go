@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -250,7 +251,7 @@ func (t *Task) expiring(spec state.Spec, age time.Duration, expire expireFunc) a
 	}
 }
 
-// TableRows reads the rows of a table in a processor.
+// TableRows reads the rows of a table or global table in a processor. It belongs to the goroutine of the task.
 type TableRows[K, V any] struct {
 	sc   *scope
 	keys keying[K]
@@ -285,7 +286,9 @@ func (r TableRows[K, V]) Get(key K) (value V, timestamp int64, ok bool, err erro
 		return value, 0, false, err
 	}
 	if value, timestamp, ok, err = r.rows(key, encoded); err != nil {
-		r.sc.t.stateErr = err
+		if _, undecodable := errors.AsType[*globalRowError](err); !undecodable {
+			r.sc.t.stateErr = err
+		}
 	}
 	return value, timestamp, ok, err
 }

@@ -18,7 +18,7 @@ func (b *Builder) tryProcessors() {
 	}
 	t := &Task{
 		sub:  &SubTopology{name: "trial"},
-		cfg:  TaskConfig{State: part, Context: context.Background()}.withDefaults(),
+		cfg:  TaskConfig{State: part, Context: context.Background(), Globals: emptyGlobals}.withDefaults(),
 		time: newClock(), trial: true, wired: make(map[any]any),
 	}
 	defer t.Close()
@@ -45,6 +45,14 @@ func (b *Builder) tryProcessors() {
 		}
 	}
 }
+
+// noRows is an empty global table.
+type noRows struct{}
+
+func emptyGlobals(string) GlobalRows { return noRows{} }
+
+func (noRows) Get(dst, _ []byte) ([]byte, bool, error) { return dst, false, nil }
+func (noRows) Version() uint64                         { return 0 }
 
 // watched is the committed state as processors see it. It notes that a read failed: the record is not to blame for that,
 // whatever the processor makes of the error.

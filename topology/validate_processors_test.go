@@ -23,6 +23,7 @@ func TestBuild_refusesProcessors(t *testing.T) {
 	other := topology.NewBuilder("other")
 	foreign := topology.KeyValueStore(other, "foreign", str, str)
 	foreignTable := topology.TableOf(other, "airlines", str, str)
+	foreignGlobal := topology.GlobalTableOf(other, "names", str, str)
 	never := func(context.Context, int64) error { return nil }
 	testRefusals(t, []refusal{
 		{name: "nil", define: func(b *topology.Builder) {
@@ -105,9 +106,20 @@ func TestBuild_refusesProcessors(t *testing.T) {
 			s := flights(b)
 			s.Process("a", func(p scope) (processor, error) { foreign.In(p); return idle, nil })
 			s.Process("b", func(p scope) (processor, error) { foreignTable.In(p); return idle, nil })
+			s.Process("c", func(p scope) (processor, error) { foreignGlobal.In(p); return idle, nil })
 		}, want: []string{
 			`process "a": the key-value-store "foreign" at PLACE belongs to another builder (application "other"); a topology has one builder`,
 			`process "b": the table at PLACE belongs to another builder (application "other"); a topology has one builder`,
+			`process "c": the global-table at PLACE belongs to another builder (application "other"); a topology has one builder`,
+		}},
+		{name: "a zero global table", define: func(b *topology.Builder) {
+			flights(b).Process("a", func(p scope) (processor, error) {
+				topology.GlobalTable[string, string]{}.In(p)
+				return idle, nil
+			})
+		}, want: []string{
+			`process "a": create the processor: panic: topology: method of the zero GlobalTable called; ` +
+				`global tables are made by topology.GlobalTableOf`,
 		}},
 		{name: "keys that moved", define: func(b *topology.Builder) {
 			flights(b).Process("a", func(scope) (processor, error) { return idle, nil }).GroupByKey().Count("n")
@@ -142,16 +154,25 @@ func TestBuild_refusesProcessors(t *testing.T) {
 // What create must not do in a task, since Build did not see it.
 func TestProcess_mustBeCreatedTheSameWay(t *testing.T) {
 	str := codecs.String
+	type opened struct {
+		store  topology.Store[*state.KeyValue[string, string]]
+		global topology.GlobalTable[string, string]
+	}
 	for name, c := range map[string]struct {
-		do   func(p scope, store topology.Store[*state.KeyValue[string, string]])
+		do   func(p scope, o opened)
 		want string
 	}{
 		"store": {
-			func(p scope, store topology.Store[*state.KeyValue[string, string]]) { store.In(p) },
+			func(p scope, o opened) { o.store.In(p) },
 			`node "b": create the processor: panic: store "s" was not opened when the topology was built; a processor must open the same whenever it is created`,
 		},
+		"global table": {
+			func(p scope, o opened) { o.global.In(p) },
+			`node "b": create the processor: panic: global table "airlines" was not opened when the topology was built; ` +
+				`a processor must open the same whenever it is created`,
+		},
 		"schedule": {
-			func(p scope, _ topology.Store[*state.KeyValue[string, string]]) {
+			func(p scope, _ opened) {
 				p.Schedule(time.Second, topology.StreamTime, func(context.Context, int64) error { return nil })
 			},
 			`node "b": create the processor: it has another schedule than when the topology was built: it must have the same whenever it is created`,
@@ -160,12 +181,12 @@ func TestProcess_mustBeCreatedTheSameWay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			trial := true
 			top := build(t, "app", func(b *topology.Builder) {
-				s := topology.KeyValueStore(b, "s", str, str)
-				flights(b).Process("a", func(p scope) (processor, error) { s.In(p); return idle, nil })
+				o := opened{topology.KeyValueStore(b, "s", str, str), airlinesOf(b)}
+				flights(b).Process("a", func(p scope) (processor, error) { o.store.In(p); return idle, nil })
 				flights := topology.Source(b, "others", str, str)
 				flights.Process("b", func(p scope) (processor, error) {
 					if !trial {
-						c.do(p, s)
+						c.do(p, o)
 					}
 					return idle, nil
 				})
@@ -187,17 +208,23 @@ func (nothing) Send(string, topology.RawRecord) error { return nil }
 func TestProcess_misuse(t *testing.T) {
 	str := codecs.String
 	var opened topology.Store[*state.KeyValue[string, string]]
+	var global topology.GlobalTable[string, string]
 	for name, c := range map[string]struct {
 		do   func(p scope)
 		want string
 	}{
-		"store":    {func(p scope) { opened.In(p) }, `processor "a" opens store "s" while records are processed; open it where the processor is created`},
+		"store": {func(p scope) { opened.In(p) }, `processor "a" opens store "s" while records are processed; open it where the processor is created`},
+		"global table": {
+			func(p scope) { global.In(p) },
+			`processor "a" opens global table "airlines" while records are processed; open it where the processor is created`,
+		},
 		"child":    {func(p scope) { p.Child("x") }, `it forwards to "x", but no child has that name; name one with topology.Named`},
 		"schedule": {func(p scope) { p.Schedule(1, 1, nil) }, `processor "a": Schedule is called while records are processed; call it where the processor is created`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := topologytest.NewDriver(t, build(t, "app", func(b *topology.Builder) {
 				opened = topology.KeyValueStore(b, "s", str, str)
+				global = airlinesOf(b)
 				s := flights(b)
 				s.Process("a", func(p scope) (processor, error) {
 					return func(context.Context, record) error { c.do(p); return nil }, nil

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -138,6 +139,56 @@ func TestGlobalTable_isCompleteAtTheStartAndFollowed(t *testing.T) {
 	require.NoError(t, os.RemoveAll(s.dir))
 	s.start(t)
 	require.Equal(t, []string{"a=3", "b=none", "c=4", "x=1"}, s.look(t, "a", "b", "c", "x"))
+}
+
+// A processor finds rows of all partitions: those from before the start, those that come, and all of them after a restart.
+func TestGlobalTable_processorsReadIt(t *testing.T) {
+	s := newGlobalSite(t)
+	b := topology.NewBuilder(s.app)
+	table := topology.GlobalTableOf(b, s.rows, codecs.String, codecs.String, topology.Named("rows"))
+	type record = topology.Record[string, string]
+	topology.Source(b, s.in, codecs.String, codecs.String).
+		ProcessValues("look-up", func(p *topology.ValuesContext[string]) (topology.Processor[string, string], error) {
+			rows := table.In(p)
+			return func(_ context.Context, r record) error {
+				row, _, ok, err := rows.Get(r.Value)
+				if !ok {
+					row = "none"
+				}
+				p.Forward(r.Value + "=" + row)
+				return err
+			}, nil
+		}).
+		To(s.out, codecs.String, codecs.String)
+	top, err := b.Build()
+	require.NoError(t, err)
+	s.top = top
+
+	const n = 20 // rows, in all partitions
+	partitions := make(map[int32]bool)
+	var keys, first, second []string
+	for i := range n {
+		key := fmt.Sprint("k", i)
+		partitions[topology.Partition([]byte(key), rowPartitions)] = true
+		s.put(t, key, "1")
+		keys, first, second = append(keys, key), append(first, key+"=1"), append(second, key+"=2")
+	}
+	require.Len(t, partitions, rowPartitions)
+	app, stop := s.start(t)
+	require.Equal(t, append(first, "x=none"), s.look(t, append(keys, "x")...))
+
+	before := awaitRecords(t, app, s.sent)
+	for _, key := range keys {
+		s.put(t, key, "2")
+	}
+	awaitRecords(t, app, int(before.Records)+n)
+	require.Equal(t, second, s.look(t, keys...))
+	stop()
+
+	s.put(t, "k0", "")
+	s.start(t)
+	second[0] = "k0=none"
+	require.Equal(t, second, s.look(t, keys...))
 }
 
 // What is damaged on the disk, or from another topic of that name, is read from the topic again.

@@ -227,6 +227,69 @@ func TestPartitions_globalsAndWallClock(t *testing.T) {
 	require.Len(t, topologytest.Rows(d, "names", codecs.String, codecs.String), 1)
 }
 
+// A processor reads rows of all partitions of a global table, also where it was restarted, and what came meanwhile.
+func TestPartitions_processorsReadGlobalTables(t *testing.T) {
+	for name, interrupt := range map[string]func(d *topologytest.Driver){
+		"undisturbed": func(*topologytest.Driver) {},
+		"restart":     (*topologytest.Driver).Restart,
+		"crash":       (*topologytest.Driver).Crash,
+		"restore":     (*topologytest.Driver).Restore,
+		"commit":      (*topologytest.Driver).Commit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := topologytest.NewDriver(t, build(t, func(b *topology.Builder) {
+				names := topology.GlobalTableOf(b, "names", codecs.String, codecs.String)
+				topology.Source(b, "in", codecs.String, codecs.String).
+					Process("look-up", func(p *topology.ProcessorContext[string, string]) (topology.Processor[string, string], error) {
+						rows := names.In(p)
+						return func(_ context.Context, r record) error {
+							for _, carrier := range carriers {
+								name, at, ok, err := rows.Get(carrier)
+								if err != nil {
+									return err
+								}
+								if ok {
+									p.Forward(record{Key: r.Key, Value: name, Timestamp: at})
+								}
+							}
+							return nil
+						}, nil
+					}).To("out", codecs.String, codecs.String)
+			}), topologytest.Partitions(3), topologytest.CommitEvery(4))
+			in, names := topologytest.Input(d, "in", codecs.String, codecs.String), topologytest.Input(d, "names", codecs.String, codecs.String)
+			known := make(map[string]record)
+			var want []record
+			ask := func() {
+				for partition := range int32(3) {
+					key := fmt.Sprint("in", partition)
+					in.PipeTo(partition, record{Key: key, Value: "?", Timestamp: 100})
+					for _, carrier := range carriers {
+						if r, ok := known[carrier]; ok {
+							want = append(want, record{Key: key, Value: r.Value, Timestamp: r.Timestamp})
+						}
+					}
+					interrupt(d)
+				}
+			}
+			partitions := make(map[int32]bool)
+			for i, carrier := range carriers {
+				names.Pipe(carrier, "the "+carrier, int64(i))
+				known[carrier] = record{Value: "the " + carrier, Timestamp: int64(i)}
+				partitions[topology.Partition([]byte(carrier), 3)] = true
+				interrupt(d)
+				if i%2 == 0 {
+					ask()
+				}
+			}
+			names.PipeRecord(record{Key: carriers[0], NullValue: true, Timestamp: 50})
+			delete(known, carriers[0])
+			ask()
+			require.Len(t, partitions, 3, "rows of all partitions of the topic")
+			require.Equal(t, want, topologytest.Output(d, "out", codecs.String, codecs.String).Drain())
+		})
+	}
+}
+
 func TestPartitions_misuse(t *testing.T) {
 	fails := func(want string, misuse func(f *failing)) {
 		t.Helper()
