@@ -28,6 +28,7 @@ func (s *site) produceRecords(t *testing.T, records ...*kgo.Record) {
 }
 
 func TestBadInput_negativeTimestampsAndNullsAreDroppedByReasonOrPassedOn(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	var mu sync.Mutex
 	drops := make(map[int64]string)
@@ -58,6 +59,7 @@ func TestBadInput_negativeTimestampsAndNullsAreDroppedByReasonOrPassedOn(t *test
 }
 
 func TestBadInput_headersOfOddSizesPassThrough(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	headers := []kgo.RecordHeader{
 		{Key: "", Value: []byte("empty key")},
@@ -87,6 +89,7 @@ func TestBadInput_headersOfOddSizesPassThrough(t *testing.T) {
 
 // What a topic takes, the application can read and write: the limit is that of the topic, not one of the client.
 func TestBadInput_recordsAsLargeAsTheTopicsTake(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for _, topic := range []string{s.in, s.out, s.seen} {
 		s.alter(t, topic, "max.message.bytes", "5000000")
@@ -111,6 +114,7 @@ func TestBadInput_recordsAsLargeAsTheTopicsTake(t *testing.T) {
 
 // A topic with Kafka's default takes a little more than franz-go's default.
 func TestBadInput_recordsNearTheDefaultLimit(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	_, stop := s.start(t, s.topology(t, same), s.config(t))
 	near, err := kgo.NewClient(kgo.SeedBrokers(s.brokers...), kgo.ProducerBatchMaxBytes(1048588), kgo.ProducerBatchCompression(kgo.NoCompression()))
@@ -124,6 +128,7 @@ func TestBadInput_recordsNearTheDefaultLimit(t *testing.T) {
 }
 
 func TestBadInput_aDirectoryInUseIsRefused(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	top := s.topology(t, same)
 	_, stop := s.start(t, top, s.config(t))
@@ -136,11 +141,13 @@ func TestBadInput_aDirectoryInUseIsRefused(t *testing.T) {
 }
 
 func TestBadInput_recreatedTopicsAreRefused(t *testing.T) {
+	t.Parallel()
 	for name, topic := range map[string]func(*site) string{
 		"input":     func(s *site) string { return s.in },
 		"changelog": (*site).table,
 	} {
 		t.Run(name+" while stopped", func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t)
 			top := s.topology(t, same)
 			_, stop := s.start(t, top, s.config(t))
@@ -155,6 +162,7 @@ func TestBadInput_recreatedTopicsAreRefused(t *testing.T) {
 			require.ErrorContains(t, err, "reset the offsets of the group")
 		})
 		t.Run(name+" while running", func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t)
 			top := s.topology(t, same)
 			done := s.launch(t, top, s.config(t))
@@ -167,6 +175,7 @@ func TestBadInput_recreatedTopicsAreRefused(t *testing.T) {
 			require.ErrorContains(t, err, "deleted and created again")
 		})
 		t.Run(name+" deleted while running", func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t)
 			top := s.topology(t, same)
 			done := s.launch(t, top, s.config(t))
@@ -185,6 +194,7 @@ func TestBadInput_recreatedTopicsAreRefused(t *testing.T) {
 
 // Another program with the same name and another input must not go on with the state of the first one.
 func TestBadInput_twoApplicationsWithTheSameName(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	_, stop := s.start(t, s.topology(t, same), s.config(t))
 	s.send(t, "a")
@@ -238,12 +248,14 @@ func (s *site) grow(t *testing.T, top *topology.Topology, topic string) error {
 }
 
 func TestBadInput_anInputThatGetsMorePartitionsWhileRunning(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	err := s.grow(t, s.topology(t, same), s.in)
 	require.ErrorContains(t, err, "group "+s.group+": its inputs have got more than the 1 partitions that its state has")
 }
 
 func TestBadInput_inputsThatBecomeUnevenWhileRunning(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	names := unique("names")
 	s.create(t, names)
@@ -262,6 +274,7 @@ func TestBadInput_inputsThatBecomeUnevenWhileRunning(t *testing.T) {
 
 // Records that retention deleted before they were processed, while the application was down.
 func TestBadInput_offsetsBeforeTheStart(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	top := s.topology(t, same)
 	_, stop := s.start(t, top, s.config(t))
@@ -281,6 +294,7 @@ func TestBadInput_offsetsBeforeTheStart(t *testing.T) {
 
 // Somebody sets the group's offset beyond the end of the input, before the first start and after it.
 func TestBadInput_offsetsBeyondTheEnd(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	top := s.topology(t, same)
 	s.send(t, "a")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +24,10 @@ func brokers(t *testing.T) []string {
 	if kafka := os.Getenv("MILLRACE_KAFKA"); kafka != "" {
 		return []string{kafka}
 	}
-	embedded, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{Dir: t.TempDir(), Logger: testLogger(t)})
+	embedded, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{
+		Dir: t.TempDir(), Logger: testLogger(t),
+		NoSync: true, // no test outlives the machine
+	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, embedded.Close()) })
 	return embedded.Addrs()
@@ -66,7 +70,12 @@ func (c *cluster) createSized(t *testing.T, partitions int32, topics ...string) 
 	}
 }
 
-func unique(name string) string { return fmt.Sprintf("%s-%d", name, time.Now().UnixNano()) }
+// lastName makes names unique, also among those of earlier runs on the same broker.
+var lastName atomic.Int64
+
+func init() { lastName.Store(time.Now().UnixNano()) }
+
+func unique(name string) string { return fmt.Sprintf("%s-%d", name, lastName.Add(1)) }
 
 // produceAll produces records and returns the offsets behind them.
 func (c *cluster) produceAll(t *testing.T, records ...*kgo.Record) state.Offsets {

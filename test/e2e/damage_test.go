@@ -174,6 +174,7 @@ func cutShort(path string) error {
 // State that was damaged while the application was down is restored, that of the other partitions is kept, and every
 // record counts once.
 func TestDamage_atRest(t *testing.T) {
+	t.Parallel()
 	c := openCluster(t)
 	for _, test := range []struct {
 		name       string
@@ -190,6 +191,7 @@ func TestDamage_atRest(t *testing.T) {
 		{"directory removed", []int32{1, 2}, "", os.RemoveAll},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			source := unique("lines")
 			c.createTopics(t, source)
 			top, dir := padded(t, unique("damage"), source), t.TempDir()
@@ -231,6 +233,7 @@ func TestDamage_atRest(t *testing.T) {
 // Damage that happens under a running application is met by a read, a commit or a compaction; the task restores its state
 // and goes on, beside others that never notice.
 func TestDamage_whileRunning(t *testing.T) {
+	t.Parallel()
 	c := openCluster(t)
 	source := unique("lines")
 	c.createTopics(t, source)
@@ -306,6 +309,7 @@ func requireView(t *testing.T, view *views.KeyValueView[string, []byte], rounds 
 // A view that was damaged is read again from its table, by itself and although nothing new is written. Until then it
 // answers nothing rather than a part.
 func TestDamage_views(t *testing.T) {
+	t.Parallel()
 	c := openCluster(t)
 	source := unique("lines")
 	c.createTopics(t, source)

@@ -91,6 +91,7 @@ func joined(t *testing.T, app *processors.App, n int) {
 }
 
 func TestDeploy_recordsTheTopology(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	first, cfg := s.version(t, counted), s.config(t)
 	cfg.Address = "first:1"
@@ -126,6 +127,7 @@ func TestDeploy_recordsTheTopology(t *testing.T) {
 var accepts = regexp.MustCompile(`set AcceptTopology to "([0-9a-f]{12})"`)
 
 func TestDeploy_refusesWhatDoesNotFit(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	cfg := s.config(t)
 	s.once(t, s.version(t, counted), cfg, "a", "b")
@@ -165,6 +167,7 @@ func TestDeploy_refusesWhatDoesNotFit(t *testing.T) {
 
 // What was deleted needs no acceptance: there is nothing to fit to.
 func TestDeploy_aGroupThatIsBuiltAnew(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	cfg := s.config(t)
 	s.once(t, s.version(t, counted), cfg, "a", "b")
@@ -187,6 +190,7 @@ func TestDeploy_aGroupThatIsBuiltAnew(t *testing.T) {
 
 // A version whose change means nothing for the state works beside the one before.
 func TestDeploy_sideBySide(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	_, stopOld := s.start(t, s.version(t, counted), s.config(t))
 	s.send(t, "a")
@@ -211,6 +215,7 @@ func TestDeploy_sideBySide(t *testing.T) {
 
 // A version that the group refuses beside the one that runs was only tried: it is not recorded.
 func TestDeploy_triedBesideAnother(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	_, stop := s.start(t, s.version(t, counted), s.config(t))
 	s.send(t, "a")
@@ -236,6 +241,7 @@ func TestDeploy_triedBesideAnother(t *testing.T) {
 
 // Groups and repartition topics that nobody needs any more are named, and kept in mind until they are deleted.
 func TestDeploy_orphans(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	cfg := s.config(t)
 	s.once(t, s.version(t, rerouted), cfg, "a")
@@ -263,6 +269,7 @@ func TestDeploy_orphans(t *testing.T) {
 
 // Many instances that start at once agree on one record.
 func TestDeploy_manyAtOnce(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.once(t, s.version(t, counted), s.config(t), "a")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -291,6 +298,7 @@ func TestDeploy_manyAtOnce(t *testing.T) {
 }
 
 func TestDeploy_aRecordThatCannotBeRead(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.once(t, s.version(t, counted), s.config(t), "a")
 	topic := s.app + "-topology"

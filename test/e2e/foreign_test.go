@@ -182,6 +182,7 @@ func (j *joins) requireJoined(t *testing.T, v *views.Views) {
 // A view that says that it reflects what was written has the join of it: however far the way is, whatever is stopped, moved,
 // and lost on the way.
 func TestForeignJoin_viewsReflectWhatTheySay(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(2) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			t.Parallel()
@@ -221,6 +222,7 @@ func TestForeignJoin_viewsReflectWhatTheySay(t *testing.T) {
 
 // What nobody writes to commits nothing, although two sub-topologies read what each other writes.
 func TestForeignJoin_idleIsSilent(t *testing.T) {
+	t.Parallel()
 	j := newJoins(t, 1)
 	j.change(t, 50)
 	stop := j.start(t, t.TempDir())

@@ -114,6 +114,7 @@ func awaitRecords(t *testing.T, app *processors.App, n int) processors.GlobalInf
 
 // All rows are there before the first record is processed, changes are followed, and a restart reads only what is new.
 func TestGlobalTable_isCompleteAtTheStartAndFollowed(t *testing.T) {
+	t.Parallel()
 	s := newGlobalSite(t)
 	s.put(t, "a", "1", "b", "1", "c", "1", "a", "2", "", "empty", "d", "1", "d", "")
 	require.NoError(t, s.kafka.ProduceSync(t.Context(), &kgo.Record{Topic: s.rows, Value: []byte("no key")}).FirstErr())
@@ -143,6 +144,7 @@ func TestGlobalTable_isCompleteAtTheStartAndFollowed(t *testing.T) {
 
 // A processor finds rows of all partitions: those from before the start, those that come, and all of them after a restart.
 func TestGlobalTable_processorsReadIt(t *testing.T) {
+	t.Parallel()
 	s := newGlobalSite(t)
 	b := topology.NewBuilder(s.app)
 	table := topology.GlobalTableOf(b, s.rows, codecs.String, codecs.String, topology.Named("rows"))
@@ -193,6 +195,7 @@ func TestGlobalTable_processorsReadIt(t *testing.T) {
 
 // What is damaged on the disk, or from another topic of that name, is read from the topic again.
 func TestGlobalTable_isReadAgainIfItsFilesAreOfNoUse(t *testing.T) {
+	t.Parallel()
 	s := newGlobalSite(t)
 	for i := range 300 {
 		s.put(t, fmt.Sprint("k", i), fmt.Sprint("v", i))
@@ -223,6 +226,7 @@ func TestGlobalTable_isReadAgainIfItsFilesAreOfNoUse(t *testing.T) {
 
 // Files that break while the application runs end no task for good: the table is read again, and then the records are joined.
 func TestGlobalTable_isReadAgainWhileItRuns(t *testing.T) {
+	t.Parallel()
 	s := newGlobalSite(t)
 	var pairs []string
 	for i := range 4000 {
@@ -244,6 +248,7 @@ func TestGlobalTable_isReadAgainWhileItRuns(t *testing.T) {
 }
 
 func TestGlobalTable_aTopicThatDoesNotExistIsNamed(t *testing.T) {
+	t.Parallel()
 	s := newGlobalSite(t)
 	s.rows, s.in = unique("rows"), unique("in")
 	app, err := processors.New(s.topology(t), processors.Config{Brokers: s.brokers, Dir: s.dir, Replication: 1})

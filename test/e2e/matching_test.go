@@ -16,6 +16,7 @@ import (
 // An application waits for the first topic that matches, reads those that are there when it starts, tells of later ones and reads
 // them, with the state that it has, when it starts again.
 func TestSourceMatching_topicsComeLater(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	prefix := unique("lines")
 	b := topology.NewBuilder(s.app)

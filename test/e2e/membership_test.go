@@ -41,6 +41,7 @@ func sourceOf(top *topology.Topology) string { return top.SubTopologies()[0].Inp
 
 // A task moves to a new instance when that has warmed up, not before, and then finds nearly all of its state there.
 func TestMembership_tasksMoveWarm(t *testing.T) {
+	t.Parallel()
 	c, top, first, offsets := loaded(t, 1000, strict)
 	second := startPipeline(t, c, top, t.TempDir(), strict)
 	requireTasks(t, second, 4)
@@ -61,6 +62,7 @@ func TestMembership_tasksMoveWarm(t *testing.T) {
 
 // An instance that is gone without a word leaves its tasks to whoever keeps the copies, which have all there is to restore.
 func TestMembership_standbysTakeOver(t *testing.T) {
+	t.Parallel()
 	c, top, first, offsets := loaded(t, 1000, strict, withStandbys, leavingAtOnce)
 	second := startPipeline(t, c, top, t.TempDir(), strict, withStandbys, leavingAtOnce)
 	requireTasks(t, second, 4)
@@ -99,6 +101,7 @@ func requireStandbys(t *testing.T, p *pipeline, n int) {
 
 // An instance that ends hands its tasks over before it leaves: those who take them never see it gone.
 func TestMembership_leavingHandsOver(t *testing.T) {
+	t.Parallel()
 	c, top, first, offsets := loaded(t, 1000, strict)
 	second := startPipeline(t, c, top, t.TempDir(), strict)
 	requireTasks(t, second, 4)
@@ -117,6 +120,7 @@ func TestMembership_leavingHandsOver(t *testing.T) {
 
 // A static member that restarts finds its tasks where it left them, and the others never hear of it.
 func TestMembership_staticMemberRestarts(t *testing.T) {
+	t.Parallel()
 	named := func(id string) func(*processors.Config) {
 		return func(c *processors.Config) { c.InstanceID = id }
 	}
@@ -155,6 +159,7 @@ func TestMembership_staticMemberRestarts(t *testing.T) {
 
 // Two processes with one name: the group works with the later one, and the earlier one says so.
 func TestMembership_instanceIDInUse(t *testing.T) {
+	t.Parallel()
 	twin := func(c *processors.Config) { c.InstanceID = "twin" }
 	c := openCluster(t)
 	source := unique("lines")
@@ -172,6 +177,7 @@ func TestMembership_instanceIDInUse(t *testing.T) {
 
 // State that is not needed any more is removed after a while, and only that.
 func TestMembership_unneededStateIsRemoved(t *testing.T) {
+	t.Parallel()
 	brief := func(c *processors.Config) { c.CleanupDelay = 100 * time.Millisecond }
 	c, top, first, _ := loaded(t, 1000, brief)
 	second := startPipeline(t, c, top, t.TempDir(), brief)
@@ -199,6 +205,7 @@ func TestMembership_unneededStateIsRemoved(t *testing.T) {
 // A second application with the name of the first one, that keeps other stores: it would go on with state that it knows
 // nothing of, and is refused. The first one is not disturbed.
 func TestMembership_otherTopologyWithTheSameName(t *testing.T) {
+	t.Parallel()
 	c, top, first, offsets := loaded(t, 100)
 	b := topology.NewBuilder(top.Name())
 	lines := topology.Source(b, sourceOf(top), codecs.String, codecs.String)

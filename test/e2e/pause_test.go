@@ -19,6 +19,7 @@ func requireTaskState(t *testing.T, app *processors.App, state string) {
 
 // A paused application commits what it has, keeps its place and reads on where it was.
 func TestPause_commitsAndGoesOnWhereItWas(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	app, stop := s.start(t, s.topology(t, same), s.config(t))
 	s.send(t, "a", "b")
@@ -46,6 +47,7 @@ func TestPause_commitsAndGoesOnWhereItWas(t *testing.T) {
 
 // What is open when the pause comes is committed first, however long the commit interval is.
 func TestPause_commitsWhatIsOpen(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	cfg := s.config(t)
 	cfg.CommitInterval = waitLong
@@ -60,6 +62,7 @@ func TestPause_commitsWhatIsOpen(t *testing.T) {
 
 // An application that is paused before it starts restores its tasks and waits.
 func TestPause_beforeTheStart(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.send(t, "a")
 	app, err := processors.New(s.topology(t, same), s.config(t))
@@ -75,6 +78,7 @@ func TestPause_beforeTheStart(t *testing.T) {
 }
 
 func TestPause_unknownGroupIsAnError(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	app, err := processors.New(s.topology(t, same), s.config(t))
 	require.NoError(t, err)

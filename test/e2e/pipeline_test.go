@@ -141,6 +141,7 @@ func counts(t *testing.T, v *views.KeyValueView[string, int64]) map[string]int64
 }
 
 func TestPipeline_countsEveryRecordOnceAcrossRestarts(t *testing.T) {
+	t.Parallel()
 	c := openCluster(t)
 	source := unique("lines")
 	c.createTopics(t, source)
@@ -160,6 +161,7 @@ func TestPipeline_countsEveryRecordOnceAcrossRestarts(t *testing.T) {
 }
 
 func TestPipeline_rebuildsFromTheChangelogWithoutLocalState(t *testing.T) {
+	t.Parallel()
 	c := openCluster(t)
 	source := unique("lines")
 	c.createTopics(t, source)

@@ -52,6 +52,7 @@ func (s *site) requireOnly(t *testing.T, good []string, skipped []int64) {
 // A record whose processing fails half-way leaves nothing behind when it is skipped, and all others count once: those
 // before it in the same transaction, which is aborted, and those behind it. While it catches up and while it is running.
 func TestPolicy_skippingAFailedRecordIsExact(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	top := s.topology(t, refuse, topology.OnProcessingFailure(topology.Skip()))
 	values, good, bad := mixed(0, 200, "bad")
@@ -84,6 +85,7 @@ func TestPolicy_skippingAFailedRecordIsExact(t *testing.T) {
 
 // The first failure comes late in a long transaction: what was read since the last commit is not in memory any more.
 func TestPolicy_skippingAfterALongTransactionIsExact(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	const n = 10_000 // several units
 	values := make([]string, n)
@@ -101,6 +103,7 @@ func TestPolicy_skippingAfterALongTransactionIsExact(t *testing.T) {
 }
 
 func TestPolicy_skippingUndecodableRecordsIsExact(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	b := topology.NewBuilder(s.app, topology.OnUndecodable(topology.Skip()))
 	lines := topology.Source(b, s.in, codecs.String, codecs.Int64)
@@ -120,6 +123,7 @@ func TestPolicy_skippingUndecodableRecordsIsExact(t *testing.T) {
 }
 
 func TestPolicy_undecodableKeysAreSkippedToo(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	b := topology.NewBuilder(s.app, topology.OnUndecodable(topology.Skip()))
 	topology.Source(b, s.in, codecs.Int64, codecs.String).GroupByKey().Count("counts")
@@ -135,6 +139,7 @@ func TestPolicy_undecodableKeysAreSkippedToo(t *testing.T) {
 
 // Output that its topic does not take is traced back to the records that it came from; all are found in one go.
 func TestPolicy_skippingAFailedProduceIsExact(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.alter(t, s.out, "max.message.bytes", "2000")
 	top := s.topology(t, func(v string) string {
@@ -159,6 +164,7 @@ func TestPolicy_skippingAFailedProduceIsExact(t *testing.T) {
 
 // A changelog row holds what many records made of it. The one that made it too large is found by trying.
 func TestPolicy_skippingTheRecordThatMakesARowTooLargeIsExact(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	b := topology.NewBuilder(s.app, topology.OnProduceFailure(topology.Skip()))
 	lines := topology.Source(b, s.in, codecs.String, codecs.String)
@@ -202,6 +208,7 @@ func (c fragile) Append(dst []byte, v string) ([]byte, error) {
 
 // State is encoded when it is committed, when the record that led to it is long processed.
 func TestPolicy_skippingTheRecordWhoseStateCannotBeEncodedIsExact(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	b := topology.NewBuilder(s.app, topology.OnProcessingFailure(topology.Skip()))
 	lines := topology.Source(b, s.in, codecs.String, codecs.String)
@@ -221,6 +228,7 @@ func TestPolicy_skippingTheRecordWhoseStateCannotBeEncodedIsExact(t *testing.T) 
 
 // What is forwarded at the commit fails when the record that led to it is long processed.
 func TestPolicy_skippingTheRecordThatFailsAtTheCommitIsExact(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	b := topology.NewBuilder(s.app, topology.OnProcessingFailure(topology.Skip()))
 	topology.Source(b, s.in, codecs.String, codecs.String).ToTable("counts", codecs.String).EmitOnCommit().ToStream().
@@ -239,6 +247,7 @@ func TestPolicy_skippingTheRecordThatFailsAtTheCommitIsExact(t *testing.T) {
 }
 
 func TestPolicy_retryThenSkip(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	var tries atomic.Int64
 	top := s.topology(t, func(v string) string {
@@ -258,6 +267,7 @@ func TestPolicy_retryThenSkip(t *testing.T) {
 
 // What fails for a while succeeds in place, without a new session or takeover.
 func TestPolicy_retryGoesOnInPlace(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	var tries atomic.Int64
 	top := s.topology(t, func(v string) string {
@@ -276,6 +286,7 @@ func TestPolicy_retryGoesOnInPlace(t *testing.T) {
 }
 
 func TestPolicy_stopNamesTheRecordAndTheRemedy(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.send(t, "a", "bad")
 	err := s.fail(t, s.topology(t, refuse, topology.OnProcessingFailure(topology.Stop())), s.config(t))
@@ -293,6 +304,7 @@ func TestPolicy_stopNamesTheRecordAndTheRemedy(t *testing.T) {
 }
 
 func TestPolicy_aFailedProduceStopsWithItsRecord(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.alter(t, s.out, "max.message.bytes", "2000")
 	s.send(t, "a", strings.Repeat("x", 3000))
@@ -305,6 +317,7 @@ func TestPolicy_aFailedProduceStopsWithItsRecord(t *testing.T) {
 
 // A topic that was deleted while it was written to: the records for it cannot be produced.
 func TestPolicy_anOutputTopicThatIsGoneStopsOrIsSkipped(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.send(t, "a")
 	_, stop := s.start(t, s.topology(t, refuse, topology.OnProduceFailure(topology.Retry(1).ThenSkip())), s.config(t))

@@ -97,6 +97,7 @@ func (s *site) ticks(t *testing.T) int {
 
 // The wall clock makes an application do something without any input, and what it does counts once, through restarts.
 func TestProcessor_wallClockWithoutInput(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	top := s.processed(t, numbering(20*time.Millisecond, neverFails))
 	before := 0
@@ -110,6 +111,7 @@ func TestProcessor_wallClockWithoutInput(t *testing.T) {
 
 // Ticks, records, and failures that take the task back to the last commit, in place and by restarts.
 func TestProcessor_wallClockIsExactThroughFailures(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	tries := make(map[string]int) // touched by the task
 	flaky := func(r *textRecord) error {
@@ -141,6 +143,7 @@ func TestProcessor_wallClockIsExactThroughFailures(t *testing.T) {
 
 // A punctuation that changes nothing and sends nothing commits nothing: an idle application is silent.
 func TestProcessor_anIdleScheduleCommitsNothing(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	called := make(chan struct{}, 100)
 	top := s.processed(t, func(b *topology.Builder, lines topology.Stream[string, string]) topology.Stream[string, string] {
@@ -185,7 +188,9 @@ func failingTicks(failures int, calls *atomic.Int64) func(b *topology.Builder, l
 
 // What a policy says about records it says about punctuations too.
 func TestProcessor_aFailingPunctuationFollowsThePolicy(t *testing.T) {
+	t.Parallel()
 	t.Run("skip", func(t *testing.T) {
+		t.Parallel()
 		s := newSite(t)
 		var calls atomic.Int64
 		_, stop := s.start(t, s.processed(t, failingTicks(1, &calls), topology.OnProcessingFailure(topology.Skip())), s.config(t))
@@ -202,6 +207,7 @@ func TestProcessor_aFailingPunctuationFollowsThePolicy(t *testing.T) {
 		require.Zero(t, s.mu.failures)
 	})
 	t.Run("retry", func(t *testing.T) {
+		t.Parallel()
 		s := newSite(t)
 		var calls atomic.Int64
 		_, stop := s.start(t, s.processed(t, failingTicks(2, &calls), topology.OnProcessingFailure(topology.Retry(2))), s.config(t))
@@ -211,6 +217,7 @@ func TestProcessor_aFailingPunctuationFollowsThePolicy(t *testing.T) {
 		require.Equal(t, 2, s.mu.failures)
 	})
 	t.Run("stop", func(t *testing.T) {
+		t.Parallel()
 		s := newSite(t)
 		var calls atomic.Int64
 		err := s.fail(t, s.processed(t, failingTicks(100, &calls), topology.OnProcessingFailure(topology.Retry(1))), s.config(t))
@@ -223,6 +230,7 @@ func TestProcessor_aFailingPunctuationFollowsThePolicy(t *testing.T) {
 
 // What is not available is asked for until it is, whatever the policy says.
 func TestProcessor_unavailableIsNotTheRecordsFault(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	var tries atomic.Int64
 	top := s.processed(t, numbering(time.Hour, func(*textRecord) error {
@@ -243,6 +251,7 @@ func TestProcessor_unavailableIsNotTheRecordsFault(t *testing.T) {
 }
 
 func TestProcessor_commitsWhenItIsAskedTo(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	top := s.processed(t, func(b *topology.Builder, lines topology.Stream[string, string]) topology.Stream[string, string] {
 		numbers := topology.KeyValueStore(b, "numbers", codecs.String, codecs.Int64)
@@ -275,6 +284,7 @@ func (s *site) keyed(from, n int) (records []*kgo.Record) {
 // Calls that take their time, fail and panic, under restarts and commits: each record counts once, in the order of its key, in
 // outputs and in the table; those that always fail are skipped and leave nothing.
 func TestProcessAsync_isExact(t *testing.T) {
+	t.Parallel()
 	const rounds, each = 3, 400
 	s := newSite(t)
 	var asked sync.Map
@@ -341,6 +351,7 @@ func TestProcessAsync_isExact(t *testing.T) {
 
 // A call that does not end holds up neither the end of the application nor, for ever, its work.
 func TestProcessAsync_aCallThatDoesNotEnd(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	var calls atomic.Int64
 	called := make(chan struct{}, 10)
@@ -373,6 +384,7 @@ func TestProcessAsync_aCallThatDoesNotEnd(t *testing.T) {
 
 // As many calls run at a time as may, and never more.
 func TestProcessAsync_callsOverlap(t *testing.T) {
+	t.Parallel()
 	for _, concurrency := range []int{1, 64} {
 		t.Run(strconv.Itoa(concurrency), func(t *testing.T) {
 			const n = 1000

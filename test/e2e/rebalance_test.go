@@ -13,6 +13,7 @@ import (
 
 // A second instance joins and the first leaves while records keep coming: every record still counts once.
 func TestPipeline_instancesJoinAndLeaveUnderLoad(t *testing.T) {
+	t.Parallel()
 	c := openCluster(t)
 	source := unique("lines")
 	c.createTopics(t, source)
@@ -49,6 +50,7 @@ func requireTasks(t *testing.T, p *pipeline, n int) {
 }
 
 func TestPipeline_tokensAreCoveredThroughEveryStage(t *testing.T) {
+	t.Parallel()
 	c := openCluster(t)
 	source := unique("lines")
 	c.createTopics(t, source)

@@ -35,7 +35,7 @@ type restored struct {
 
 const (
 	bigValue  = 256 << 10
-	bigRows   = 240
+	bigRows   = 120
 	bigState  = bigRows * bigValue
 	smallRows = 10
 )
@@ -69,7 +69,7 @@ func (c restored) run() error {
 	out := json.NewEncoder(os.Stdout)
 	app, err := processors.New(top, processors.Config{
 		Brokers: c.Brokers, Dir: c.Dir, CommitInterval: 10 * time.Millisecond, SessionTimeout: 2 * time.Second,
-		MemoryBytes: 256 << 20, // for memtables that hold a part of the state
+		MemoryBytes: 128 << 20, // for memtables that hold a part of the state
 		Logger:      slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Hooks: processors.Hooks{RestoreProgress: func(p processors.RestoreProgress) {
 			if err := out.Encode(p); err != nil {
@@ -144,6 +144,7 @@ func (c restored) committed(t *testing.T, admin *kadm.Client, n int64) {
 // What an instance that was killed restores is what it had not written to its disk; what another one restores without
 // that disk is everything; and a restore that is killed goes on where it got.
 func TestRestore_killedInstances(t *testing.T) {
+	t.Parallel()
 	c := openCluster(t)
 	instance := restored{Brokers: c.brokers, App: unique("restored"), Source: unique("values"), Dir: t.TempDir()}
 	_, err := c.admin.CreateTopic(t.Context(), 1, 1, nil, instance.Source)

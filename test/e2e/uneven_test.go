@@ -19,6 +19,7 @@ import (
 // Streams that are merged need not have as many partitions: there are as many tasks as the largest has, and views still know
 // how far they are.
 func TestMerge_inputsOfDifferentSizes(t *testing.T) {
+	t.Parallel()
 	c := openCluster(t)
 	sources := map[string]int32{unique("few"): 2, unique("many"): 5, unique("behind"): 3}
 	b := topology.NewBuilder(unique("merge"))
