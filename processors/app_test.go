@@ -27,7 +27,7 @@ type bench struct {
 
 func newBench(t *testing.T, topics map[string]int32) *bench {
 	t.Helper()
-	broker, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{Dir: t.TempDir()})
+	broker, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{Dir: t.TempDir(), NoSync: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, broker.Close()) })
 	kafka, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...))

@@ -35,7 +35,7 @@ const (
 // runChain runs source → repartition → count → sink until the input records came out, and returns them by key.
 func runChain(t *testing.T, tracer processors.Tracer, in ...*kgo.Record) map[string]*kgo.Record {
 	t.Helper()
-	broker, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{Dir: t.TempDir()})
+	broker, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{Dir: t.TempDir(), NoSync: true})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, broker.Close()) }()
 	kafka, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...), kgo.ConsumeTopics("counts-out"), kgo.FetchIsolationLevel(kgo.ReadCommitted()))

@@ -261,7 +261,10 @@ func TestCrash(t *testing.T) {
 		{"synced", nil},
 		{"unsynced", []string{childNoSync + "=1"}},
 	} {
-		t.Run(test.name, func(t *testing.T) { testCrash(t, test.env) })
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel() // it mostly waits for processes
+			testCrash(t, test.env)
+		})
 	}
 }
 

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 // run runs the command on a broker of its own and returns its exit code and output.
 func run(t *testing.T, args ...string) (code int, out string) {
 	t.Helper()
-	broker, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{Dir: t.TempDir()})
+	broker, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{Dir: t.TempDir(), NoSync: true})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, broker.Close()) }()
 	var stdout, stderr bytes.Buffer
