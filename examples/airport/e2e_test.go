@@ -244,7 +244,9 @@ func checkQueries(t *testing.T, address string) {
 		{"POST", "/v1/flights/2013-01-01.UA.1545.EWR/commands/cancel", "{}", 422, `"pointer":"/occurredAt"`},
 		{"POST", "/v1/flights/2013-01-01.UA.1545.EWR/commands/cancel", `{"occurredAt":"2013-01-01T12:00:00Z"}`, 409, "/problems/flight/has-departed"},
 		{"POST", "/v1/flights/2013-01-01.UA.9999.EWR/commands/depart", `{"occurredAt":"2013-01-01T12:00:00Z"}`, 409, "/problems/flight/not-scheduled"},
-		{"POST", "/v1/flights/2013-01-01.UA.1545.EWR/commands/cancel", `{"occurredAt":"` + strings.Repeat("x", 2<<20) + `"}`, 413, "body-too-large"},
+		// Not much larger than a body may be: the server reads all of it. It resets the connection if there is more, and the
+		// client may come to know of that before it has read the answer.
+		{"POST", "/v1/flights/2013-01-01.UA.1545.EWR/commands/cancel", `{"occurredAt":"` + strings.Repeat("x", 1<<20) + `"}`, 413, "body-too-large"},
 	} {
 		status, contentType, body := request(t, c.method, "http://"+address+c.path, c.body)
 		require.Equal(t, c.status, status, "%s %s: %s", c.method, c.path, body)
@@ -312,7 +314,7 @@ func TestProgram_refusesToStart(t *testing.T) {
 // otherBroker starts a broker on which the topic of events has three partitions, and returns its address.
 func otherBroker(t *testing.T) string {
 	t.Helper()
-	broker, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{Dir: t.TempDir()})
+	broker, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{Dir: t.TempDir(), NoSync: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, broker.Close()) })
 	server, err := edge.New(t.Context(), edge.Config{Name: "other", Listen: "127.0.0.1:0", Brokers: broker.Addrs(), Dir: t.TempDir()})
