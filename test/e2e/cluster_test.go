@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -68,14 +69,23 @@ func (c *cluster) createSized(t *testing.T, partitions int32, topics ...string) 
 	for _, r := range responses {
 		require.NoError(t, r.Err)
 	}
+	// A broker may say that they are made before it knows them.
+	require.Eventually(t, func() bool {
+		ends, err := c.admin.ListEndOffsets(t.Context(), topics...)
+		if err != nil || ends.Error() != nil {
+			return false
+		}
+		return !slices.ContainsFunc(topics, func(topic string) bool { return len(ends[topic]) < int(partitions) })
+	}, waitLong, tick)
 }
 
-// lastName makes names unique, also among those of earlier runs on the same broker.
-var lastName atomic.Int64
+// Names are unique also among those of earlier runs on the same broker.
+var (
+	firstName = time.Now().UnixNano()
+	names     atomic.Int64
+)
 
-func init() { lastName.Store(time.Now().UnixNano()) }
-
-func unique(name string) string { return fmt.Sprintf("%s-%d", name, lastName.Add(1)) }
+func unique(name string) string { return fmt.Sprintf("%s-%d", name, firstName+names.Add(1)) }
 
 // produceAll produces records and returns the offsets behind them.
 func (c *cluster) produceAll(t *testing.T, records ...*kgo.Record) state.Offsets {

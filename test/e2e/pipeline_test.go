@@ -92,10 +92,17 @@ func startPipeline(t *testing.T, c *cluster, top *topology.Topology, dir string,
 	p.app, p.cancel = app, cancel
 	go func() { p.appDone <- app.Run(ctx) }()
 
-	open, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	open, stop := context.WithTimeout(t.Context(), waitLong)
 	defer stop()
 	p.views, err = views.Open(open, views.Config{Brokers: c.brokers, Dir: dir + "/views", Logger: testLogger(t)}, top.Tables()...)
-	require.NoError(t, err)
+	if err != nil {
+		select {
+		case ended := <-p.appDone:
+			t.Fatalf("%v; the application ended: %v", err, ended)
+		default:
+			t.Fatalf("%v; the application is %v", err, app.State())
+		}
+	}
 	go func() { p.vDone <- p.views.Run(ctx) }()
 	p.byKey, err = views.KeyValue(p.views, "by-key", codecs.String, codecs.Int64)
 	require.NoError(t, err)

@@ -147,8 +147,7 @@ func TestRestore_killedInstances(t *testing.T) {
 	t.Parallel()
 	c := openCluster(t)
 	instance := restored{Brokers: c.brokers, App: unique("restored"), Source: unique("values"), Dir: t.TempDir()}
-	_, err := c.admin.CreateTopic(t.Context(), 1, 1, nil, instance.Source)
-	require.NoError(t, err)
+	c.createSized(t, 1, instance.Source)
 	produce := func(from, n int, value []byte) {
 		for i := range n {
 			require.NoError(t, c.kafka.ProduceSync(t.Context(), &kgo.Record{
