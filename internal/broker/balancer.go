@@ -20,6 +20,9 @@ import (
 // The protocol is cooperative (KIP-429): what stays is never revoked. But what moves is given to its new owner in the
 // same plan that takes it from the old one, without the round in between in which nobody has it: the fence sees to it
 // that they never both commit. A member that works without transactions asks for that round (TwoSteps), for all.
+//
+// Members need not read the same topics: one has heard of a topic that was created a moment ago, and another has not. Who has a
+// partition of the group gets it of those topics that it reads itself, and everybody is told which topics any of them reads.
 type copartitioned struct {
 	rack string
 	// info returns what this member tells about itself at this moment.
@@ -29,8 +32,8 @@ type copartitioned struct {
 	// refused is called if the group gives this member nothing, with the reason; else accepted is.
 	refused  func(reason string)
 	accepted func()
-	// expected are the numbers of partitions of the topics when this member started, if they may be different.
-	expected map[string]int32
+	// read is called with the topics that any member reads.
+	read func(topics []string)
 	// rules are those by which this member plans if it leads, but for the number of partitions and of standbys: the
 	// largest number that any member wants counts.
 	rules placing
@@ -38,6 +41,8 @@ type copartitioned struct {
 	mu struct {
 		sync.Mutex
 		members map[string]Placement // by address, as last planned
+		// expected are the numbers of partitions of the topics when this member subscribed, if they may be different.
+		expected map[string]int32
 	}
 }
 
@@ -59,6 +64,7 @@ type groupPlan struct {
 	Members map[string]Placement `json:"members"` // by address
 	Own     Placement            `json:"own"`     // two members may have told the same address
 	Refused string               `json:"refused,omitempty"`
+	Topics  []string             `json:"topics,omitempty"` // that any member reads, in order
 }
 
 // ProtocolName is part of the group protocol: members with another name cannot be in the same group.
@@ -110,6 +116,9 @@ func (b *copartitioned) ParseSyncAssignment(data []byte) (map[string][]int32, er
 	if b.planned != nil {
 		b.planned(told.Own)
 	}
+	if b.read != nil {
+		b.read(told.Topics)
+	}
 	switch {
 	case told.Refused != "" && b.refused != nil:
 		b.refused(told.Refused)
@@ -117,6 +126,13 @@ func (b *copartitioned) ParseSyncAssignment(data []byte) (map[string][]int32, er
 		b.accepted()
 	}
 	return assigned, nil
+}
+
+// expect sets the numbers of partitions that the topics have from now on.
+func (b *copartitioned) expect(partitions map[string]int32) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.expected = partitions
 }
 
 func (b *copartitioned) members() map[string]Placement {
@@ -159,6 +175,7 @@ func (b *copartitioned) Balance(balancer *kgo.ConsumerBalancer, topics map[strin
 		joined[m.MemberID] = m
 	})
 	plan := toldPlan{BalancePlan: balancer.NewPlan(), own: make(map[string]Placement), members: make(map[string]Placement)}
+	all := members
 	members, plan.refused = agreeing(members)
 	// What only those read that are refused must not disturb the others.
 	topics = maps.Clone(topics)
@@ -172,18 +189,33 @@ func (b *copartitioned) Balance(balancer *kgo.ConsumerBalancer, topics map[strin
 	for _, n := range topics {
 		rules.partitions = max(rules.partitions, n)
 	}
+	plan.topics = slices.Sorted(maps.Keys(topics))
 	place(members, rules)
 	for _, m := range members {
 		plan.own[m.id] = m.plan
 		plan.members[m.told.Address] = m.plan.and(plan.members[m.told.Address])
+		given := m.plan.Active
+		if twoSteps {
+			given = slices.DeleteFunc(slices.Clone(given), func(p int32) bool { return m.waitsFor(p, all) })
+		}
 		for topic, n := range topics {
-			plan.AddPartitions(joined[m.id], topic, below(m.plan.Active, n))
+			if slices.Contains(m.topics, topic) {
+				plan.AddPartitions(joined[m.id], topic, below(given, n))
+			}
 		}
 	}
-	if twoSteps {
-		plan.AdjustCooperative(balancer)
-	}
 	return plan
+}
+
+// waitsFor says whether others have to give up a partition before the member may have it, if it moves in two steps. That they have
+// it of any topic counts, also of one that the member does not read.
+func (m *groupMember) waitsFor(partition int32, members []*groupMember) bool {
+	if slices.Contains(m.owned, partition) {
+		return false
+	}
+	return slices.ContainsFunc(members, func(other *groupMember) bool {
+		return other != m && slices.Contains(other.owned, partition)
+	})
 }
 
 // below returns those of partitions, which are in order, that a topic with n has.
@@ -193,13 +225,19 @@ func below(partitions []int32, n int32) []int32 {
 }
 
 // checkSizes returns an error unless the topics have the same number of partitions, or those that they had when this member
-// started.
+// subscribed. Topics that only others know were checked by them, and those that were deleted have none.
 func (b *copartitioned) checkSizes(topics map[string]int32) error {
+	b.mu.Lock()
+	known := b.mu.expected
+	b.mu.Unlock()
 	var sizes []string
 	even, evenBefore, same := true, true, true
 	first, before := int32(0), int32(0)
 	for _, topic := range slices.Sorted(maps.Keys(topics)) {
-		n, expected := topics[topic], b.expected[topic]
+		n, expected := topics[topic], known[topic]
+		if n == 0 || known != nil && expected == 0 {
+			continue // it was deleted, or only others know it
+		}
 		sizes = append(sizes, fmt.Sprintf("%s has %d partitions", topic, n))
 		even, evenBefore = even && (first == 0 || n == first), evenBefore && (before == 0 || expected == before)
 		first, before = n, expected
@@ -266,6 +304,7 @@ type toldPlan struct {
 	own     map[string]Placement // by member id
 	members map[string]Placement // by address
 	refused map[string]string    // reasons, by member id
+	topics  []string
 }
 
 func (p toldPlan) IntoSyncAssignment() []kmsg.SyncGroupRequestGroupAssignment {
@@ -275,7 +314,7 @@ func (p toldPlan) IntoSyncAssignment() []kmsg.SyncGroupRequestGroupAssignment {
 		err := a.ReadFrom(assignments[i].MemberAssignment)
 		if err == nil {
 			id := assignments[i].MemberID
-			a.UserData, err = json.Marshal(groupPlan{Members: p.members, Own: p.own[id], Refused: p.refused[id]})
+			a.UserData, err = json.Marshal(groupPlan{Members: p.members, Own: p.own[id], Refused: p.refused[id], Topics: p.topics})
 		}
 		if err != nil {
 			panic(fmt.Sprintf("broker: the plan of a group cannot be encoded: %v", err)) // made by us a moment ago

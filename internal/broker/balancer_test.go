@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -55,7 +56,8 @@ func TestBalance_movesInTwoStepsIfAMemberAsksForIt(t *testing.T) {
 // Topics that had different numbers of partitions when the member started are planned together: whoever has a partition of
 // the group gets it of those topics that have it.
 func TestBalance_topicsOfDifferentSizes(t *testing.T) {
-	leader := &copartitioned{expected: map[string]int32{"few": 1, "many": 4}, rules: placing{acceptableLag: 1000}}
+	leader := &copartitioned{rules: placing{acceptableLag: 1000}}
+	leader.expect(map[string]int32{"few": 1, "many": 4})
 	var members []kmsg.JoinGroupResponseMember
 	for _, id := range []string{"a", "b"} {
 		told := &copartitioned{info: func() memberInfo { return memberInfo{Address: id} }}
@@ -86,6 +88,68 @@ func TestBalance_topicsOfDifferentSizes(t *testing.T) {
 	}, got)
 }
 
+// balanced returns what a leader gives the members, by member and topic, and the topics that it tells them.
+func balanced(t *testing.T, leader *copartitioned, topics map[string]int32, members ...kmsg.JoinGroupResponseMember) (
+	given map[string]map[string][]int32, read []string,
+) {
+	t.Helper()
+	balancer, _, err := leader.MemberBalancer(members)
+	require.NoError(t, err)
+	planner, ok := balancer.(kgo.GroupMemberBalancerOrError)
+	require.True(t, ok)
+	plan, err := planner.BalanceOrError(topics)
+	require.NoError(t, err)
+	given = make(map[string]map[string][]int32)
+	for _, a := range plan.IntoSyncAssignment() {
+		told := &copartitioned{read: func(topics []string) { read = topics }}
+		given[a.MemberID], err = told.ParseSyncAssignment(a.MemberAssignment)
+		require.NoError(t, err)
+		maps.DeleteFunc(given[a.MemberID], func(_ string, partitions []int32) bool { return len(partitions) == 0 })
+	}
+	return given, read
+}
+
+// While a topic is new, not all members read it: each gets what it reads, the leader need not know all, and everybody is told. In
+// two steps a partition moves as a whole.
+func TestBalance_membersReadDifferentTopics(t *testing.T) {
+	member := func(id string, twoSteps bool, topics []string, owned map[string][]int32) kmsg.JoinGroupResponseMember {
+		told := &copartitioned{info: func() memberInfo { return memberInfo{Address: id, TwoSteps: twoSteps} }}
+		m := kmsg.NewJoinGroupResponseMember()
+		m.MemberID = id
+		m.ProtocolMetadata = told.JoinGroupMetadata(topics, owned, 1)
+		return m
+	}
+	for name, test := range map[string]struct {
+		twoSteps bool
+		want     map[string]map[string][]int32
+	}{
+		"one step":  {false, map[string]map[string][]int32{"a": {"in": {0}}, "b": {"in": {1}, "new": {1}}}},
+		"two steps": {true, map[string]map[string][]int32{"a": {"in": {0}}, "b": {}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leader := &copartitioned{rules: placing{acceptableLag: 1000}}
+			leader.expect(map[string]int32{"in": 2})
+			given, read := balanced(t, leader, map[string]int32{"in": 2, "new": 2},
+				member("a", test.twoSteps, []string{"in"}, map[string][]int32{"in": {0, 1}}),
+				member("b", test.twoSteps, []string{"in", "new"}, nil))
+			require.Equal(t, []string{"in", "new"}, read)
+			require.Equal(t, test.want, given)
+		})
+	}
+}
+
+// Topics come and go below the partitions of the group.
+func TestHoldings(t *testing.T) {
+	var h holdings
+	require.Equal(t, []int32{0, 1, 2}, h.add(map[string][]int32{"in": {0, 1}, "wide": {0, 1, 2}}))
+	require.Empty(t, h.add(map[string][]int32{"new": {0, 1}, "in": {1}}))
+	require.Equal(t, []int32{2}, h.remove(map[string][]int32{"wide": {0, 1, 2}, "never": {0}}))
+	require.Equal(t, []int32{1}, h.remove(map[string][]int32{"in": {1}, "new": {1}}))
+	require.Equal(t, []int32{1}, h.add(map[string][]int32{"new": {1}}))
+	require.Equal(t, []int32{0, 1}, h.remove(map[string][]int32{"in": {0}, "new": {0, 1}}))
+	require.Empty(t, h.remove(nil))
+}
+
 func TestCheckSizes(t *testing.T) {
 	type sizes = map[string]int32
 	for _, c := range []struct {
@@ -97,11 +161,16 @@ func TestCheckSizes(t *testing.T) {
 		{sizes{"a": 2, "b": 3}, sizes{"a": 2, "b": 3}, ""},
 		// All have grown: who has tasks of new partitions says what to do.
 		{sizes{"a": 2, "b": 2}, sizes{"a": 3, "b": 3}, ""},
+		// One is known to others only, and one was deleted.
+		{sizes{"a": 2, "b": 3}, sizes{"a": 2, "b": 3, "new": 1}, ""},
+		{sizes{"a": 2, "b": 2}, sizes{"a": 2, "b": 0}, ""},
 		{sizes{"a": 2, "b": 2}, sizes{"a": 3, "b": 2}, "topics of the group are not co-partitioned: a has 3 partitions, b has 2 partitions; give all of them as many"},
 		{sizes{"a": 2, "b": 3}, sizes{"a": 3, "b": 3}, "topics of the group are not co-partitioned: a has 3 partitions, b has 3 partitions, " +
 			"and not all had as many when this instance started; start it again"},
 	} {
-		err := (&copartitioned{expected: c.expected}).checkSizes(c.topics)
+		b := &copartitioned{}
+		b.expect(c.expected)
+		err := b.checkSizes(c.topics)
 		if c.want == "" {
 			require.NoError(t, err)
 		} else {

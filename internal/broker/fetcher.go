@@ -111,6 +111,12 @@ func (f *Fetcher) Add(topic string, partition int32, from int64, ready chan stru
 	return feed
 }
 
+// Forget ends what the client knows of topics that are not read any more. Without it a topic that is created in the place of one that was
+// deleted would never be read: the client knows the old one's id.
+func (f *Fetcher) Forget(topics ...string) {
+	f.change(func() { f.kafka.PurgeTopicsFromClient(topics...) })
+}
+
 // change queues fn for the polling goroutine and wakes it.
 func (f *Fetcher) change(fn func()) {
 	f.mu.Lock()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -20,7 +19,7 @@ type MemberConfig struct {
 	// Group is the consumer group, the same as goka's group.
 	Group string
 	// Topics are the group's inputs. They must have the same number of partitions, unless Partitions says otherwise: whoever
-	// has a partition of the group gets it of every topic that has it.
+	// has a partition of the group gets it of every topic that has it, and that it reads: see Subscribe.
 	Topics     []string
 	Partitions map[string]int32
 	// Address is told to all members, "" if this one serves nobody.
@@ -53,6 +52,8 @@ type MemberConfig struct {
 	Revoked func(partitions []int32)
 	// Lost is called with partitions that were given to others already.
 	Lost func(partitions []int32)
+	// Read is called after each rebalance with the topics that any member reads, in order. It must not block.
+	Read func(topics []string)
 	// Accepted is called after each rebalance that does not refuse this member, before anything is assigned.
 	Accepted func()
 	// Denied is called when the broker does not allow this program to be in the group, or when the group cannot be
@@ -81,6 +82,7 @@ type Member struct {
 	plan     *copartitioned
 	instance *string // id of a static member
 	leaving  atomic.Bool
+	holds    holdings
 }
 
 // JoinGroup joins. The callbacks run on the member's own goroutine until Leave has returned.
@@ -88,19 +90,17 @@ func JoinGroup(cfg MemberConfig) (*Member, error) {
 	if cfg.SessionTimeout == 0 {
 		cfg.SessionTimeout = DefaultSessionTimeout
 	}
-	told := func(tell func([]int32)) func(context.Context, *kgo.Client, map[string][]int32) {
+	m := &Member{}
+	type change func(map[string][]int32) []int32 // of what it holds
+	told := func(change change, tell func([]int32)) func(context.Context, *kgo.Client, map[string][]int32) {
 		return func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
-			// All topics are planned alike, but not all may have every partition.
-			ps := slices.Concat(slices.Collect(maps.Values(partitions))...)
-			slices.Sort(ps)
-			if ps = slices.Compact(ps); len(ps) > 0 {
+			if ps := change(partitions); len(ps) > 0 {
 				tell(ps)
 			}
 		}
 	}
-	m := &Member{}
 	m.plan = &copartitioned{
-		rack: cfg.Client.Rack(), planned: cfg.Planned, accepted: cfg.Accepted, expected: cfg.Partitions,
+		rack: cfg.Client.Rack(), planned: cfg.Planned, accepted: cfg.Accepted, read: cfg.Read,
 		rules: placing{standbys: cfg.Standbys, acceptableLag: cfg.AcceptableLag, maxWarmups: cfg.MaxWarmups},
 		refused: func(reason string) {
 			if cfg.Refused != nil {
@@ -117,6 +117,7 @@ func JoinGroup(cfg MemberConfig) (*Member, error) {
 			return info
 		},
 	}
+	m.plan.expect(cfg.Partitions)
 	opts := append(cfg.Client.Options(),
 		kgo.ConsumerGroup(cfg.Group),
 		kgo.ConsumeTopics(cfg.Topics...),
@@ -129,9 +130,9 @@ func JoinGroup(cfg MemberConfig) (*Member, error) {
 		kgo.Balancers(m.plan),
 		kgo.MetadataMinAge(metadataMinAge),
 		kgo.MetadataMaxAge(cfg.SessionTimeout), // a topic that gets more partitions is seen soon, not after minutes
-		kgo.OnPartitionsAssigned(told(cfg.Assigned)),
-		kgo.OnPartitionsRevoked(told(cfg.Revoked)),
-		kgo.OnPartitionsLost(told(cfg.Lost)),
+		kgo.OnPartitionsAssigned(told(m.holds.add, cfg.Assigned)),
+		kgo.OnPartitionsRevoked(told(m.holds.remove, cfg.Revoked)),
+		kgo.OnPartitionsLost(told(m.holds.remove, cfg.Lost)),
 		kgo.WithHooks(membershipErrors{cfg}),
 	)
 	if cfg.InstanceID != "" {
@@ -178,6 +179,19 @@ func (m *Member) Membership() Membership {
 
 // Rejoin has the group planned anew, since this member has something new to tell. Nobody stops working for it.
 func (m *Member) Rejoin() { m.kafka.ForceRebalance() }
+
+// Subscribe replaces the topics of the group that this member reads, and their numbers of partitions: see MemberConfig. The group is
+// planned anew and nobody has to give up a partition that the remaining topics have. As long as other members read other topics,
+// each gets those that it reads itself.
+func (m *Member) Subscribe(topics []string, partitions map[string]int32) {
+	m.plan.expect(partitions)
+	before := m.kafka.GetConsumeTopics()
+	added := slices.DeleteFunc(slices.Clone(topics), func(topic string) bool { return slices.Contains(before, topic) })
+	removed := slices.DeleteFunc(before, func(topic string) bool { return slices.Contains(topics, topic) })
+	m.kafka.PauseFetchTopics(added...)
+	m.kafka.AddConsumeTopics(added...)
+	m.kafka.PurgeTopicsFromClient(removed...) // one that comes again is another one
+}
 
 // HandOver asks the group to give this member's partitions to others, who take them over while it still works on them:
 // Revoked is called when they do. What nobody could take over at once stays until somebody has warmed up. Leave ends

@@ -1,0 +1,53 @@
+package broker
+
+import (
+	"slices"
+	"sync"
+)
+
+// holdings are the topic partitions that a member has, by number of partition: whoever has a partition of the group has it of
+// one topic at least. Topics come and go without anybody having to give up a partition, see Member.Subscribe.
+type holdings struct {
+	mu     sync.Mutex
+	topics map[int32]map[string]bool
+}
+
+// add takes topic partitions in and returns those partitions of the group that the member did not have before, in order.
+func (h *holdings) add(assigned map[string][]int32) (fresh []int32) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.topics == nil {
+		h.topics = make(map[int32]map[string]bool)
+	}
+	for topic, partitions := range assigned {
+		for _, p := range partitions {
+			if h.topics[p] == nil {
+				h.topics[p] = make(map[string]bool)
+				fresh = append(fresh, p)
+			}
+			h.topics[p][topic] = true
+		}
+	}
+	slices.Sort(fresh)
+	return fresh
+}
+
+// remove gives topic partitions up and returns those partitions of the group that the member has of no topic any more, in order.
+func (h *holdings) remove(revoked map[string][]int32) (gone []int32) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for topic, partitions := range revoked {
+		for _, p := range partitions {
+			if !h.topics[p][topic] {
+				continue
+			}
+			delete(h.topics[p], topic)
+			if len(h.topics[p]) == 0 {
+				delete(h.topics, p)
+				gone = append(gone, p)
+			}
+		}
+	}
+	slices.Sort(gone)
+	return gone
+}
