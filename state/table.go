@@ -15,4 +15,7 @@ type TableRef struct {
 	// Derived are the source topics whose records reach the store through at least one repartition topic. A topic may
 	// be direct and derived. Sorted.
 	Derived []string
+	// DirectMatching and DerivedMatching are regular expressions: a topic whose whole name matches one is direct or derived as well,
+	// whether or not it exists yet. Sorted.
+	DirectMatching, DerivedMatching []string
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/seed84377926/millrace/state"
@@ -134,7 +133,7 @@ func (s *SubTopology) fill(groups map[*node]string, flow *origins) {
 		}
 		switch {
 		case n.open != nil:
-			input := Input{Topic: n.topic, Start: n.start, Origins: flow.of(n).all()}
+			input := Input{Topic: n.topic, Start: n.start, Origins: flow.all(n)}
 			if n.pattern != nil {
 				input.Pattern = n.pattern.text
 			}
@@ -160,10 +159,10 @@ func (s *SubTopology) tables(flow *origins) []state.TableRef {
 	for _, n := range s.nodes {
 		for _, store := range n.ownStores() {
 			reach := flow.of(store.writers()...)
-			refs = append(refs, state.TableRef{
-				Group: s.Group(), Topic: s.TableTopic(), Store: store.spec,
-				Direct: slices.Sorted(maps.Keys(reach.direct)), Derived: slices.Sorted(maps.Keys(reach.derived)),
-			})
+			ref := state.TableRef{Group: s.Group(), Topic: s.TableTopic(), Store: store.spec}
+			ref.Direct, ref.DirectMatching = reach.direct.split()
+			ref.Derived, ref.DerivedMatching = reach.derived.split()
+			refs = append(refs, ref)
 		}
 	}
 	return refs

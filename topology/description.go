@@ -134,7 +134,7 @@ func (s *SubTopology) describe(flow *origins) SubTopologyDescription {
 			spec := store.spec
 			d.Stores = append(d.Stores, StoreDescription{
 				Name: spec.Name, Kind: spec.Kind.String(), WindowSize: spec.WindowSize, Retention: spec.Retention, TTL: spec.TTL, Of: spec.Of,
-				Operator: n.name, OperatorKind: n.kind, Sources: flow.of(n).all(),
+				Operator: n.name, OperatorKind: n.kind, Sources: flow.all(n),
 			})
 		}
 		d.Nodes = append(d.Nodes, n.describe())

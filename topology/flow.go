@@ -12,13 +12,28 @@ type origins struct {
 }
 
 // reach is a set of source topics, by how their records come: within the sub-topology, or through repartitions.
-type reach struct{ direct, derived map[string]bool }
+type reach struct{ direct, derived sourceTopics }
+
+// sourceTopics are the topics of sources, and patterns by what they are called. Of a pattern that is not resolved there are no topics.
+type sourceTopics map[string]*pattern // nil for a topic
+
+// split returns the topics and the expressions, each in order.
+func (s sourceTopics) split() (topics, expressions []string) {
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		if p := s[name]; p != nil {
+			expressions = append(expressions, p.text)
+		} else {
+			topics = append(topics, name)
+		}
+	}
+	return topics, expressions
+}
 
 func newOrigins() *origins { return &origins{known: make(map[*node]reach)} }
 
 // of returns what reaches any of the nodes.
 func (o *origins) of(nodes ...*node) reach {
-	all := reach{direct: make(map[string]bool), derived: make(map[string]bool)}
+	all := reach{direct: make(sourceTopics), derived: make(sourceTopics)}
 	for _, n := range nodes {
 		r := o.ofOne(n)
 		maps.Copy(all.direct, r.direct)
@@ -42,17 +57,15 @@ func (o *origins) ofOne(n *node) reach {
 }
 
 // topics returns the topics of those of the sources that are external.
-func (o *origins) topics(sources []*node) map[string]bool {
-	topics := make(map[string]bool)
+func (o *origins) topics(sources []*node) sourceTopics {
+	topics := make(sourceTopics)
 	for _, source := range sources {
-		switch {
-		case source.repartition != nil:
-		case source.pattern == nil || o.matched == nil:
-			topics[source.input()] = true
-		default:
-			for _, topic := range o.matched[source] {
-				topics[topic] = true
-			}
+		if source.repartition != nil {
+			continue
+		}
+		topics[source.input()] = source.pattern
+		for _, topic := range o.matched[source] {
+			topics[topic] = nil
 		}
 	}
 	return topics
@@ -74,9 +87,14 @@ func (n *node) input() string {
 	return n.topic
 }
 
-func (r reach) all() []string {
+// all returns the topics, and what patterns are called that are not resolved.
+func (o *origins) all(nodes ...*node) []string {
+	r := o.of(nodes...)
 	all := maps.Clone(r.direct)
 	maps.Copy(all, r.derived)
+	if o.matched != nil {
+		maps.DeleteFunc(all, func(_ string, p *pattern) bool { return p != nil })
+	}
 	return slices.Sorted(maps.Keys(all))
 }
 

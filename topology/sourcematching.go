@@ -21,10 +21,12 @@ func (p *pattern) String() string { return fmt.Sprintf("topics that match %s", p
 // The name is that of the source, and of its sub-topology if nothing in it has a better one. A record with a negative timestamp
 // is dropped. The options hold for each topic; partition times are kept for each partition.
 //
-// Which topics match is looked up when an instance starts; it waits until there is one. They may have different numbers of
-// partitions unless the stream is joined, as topics that are merged may: see [Stream.Merge]. A topic that is created later is not
-// read before the instances are started again: they log a warning. It cannot have more partitions than the topics before had at
-// most: the state has a place for as many. Internal topics, those of the application and those of Kafka, never match. A topic
+// Which topics match is looked up when an instance starts; it waits until there is one. From then on it looks for topics that
+// are created or deleted at an interval (processors.Config.MetadataMaxAge), and takes them up, or leaves them, while it runs. They
+// may have different numbers of partitions unless the stream is joined, as topics that are merged may: see [Stream.Merge]. A topic
+// that is created later cannot have more partitions than the topics before had at most, since the state has a place for as many,
+// and in a join it has as many as the other side: one that does not fit is not read, a warning says why, and the application goes
+// on without it; it would not start with it. Internal topics, those of the application and those of Kafka, never match. A topic
 // that matches cannot be read in another way as well.
 func SourceMatching[K, V any](
 	b *Builder, name, expression string, key codecs.Codec[K], value codecs.Codec[V], opts ...SourceOption,
@@ -102,6 +104,17 @@ func (t *Topology) Resolve(topics []string) (*Topology, error) {
 	return &resolved, nil
 }
 
+// Matches says whether a topic is one that a source of the sub-topology reads since its name matches.
+func (s *SubTopology) Matches(topic string) bool {
+	program := s
+	if s.program != nil {
+		program = s.program
+	}
+	return !program.top.isOwn(topic) && slices.ContainsFunc(program.sources, func(n *node) bool {
+		return n.pattern != nil && n.pattern.re.MatchString(topic)
+	})
+}
+
 // isOwn says whether a topic is one that the application, perhaps an earlier version of it, has made for itself, or one of Kafka.
 func (t *Topology) isOwn(topic string) bool {
 	if _, ok := t.internal[topic]; ok || strings.HasPrefix(topic, "__") {
@@ -125,7 +138,7 @@ func (s *SubTopology) resolve(top *Topology, flow *origins) *SubTopology {
 		for _, topic := range topics {
 			in.Topic, in.Pattern, in.Origins = topic, "", []string{topic}
 			if in.Repartition {
-				in.Origins = flow.of(source).all()
+				in.Origins = flow.all(source)
 			}
 			resolved.inputs, resolved.sources = append(resolved.inputs, in), append(resolved.sources, source)
 		}

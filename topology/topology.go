@@ -55,6 +55,7 @@ func (t *Topology) Table(store string) (state.TableRef, bool) {
 
 func cloneTable(ref state.TableRef) state.TableRef {
 	ref.Direct, ref.Derived = slices.Clone(ref.Direct), slices.Clone(ref.Derived)
+	ref.DirectMatching, ref.DerivedMatching = slices.Clone(ref.DirectMatching), slices.Clone(ref.DerivedMatching)
 	return ref
 }
 

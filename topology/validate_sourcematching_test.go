@@ -77,6 +77,19 @@ func TestResolve_findsTheInputsAndKeepsTheFingerprint(t *testing.T) {
 	require.Equal(t, top.Describe(), resolved.Describe())
 	require.Equal(t, sub.Fingerprint(), resolved.SubTopologies()[0].Fingerprint())
 
+	for topic, matches := range map[string]bool{"f9": true, "e1": false, "app-gates-table": false, "__consumer_offsets": false} {
+		require.Equal(t, matches, resolved.SubTopologies()[0].Matches(topic), topic)
+		require.Equal(t, matches, sub.Matches(topic), topic)
+	}
+	require.False(t, resolved.SubTopologies()[1].Matches("f9"), "it comes through a repartition topic")
+	for _, top := range []*topology.Topology{top, resolved} {
+		table, _ := top.Table("gates")
+		require.Equal(t, []string{"f.*|app-.*|__.*"}, table.DerivedMatching)
+		require.Empty(t, table.DirectMatching)
+		table, _ = top.Table("others-count")
+		require.Equal(t, []string{"[fg].*x"}, table.DirectMatching)
+	}
+
 	again, err := resolved.Resolve([]string{"f3"})
 	require.NoError(t, err)
 	require.Equal(t, "f3", again.SubTopologies()[0].Inputs()[0].Topic)

@@ -2,7 +2,9 @@ package views
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"sync"
 
@@ -27,7 +29,7 @@ func (e *BehindError) Error() string {
 
 // freshness knows which source offsets a group's view reflects, and wakes those who wait for more.
 type freshness struct {
-	direct, derived []string // source topics the group reads itself, or through repartition topics
+	direct, derived sources // that the group reads itself, or through repartition topics
 
 	mu struct {
 		sync.Mutex
@@ -36,17 +38,40 @@ type freshness struct {
 	}
 }
 
+// sources are source topics: those with these names, and those that match.
+type sources struct {
+	topics   []string
+	matching []*regexp.Regexp
+}
+
+func (s *sources) add(topics, matching []string) error {
+	s.topics = append(s.topics, topics...)
+	for _, expression := range matching {
+		re, err := regexp.Compile("^(?:" + expression + ")$")
+		if err != nil {
+			return fmt.Errorf("source topics: %w", err)
+		}
+		s.matching = append(s.matching, re)
+	}
+	return nil
+}
+
+func (s *sources) has(topic string) bool {
+	return slices.Contains(s.topics, topic) || slices.ContainsFunc(s.matching, func(re *regexp.Regexp) bool { return re.MatchString(topic) })
+}
+
 // newFreshness follows the stores of refs, all of one group. A source topic counts if it reaches any of them: they share
 // the group's commits and so its positions.
-func newFreshness(partitions int32, refs []state.TableRef) *freshness {
+func newFreshness(partitions int32, refs []state.TableRef) (*freshness, error) {
 	f := &freshness{}
 	for _, ref := range refs {
-		f.direct = append(f.direct, ref.Direct...)
-		f.derived = append(f.derived, ref.Derived...)
+		if err := errors.Join(f.direct.add(ref.Direct, ref.DirectMatching), f.derived.add(ref.Derived, ref.DerivedMatching)); err != nil {
+			return nil, err
+		}
 	}
 	f.mu.positions = make([]state.Position, partitions)
 	f.mu.changed = make(chan struct{})
-	return f
+	return f, nil
 }
 
 // advance sets the position of one partition.
@@ -89,10 +114,10 @@ func (f *freshness) coveredLocked(required state.Offsets) bool {
 // never reaches the view. What a task reads itself is all in its own partition; what comes through a repartition topic
 // may have gone to any, so that the slowest partition counts.
 func (f *freshness) reflectedLocked(tp state.TopicPartition) (offset int64, relevant bool) {
-	if slices.Contains(f.direct, tp.Topic) && int(tp.Partition) < len(f.mu.positions) {
+	if f.direct.has(tp.Topic) && int(tp.Partition) < len(f.mu.positions) {
 		offset, relevant = f.mu.positions[tp.Partition].Direct[tp], true
 	}
-	if slices.Contains(f.derived, tp.Topic) {
+	if f.derived.has(tp.Topic) {
 		for _, position := range f.mu.positions {
 			have := position.Derived[tp]
 			if !relevant || have < offset {

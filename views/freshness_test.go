@@ -24,8 +24,15 @@ func expired(t *testing.T) context.Context {
 	return ctx
 }
 
+func follow(t *testing.T, partitions int32, refs []state.TableRef) *freshness {
+	t.Helper()
+	f, err := newFreshness(partitions, refs)
+	require.NoError(t, err)
+	return f
+}
+
 func TestFreshness_directTopicIsInItsOwnPartition(t *testing.T) {
-	f := newFreshness(2, []state.TableRef{{Direct: []string{"events"}}})
+	f := follow(t, 2, []state.TableRef{{Direct: []string{"events"}}})
 	f.advance(1, direct(state.Offsets{at("events", 1): 10}))
 
 	require.NoError(t, f.wait(t.Context(), need(at("events", 1), 10)))
@@ -38,7 +45,7 @@ func TestFreshness_directTopicIsInItsOwnPartition(t *testing.T) {
 
 // What comes through a repartition topic may be in any partition, so all of them must have heard of it.
 func TestFreshness_derivedTopicNeedsEveryPartition(t *testing.T) {
-	f := newFreshness(2, []state.TableRef{{Derived: []string{"events"}}})
+	f := follow(t, 2, []state.TableRef{{Derived: []string{"events"}}})
 	f.advance(0, derived(state.Offsets{at("events", 3): 10}))
 	require.Error(t, f.wait(expired(t), need(at("events", 3), 5)), "partition 1 has not heard of it")
 	require.Empty(t, f.position())
@@ -50,12 +57,26 @@ func TestFreshness_derivedTopicNeedsEveryPartition(t *testing.T) {
 }
 
 func TestFreshness_topicThatNeverReachesTheViewIsPassedOver(t *testing.T) {
-	f := newFreshness(1, []state.TableRef{{Direct: []string{"events"}}})
+	f := follow(t, 1, []state.TableRef{{Direct: []string{"events"}}})
 	require.NoError(t, f.wait(t.Context(), need(at("other", 0), 99)))
 }
 
+// A topic that matches counts before anything is known of it.
+func TestFreshness_topicsThatMatchCount(t *testing.T) {
+	f := follow(t, 1, []state.TableRef{{DirectMatching: []string{`eu|us\..*`}, DerivedMatching: []string{"all"}}})
+	require.NoError(t, f.wait(t.Context(), need(at("eu.events", 0), 1)))
+	require.Error(t, f.wait(expired(t), need(at("us.events", 0), 1)))
+	require.Error(t, f.wait(expired(t), need(at("all", 0), 1)))
+	f.advance(0, state.Position{Direct: state.Offsets{at("us.events", 0): 1}, Derived: state.Offsets{at("all", 0): 1}})
+	require.NoError(t, f.wait(t.Context(), need(at("us.events", 0), 1)))
+	require.NoError(t, f.wait(t.Context(), need(at("all", 0), 1)))
+
+	_, err := newFreshness(1, []state.TableRef{{DirectMatching: []string{"("}}})
+	require.ErrorContains(t, err, "missing closing )")
+}
+
 func TestFreshness_waitersWakeWhenThePositionMoves(t *testing.T) {
-	f := newFreshness(1, []state.TableRef{{Direct: []string{"events"}}})
+	f := follow(t, 1, []state.TableRef{{Direct: []string{"events"}}})
 	waiting := make(chan error)
 	go func() { waiting <- f.wait(t.Context(), need(at("events", 0), 3)) }()
 	for offset := int64(1); offset <= 3; offset++ {
@@ -66,7 +87,7 @@ func TestFreshness_waitersWakeWhenThePositionMoves(t *testing.T) {
 
 // A table that is joined into a projection is in the same group; a query on the projection must still wait for events.
 func TestFreshness_everyStoreOfTheGroupCounts(t *testing.T) {
-	f := newFreshness(1, []state.TableRef{{Direct: []string{"airlines"}}, {Direct: []string{"airlines"}, Derived: []string{"events"}}})
+	f := follow(t, 1, []state.TableRef{{Direct: []string{"airlines"}}, {Direct: []string{"airlines"}, Derived: []string{"events"}}})
 	require.Error(t, f.wait(expired(t), need(at("events", 0), 1)))
 	f.advance(0, state.Position{Derived: state.Offsets{at("events", 0): 1}})
 	require.NoError(t, f.wait(t.Context(), need(at("events", 0), 1)))

@@ -153,7 +153,9 @@ func (vs *Views) openGroup(g *groupView, dir string, memory *pebblestore.Memory)
 		return err
 	}
 	vs.groups[g.group] = g
-	g.freshness = newFreshness(g.partitions, g.refs)
+	if g.freshness, err = newFreshness(g.partitions, g.refs); err != nil {
+		return err
+	}
 	g.tables = make([]*viewTable, g.partitions)
 	var opening errgroup.Group
 	opening.SetLimit(maxOpening)
