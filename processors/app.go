@@ -22,6 +22,7 @@ type App struct {
 	memory    memory
 	client    *broker.Client
 	admission *admission
+	topics    *topicWatch
 	requests  *broker.ClientMetrics
 	states    *stateClock
 	pauses    pauses // by group
@@ -61,6 +62,7 @@ func New(top *topology.Topology, cfg Config) (*App, error) {
 		requests:  broker.NewClientMetrics(), states: states,
 		pauses: make(pauses),
 	}
+	app.topics = newTopicWatch(app)
 	for _, sub := range top.SubTopologies() {
 		app.pauses[sub.Group()] = new(atomic.Bool)
 	}
@@ -159,6 +161,8 @@ func (a *App) Run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+
+	defer a.topics.start(running, reading{top: top, sizes: sizes})()
 
 	begun = true
 	<-running.Done()

@@ -75,12 +75,12 @@ func (t *task) commit(ctx context.Context, sessions *broker.Sessions) (err error
 	l.progress.position.StreamTime = l.task.StreamTime()
 	l.identity.add(&l.batch)
 	t.produceRows()
-	for _, topic := range t.group.plan.marks {
+	for _, topic := range t.plan.marks {
 		token, ok := l.progress.news(topic)
 		if !ok {
 			continue
 		}
-		for _, rec := range markRecords(topic, t.group.plan.outputs[topic], t.partition, token) {
+		for _, rec := range markRecords(topic, t.plan.outputs[topic], t.partition, token) {
 			l.writer.Produce(rec, nil)
 		}
 	}
@@ -136,7 +136,7 @@ func (t *task) settled() {
 // produceRows sends the rows of the batch to the changelog.
 func (t *task) produceRows() {
 	l := t.life
-	topic := t.group.plan.sub.TableTopic()
+	topic := t.plan.sub.TableTopic()
 	changelog := t.stats.output(topic)
 	for op := range l.batch.Ops() {
 		if !op.Local {
@@ -153,8 +153,8 @@ func (t *task) producePosition() {
 	l := t.life
 	key, value := []byte(state.PositionKey), l.progress.position.Append(nil)
 	l.batch.Set(key, value)
-	t.stats.output(t.group.plan.sub.TableTopic()).add(key, value)
-	l.writer.Send(&kgo.Record{Topic: t.group.plan.sub.TableTopic(), Partition: t.partition, Key: key, Value: value}, l.logged)
+	t.stats.output(t.plan.sub.TableTopic()).add(key, value)
+	l.writer.Send(&kgo.Record{Topic: t.plan.sub.TableTopic(), Partition: t.partition, Key: key, Value: value}, l.logged)
 }
 
 // acked remembers the highest changelog offset: the engine's state will reflect the changelog up to it.

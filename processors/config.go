@@ -74,6 +74,11 @@ type Config struct {
 	// leaving instance has goes to others at once.
 	InstanceID string
 
+	// MetadataMaxAge is how often the application looks for topics that match a source of it and were created since, or deleted:
+	// see topology.SourceMatching. What one instance finds the others look for at once. The default is 5 minutes, as in Kafka
+	// (metadata.max.age.ms).
+	MetadataMaxAge time.Duration
+
 	// Rack names where this instance runs, such as a zone, in the words of broker.rack. Copies of a task's state are
 	// kept in other racks than the task if there are any, and records are read from replicas in the same rack where the
 	// cluster allows that (KIP-392).
@@ -137,6 +142,9 @@ type Hooks struct {
 	StateDamaged func(group string, partition int32, err error)
 	// Dropped is called for each record that was dropped, with the reason; again if the work is aborted and done again.
 	Dropped func(group string, drop topology.Drop)
+	// InputsChanged is called when a group goes on, on this instance, with other topics that match a source of it:
+	// see topology.SourceMatching.
+	InputsChanged func(group string, added, removed []string)
 	// Skipped is called for each record that the policy of the topology passed over, once that is committed. If the
 	// process dies between the two, it is not called, and what remains is the log.
 	Skipped func(Skipped)
@@ -171,6 +179,7 @@ const (
 	defaultHandoverTimeout   = 5 * time.Second
 	defaultCleanupDelay      = 10 * time.Minute
 	defaultStuckAfter        = time.Minute
+	defaultMetadataMaxAge    = 5 * time.Minute
 )
 
 func (c Config) withDefaults() Config {
@@ -201,6 +210,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.StuckAfter == 0 {
 		c.StuckAfter = defaultStuckAfter
+	}
+	if c.MetadataMaxAge == 0 {
+		c.MetadataMaxAge = defaultMetadataMaxAge
 	}
 	if c.MemoryBytes == 0 {
 		c.MemoryBytes = DefaultMemoryBytes
@@ -241,6 +253,7 @@ func (c Config) validate() error {
 		{"MemoryBytes", c.MemoryBytes},
 		{"Replication", int64(c.Replication)},
 		{"SessionTimeout", int64(c.SessionTimeout)},
+		{"MetadataMaxAge", int64(c.MetadataMaxAge)},
 		{"TransactionTimeout", int64(c.TransactionTimeout)},
 		{"ProcessingRetries", int64(c.ProcessingRetries)},
 		{"Standbys", int64(c.Standbys)},

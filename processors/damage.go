@@ -44,7 +44,7 @@ func (g *group) dropDamaged(p int32, err error) bool {
 	logger := g.logger.With(slog.Int("partition", int(p)))
 	logger.Error("local state is damaged; it is dropped and restored from its changelog", slog.Any("error", err))
 	if hook := g.app.cfg.Hooks.StateDamaged; hook != nil {
-		hook(g.plan.sub.Group(), p, err)
+		hook(g.plan().sub.Group(), p, err)
 	}
 	if err := g.engine.Drop(p); err != nil {
 		logger.Error("damaged state cannot be dropped; it is tried again", slog.Any("error", err))

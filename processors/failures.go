@@ -165,7 +165,7 @@ func (t *task) blame(f *recordFault) {
 		f.verdict = tryAgain
 	case policy.Skips():
 		f.verdict = skipRecord
-		r.skipped = newSkipped(t.group.plan.sub.Group(), t.partition, f)
+		r.skipped = newSkipped(t.plan.sub.Group(), t.partition, f)
 		if f.record == nil {
 			t.logger.Warn("punctuation skipped", slog.String("node", f.node), slog.Any("error", f.err))
 			break
@@ -240,6 +240,7 @@ func (t *task) hopeless(err error) bool {
 	}
 	refusal, refused := errors.AsType[*broker.ProduceError](err)
 	if errors.Is(err, broker.ErrTopicMissing) || refused && refusal.Lasting() && !refusal.OfTopic() {
+		t.group.app.topics.hurry() // it may be one that matches a source, and need not exist
 		t.trouble.lasting++
 		return t.trouble.lasting > t.group.app.cfg.ProcessingRetries
 	}

@@ -24,7 +24,6 @@ import (
 type group struct {
 	app      *App
 	ctx      context.Context //nolint:containedctx // what its tasks live in; the member's callbacks come without one
-	plan     *groupPlan
 	logger   *slog.Logger
 	engine   state.Engine
 	layout   *state.Layout
@@ -35,6 +34,9 @@ type group struct {
 	leftover *leftovers
 	stats    *groupStats
 	limits   atomic.Pointer[map[string]int32] // largest batches of the topics it writes; nil: to be asked for
+
+	// current is how it is planned at this moment; a task keeps the plan that it was made with. See replan.
+	current atomic.Pointer[groupPlan]
 
 	damages damages
 	closing sync.WaitGroup // state that is not needed any more
@@ -53,7 +55,8 @@ type group struct {
 
 // openGroup opens what the group needs on this instance. Its tasks and copies live in ctx.
 func openGroup(ctx context.Context, app *App, plan *groupPlan) (_ *group, err error) {
-	g := &group{app: app, ctx: ctx, plan: plan, stats: newGroupStats(), logger: app.cfg.Logger.With(slog.String("group", plan.sub.Group()))}
+	g := &group{app: app, ctx: ctx, stats: newGroupStats(), logger: app.cfg.Logger.With(slog.String("group", plan.sub.Group()))}
+	g.current.Store(plan)
 	g.mu.tasks, g.mu.ending = make(map[int32]*task), make(map[int32]*task)
 	g.replanned = make(chan struct{}, 1)
 	g.standbys = newStandbys(ctx, g)
@@ -84,19 +87,23 @@ func openGroup(ctx context.Context, app *App, plan *groupPlan) (_ *group, err er
 	return g, nil
 }
 
+// plan returns how the group is planned at this moment.
+func (g *group) plan() *groupPlan { return g.current.Load() }
+
 // join makes the instance a member of the group.
 func (g *group) join() error {
-	cfg := g.app.cfg
+	cfg, plan := g.app.cfg, g.plan()
 	member, err := broker.JoinGroup(broker.MemberConfig{
-		Client: g.app.client, Group: g.plan.sub.Group(), Topics: g.inputTopics(), Partitions: g.plan.sizes,
+		Client: g.app.client, Group: plan.sub.Group(), Topics: plan.topics(), Partitions: plan.sizes,
 		Address: cfg.Address, InstanceID: cfg.InstanceID, SessionTimeout: cfg.SessionTimeout,
-		Topology: g.plan.sub.Fingerprint(),
+		Topology: plan.sub.Fingerprint(),
 		Standbys: cfg.Standbys, AcceptableLag: cfg.AcceptableLag, MaxWarmups: cfg.MaxWarmups,
 		Held: g.held, Planned: g.planned, TwoSteps: cfg.Guarantee == AtLeastOnce,
 		Assigned: func(ps []int32) { g.moved(tasksAssigned, ps, func() { g.assign(ps) }) },
 		Revoked:  func(ps []int32) { g.moved(tasksRevoked, ps, func() { g.release(ps, (*task).stop) }) },
 		Lost:     func(ps []int32) { g.moved(tasksLost, ps, func() { g.release(ps, (*task).abandon) }) },
-		Accepted: func() { g.app.admission.letIn(g.plan.sub.Group()) },
+		Accepted: func() { g.app.admission.letIn(plan.sub.Group()) },
+		Read:     g.read,
 		Denied:   g.denied,
 		Refused:  g.app.fail,
 		Replaced: g.app.fail,
@@ -163,18 +170,16 @@ func (g *group) signalReplanned() {
 func (g *group) assign(partitions []int32) {
 	for _, p := range partitions {
 		g.standbys.claim(p)
-		if p >= g.plan.partitions {
+		if p >= g.plan().partitions {
 			g.app.fail(fmt.Errorf("group %s: its inputs have got more than the %d partitions that its state has: equal keys are in other partitions now; "+
 				"create inputs with the number of partitions that is needed and an application with another name that reads them, "+
 				"or delete topic %s and the state directory, and reset the offsets of the group to build the state anew",
-				g.plan.sub.Group(), g.plan.partitions, g.plan.sub.TableTopic()))
+				g.plan().sub.Group(), g.plan().partitions, g.plan().sub.TableTopic()))
 			continue
 		}
-		t := g.newTask(p)
 		g.mu.Lock()
-		g.mu.tasks[p] = t
+		g.begin(p)
 		g.mu.Unlock()
-		t.start(g.ctx)
 	}
 	g.mu.Lock()
 	g.mu.assigned = true
@@ -183,13 +188,14 @@ func (g *group) assign(partitions []int32) {
 }
 
 func (g *group) newTask(p int32) *task {
+	plan := g.plan()
 	t := &task{
-		group: g, partition: p, logger: g.logger.With(slog.Int("partition", int(p))),
+		group: g, plan: plan, partition: p, logger: g.logger.With(slog.Int("partition", int(p))),
 		stopping: make(chan struct{}), done: make(chan struct{}),
 		pace: newPace(g.app.cfg.CommitInterval),
 	}
-	newTaskStats(&t.stats, g.stats, g.plan, p)
-	t.spans = spans{tracer: g.app.cfg.Tracer, group: g.plan.sub.Group(), partition: p}
+	newTaskStats(&t.stats, g.stats, plan, p)
+	t.spans = spans{tracer: g.app.cfg.Tracer, group: plan.sub.Group(), partition: p}
 	t.table = g.newTable(p, t.logger, func(progress RestoreProgress) {
 		t.stats.restoring(progress)
 		if hook := g.app.cfg.Hooks.RestoreProgress; hook != nil {
@@ -203,7 +209,7 @@ func (g *group) newTask(p int32) *task {
 func (g *group) newTable(p int32, logger *slog.Logger, tell func(RestoreProgress)) *restoredTable {
 	return &restoredTable{
 		layout: g.layout, logger: logger, now: time.Now, tell: tell,
-		progress: RestoreProgress{Group: g.plan.sub.Group(), Partition: p},
+		progress: RestoreProgress{Group: g.plan().sub.Group(), Partition: p},
 	}
 }
 
@@ -253,7 +259,7 @@ func (g *group) close(ctx context.Context) error {
 		err = errors.Join(err, g.engine.Close())
 	}
 	if err != nil {
-		return fmt.Errorf("close group %s: %w", g.plan.sub.Group(), err)
+		return fmt.Errorf("close group %s: %w", g.plan().sub.Group(), err)
 	}
 	return nil
 }
@@ -288,25 +294,12 @@ func (g *group) state() State {
 	return state
 }
 
-func (g *group) inputTopics() []string {
-	topics := make([]string, len(g.plan.inputs))
-	for i, in := range g.plan.inputs {
-		topics[i] = in.Topic
-	}
-	return topics
-}
-
-// inputsOf returns the inputs that the task of a partition has something of.
-func (g *group) inputsOf(partition int32) []string {
-	return slices.DeleteFunc(g.inputTopics(), func(topic string) bool { return !g.plan.reads(topic, partition) })
-}
-
 // maxBytes returns the largest batches that the topics take which the group writes to.
 func (g *group) maxBytes(ctx context.Context) map[string]int32 {
 	if known := g.limits.Load(); known != nil {
 		return *known
 	}
-	topics := append(slices.Collect(maps.Keys(g.plan.outputs)), g.plan.sub.TableTopic())
+	topics := append(slices.Collect(maps.Keys(g.plan().outputs)), g.plan().sub.TableTopic())
 	limits := g.app.client.MaxMessageBytes(ctx, topics...)
 	g.limits.Store(&limits)
 	return limits

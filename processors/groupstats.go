@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed84377926/millrace/internal/broker"
@@ -13,7 +14,8 @@ import (
 // groupStats is what all tasks of a group on this instance count together: tasks come and go, and what was counted must
 // not go with them.
 type groupStats struct {
-	moves [moves]sharedHistogram
+	moves        [moves]sharedHistogram
+	inputChanges atomic.Int64 // see group.replan
 
 	mu struct {
 		sync.Mutex

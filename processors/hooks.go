@@ -60,6 +60,7 @@ func JoinHooks(all ...Hooks) Hooks {
 		joined.RestoreProgress = both1(joined.RestoreProgress, h.RestoreProgress)
 		joined.StateDamaged = both3(joined.StateDamaged, h.StateDamaged)
 		joined.Dropped = both2(joined.Dropped, h.Dropped)
+		joined.InputsChanged = both3(joined.InputsChanged, h.InputsChanged)
 		joined.Skipped = both1(joined.Skipped, h.Skipped)
 	}
 	return joined

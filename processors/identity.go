@@ -33,7 +33,12 @@ type identity struct {
 }
 
 // pendingIdentity is an identity that has yet to be committed.
-type pendingIdentity struct{ data []byte }
+type pendingIdentity struct {
+	data []byte
+	// forgets says that it is about fewer inputs than the one before, which must be written even if nothing comes: a topic that is
+	// created in the place of one that is gone is a new one.
+	forgets bool
+}
 
 // add puts the row into the commit under way.
 func (p *pendingIdentity) add(batch *state.Batch) {
@@ -42,7 +47,7 @@ func (p *pendingIdentity) add(batch *state.Batch) {
 	}
 }
 
-func (p *pendingIdentity) written() { p.data = nil }
+func (p *pendingIdentity) written() { *p = pendingIdentity{} }
 
 // verify holds what the state says about its origin against the topics and the program that there are now. It returns
 // what is to be written with the next commit.
@@ -55,11 +60,15 @@ func (t *task) verify(now identity) (was identity, pending pendingIdentity, err 
 		if err := json.Unmarshal(data, &was); err != nil {
 			return was, pending, fmt.Errorf("read identity: %w", err)
 		}
-		if err := was.contradicts(now, t.group.plan.sub); err != nil {
+		if err := was.contradicts(now, t.plan.sub); err != nil {
 			return was, pending, &inconsistentError{err}
 		}
 		if was.equal(now) {
 			return was, pending, nil
+		}
+		for topic := range was.Inputs {
+			_, kept := now.Inputs[topic]
+			pending.forgets = pending.forgets || !kept
 		}
 	}
 	if pending.data, err = json.Marshal(now); err != nil {
@@ -81,8 +90,8 @@ func (t *task) identify(now identity) (pendingIdentity, error) {
 
 // identity asks for the topics.
 func (t *task) identity(ctx context.Context) (identity, error) {
-	sub := t.group.plan.sub
-	ids, err := t.group.app.client.TopicIDs(ctx, append(t.group.inputTopics(), sub.TableTopic())...)
+	sub := t.plan.sub
+	ids, err := t.group.app.client.TopicIDs(ctx, append(t.plan.topics(), sub.TableTopic())...)
 	if err != nil {
 		return identity{}, err
 	}
@@ -90,7 +99,7 @@ func (t *task) identity(ctx context.Context) (identity, error) {
 		return identity{}, fmt.Errorf("%w: %s, the changelog of group %s, was deleted; stop the application, delete the state directory, "+
 			"and reset the offsets of the group to build the state anew", broker.ErrTopicMissing, sub.TableTopic(), sub.Group())
 	}
-	for _, topic := range t.group.inputTopics() {
+	for _, topic := range t.plan.topics() {
 		if _, ok := ids[topic]; !ok {
 			return identity{}, fmt.Errorf("%w: %s, an input of group %s, was deleted; a topic that is created in its place is another one: "+
 				"the state cannot be gone on with", broker.ErrTopicMissing, topic, sub.Group())
@@ -104,7 +113,7 @@ func (t *task) identity(ctx context.Context) (identity, error) {
 		Table: id(sub.TableTopic()), Inputs: make(map[string]string), Topology: sub.Fingerprint(), Stores: make(map[string]string),
 		Owner: t.group.app.cfg.Address,
 	}
-	for _, topic := range t.group.inputTopics() {
+	for _, topic := range t.plan.topics() {
 		now.Inputs[topic] = id(topic)
 	}
 	for _, store := range sub.Stores() {
@@ -122,9 +131,9 @@ func (was identity) equal(now identity) bool {
 // contradicts says why the state cannot be gone on with.
 func (was identity) contradicts(now identity, sub *topology.SubTopology) error {
 	shared := false
-	for topic := range now.Inputs {
-		_, ok := was.Inputs[topic]
-		shared = shared || ok
+	for topic := range was.Inputs {
+		_, ok := now.Inputs[topic]
+		shared = shared || ok || sub.Matches(topic) // what matches may all be gone by now
 	}
 	if !shared {
 		return fmt.Errorf("the state of group %s was made from %s by %s, and this application reads %s: two applications have the same name; rename one of them",

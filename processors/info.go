@@ -21,6 +21,8 @@ type AppInfo struct {
 	Groups  []GroupInfo `json:"groups"`
 	// Globals are the copies of the global tables on this instance.
 	Globals []GlobalInfo `json:"globals,omitempty"`
+	// Unread are topics that match a source and cannot be read, with the reasons.
+	Unread map[string]string `json:"unread_topics,omitempty"`
 }
 
 // GroupInfo is one processor group.
@@ -126,6 +128,7 @@ type StoreInfo struct {
 func (a *App) Info(ctx context.Context) AppInfo {
 	now := time.Now()
 	info := AppInfo{Name: a.top.Name(), State: a.State().String(), Paused: a.Paused(), Since: a.states.stateSince(), Address: a.cfg.Address, At: now}
+	info.Unread = a.topics.unread()
 	for _, g := range a.groups() {
 		info.Groups = append(info.Groups, g.info(ctx, now))
 	}
@@ -136,7 +139,7 @@ func (a *App) Info(ctx context.Context) AppInfo {
 }
 
 func (g *group) info(ctx context.Context, now time.Time) GroupInfo {
-	info := GroupInfo{Group: g.plan.sub.Group(), Partitions: g.plan.partitions, Paused: g.paused(), Members: g.members(), Tasks: []TaskInfo{}}
+	info := GroupInfo{Group: g.plan().sub.Group(), Partitions: g.plan().partitions, Paused: g.paused(), Members: g.members(), Tasks: []TaskInfo{}}
 	engine, measured := g.engine.(pebblestore.Measured)
 	if measured {
 		if m, err := engine.Metrics(); err == nil { // it is closed at the end

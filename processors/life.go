@@ -41,7 +41,7 @@ type life struct {
 
 // begin makes what a life needs from the restored state and the committed offsets.
 func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[string]int64, who identity) (*life, error) {
-	sub := t.group.plan.sub
+	sub := t.plan.sub
 	position, err := t.restoredPosition(offsets, writer.MayDiffer)
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 		return nil, err
 	}
 	l := &life{
-		writer: writer, progress: newProgress(t.group.plan, t.partition, position), sent: make(map[string]int32), identity: identity,
+		writer: writer, progress: newProgress(t.plan, t.partition, position), sent: make(map[string]int32), identity: identity,
 		offsets: maps.Clone(offsets),
 	}
 	l.last.Store(-1)
@@ -59,7 +59,7 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 		l.careful = carefulCommits
 	}
 	l.logged = writer.Promise(l.acked)
-	out := &sink{life: l, plan: t.group.plan, stats: &t.stats, begin: t.openTransaction, ask: func(topic string) (int32, error) {
+	out := &sink{life: l, plan: t.plan, stats: &t.stats, begin: t.openTransaction, ask: func(topic string) (int32, error) {
 		return t.group.app.client.Partitions(ctx, topic)
 	}}
 	l.calls = newExecutor(ctx, l, t)
@@ -78,8 +78,8 @@ func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[str
 	l.inputs = &inputs{maxIdle: t.group.app.cfg.MaxTaskIdle, now: time.Now, end: func(ctx context.Context, topic string) (int64, error) {
 		return t.group.app.client.CommittedEnd(ctx, topic, t.partition)
 	}}
-	for i, in := range t.group.plan.inputs {
-		if !t.group.plan.reads(in.Topic, t.partition) {
+	for i, in := range t.plan.inputs {
+		if !t.plan.reads(in.Topic, t.partition) {
 			continue
 		}
 		from, ok := position.Direct[state.TopicPartition{Topic: in.Topic, Partition: t.partition}]
@@ -124,7 +124,7 @@ func (t *task) restoredPosition(offsets map[string]int64, mayDiffer func(topic s
 	if err != nil {
 		return state.Position{}, fmt.Errorf("read position: %w", err)
 	}
-	sub := t.group.plan.sub
+	sub := t.plan.sub
 	if !ok {
 		for topic, offset := range offsets {
 			if offset > 0 {

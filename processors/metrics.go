@@ -31,6 +31,8 @@ type metricDescs struct {
 	moved [moves]*prometheus.Desc
 	tasks *prometheus.Desc
 
+	inputChanges, unread *prometheus.Desc
+
 	standbyLag *prometheus.Desc
 	age        *prometheus.Desc
 
@@ -79,6 +81,8 @@ func newMetricDescs() metricDescs {
 		d.moved[m] = desc("group_tasks_"+moveNames[m]+"_latency_seconds", "Time that this instance took to carry out a rebalance: tasks "+moveNames[m]+".", "group")
 	}
 	d.tasks = desc("group_tasks", "Partitions that this instance works on (active) or keeps a copy of (standby, warmup).", "group", "role")
+	d.inputChanges = desc("group_input_changes_total", "Times that a group went on with other topics that match a source.", "group")
+	d.unread = desc("unread_topics", "Topics that match a source and cannot be read.", "application")
 	d.standbyLag = desc("standby_remaining_records", "Changelog offsets that a copy lacks.", "group", "partition")
 	d.globalLag = desc("global_remaining_records", "Offsets of its topic that a global table lacks.", "table")
 	d.globalRecords = desc("global_records_total", "Records of its topic that a global table has taken.", "table")
@@ -177,10 +181,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for s, time := range spent {
 		out.counter(d.clientStateSeconds, time.Seconds(), c.app.top.Name(), State(s).String())
 	}
+	out.gauge(d.unread, float64(len(c.app.topics.unread())), c.app.top.Name())
 	for _, g := range c.app.groups() {
-		c.collectGroup(series{ch, []string{g.plan.sub.Group()}}, g)
+		c.collectGroup(series{ch, []string{g.plan().sub.Group()}}, g)
 		for _, t := range g.tasks() {
-			c.collectTask(series{ch, []string{g.plan.sub.Group(), strconv.Itoa(int(t.partition))}}, t, now)
+			c.collectTask(series{ch, []string{g.plan().sub.Group(), strconv.Itoa(int(t.partition))}}, t, now)
 		}
 	}
 	if globals := c.app.globals(); globals != nil {
@@ -220,6 +225,7 @@ func (c collector) collectGroup(out series, g *group) {
 	for role, n := range roles {
 		out.gauge(d.tasks, float64(n), role)
 	}
+	out.counter(d.inputChanges, float64(g.stats.inputChanges.Load()))
 	g.stats.eachLatency(func(point latencyPoint, h histogram) { out.histogram(d.age, &h, point.topic, point.at) })
 	if engine, ok := g.engine.(pebblestore.Measured); ok {
 		if m, err := engine.Metrics(); err == nil { // it is closed at the end

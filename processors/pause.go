@@ -62,7 +62,7 @@ func (a *App) setPaused(groups []string, paused bool) error {
 	return nil
 }
 
-func (g *group) paused() bool { return g.app.pauses[g.plan.sub.Group()].Load() }
+func (g *group) paused() bool { return g.app.pauses[g.plan().sub.Group()].Load() }
 
 // wake makes an idle task look again.
 func (t *task) wake() {

@@ -112,6 +112,20 @@ func (p *groupPlan) hear(in topology.Input, byGroup map[string]*groupPlan) {
 // read by the first ones only.
 func (p *groupPlan) reads(topic string, partition int32) bool { return partition < p.sizes[topic] }
 
+// topics returns the inputs by name.
+func (p *groupPlan) topics() []string {
+	topics := make([]string, len(p.inputs))
+	for i, in := range p.inputs {
+		topics[i] = in.Topic
+	}
+	return topics
+}
+
+// topicsOf returns the inputs that the task of a partition has something of.
+func (p *groupPlan) topicsOf(partition int32) []string {
+	return slices.DeleteFunc(p.topics(), func(topic string) bool { return !p.reads(topic, partition) })
+}
+
 // sizeTopics asks for the external topics and derives the rest.
 func sizeTopics(ctx context.Context, subs []*topology.SubTopology, client *broker.Client) (partitions.Sizes, error) {
 	sizes := partitions.Sizes{Topics: make(map[string]int32), Groups: make(map[string]int32)}

@@ -71,7 +71,7 @@ func (p *progress) advance(all []*input) {
 	for _, in := range all {
 		p.position.Direct[state.TopicPartition{Topic: in.topic, Partition: p.partition}] = in.next
 	}
-	p.position.Derived = p.reflected(func(in topology.Input) bool { return in.Repartition })
+	p.position.Derived = p.derived()
 }
 
 // reflected combines what the chosen inputs say of the source partitions whose records come through them: a source partition is
@@ -114,26 +114,22 @@ func (p *progress) reflected(chosen func(topology.Input) bool) state.Offsets {
 			say(tp, offset)
 		}
 	}
-	maps.DeleteFunc(all, func(tp state.TopicPartition, _ int64) bool { return said[tp] < ways[tp.Topic]+direct[tp] })
+	// An upstream task may say something of a source that is not known here yet, and of which it is not known by which ways it comes.
+	maps.DeleteFunc(all, func(tp state.TopicPartition, _ int64) bool {
+		n := ways[tp.Topic] + direct[tp]
+		return n == 0 || said[tp] < n
+	})
 	return all
 }
 
-// lacksInputs says whether the task must commit although nothing has come: there is a repartition topic that it has nothing of, so
-// that no mark ever makes it say what it reflects, and it has not said so yet.
-func (p *progress) lacksInputs() bool {
-	for _, in := range p.plan.inputs {
-		if !in.Repartition || p.plan.reads(in.Topic, p.partition) {
-			continue
-		}
-		for _, source := range in.Origins {
-			for q := range p.plan.sizes[source] {
-				if _, said := p.position.Derived[state.TopicPartition{Topic: source, Partition: q}]; !said {
-					return true
-				}
-			}
-		}
-	}
-	return false
+// outdated says whether the marks say other than the position, so that the task must commit although nothing has come: it has begun
+// with inputs that are known to come from other sources than before, or there is a repartition topic that it has nothing of, so that
+// no mark ever makes it say what it reflects.
+func (p *progress) outdated() bool { return !maps.Equal(p.derived(), p.position.Derived) }
+
+// derived combines what all repartition inputs say.
+func (p *progress) derived() state.Offsets {
+	return p.reflected(func(in topology.Input) bool { return in.Repartition })
 }
 
 // covered returns what the marks in one repartition input say. A source partition that leads to the input within the upstream

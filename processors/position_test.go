@@ -252,3 +252,32 @@ func TestProgress_nothingIsMissingOfAnInputThatIsNotThere(t *testing.T) {
 	hear(t, all, "app-again-repartition", first)
 	require.Equal(t, map[state.TopicPartition]int64{tp("a", 0): 4, tp("a", 1): 5, tp("b", 2): 7}, all.position.Derived)
 }
+
+// While a topic that matches is new, tasks upstream may know of it and those downstream not yet. They say nothing of it then, since
+// they do not know by how many ways it comes; and when they know, they say so also if nothing more comes.
+func TestProgress_sourcesThatAreNotKnownYet(t *testing.T) {
+	r := readingOf(t, map[string]int32{"in-a": 1}, func(b *topology.Builder) {
+		all := matching(b, "all", "in-.*")
+		through(all, "left").Merge(through(all, "right")).GroupByKey().Count("counts")
+	})
+	const left, right = "app-left-repartition", "app-right-repartition"
+	_, before := changed(t, r, map[string]int32{"in-a": 1})
+	_, after := changed(t, r, map[string]int32{"in-a": 1, "in-b": 1})
+	source, sink := newProgress(after["all"], 0, state.NewPosition()), newProgress(before["counts"], 0, state.NewPosition())
+	source.position.Direct[tp("in-a", 0)], source.position.Direct[tp("in-b", 0)] = 5, 7
+	hearOne := func(topic string) {
+		require.NoError(t, sink.heard(markRecords(topic, 1, 0, source.mark(topic).Token())[0]))
+		sink.advance(nil)
+	}
+	hearOne(left)
+	require.Empty(t, sink.position.Derived)
+	hearOne(right)
+	require.Equal(t, map[state.TopicPartition]int64{tp("in-a", 0): 5}, sink.position.Derived)
+	require.False(t, sink.outdated())
+
+	sink = newProgress(after["counts"], 0, sink.position.Clone())
+	require.True(t, sink.outdated(), "its state reflects more than it says")
+	sink.advance(nil)
+	require.Equal(t, map[state.TopicPartition]int64{tp("in-a", 0): 5, tp("in-b", 0): 7}, sink.position.Derived)
+	require.False(t, sink.outdated())
+}

@@ -61,7 +61,7 @@ func (t *task) rollback(ctx context.Context, cause error) error {
 	if err != nil {
 		return err
 	}
-	l.progress = newProgress(t.group.plan, t.partition, position)
+	l.progress = newProgress(t.plan, t.partition, position)
 	switch {
 	case l.units == 0: // the wall clock made it do something, and no record
 	case l.units == 1 && len(l.unit.records) > 0:
@@ -94,7 +94,7 @@ func (t *task) takeBack(ctx context.Context) error {
 	}
 	l.writer, l.logged = writer, writer.Promise(l.acked)
 	fault.Point("rollback.fenced")
-	offsets, err := writer.Committed(ctx, t.group.inputsOf(t.partition), t.partition)
+	offsets, err := writer.Committed(ctx, t.plan.topicsOf(t.partition), t.partition)
 	if err != nil {
 		return err
 	}

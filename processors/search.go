@@ -94,7 +94,7 @@ func (t *task) refused(err error) error {
 	if worst != nil {
 		return worst
 	}
-	if first.OfTopic() || first.Alone() && !isRow(first.Record, t.group.plan.sub.TableTopic()) && !t.isOutput(first.Record) {
+	if first.OfTopic() || first.Alone() && !isRow(first.Record, t.plan.sub.TableTopic()) && !t.isOutput(first.Record) {
 		return err // the changelog itself, a mark or the like, which no record is to blame for
 	}
 	if !first.Alone() {
@@ -105,8 +105,8 @@ func (t *task) refused(err error) error {
 
 // isOutput says whether a record is one that the topology sends to a topic on which no marks go.
 func (t *task) isOutput(rec kgo.Record) bool {
-	_, ok := t.group.plan.outputs[rec.Topic]
-	return ok && !slices.Contains(t.group.plan.marks, rec.Topic)
+	_, ok := t.plan.outputs[rec.Topic]
+	return ok && !slices.Contains(t.plan.marks, rec.Topic)
 }
 
 // isRow says whether a record is a changelog row of a store.

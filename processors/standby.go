@@ -71,7 +71,7 @@ func (s *standby) run(ctx context.Context) {
 }
 
 func (s *standby) follow(ctx context.Context, backoff *retryBackoff) error {
-	client, topic := s.group.app.client, s.group.plan.sub.TableTopic()
+	client, topic := s.group.app.client, s.group.plan().sub.TableTopic()
 	from, err := client.StartOffset(ctx, topic, s.partition)
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ func (t *task) firstOffset(ctx context.Context, in topology.Input) (int64, error
 		return client.OffsetAt(ctx, in.Topic, t.partition, time.Now().Add(-in.Start.Age))
 	case topology.StartCommitted:
 		return 0, fmt.Errorf("group %s: %w of %s/%d, and the source begins at committed offsets only; set the offsets of the group, "+
-			"or have the source begin elsewhere", t.group.plan.sub.Group(), errNoStart, in.Topic, t.partition)
+			"or have the source begin elsewhere", t.plan.sub.Group(), errNoStart, in.Topic, t.partition)
 	default:
 		return client.StartOffset(ctx, in.Topic, t.partition)
 	}

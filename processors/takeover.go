@@ -14,7 +14,7 @@ import (
 // live is one life, in the order that is the proof: fence, offsets, watermark and restore, work. It returns how often it
 // committed and why it ended; a nil error only when the task is stopping.
 func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int64, err error) {
-	sub := t.group.plan.sub
+	sub := t.plan.sub
 	before := t.stats.commits.Load()
 	defer func() { commits = t.stats.commits.Load() - before }()
 
@@ -43,7 +43,7 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 	if _, _, err := t.verify(who); err != nil { // before anything is added to what is here already
 		return 0, err
 	}
-	offsets, err := writer.Committed(ctx, t.group.inputsOf(t.partition), t.partition)
+	offsets, err := writer.Committed(ctx, t.plan.topicsOf(t.partition), t.partition)
 	if err != nil {
 		return 0, err
 	}
@@ -81,7 +81,7 @@ func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int
 
 // takeOver fences every earlier owner of the partition.
 func (t *task) takeOver(ctx context.Context) (*broker.Writer, error) {
-	group := t.group.plan.sub.Group()
+	group := t.plan.sub.Group()
 	writer, err := broker.TakeOver(ctx, t.group.app.client, broker.WriterConfig{
 		TransactionalID: fault.TransactionalID(fmt.Sprintf("%s.%s.%d", t.group.app.client.ClusterID(), group, t.partition)),
 		Group:           group,
@@ -117,7 +117,7 @@ func (t *task) contradicted(ctx context.Context, writer *broker.Writer, offsets 
 	if _, ok := errors.AsType[*inconsistentError](err); !ok {
 		return err
 	}
-	now, readErr := writer.Committed(ctx, t.group.inputsOf(t.partition), t.partition)
+	now, readErr := writer.Committed(ctx, t.plan.topicsOf(t.partition), t.partition)
 	if readErr != nil {
 		return readErr
 	}

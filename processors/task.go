@@ -34,6 +34,7 @@ func (s taskState) String() string { return taskStateNames[s] }
 // which settles whatever the last one left open. Its goroutine starts with start and ends with stop or abandon.
 type task struct {
 	group     *group
+	plan      *groupPlan // that of the group when it began
 	partition int32
 	logger    *slog.Logger
 	table     *restoredTable
@@ -96,7 +97,7 @@ func (t *task) runProcessor(ctx context.Context) error {
 	t.enter(taskStarting)
 	processor, err := broker.NewGroupTask(broker.GroupTaskConfig{
 		Client: t.group.app.client, Restores: t.group.restores,
-		Group: t.group.plan.sub.Group(), Inputs: t.group.inputsOf(t.partition), Partition: t.partition,
+		Group: t.plan.sub.Group(), Inputs: t.plan.topicsOf(t.partition), Partition: t.partition,
 		Table: t.table, Process: t.process, Run: t.lives, Logger: t.logger,
 	})
 	if err != nil {
@@ -158,10 +159,10 @@ func (t *task) failed(err error, fatal bool) {
 		t.logger.Warn("task failed and tries again", slog.Any("error", err))
 	}
 	if hook := t.group.app.cfg.Hooks.TaskFailed; hook != nil {
-		hook(t.group.plan.sub.Group(), t.partition, err, fatal)
+		hook(t.plan.sub.Group(), t.partition, err, fatal)
 	}
 	if fatal {
-		t.group.app.fail(fmt.Errorf("group %s, partition %d: %w", t.group.plan.sub.Group(), t.partition, err))
+		t.group.app.fail(fmt.Errorf("group %s, partition %d: %w", t.plan.sub.Group(), t.partition, err))
 	}
 }
 

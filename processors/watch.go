@@ -24,7 +24,6 @@ func (a *App) watch(ctx context.Context) {
 		interval = min(interval, max(a.cfg.StuckAfter/4, time.Millisecond))
 	}
 	stuck := stuckDetector{after: a.cfg.StuckAfter, tasks: make(map[*task]*suspect)}
-	topics := a.watchTopics()
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -37,7 +36,6 @@ func (a *App) watch(ctx context.Context) {
 			g.askEnds(ctx, interval)
 		}
 		a.globals().askEnds(ctx, interval)
-		topics.look(ctx)
 		now := time.Now()
 		for _, g := range a.groups() {
 			for _, t := range g.tasks() {
@@ -54,7 +52,7 @@ func (g *group) askEnds(ctx context.Context, interval time.Duration) {
 	if len(tasks) == 0 && len(standbys) == 0 {
 		return
 	}
-	topics, table := g.inputTopics(), g.plan.sub.TableTopic()
+	topics, table := g.plan().topics(), g.plan().sub.TableTopic()
 	if len(standbys) > 0 {
 		topics = append(topics, table)
 	}

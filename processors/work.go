@@ -18,7 +18,7 @@ func (t *task) work(ctx context.Context, sessions *broker.Sessions) error {
 	if err := t.commitStart(func() error { return t.commit(ctx, sessions) }); err != nil {
 		return err
 	}
-	if l.progress.lacksInputs() {
+	if l.progress.outdated() || l.identity.forgets {
 		if err := t.openTransaction(); err != nil {
 			return err
 		}
@@ -188,7 +188,7 @@ func (t *task) process(work any) (err error) {
 		return fmt.Errorf("goka delivered %T", work)
 	}
 	l := t.life
-	inputs := t.group.plan.inputs
+	inputs := t.plan.inputs
 	traced := t.spans.tracer != nil
 	if traced {
 		t.spans.beginUnit(len(u.records))
@@ -259,6 +259,6 @@ func rawHeaders(headers []kgo.RecordHeader) []topology.Header {
 func (t *task) dropped(drop topology.Drop) {
 	t.stats.drop(drop.Reason)
 	if hook := t.group.app.cfg.Hooks.Dropped; hook != nil {
-		hook(t.group.plan.sub.Group(), drop)
+		hook(t.plan.sub.Group(), drop)
 	}
 }

@@ -170,6 +170,12 @@ func (s *site) count(t *testing.T) (n int64) {
 func (s *site) recreate(t *testing.T, topic string) {
 	t.Helper()
 	s.remove(t, topic)
+	s.renew(t, topic)
+}
+
+// renew creates a topic in the place of one that was deleted.
+func (s *site) renew(t *testing.T, topic string) {
+	t.Helper()
 	configs := make(map[string]*string)
 	if topic == s.table() {
 		compact := "compact"
