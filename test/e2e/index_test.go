@@ -80,6 +80,7 @@ func (s *indexSite) find(t *testing.T, v *views.IndexView[string, string, string
 
 // An index that is deployed on a table with rows is built from them, kept with them, restored with them and read with them.
 func TestIndex_isAddedToATableWithRows(t *testing.T) {
+	t.Parallel()
 	s := &indexSite{
 		cluster: openCluster(t), app: unique("app"), gates: unique("gates"), dir: t.TempDir(), log: new(logBuffer), written: make(state.Offsets),
 	}

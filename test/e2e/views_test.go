@@ -18,6 +18,7 @@ import (
 
 // Every kind of store that has rows for others is read from outside as soon as it reflects what was written.
 func TestViews_readEveryKindOfStore(t *testing.T) {
+	t.Parallel()
 	c := openCluster(t)
 	app, in := unique("app"), unique("in")
 	c.createTopics(t, in)
