@@ -31,6 +31,8 @@ type cache[V any] struct {
 	indexMoves bool
 	// onDirty hears of each row that becomes dirty; nil if nobody wants to.
 	onDirty func(*row[V])
+	// recent finds rows by their times; nil for stores without times in their keys, and those in which nobody looks for them.
+	recent *recentRows[V]
 	// overhead is what a row takes besides its key and value, in bytes.
 	overhead int64
 	// release gives back memory that the store takes besides its rows, at least so many bytes if there are, and returns how
@@ -58,6 +60,8 @@ type row[V any] struct {
 	indexed   int64 // the timestamp that the local row has if committed is exists; only if the index moves
 	cost      int64 // bytes charged to the account
 	slot      int   // index in cache.ring
+	pending   int   // index in dirtyRows.pending, from 1; 0 if it is not there
+	run       *rowRun[V]
 
 	present    bool      // false: deleted, or never there
 	committed  existence // what the partition holds
@@ -143,9 +147,14 @@ func (c *cache[V]) put(key []byte, value V, timestamp int64) *row[V] {
 		r = &row[V]{}
 		c.insert(r, key, c.valueSize)
 	}
+	c.set(r, value, timestamp)
+	return r
+}
+
+// set makes value the value of a cached row.
+func (c *cache[V]) set(r *row[V], value V, timestamp int64) {
 	r.value, r.timestamp, r.present, r.transient = value, timestamp, true, false
 	c.touch(r)
-	return r
 }
 
 // putNew is put for a key that the partition never had.
@@ -171,6 +180,9 @@ func (c *cache[V]) delete(key []byte) {
 func (c *cache[V]) remove(r *row[V]) {
 	if !r.dirty && r.committed == absent {
 		return
+	}
+	if r.run != nil {
+		c.recent.removed(r)
 	}
 	var zero V
 	r.value, r.timestamp, r.present = zero, 0, false
@@ -256,6 +268,18 @@ func (c *cache[V]) forget(r *row[V]) {
 		c.last = nil
 	}
 	c.account.addUsed(-r.cost)
+	if r.run != nil {
+		c.recent.evicted(r)
+	}
+}
+
+// withdraw forgets a dirty row that does not exist, and of which the partition has never heard.
+func (c *cache[V]) withdraw(r *row[V]) {
+	// The order of time holds dirty rows, too.
+	if r.flushed == unknown && c.onDirty == nil && c.dirty.withdraw(r) {
+		c.account.addDirty(-r.cost)
+		c.forget(r)
+	}
 }
 
 // flush appends the dirty rows to b, in key order, each one followed by the change of its index row.

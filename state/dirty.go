@@ -24,8 +24,24 @@ const maxChunk = 512
 
 func (d *dirtyRows[V]) add(r *row[V]) {
 	d.pending = append(d.pending, r)
+	r.pending = len(d.pending)
 	d.n++
 	d.version++
+}
+
+// withdraw takes a row out that is not in order yet, and returns false for others.
+func (d *dirtyRows[V]) withdraw(r *row[V]) bool {
+	if r.pending == 0 {
+		return false
+	}
+	last := len(d.pending) - 1
+	moved := d.pending[last]
+	d.pending[r.pending-1], moved.pending = moved, r.pending
+	d.pending[last] = nil
+	d.pending = d.pending[:last]
+	r.pending, r.dirty = 0, false
+	d.n--
+	return true
 }
 
 // each calls f with every row, in no particular order. f must not add rows.
@@ -42,8 +58,7 @@ func (d *dirtyRows[V]) each(f func(*row[V])) {
 
 // reset replaces the content by rows that are in order.
 func (d *dirtyRows[V]) reset(sorted []*row[V]) {
-	clear(d.pending)
-	d.pending = d.pending[:0]
+	d.noneIsPending()
 	d.n = len(sorted)
 	d.version++
 	d.build(sorted)
@@ -67,9 +82,16 @@ func (d *dirtyRows[V]) order() {
 			d.insert(r)
 		}
 	}
+	d.noneIsPending()
+	d.version++
+}
+
+func (d *dirtyRows[V]) noneIsPending() {
+	for _, r := range d.pending {
+		r.pending = 0
+	}
 	clear(d.pending)
 	d.pending = d.pending[:0]
-	d.version++
 }
 
 // sortRows sorts by key. Comparing the first bytes in which keys differ settles nearly all comparisons without a look

@@ -37,6 +37,12 @@
 //	Versioned   a time at which it is      by the time at which another version replaced it
 //	            the valid one
 //
+// Who aggregates in sliding windows or sessions looks for the rows of a key near stream time, for each record. The stores therefore
+// know which rows there are of the keys that are used (recentRows): a run of cached rows for each, with the time from which on it
+// has all of them, and one time from which on there are no others, whatever the key. A look at times that are known scans nothing.
+// What is evicted is not known any more; after a rollback or a restart nothing is, until it is scanned again. A session that grows
+// is another row for each record: one that was made since the last commit goes without a trace.
+//
 // The buffers of operators keep what waits for its time, and are read by their operators only:
 //
 //	SuppressBuffer  one update of each key, by the place in time that the key got first

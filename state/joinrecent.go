@@ -153,25 +153,9 @@ func (x *joinRecent[V]) load(since int64) error {
 // skip forgets all that was loaded, and begins behind the last record of the partition.
 func (x *joinRecent[V]) skip() error {
 	x.release(math.MaxInt64)
-	low, high := x.from, int64(math.MaxInt64) // no record has a timestamp of high or above
-	for low < high {
-		middle := low + int64(uint64(high-low)/2)
-		found := false
-		for _, err := range scanIndex(x.rows.part, x.rows.spec.Name, middle) {
-			if err != nil {
-				return err
-			}
-			found = true
-			break
-		}
-		if found {
-			low = middle + 1
-		} else {
-			high = middle
-		}
-	}
-	x.from = low
-	return nil
+	end, err := indexEnd(x.rows.part, x.rows.spec.Name)
+	x.from = max(x.from, end)
+	return err
 }
 
 // list lists a run in a slice.

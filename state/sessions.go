@@ -37,6 +37,7 @@ func (s Session) validate() error {
 type Sessions[K, V any] struct {
 	rows   *cache[V]
 	index  *timeIndex[V] // by end
+	recent *recentRows[V]
 	key    codecs.Codec[K]
 	buf    []byte // scratch for encoded keys
 	rowKey []byte // scratch for store keys
@@ -61,7 +62,12 @@ func NewSessions[K, V any](
 		return nil, err
 	}
 	rows := newCache(spec, part, budget, value)
-	return &Sessions[K, V]{rows: rows, index: newTimeIndex(rows, sessionSize), key: key}, nil
+	return &Sessions[K, V]{
+		rows:   rows,
+		index:  newTimeIndex(rows, sessionSize),
+		recent: newRecentRows(rows, sessionSize),
+		key:    key,
+	}, nil
 }
 
 // Get returns the value of the session of key with just that start and end and its timestamp, and false if there is
@@ -94,7 +100,7 @@ func (s *Sessions[K, V]) Put(key K, session Session, value V, timestamp int64) e
 	if err := s.encode(key, session); err != nil {
 		return err
 	}
-	s.put(session, value, timestamp)
+	s.put(s.buf, session, value, timestamp)
 	return nil
 }
 
@@ -105,12 +111,12 @@ func (s *Sessions[K, V]) PutEncoded(key []byte, session Session, value V, timest
 		return fmt.Errorf("store %q: key: %w", s.rows.spec.Name, err)
 	}
 	s.rowKey = AppendSessionKey(s.rowKey[:0], key, session)
-	s.put(session, value, timestamp)
+	s.put(key, session, value, timestamp)
 	return nil
 }
 
-func (s *Sessions[K, V]) put(session Session, value V, timestamp int64) {
-	s.rows.put(s.rowKey, value, timestamp)
+func (s *Sessions[K, V]) put(key []byte, session Session, value V, timestamp int64) {
+	s.recent.put(key, s.rowKey, value, timestamp)
 	s.index.added(session.End)
 }
 
@@ -119,14 +125,14 @@ func (s *Sessions[K, V]) Remove(key K, session Session) error {
 	if err := s.encode(key, session); err != nil {
 		return err
 	}
-	s.rows.delete(s.rowKey)
+	s.recent.remove(s.buf, s.rowKey)
 	return nil
 }
 
 // RemoveEncoded is Remove for a key that is encoded already. It does not keep key.
 func (s *Sessions[K, V]) RemoveEncoded(key []byte, session Session) error {
 	s.rowKey = AppendSessionKey(s.rowKey[:0], key, session)
-	s.rows.delete(s.rowKey)
+	s.recent.remove(key, s.rowKey)
 	return nil
 }
 
@@ -148,16 +154,31 @@ func (s *Sessions[K, V]) FindSessions(key K, earliestEnd, latestStart int64) ite
 	}
 }
 
-// FindSessionsEncoded is FindSessions for a key that is encoded already; the key of the entries is the zero value. It does not
-// keep key beyond the loop.
+// FindSessionsEncoded appends what [Sessions.FindSessions] would yield to dst, for a key that is encoded already, which is not
+// kept. Their Key is not set. What there is of a key that is used is known, as far as the budget goes: to look for cached
+// sessions again, or for later ones, reads and allocates nothing.
 func (s *Sessions[K, V]) FindSessionsEncoded(
-	key []byte, earliestEnd, latestStart int64,
-) iter.Seq2[SessionEntry[K, V], error] {
-	return func(yield func(SessionEntry[K, V], error) bool) {
+	dst []SessionEntry[K, V], key []byte, earliestEnd, latestStart int64,
+) ([]SessionEntry[K, V], error) {
+	rows, ok, err := s.recent.find(key, earliestEnd, math.MaxInt64)
+	if err != nil {
+		return dst, err
+	}
+	for _, r := range rows {
+		r.referenced = true
+		session := Session{Start: timeAt(r.key, len(r.key)-timeSize), End: s.recent.time(r.key)}
+		if session.Start <= latestStart {
+			dst = append(dst, SessionEntry[K, V]{Session: session, Value: r.value, Timestamp: r.timestamp})
+		}
+	}
+	if ok {
+		return dst, nil
+	}
+	return appendAll(dst, func(yield func(SessionEntry[K, V], error) bool) {
 		low, high := encodedSessionBounds(key, earliestEnd)
 		var none K
 		yieldSessions(none, latestStart, s.rows.scan(low, high), yield)
-	}
+	})
 }
 
 // Ended yields the sessions of all keys with after < End <= last (milliseconds), by ascending end, then start, then in the
@@ -214,6 +235,7 @@ func (s *Sessions[K, V]) Committed() {
 
 // Rollback implements [Store].
 func (s *Sessions[K, V]) Rollback() {
+	s.recent.forget()
 	s.rows.rollback()
 	s.index.rolledBack()
 }

@@ -21,6 +21,7 @@ import (
 type Windowed[K, V any] struct {
 	rows   *cache[V]
 	index  *timeIndex[V] // by start
+	recent *recentRows[V]
 	key    codecs.Codec[K]
 	size   int64  // of the windows, in milliseconds
 	buf    []byte // scratch for encoded keys
@@ -47,10 +48,11 @@ func NewWindowed[K, V any](
 	}
 	rows := newCache(spec, part, budget, value)
 	return &Windowed[K, V]{
-		rows:  rows,
-		index: newTimeIndex(rows, startSize),
-		key:   key,
-		size:  spec.WindowSize.Milliseconds(),
+		rows:   rows,
+		index:  newTimeIndex(rows, startSize),
+		recent: newRecentRows(rows, startSize),
+		key:    key,
+		size:   spec.WindowSize.Milliseconds(),
 	}, nil
 }
 
@@ -87,7 +89,7 @@ func (s *Windowed[K, V]) Put(key K, start int64, value V, timestamp int64) error
 // cached.
 func (s *Windowed[K, V]) PutEncoded(key []byte, start int64, value V, timestamp int64) error {
 	s.rowKey = AppendWindowKey(s.rowKey[:0], key, start)
-	s.rows.put(s.rowKey, value, timestamp)
+	s.recent.put(key, s.rowKey, value, timestamp)
 	s.index.added(start)
 	return nil
 }
@@ -103,7 +105,7 @@ func (s *Windowed[K, V]) Delete(key K, start int64) error {
 // DeleteEncoded is Delete for a key that is encoded already. It does not keep key.
 func (s *Windowed[K, V]) DeleteEncoded(key []byte, start int64) error {
 	s.rowKey = AppendWindowKey(s.rowKey[:0], key, start)
-	s.rows.delete(s.rowKey)
+	s.recent.remove(key, s.rowKey)
 	return nil
 }
 
@@ -123,14 +125,42 @@ func (s *Windowed[K, V]) Fetch(key K, from, to int64) iter.Seq2[WindowEntry[K, V
 	}
 }
 
-// FetchEncoded is Fetch for a key that is encoded already; the key of the entries is the zero value. It does not keep key
-// beyond the loop.
-func (s *Windowed[K, V]) FetchEncoded(key []byte, from, to int64) iter.Seq2[WindowEntry[K, V], error] {
-	return func(yield func(WindowEntry[K, V], error) bool) {
-		if from < to {
-			s.fetch(WindowEntry[K, V]{}, key, from, to, yield)
-		}
+// FetchEncoded appends what [Windowed.Fetch] would yield to dst, for a key that is encoded already, which is not kept. Their Key is
+// not set. What there is of a key that is used is known, as far as the budget goes: to look for cached windows again, or for later
+// ones, reads and allocates nothing.
+func (s *Windowed[K, V]) FetchEncoded(dst []WindowEntry[K, V], key []byte, from, to int64) ([]WindowEntry[K, V], error) {
+	if from >= to {
+		return dst, nil
 	}
+	rows, ok, err := s.recent.find(key, from, to)
+	if err != nil {
+		return dst, err
+	}
+	for _, r := range rows {
+		start := s.recent.time(r.key)
+		if start >= to {
+			break
+		}
+		r.referenced = true
+		dst = append(dst, WindowEntry[K, V]{Window: windowOf(start, s.size), Value: r.value, Timestamp: r.timestamp})
+	}
+	if ok {
+		return dst, nil
+	}
+	return appendAll(dst, func(yield func(WindowEntry[K, V], error) bool) {
+		s.fetch(WindowEntry[K, V]{}, key, from, to, yield)
+	})
+}
+
+// appendAll appends what a sequence yields, up to an error.
+func appendAll[T any](dst []T, all iter.Seq2[T, error]) ([]T, error) {
+	for e, err := range all {
+		if err != nil {
+			return dst, err
+		}
+		dst = append(dst, e)
+	}
+	return dst, nil
 }
 
 func (s *Windowed[K, V]) fetch(
@@ -203,6 +233,7 @@ func (s *Windowed[K, V]) Committed() {
 
 // Rollback implements [Store].
 func (s *Windowed[K, V]) Rollback() {
+	s.recent.forget()
 	s.rows.rollback()
 	s.index.rolledBack()
 }

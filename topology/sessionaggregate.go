@@ -112,11 +112,12 @@ func (o *sessionAggregate[K, A]) find(encoded []byte, at, gone int64) (state.Ses
 	clear(o.found)
 	o.found = o.found[:0]
 	session := state.Session{Start: at, End: at}
-	for s, err := range o.rows.FindSessionsEncoded(encoded, max(at-o.gap, gone+1), at+o.gap) {
-		if err != nil {
-			return session, o.t.nodeError(o.n, err)
-		}
-		o.found = append(o.found, s)
+	var err error
+	if o.found, err = o.rows.FindSessionsEncoded(o.found, encoded, max(at-o.gap, gone+1), at+o.gap); err != nil {
+		return session, o.t.nodeError(o.n, err)
+	}
+	for i := range o.found {
+		s := &o.found[i]
 		session.Start, session.End = min(session.Start, s.Session.Start), max(session.End, s.Session.End)
 	}
 	return session, nil

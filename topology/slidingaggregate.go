@@ -109,11 +109,9 @@ func (o *slidingAggregate[K, A]) find() error {
 	at := o.e.Timestamp
 	// Rows that are older may be expired already, or not.
 	from := max(0, at-2*o.difference, o.now()-o.retention-o.difference)
-	for w, err := range o.rows.FetchEncoded(o.encoded, from, at+2) {
-		if err != nil {
-			return o.t.nodeError(o.n, err)
-		}
-		o.found = append(o.found, w)
+	var err error
+	if o.found, err = o.rows.FetchEncoded(o.found, o.encoded, from, at+2); err != nil {
+		return o.t.nodeError(o.n, err)
 	}
 	return nil
 }

@@ -110,13 +110,16 @@ func testEncoded(t *testing.T, e state.Engine) {
 	for _, start := range []int64{0, 10, 20} {
 		must(t, w.PutEncoded(key, start, "v", start))
 	}
-	got := collect(t, w.FetchEncoded(key, 0, 20))
+	got, err := w.FetchEncoded(nil, key, 0, 20)
+	must(t, err)
 	want := collect(t, w.Fetch(string(key), 0, 20))
 	for i := range got {
 		got[i].Key = string(key)
 	}
 	equal(t, got, want, "windows by encoded key")
-	equal(t, len(collect(t, w.FetchEncoded(key, 20, 0))), 0, "no windows")
+	none, err := w.FetchEncoded(nil, key, 20, 0)
+	must(t, err)
+	equal(t, len(none), 0, "no windows")
 
 	s := newSessions(t, part, nil)
 	session := state.Session{Start: 1, End: 2}
@@ -124,7 +127,8 @@ func testEncoded(t *testing.T, e state.Engine) {
 	value, timestamp, ok, err := s.GetEncoded(key, session)
 	must(t, err)
 	equal(t, []any{value, timestamp, ok}, []any{"v", int64(3), true}, "session by encoded key")
-	found := collect(t, s.FindSessionsEncoded(key, 0, 9))
+	found, err := s.FindSessionsEncoded(nil, key, 0, 9)
+	must(t, err)
 	equal(t, found, []sessionRow{{Session: session, Value: "v", Timestamp: 3}}, "sessions by encoded key")
 	must(t, s.RemoveEncoded(key, session))
 	equal(t, len(collect(t, s.FindSessions(string(key), 0, 9))), 0, "sessions after the removal")
