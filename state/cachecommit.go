@@ -1,0 +1,143 @@
+package state
+
+import "fmt"
+
+// What a cache does at commits: the dirty rows go to a batch, and are clean, or forgotten, afterwards.
+
+// flush appends the dirty rows to b, in key order, each one followed by the change of its index row.
+func (c *cache[V]) flush(b *Batch) (err error) {
+	c.dirty.order()
+	var at *row[V]
+	defer func() {
+		if v := recover(); v != nil {
+			err = c.panicked(at, v)
+		}
+	}()
+	for _, chunk := range c.dirty.chunks {
+		for _, r := range chunk {
+			at = r
+			if err := c.flushRow(b, r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// panicked makes an error of what the codec panicked with.
+func (c *cache[V]) panicked(at *row[V], v any) error {
+	if at == nil {
+		panic(v)
+	}
+	err, ok := v.(error)
+	if ok {
+		err = fmt.Errorf("panic: %w", err)
+	} else {
+		err = fmt.Errorf("panic: %v", v)
+	}
+	return &EncodeError{Store: c.spec.Name, Key: []byte(at.key), Err: err}
+}
+
+func (c *cache[V]) flushRow(b *Batch, r *row[V]) error {
+	c.rowKey = append(c.rowKey[:c.prefixLen], r.key...)
+	key := c.rowKey
+	switch {
+	case r.present:
+		data, err := c.codec.Append(appendInt64(c.value[:0], r.timestamp), r.value)
+		if err != nil {
+			return &EncodeError{Store: c.spec.Name, Key: []byte(r.key), Err: err}
+		}
+		c.value = data[:0]
+		b.Set(key, data)
+		c.setIndex(b, r, key[c.prefixLen:])
+		c.charge(r, int64(len(data)))
+	case r.committed != absent:
+		b.Delete(key)
+		if !c.indexMoves || r.committed == exists {
+			c.deleteIndex(b, key[c.prefixLen:], r.indexed)
+		}
+		c.charge(r, 0)
+	}
+	r.flushed, r.changed = existenceOf(r.present), false
+	c.counts.flushed++
+	return nil
+}
+
+// setIndex writes the local row of a row that exists, unless the partition holds it. If the index moves and it is not
+// known what the partition holds, an old local row stays behind, for the store to remove when it comes across it.
+func (c *cache[V]) setIndex(b *Batch, r *row[V], storeKey []byte) {
+	if c.indexKey == nil {
+		return
+	}
+	known := r.committed == exists
+	if c.indexMoves {
+		if known && r.indexed != r.timestamp {
+			c.deleteIndex(b, storeKey, r.indexed)
+		}
+		// What was flushed before may never have been applied.
+		known = known && r.indexed == r.timestamp && r.flushed == unknown
+		r.indexed = r.timestamp
+	}
+	if known {
+		return
+	}
+	if c.index = c.indexKey(c.index[:0], storeKey, r.timestamp); len(c.index) > 0 {
+		b.SetLocal(c.index, nil)
+	}
+}
+
+func (c *cache[V]) deleteIndex(b *Batch, storeKey []byte, timestamp int64) {
+	if c.indexKey == nil {
+		return
+	}
+	if c.index = c.indexKey(c.index[:0], storeKey, timestamp); len(c.index) > 0 {
+		b.DeleteLocal(c.index)
+	}
+}
+
+// charge corrects what a dirty row was estimated to take, now that its size is known.
+func (c *cache[V]) charge(r *row[V], size int64) {
+	if size > 0 {
+		c.valueSize += (size - c.valueSize) / 8
+	}
+	cost := c.overhead + int64(len(r.key)) + size
+	d := cost - r.cost
+	r.cost = cost
+	c.account.addUsed(d)
+	c.account.addDirty(d)
+}
+
+// committed makes the rows of the last flush clean, except those changed since.
+func (c *cache[V]) committed() {
+	kept := make([]*row[V], 0)
+	c.dirty.order()
+	c.dirty.each(func(r *row[V]) {
+		if r.flushed != unknown {
+			r.committed, r.flushed = r.flushed, unknown
+		}
+		if r.changed {
+			kept = append(kept, r)
+			return
+		}
+		r.dirty = false
+		c.account.dirty -= r.cost
+		if r.transient {
+			c.forget(r)
+		}
+	})
+	c.dirty.reset(kept)
+	c.account.publish()
+	if n := c.account.giveBack(); n > 0 {
+		c.evictAll(n)
+	}
+}
+
+// rollback forgets the dirty rows.
+func (c *cache[V]) rollback() {
+	c.dirty.each(func(r *row[V]) {
+		c.account.dirty -= r.cost
+		c.forget(r)
+	})
+	c.dirty.reset(nil)
+	c.account.publish()
+}
