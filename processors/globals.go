@@ -94,7 +94,7 @@ func (g *globals) open(ctx context.Context, p globalPlan) (*globalTable, error) 
 	t.view, err = broker.NewTableView(broker.TableViewConfig{
 		Client: g.app.client, Fetcher: g.fetcher, Topic: p.Topic, Foreign: true, Logger: t.logger,
 		Open:    func(partition int32) (broker.TableStore, error) { return globalPartition{t, partition}, nil },
-		Restart: func(int32) <-chan struct{} { return t.restarted() },
+		Restart: t.restarted,
 	})
 	return t, err
 }

@@ -146,10 +146,16 @@ func (t *globalTable) remaining() (n int64) {
 	return n
 }
 
-// restarted returns a channel that is closed when the topic must be read anew.
-func (t *globalTable) restarted() <-chan struct{} {
+// restarted returns a channel that is closed when the topic must be read anew. goka asks for it after the offset of the partition: if
+// the rows were dropped in between, what it is about to read is behind them.
+func (t *globalTable) restarted(partition int32) <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.mu.dropped[partition] {
+		at := make(chan struct{})
+		close(at)
+		return at
+	}
 	return t.mu.restart
 }
 

@@ -80,10 +80,16 @@ func (t *viewTable) open() (state.Position, error) {
 	return position, nil
 }
 
-// restart returns a channel that is closed when the table must be read anew.
+// restart returns a channel that is closed when the table must be read anew. goka asks for it after the offset: if the rows were
+// dropped in between, what it is about to read is behind them.
 func (t *viewTable) restart() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.mu.dropped {
+		at := make(chan struct{})
+		close(at)
+		return at
+	}
 	return t.mu.restart
 }
 

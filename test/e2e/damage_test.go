@@ -291,19 +291,27 @@ func startView(t *testing.T, c *cluster, top *topology.Topology, dir string) (vs
 // requireView reads the view until it answers: then every row is there and right. Meanwhile it says that it cannot.
 func requireView(t *testing.T, view *views.KeyValueView[string, []byte], rounds int) {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		rows := 0
+	read := func() (rows int, err error) {
 		for entry, err := range view.Range(t.Context(), nil, nil) {
 			if err != nil {
-				require.ErrorIs(t, err, views.ErrRebuilding)
-				return false
+				return 0, err
 			}
 			require.EqualValues(t, rounds, binary.BigEndian.Uint64(entry.Value), "key %s", entry.Key)
 			rows++
 		}
-		require.Equal(t, manyKeys, rows)
-		return true
-	}, 60*time.Second, 10*time.Millisecond)
+		return rows, nil
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(60 * time.Second); ; <-tick.C {
+		rows, err := read()
+		if err == nil {
+			require.Equal(t, manyKeys, rows)
+			return
+		}
+		require.ErrorIs(t, err, views.ErrRebuilding)
+		require.False(t, time.Now().After(end), "the view is not rebuilt: %v", err)
+	}
 }
 
 // A view that was damaged is read again from its table, by itself and although nothing new is written. Until then it
