@@ -1,11 +1,11 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -113,7 +113,14 @@ func TestIndex_isAddedToATableWithRows(t *testing.T) {
 	require.ErrorContains(t, err, `view "gates": store is of kind key-value, not index`)
 	byGate, err := views.Index(vs, "by-gate", codecs.String, codecs.String, codecs.String)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), "indexes are built") }, waitLong, tick, "log:\n%s", s.log)
+	require.NoError(t, vs.Wait(t.Context(), s.written)) // a view that has read nothing knows of nothing that lacks
+	require.Eventually(t, func() bool {                 // built by all tasks
+		for _, err := range byGate.Range(t.Context(), nil, nil) {
+			return !errors.Is(err, state.ErrIndexIncomplete)
+		}
+		return true
+	}, waitLong, tick, "log:\n%s", s.log)
+	require.Contains(t, s.log.String(), "indexes are built")
 	rows["F00002"], rows["F00003"], rows["F00004"] = "D5", "", "none"
 	s.put(t, map[string]string{"F00002": "D5", "F00003": "", "F00004": "none"})
 	for _, gate := range []string{"D1", "D2", "D3", "D4", "D5", "D5999", "none-such"} {
