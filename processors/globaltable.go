@@ -39,21 +39,20 @@ type globalTable struct {
 	rebuilding atomic.Bool
 
 	mu struct {
-		sync.Mutex               // held while rows are applied or dropped
-		restart    chan struct{} // closed when the topic must be read anew
-		dropped    map[int32]bool
-		goals      map[int32]int64 // offsets that must be reached again before the rows are read; empty if they may be
-		offsets    map[int32]int64 // the last ones that the rows reflect
-		ends       map[int32]int64 // of the topic, as of a few seconds ago
-		batch      state.Batch
-		key        []byte
+		sync.Mutex // held while rows are applied or dropped
+		// restart is closed, by partition, when the rows are dropped, until goka asks where to read on.
+		restart map[int32]chan struct{}
+		goals   map[int32]int64 // offsets that must be reached again before the rows are read; empty if they may be
+		offsets map[int32]int64 // the last ones that the rows reflect
+		ends    map[int32]int64 // of the topic, as of a few seconds ago
+		batch   state.Batch
+		key     []byte
 	}
 }
 
 func newGlobalTable(p globalPlan, logger *slog.Logger) *globalTable {
 	t := &globalTable{plan: p, logger: logger}
-	t.mu.restart = make(chan struct{})
-	t.mu.dropped, t.mu.goals = make(map[int32]bool), make(map[int32]int64)
+	t.mu.restart, t.mu.goals = make(map[int32]chan struct{}), make(map[int32]int64)
 	t.mu.offsets, t.mu.ends = make(map[int32]int64), make(map[int32]int64)
 	return t
 }
@@ -146,17 +145,22 @@ func (t *globalTable) remaining() (n int64) {
 	return n
 }
 
-// restarted returns a channel that is closed when the topic must be read anew. goka asks for it after the offset of the partition: if
-// the rows were dropped in between, what it is about to read is behind them.
+// restarted returns a channel that is closed when a partition must be read anew. goka asks for it after the offset: if the rows were
+// dropped in between, it is closed already, since what goka is about to read is behind them.
 func (t *globalTable) restarted(partition int32) <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.mu.dropped[partition] {
-		at := make(chan struct{})
-		close(at)
-		return at
+	return t.restart(partition)
+}
+
+// restart returns the channel of a partition. The lock is held.
+func (t *globalTable) restart(partition int32) chan struct{} {
+	restart := t.mu.restart[partition]
+	if restart == nil {
+		restart = make(chan struct{})
+		t.mu.restart[partition] = restart
 	}
-	return t.mu.restart
+	return restart
 }
 
 // Get implements topology.GlobalRows.
@@ -193,13 +197,12 @@ func (t *globalTable) rebuild(err error) {
 		return
 	}
 	for p, last := range t.mu.offsets {
-		t.mu.goals[p], t.mu.dropped[p] = last, true
+		t.mu.goals[p] = last
+		close(t.restart(p))
 	}
 	clear(t.mu.offsets)
 	t.rebuilding.Store(len(t.mu.goals) > 0)
 	t.version.Add(1)
-	close(t.mu.restart)
-	t.mu.restart = make(chan struct{})
 }
 
 // globalPartition is where goka puts the rows of one partition of a topic (broker.TableStore).
@@ -215,7 +218,9 @@ func (p globalPartition) Offset() (int64, bool) {
 	t := p.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.mu.dropped, p.partition)
+	if isClosed(t.restart(p.partition)) {
+		delete(t.mu.restart, p.partition)
+	}
 	last, ok := t.mu.offsets[p.partition]
 	return last, ok
 }
@@ -225,7 +230,7 @@ func (p globalPartition) Restore(run *broker.Run) error {
 	t := p.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.mu.dropped[p.partition] {
+	if isClosed(t.restart(p.partition)) {
 		return fmt.Errorf("%w: rows up to %d of partition %d were read for what was dropped", errGlobalRebuilding, run.Last(), p.partition)
 	}
 	batch := &t.mu.batch

@@ -81,15 +81,10 @@ func (t *viewTable) open() (state.Position, error) {
 }
 
 // restart returns a channel that is closed when the table must be read anew. goka asks for it after the offset: if the rows were
-// dropped in between, what it is about to read is behind them.
+// dropped in between, it is closed already, since what goka is about to read is behind them.
 func (t *viewTable) restart() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.mu.dropped {
-		at := make(chan struct{})
-		close(at)
-		return at
-	}
 	return t.mu.restart
 }
 
@@ -122,7 +117,6 @@ func (t *viewTable) rebuild(err error) {
 	}
 	t.mu.dropped = true
 	close(t.mu.restart)
-	t.mu.restart = make(chan struct{})
 }
 
 func (t *viewTable) tell(err error) {
@@ -139,7 +133,9 @@ func (t *viewTable) Get(dst, key []byte) ([]byte, bool, error) { return t.stored
 func (t *viewTable) Offset() (int64, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.mu.dropped = false
+	if t.mu.dropped {
+		t.mu.dropped, t.mu.restart = false, make(chan struct{})
+	}
 	return t.stored.Offset()
 }
 

@@ -190,7 +190,7 @@ type TableViewConfig struct {
 	// Open returns where partition p is kept.
 	Open func(p int32) (TableStore, error)
 	// Restart, if it is not nil, returns a channel that is closed when partition p must be read anew from the offset that
-	// it then has: its store has lost what it kept. It is asked again at every start.
+	// it then has: its store has lost what it kept. It is asked again at every start, behind the offset.
 	Restart func(p int32) <-chan struct{}
 	// Foreign says that the table is no group's changelog, but a topic that anybody may write. The value of a row then begins
 	// with the timestamp of its record (state.AppendRowValue), a key may be empty, and the view has caught up at the last
