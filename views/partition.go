@@ -3,6 +3,7 @@ package views
 import (
 	"context"
 	"fmt"
+	"iter"
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/internal/murmur2"
@@ -21,10 +22,18 @@ func partitionOf[K any](ctx context.Context, g *groupView, codec codecs.Codec[K]
 	return g.tables[murmur2.Partition(encoded, g.partitions)].part, nil
 }
 
-// until ends a sequence when ctx does, with its error.
-func until[E any](ctx context.Context, entries func(yield func(E, error) bool)) func(yield func(E, error) bool) {
+// inPartitionOf yields what read finds in the partition of key. It ends when ctx does, with its error.
+func inPartitionOf[K, E any](
+	ctx context.Context, g *groupView, codec codecs.Codec[K], key K, read func(state.Partition) iter.Seq2[E, error],
+) iter.Seq2[E, error] {
 	return func(yield func(E, error) bool) {
-		for entry, err := range entries {
+		part, err := partitionOf(ctx, g, codec, key)
+		if err != nil {
+			var none E
+			yield(none, err)
+			return
+		}
+		for entry, err := range read(part) {
 			if err == nil {
 				err = ctx.Err()
 			}

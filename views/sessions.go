@@ -37,14 +37,9 @@ func (v *SessionView[K, V]) Get(ctx context.Context, key K, session state.Sessio
 // Fetch yields the sessions of key that have something in [from, to], in milliseconds since the epoch, by their ends. It ends
 // after the first error.
 func (v *SessionView[K, V]) Fetch(ctx context.Context, key K, from, to int64) iter.Seq2[state.SessionEntry[K, V], error] {
-	return func(yield func(state.SessionEntry[K, V], error) bool) {
-		part, err := partitionOf(ctx, v.group, v.key, key)
-		if err != nil {
-			yield(state.SessionEntry[K, V]{}, err)
-			return
-		}
-		until(ctx, v.reader.FindSessions(part, key, from, to))(yield)
-	}
+	return inPartitionOf(ctx, v.group, v.key, key, func(part state.Partition) iter.Seq2[state.SessionEntry[K, V], error] {
+		return v.reader.FindSessions(part, key, from, to)
+	})
 }
 
 // Wait blocks until the view covers the offsets required. When ctx ends first it returns a *BehindError.

@@ -46,14 +46,9 @@ func (v *VersionView[K, V]) GetAsOf(ctx context.Context, key K, at int64) (value
 // Fetch yields the versions of key that were valid at any time in [from, to), in milliseconds since the epoch, the oldest first.
 // Deletions show as gaps. It ends after the first error.
 func (v *VersionView[K, V]) Fetch(ctx context.Context, key K, from, to int64) iter.Seq2[state.VersionEntry[K, V], error] {
-	return func(yield func(state.VersionEntry[K, V], error) bool) {
-		part, err := partitionOf(ctx, v.group, v.key, key)
-		if err != nil {
-			yield(state.VersionEntry[K, V]{}, err)
-			return
-		}
-		until(ctx, v.reader.Versions(part, key, from, to))(yield)
-	}
+	return inPartitionOf(ctx, v.group, v.key, key, func(part state.Partition) iter.Seq2[state.VersionEntry[K, V], error] {
+		return v.reader.Versions(part, key, from, to)
+	})
 }
 
 // Wait blocks until the view covers the offsets required. When ctx ends first it returns a *BehindError.

@@ -37,14 +37,9 @@ func (v *WindowView[K, V]) Get(ctx context.Context, key K, start int64) (value V
 // Fetch yields the windows of key that start in [from, to), in milliseconds since the epoch, in order. It ends after
 // the first error.
 func (v *WindowView[K, V]) Fetch(ctx context.Context, key K, from, to int64) iter.Seq2[state.WindowEntry[K, V], error] {
-	return func(yield func(state.WindowEntry[K, V], error) bool) {
-		part, err := partitionOf(ctx, v.group, v.key, key)
-		if err != nil {
-			yield(state.WindowEntry[K, V]{}, err)
-			return
-		}
-		until(ctx, v.reader.Fetch(part, key, from, to))(yield)
-	}
+	return inPartitionOf(ctx, v.group, v.key, key, func(part state.Partition) iter.Seq2[state.WindowEntry[K, V], error] {
+		return v.reader.Fetch(part, key, from, to)
+	})
 }
 
 // Wait blocks until the view covers the offsets required. When ctx ends first it returns a *BehindError.
