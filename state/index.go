@@ -97,30 +97,22 @@ func (x *Index) Remove(index, key []byte) {
 	x.rows.delete(x.rowKey)
 }
 
-// Find yields the keys that index leads to, in their order, changes that are not committed included. A key is valid until the
+// Find yields the keys that index leads to, in their order, changes that are not committed included. A place is valid until the
 // next one. The loop body may change the index; changes are seen if the loop is not beyond them. It must not flush, commit or
 // roll back. An error ends the sequence.
-func (x *Index) Find(index []byte) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		prefix := appendEscaped([]byte{}, index)
-		for r, err := range x.rows.scan(prefix, prefixEnd(prefix)) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if !yield(r.key[len(prefix):], nil) {
-				return
-			}
-		}
-	}
+func (x *Index) Find(index []byte) iter.Seq2[IndexPlace, error] {
+	prefix := appendEscaped([]byte{}, index)
+	return x.scan(prefix, prefixEnd(prefix))
 }
 
 // Range yields the index keys with lo <= index < hi and the keys that they lead to, in their order, as Find does. nil leaves
 // that end open.
-func (x *Index) Range(lo, hi []byte) iter.Seq2[IndexPlace, error] {
+func (x *Index) Range(lo, hi []byte) iter.Seq2[IndexPlace, error] { return x.scan(indexBounds(lo, hi)) }
+
+func (x *Index) scan(low, high []byte) iter.Seq2[IndexPlace, error] {
 	return func(yield func(IndexPlace, error) bool) {
 		var place IndexPlace
-		for r, err := range x.rows.scan(indexBounds(lo, hi)) {
+		for r, err := range x.rows.scan(low, high) {
 			if err == nil {
 				place.Index, place.Key, err = SplitIndexKey(place.Index[:0], r.key)
 			}

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -134,7 +135,7 @@ func (r *IndexReader[I, K, V]) follow(at Reader, storeKey []byte) (e IndexEntry[
 	}
 	var ok bool
 	if e.Value, e.Timestamp, ok, err = r.row(at, e.Key); err == nil && !ok {
-		err = &DanglingIndexError{Store: r.name, Of: r.of, Index: index, Key: key}
+		err = &DanglingIndexError{Store: r.name, Of: r.of, Index: index, Key: bytes.Clone(key)}
 	}
 	return e, err
 }

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"bytes"
 	"fmt"
 	"iter"
 	"slices"
@@ -44,23 +45,12 @@ func (x Index[I, K, V]) In(p ProcessorScope) IndexRows[I, K, V] {
 // anything that changes the table. An error ends the sequence.
 func (r IndexRows[I, K, V]) Find(index I) iter.Seq2[state.IndexEntry[I, K, V], error] {
 	return func(yield func(state.IndexEntry[I, K, V], error) bool) {
-		encoded, err := r.x.index.Append([]byte{}, index)
+		encoded, err := r.encode(&index)
 		if err != nil {
-			yield(state.IndexEntry[I, K, V]{}, fmt.Errorf("index %q: %w", r.x.n.name, err))
+			yield(state.IndexEntry[I, K, V]{}, err)
 			return
 		}
-		for key, err := range r.x.rows.Find(encoded) {
-			var e state.IndexEntry[I, K, V]
-			if err == nil {
-				e, err = r.follow(encoded, key)
-			} else {
-				r.x.t.stateErr = err
-			}
-			e.Index = index
-			if !yield(e, err) || err != nil {
-				return
-			}
-		}
+		r.follow(r.x.rows.Find(encoded), yield)
 	}
 }
 
@@ -68,55 +58,62 @@ func (r IndexRows[I, K, V]) Find(index I) iter.Seq2[state.IndexEntry[I, K, V], e
 // Find does. Nil bounds are open. A row with several index keys comes for each.
 func (r IndexRows[I, K, V]) Range(lo, hi *I) iter.Seq2[state.IndexEntry[I, K, V], error] {
 	return func(yield func(state.IndexEntry[I, K, V], error) bool) {
-		low, high, err := r.bounds(lo, hi)
+		low, err := r.encode(lo)
+		var high []byte
+		if err == nil {
+			high, err = r.encode(hi)
+		}
 		if err != nil {
 			yield(state.IndexEntry[I, K, V]{}, err)
 			return
 		}
-		for place, err := range r.x.rows.Range(low, high) {
-			var e state.IndexEntry[I, K, V]
-			if err == nil {
-				e, err = r.follow(place.Index, place.Key)
-			} else {
-				r.x.t.stateErr = err
-			}
-			if err == nil {
-				e.Index, err = r.x.index.Decode(place.Index)
-			}
-			if !yield(e, err) || err != nil {
-				return
-			}
+		r.follow(r.x.rows.Range(low, high), yield)
+	}
+}
+
+// encode returns the encoding of an index key, nil if there is none.
+func (r IndexRows[I, K, V]) encode(index *I) ([]byte, error) {
+	if index == nil {
+		return nil, nil
+	}
+	encoded, err := r.x.index.Append([]byte{}, *index)
+	if err != nil {
+		return nil, fmt.Errorf("index %q: index key: %w", r.x.n.name, err)
+	}
+	return encoded, nil
+}
+
+// follow yields the rows that the places lead to.
+func (r IndexRows[I, K, V]) follow(places iter.Seq2[state.IndexPlace, error], yield func(state.IndexEntry[I, K, V], error) bool) {
+	for place, err := range places {
+		var e state.IndexEntry[I, K, V]
+		if err == nil {
+			e, err = r.row(place)
+		} else {
+			r.x.t.stateErr = err
+		}
+		if !yield(e, err) || err != nil {
+			return
 		}
 	}
 }
 
-func (r IndexRows[I, K, V]) bounds(lo, hi *I) (low, high []byte, err error) {
-	for _, bound := range []struct {
-		index   *I
-		encoded *[]byte
-	}{{lo, &low}, {hi, &high}} {
-		if bound.index == nil {
-			continue
-		}
-		if *bound.encoded, err = r.x.index.Append([]byte{}, *bound.index); err != nil {
-			return nil, nil, fmt.Errorf("index %q: bound: %w", r.x.n.name, err)
-		}
+// row reads the row that a place leads to.
+func (r IndexRows[I, K, V]) row(place state.IndexPlace) (e state.IndexEntry[I, K, V], err error) {
+	if e.Index, err = r.x.index.Decode(place.Index); err != nil {
+		return e, fmt.Errorf("index %q: index key %q: %w", r.x.n.name, place.Index, err)
 	}
-	return low, high, nil
-}
-
-// follow reads the row that the index leads to.
-func (r IndexRows[I, K, V]) follow(index, key []byte) (e state.IndexEntry[I, K, V], err error) {
-	if e.Key, err = r.x.table.keys.codec.Decode(key); err != nil {
-		return e, fmt.Errorf("index %q: key %q: %w", r.x.n.name, key, err)
+	if e.Key, err = r.x.table.keys.codec.Decode(place.Key); err != nil {
+		return e, fmt.Errorf("index %q: key %q: %w", r.x.n.name, place.Key, err)
 	}
 	var ok bool
-	if e.Value, e.Timestamp, ok, err = r.rows(e.Key, key); err != nil {
+	if e.Value, e.Timestamp, ok, err = r.rows(e.Key, place.Key); err != nil {
 		r.x.t.stateErr = err
 		return e, err
 	}
 	if !ok {
-		err = &state.DanglingIndexError{Store: r.x.info.spec.Name, Of: r.x.info.spec.Of, Index: index, Key: key}
+		spec := r.x.info.spec
+		err = &state.DanglingIndexError{Store: spec.Name, Of: spec.Of, Index: bytes.Clone(place.Index), Key: bytes.Clone(place.Key)}
 	}
 	return e, err
 }

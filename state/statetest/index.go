@@ -28,34 +28,6 @@ func newFlights(t testing.TB, part state.Partition, budget *state.Budget) *state
 	return flights
 }
 
-func testSnapshot(t *testing.T, e state.Engine) {
-	part := openPartition(t, e, 0)
-	apply(t, part, func(b *state.Batch) { b.Set([]byte("a"), []byte("old")); b.Set([]byte("b"), []byte("old")) })
-	failed := errors.New("failed")
-	err := part.Snapshot(func(r state.Reader) error {
-		apply(t, part, func(b *state.Batch) {
-			b.Set([]byte("a"), []byte("new"))
-			b.Delete([]byte("b"))
-			b.Set([]byte("c"), nil)
-		})
-		value, ok, err := r.Get([]byte("dst:"), []byte("a"))
-		must(t, err)
-		equal(t, string(value), "dst:old", "a in the snapshot")
-		equal(t, ok, true, "a in the snapshot")
-		_, ok, err = r.Get(nil, []byte("c"))
-		must(t, err)
-		equal(t, ok, false, "c in the snapshot")
-		equal(t, len(rows(t, r.Scan(nil, nil))), 2, "rows in the snapshot")
-		equal(t, len(rows(t, r.Scan([]byte("b"), []byte("c")))), 1, "rows from b to c in the snapshot")
-		return failed
-	})
-	equal(t, errors.Is(err, failed), true, "the error of the reader")
-	wantRow(t, part, "b", nil)
-	must(t, e.Release(0))
-	err = part.Snapshot(func(state.Reader) error { return nil })
-	equal(t, errors.Is(err, state.ErrClosed), true, "a snapshot of what is released: %v", err)
-}
-
 func testIndex(t *testing.T, e state.Engine) {
 	part := openPartition(t, e, 0)
 	x := newIndex(t, part, nil)
@@ -63,9 +35,10 @@ func testIndex(t *testing.T, e state.Engine) {
 	find := func(index string) []string {
 		t.Helper()
 		keys := []string{}
-		for key, err := range x.Find([]byte(index)) {
+		for place, err := range x.Find([]byte(index)) {
 			must(t, err)
-			keys = append(keys, string(key))
+			equal(t, string(place.Index), index, "index key of what was found")
+			keys = append(keys, string(place.Key))
 		}
 		return keys
 	}
