@@ -138,6 +138,10 @@ cover: ## write test coverage to .cover and print it for each function
 	go tool cover -html .cover/profile -o .cover/index.html
 	@go tool cover -func .cover/profile | tail -n 1
 
+.PHONY: structure
+structure: ## measure the structure: files, lines, names and references of each package, and what runs up (REFS=topology names it)
+	@go run ./internal/arch/structure $(if $(REFS),-refs '$(REFS)')
+
 .PHONY: vet
 vet: ## run go vet
 	go vet $(PKG)

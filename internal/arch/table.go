@@ -31,6 +31,8 @@ func layers() []row {
 		{"internal/fault", nil, "places where the crash suite breaks the runtime; anything impure may name one"},
 		{"internal/broker", []string{"security", "state", "codecs", "internal/murmur2", "internal/fault"}, "offsets and positions are vocabulary of state; topologies are not its concern"},
 		{"internal/arch", nil, "it reads the others as text"},
+		{"internal/arch/structure", nil, "it measures the others from outside"},
+		{"internal/comments/...", []string{"internal/comments"}, "text in, text out"},
 
 		{"processors", []string{"security", "topology", "state", "state/pebblestore", "codecs", "internal/..."}, "the runtime brings logic, state and broker together"},
 		{"telemetry", []string{"processors", "topology"}, "an adapter of the runtime's hooks: the runtime must not know it"},

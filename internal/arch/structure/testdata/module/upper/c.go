@@ -1,0 +1,6 @@
+package upper
+
+import "example.com/m/lower"
+
+// C is one.
+var C = lower.B
