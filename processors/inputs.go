@@ -103,11 +103,11 @@ func (in *input) take() *kgo.Record {
 	return rec
 }
 
-// inputs merges the input partitions of a task by the rules of Kafka Streams:
+// inputs merges the input partitions of a task as Kafka Streams does (docs/semantics.md, Choice of the next record):
 //
-//   - S1: nothing is chosen while an input is empty and not known to be caught up.
-//   - S2: an empty input that is caught up is waited for no longer than the idle time.
-//   - S3: the next record is the one with the smallest timestamp among the heads; offset order within a partition never
+//   - Nothing is chosen while an input is empty and not known to be caught up.
+//   - An empty input that is caught up is waited for no longer than the idle time.
+//   - The next record is the one with the smallest timestamp among the heads; offset order within a partition never
 //     changes; a tie goes to the input named first.
 type inputs struct {
 	all     []*input

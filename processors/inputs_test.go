@@ -78,7 +78,7 @@ func (m *merge) next(t *testing.T) ([]string, time.Duration) {
 	return got, wait
 }
 
-// S3: smallest head timestamp first; an out-of-order head blocks what is behind it.
+// The smallest timestamp of the heads comes first; a head that is out of order holds back the records after it.
 func TestInputs_mergesByTheTimestampOfTheHeads(t *testing.T) {
 	m := newMerge(0)
 	m.a.brings(1, 10, 30, 20)
@@ -99,7 +99,7 @@ func TestInputs_tieGoesToTheInputNamedFirst(t *testing.T) {
 	require.Equal(t, []string{"a@10", "b@10"}, got)
 }
 
-// S1: with an empty input that is not known to be caught up nothing is chosen, for however long.
+// While an input is empty and not known to be caught up, nothing is chosen, for however long.
 func TestInputs_waitsForAnInputThatLags(t *testing.T) {
 	m := newMerge(0)
 	m.a.brings(0, 10, 20)
@@ -126,7 +126,7 @@ func TestInputs_goesOnWithoutAnInputThatIsCaughtUp(t *testing.T) {
 	require.Equal(t, 2, m.asked, "once more for a batch that is newer than the answer")
 }
 
-// S2: an empty input that is caught up is waited for, but no longer than the idle time; data cancels the wait.
+// An empty input that is caught up is waited for no longer than the idle time; data cancels the wait.
 func TestInputs_idleTimeBoundsTheWait(t *testing.T) {
 	m := newMerge(100 * time.Millisecond)
 	m.a.brings(0, 10)

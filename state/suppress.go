@@ -18,9 +18,9 @@ import (
 //	         └ EvictWhile gives out this one first
 //
 // A key keeps the place in time that it got when it was buffered, whatever comes later for it: else a key that is updated
-// again and again would never be given out (S21). Keys with one place are given out in the order of their escaped
+// again and again would never be given out (docs/semantics.md, Place in the buffer). Keys with one place are given out in the order of their escaped
 // encodings. It also keeps the prior value, what the table held before the key was buffered: it is what those behind the
-// buffer know of the key (S26), and an update that is given out is the change from there to the last value. (The buffer
+// buffer know of the key (docs/semantics.md, Prior value), and an update that is given out is the change from there to the last value. (The buffer
 // of Kafka Streams gives out the value before the last one as the old one, which those behind it never saw.)
 //
 // How many entries there are and how many bytes they take is known at all times, after a restart or a restore as well:

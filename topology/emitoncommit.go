@@ -8,7 +8,7 @@ import (
 // EmitOnCommit forwards one change of each key at each commit instead of every change: from the value at the last commit to the
 // latest one, with its timestamp and headers. A key that had no row at the last commit and has none now is left out. The changes
 // come in the order in which the keys were changed last. What is behind the table, topics included, gets fewer records the longer
-// the commit interval is, and later ones; whoever joins with the table sees its latest rows (S44).
+// the commit interval is, and later ones; whoever joins with the table sees its latest rows (docs/semantics.md, One change for each commit).
 //
 // This is what the record caches of Kafka Streams do, which millrace's caches don't. Since what is forwarded depends on when tasks
 // commit, the same input may give other intermediate results; the last one of each key is the same.

@@ -3,7 +3,7 @@ package topology
 import "github.com/seed84377926/millrace/state"
 
 // Filter keeps the rows for which keep returns true. A row that does not pass any more is deleted: a change forwards a deletion if
-// the row passed before, and nothing if it did not (S42). Timestamps and headers stay.
+// the row passed before, and nothing if it did not (docs/semantics.md, Changes from nothing to nothing). Timestamps and headers stay.
 //
 // The result has no store of its own: whoever joins with it asks keep about the row of this table. To query it, call
 // [Table.Materialize]. A filtered versioned table is versioned, too: an update that does not pass is forwarded as a deletion even if

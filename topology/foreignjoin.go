@@ -18,7 +18,7 @@ import (
 // a later one; it has the headers of that change.
 //
 // A deletion may be told more than once, as in Kafka Streams: nobody knows on both sides whether there was a result. Changes
-// of versioned tables that are out of order are dropped and counted (S46 to S50; KIP-213, KIP-914, KIP-1104).
+// of versioned tables that are out of order are dropped and counted (docs/semantics.md, Foreign keys; KIP-213, KIP-914, KIP-1104).
 func (t Table[K, V]) JoinForeign[FK, W, R any](
 	name string, right Table[FK, W], foreignKey func(key K, value V) (FK, bool), join func(value V, row W) R, codec codecs.Codec[R],
 ) Table[K, R] {

@@ -36,7 +36,7 @@ func (g GroupedTable[K, V]) Reduce(
 }
 
 // Aggregate keeps one value for each group, in a store with the given name: add of the group's key, a value that comes and the
-// aggregate so far, which is init() for the first one, and subtract of the key, a value that goes and the aggregate so far (S43).
+// aggregate so far, which is init() for the first one, and subtract of the key, a value that goes and the aggregate so far (docs/semantics.md, Regrouped rows).
 // Nothing is subtracted from a group without an aggregate: then its deletion is forwarded. Every update is forwarded. The timestamp
 // of a result is the largest of its records.
 //

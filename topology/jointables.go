@@ -3,13 +3,13 @@ package topology
 import "slices"
 
 // Join joins the rows of two tables that have the same key: the result has a row while both have one, and it is what join makes
-// of the two. A change of either side is joined with the row of the other side; while that has none, nothing happens (S40). The
+// of the two. A change of either side is joined with the row of the other side; while that has none, nothing happens (docs/semantics.md, Join of tables). The
 // deletion of a row deletes the result, which may have been deleted before: such deletions are forwarded all the same, as in Kafka
 // Streams.
 //
 // The timestamp of a result, and of a deletion, is the larger one of both sides; headers are those of the change. An update of a
 // versioned table that is older than the latest one is dropped ([DropStale]), and the result is not versioned (KIP-914). The result
-// has no store: it is computed from both sides for whoever joins with it (S41). To query it, call [Table.Materialize].
+// has no store: it is computed from both sides for whoever joins with it (docs/semantics.md, Computed tables). To query it, call [Table.Materialize].
 //
 // Both tables must be partitioned alike: by the same key with the same codec, and with the same number of partitions.
 func (t Table[K, V]) Join[W, R any](other Table[K, W], join func(value V, row W) R, opts ...NodeOption) Table[K, R] {

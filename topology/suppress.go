@@ -100,7 +100,7 @@ func (e bufferFullError) Error() string {
 // records nothing comes out, unless [AdvanceWhenIdle] says so.
 //
 // What is held is kept in a store with the given name, and neither lost nor forwarded twice when the task moves. Whoever
-// joins with the result sees, while a key is held, what was forwarded last (S21 to S27; KIP-328).
+// joins with the result sees, while a key is held, what was forwarded last (docs/semantics.md, Suppress; KIP-328).
 func (t Table[K, V]) Suppress(name string, until Suppression) Table[K, V] {
 	n := t.builder().namedNode("suppress", name)
 	until.validate(n)
@@ -130,7 +130,7 @@ func (t Table[K, V]) Suppress(name string, until Suppression) Table[K, V] {
 //
 // UntilWindowCloses needs windows with a Grace: it decides how late a record may be and still count, and how long everybody
 // waits for the result. Grace(0) waits for nobody. A sliding window or session takes records also in the very
-// millisecond in which it is forwarded, as in Kafka Streams (S22), and is forwarded again with them; EmitOnClose does not
+// millisecond in which it is forwarded, as in Kafka Streams (docs/semantics.md, Closing twice), and is forwarded again with them; EmitOnClose does not
 // forward before it is over.
 func (t WindowedTable[K, V]) Suppress(name string, until Suppression) WindowedTable[K, V] {
 	n := t.builder().namedNode("suppress", name)

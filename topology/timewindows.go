@@ -93,7 +93,7 @@ func (o *timeAggregate[K, A]) update(encoded []byte, start, gone int64, e *entry
 		Key: e.Key, Window: state.Window{Start: start, End: start + o.windows.size},
 		Timestamp: e.Timestamp, Headers: e.Headers, key: e.key,
 	}
-	// A window that another stream has left behind is still open for this one, but not kept any more (S20).
+	// A window that another stream has left behind is still open for this one, but not kept any more (docs/semantics.md, Expired rows).
 	if start > gone {
 		var timestamp int64
 		if c.Old, timestamp, c.HasOld, err = o.rows.GetEncoded(encoded, start); err != nil {

@@ -3,7 +3,7 @@ package topology
 import "github.com/seed84377926/millrace/codecs"
 
 // ToTable makes the stream a table, kept in a store with the given name: each record replaces the value of its key, whatever its
-// timestamp, and a null value deletes it (S45). A record with a null key is dropped. With [Versioned] timestamps count, and the
+// timestamp, and a null value deletes it (docs/semantics.md, Order of updates). A record with a null key is dropped. With [Versioned] timestamps count, and the
 // old values are kept.
 //
 // The keys must be where their partitioner put them: after [Stream.Rekey] a [Stream.Repartition] comes first.

@@ -67,7 +67,7 @@ func (v *view[K, V]) connect(n *node) {
 
 // oldWanted reports whether somebody below n looks at the old values of its changes. An operator that computes them from
 // the old values of its input need not do so otherwise. And as in Kafka Streams an operator that knows the old values
-// leaves out changes from nothing to nothing, which it forwards if it does not know them (S42).
+// leaves out changes from nothing to nothing, which it forwards if it does not know them (docs/semantics.md, Changes from nothing to nothing).
 func (n *node) oldWanted() bool {
 	for _, child := range n.children {
 		if child.wantsOld || child.passesOld && child.oldWanted() {

@@ -70,7 +70,7 @@ func (c WriterConfig) buffer() []kgo.Opt {
 // maxBufferedRecords keeps the client well supplied; more would only wait.
 const maxBufferedRecords = 50_000
 
-// Writer is a fenced transactional writer (design: "the fence"). From TakeOver on, nobody who held its transactional id
+// Writer is a fenced transactional writer (docs/decisions/0002-the-fence-decides.md). From TakeOver on, nobody who held its transactional id
 // before can commit anything. One transaction at a time; a Writer belongs to one goroutine, only its acknowledgement
 // callbacks run on others, and Interrupt may be called from anywhere.
 //

@@ -1,5 +1,5 @@
 // Package partitions derives how many partitions the topics of a topology have and how many tasks its sub-topologies, by the
-// rules of Kafka Streams (S54, S55): inputs that an operator brings together have the same number of partitions; a repartition
+// rules of Kafka Streams (docs/semantics.md, Partitions): inputs that an operator brings together have the same number of partitions; a repartition
 // topic without a number of its own takes that of the external inputs that it is brought together with, else the largest of its
 // upstream groups; a sub-topology has as many tasks as the largest of its inputs has partitions.
 package partitions

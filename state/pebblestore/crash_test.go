@@ -79,8 +79,8 @@ func requireState(t *testing.T, e *engine, flushed map[int32]int64) {
 	}
 }
 
-// TestEngine_crash cuts the power at random moments and checks that rows and offset always belong together (P1), and
-// that what was flushed is there (P2).
+// TestEngine_crash cuts the power at random moments and checks that rows and offset always belong together (D1), and
+// that what was flushed is there (D2).
 func TestEngine_crash(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

@@ -10,10 +10,10 @@
 // There is no write-ahead log, because the changelog is one: what a crash loses is restored from the offset that
 // survived it. What makes that safe is
 //
-//   - P1: a batch and its changelog offset are one write of pebble. A crash loses the last writes, never one between
+//   - D1: a batch and its changelog offset are one write of pebble. A crash loses the last writes, never one between
 //     others and never a part of one, so that rows and offset always belong together.
-//   - P2: [state.Engine].Flush, Release and Close write out everything, so that a clean stop loses nothing.
-//   - P3: nothing is shared between partitions on disk, so that damage to a file, whatever the file and whatever the
+//   - D2: [state.Engine].Flush, Release and Close write out everything, so that a clean stop loses nothing.
+//   - D3: nothing is shared between partitions on disk, so that damage to a file, whatever the file and whatever the
 //     damage, concerns one partition. It is [ErrCorrupt]: Drop the partition and restore it from its changelog.
 //
 // When the disk fails, Apply and Flush return the error until a write succeeds again; nothing is dropped meanwhile, but
