@@ -90,7 +90,7 @@ func TestBuffers_badRows(t *testing.T) {
 	require.ErrorContains(t, only(t, q.Scan(math.MaxInt64)), `scan store "q": queue key`)
 	short, err := state.NewSuppressBuffer(state.Spec{Name: "bad", Kind: state.SuppressKind}, part, nil, codecs.String, codecs.String)
 	require.NoError(t, err)
-	require.ErrorContains(t, only(t, short.EvictWhile(always)), `read store "bad" by time: index row`)
+	require.ErrorContains(t, only(t, short.EvictWhile(always)), `read store "bad" by time: local row`)
 
 	// Keys and values that cannot be encoded.
 	for _, do := range []func() error{

@@ -24,11 +24,11 @@ type cache[V any] struct {
 	// account is the store's part of the budget.
 	account account
 	counts  counts
-	// indexKey appends the key of the local row that goes with a row; nil for stores without an index, and nothing
+	// localKey appends the key of the local row that goes with a row; nil for stores without a time order, and nothing
 	// appended for rows without.
-	indexKey func(dst, storeKey []byte, timestamp int64) []byte
-	// indexMoves says that the index goes by timestamp: a row that changes leaves its old local row.
-	indexMoves bool
+	localKey func(dst, storeKey []byte, timestamp int64) []byte
+	// localMoves says that local rows hold the timestamp of the row: a row whose timestamp changes needs another local row.
+	localMoves bool
 	// onDirty hears of each row that becomes dirty; nil if nobody wants to.
 	onDirty func(*row[V])
 	// recent finds rows by their times; nil for stores without times in their keys, and those in which nobody looks for them.
@@ -48,7 +48,7 @@ type cache[V any] struct {
 	rowKey    []byte // the row prefix of the store, then scratch
 	prefixLen int
 	value     []byte // scratch for encoded rows
-	index     []byte // scratch for index keys
+	localBuf  []byte // scratch for keys of local rows
 	valueSize int64  // size of the rows encoded lately, to charge rows that never were
 }
 
@@ -57,10 +57,10 @@ type row[V any] struct {
 	key       string // store key
 	value     V
 	timestamp int64
-	indexed   int64 // the timestamp that the local row has if committed is exists; only if the index moves
+	localTime int64 // the timestamp that the local row has if committed is exists; only if localMoves
 	cost      int64 // bytes charged to the account
-	slot      int   // index in cache.ring
-	pending   int   // index in dirtyRows.pending, from 1; 0 if it is not there
+	slot      int   // position in cache.ring
+	pending   int   // position in dirtyRows.pending, from 1; 0 if it is not there
 	run       *rowRun[V]
 
 	present    bool      // false: deleted, or never there
@@ -133,7 +133,7 @@ func (c *cache[V]) get(key []byte) (*row[V], error) {
 		if r.timestamp, r.value, err = decodeRow(c.codec, data); err != nil {
 			return nil, c.failed("read", key, err)
 		}
-		r.indexed = r.timestamp
+		r.localTime = r.timestamp
 	}
 	c.insert(r, key, int64(len(data)))
 	return r, nil

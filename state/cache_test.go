@@ -343,12 +343,12 @@ func TestStores_codecErrors(t *testing.T) {
 	require.ErrorIs(t, err, errBad)
 	require.ErrorIs(t, only(t, windows.Fetch(part, "a", 0, 1)), errBad)
 
-	var index state.Batch
-	index.SetLocal([]byte("\x01w\x00"+"\x80\x00\x00\x00\x00\x00\x00\x00"+"a\x00\x01"), nil)
-	index.SetLocal([]byte("\x01w\x00"+"\x80\x00\x00\x00\x00\x00\x00\x05"+"bad\x00\x01"), nil)
-	index.SetLocal([]byte("\x01w\x00"+"\x80\x00\x00\x00\x00\x00\x00\x06"+"not there\x00\x01"), nil)
-	index.SetLocal([]byte("\x01w\x00"+"\x80\x00\x00\x00\x00\x00\x00\x07"+"no end"), nil)
-	require.NoError(t, part.Apply(&index))
+	var local state.Batch
+	local.SetLocal([]byte("\x01w\x00"+"\x80\x00\x00\x00\x00\x00\x00\x00"+"a\x00\x01"), nil)
+	local.SetLocal([]byte("\x01w\x00"+"\x80\x00\x00\x00\x00\x00\x00\x05"+"bad\x00\x01"), nil)
+	local.SetLocal([]byte("\x01w\x00"+"\x80\x00\x00\x00\x00\x00\x00\x06"+"not there\x00\x01"), nil)
+	local.SetLocal([]byte("\x01w\x00"+"\x80\x00\x00\x00\x00\x00\x00\x07"+"no end"), nil)
+	require.NoError(t, part.Apply(&local))
 	require.ErrorIs(t, only(t, windows.All(part, 0, 1)), errBad)
 	require.ErrorIs(t, only(t, windows.All(part, 5, 6)), errBad)
 	for _, err := range windows.All(part, 6, 7) {

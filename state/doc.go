@@ -60,7 +60,7 @@
 //     after a crash.
 //   - S2: a dirty row is never evicted, and a clean row equals the row of the partition.
 //   - S3: rows sort by their encoded keys; range reads mean encoded-key order.
-//   - S4: local rows (indexes) can be computed from the rows of the changelog. They are written to the engine in the
+//   - S4: local rows (time orders) can be computed from the rows of the changelog. They are written to the engine in the
 //     same batch and never to a topic; [Layout.RestoreRow] computes them again. A local row may lead to nothing; a row
 //     that needs a local row always has it.
 //   - S5: nil means null (no row), empty means an empty value. They are never confused.

@@ -21,7 +21,7 @@ type Expiring[K, V any] struct {
 	kv    KeyValue[K, V]
 	ttl   int64 // milliseconds
 	alive horizon
-	order expiryOrder[V]
+	order expiringOrder[V]
 }
 
 var _ Store = (*Expiring[int, int])(nil)
@@ -43,7 +43,7 @@ func NewExpiring[K, V any](
 		kv:    KeyValue[K, V]{rows: rows, key: key},
 		ttl:   spec.TTL.Milliseconds(),
 		alive: newHorizon(),
-		order: newExpiryOrder(rows),
+		order: newExpiringOrder(rows),
 	}, nil
 }
 

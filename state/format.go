@@ -22,7 +22,6 @@ const (
 	escapeEnd  = 0x01 // after escape: the end of the key
 
 	timestampSize = 8 // bytes of the timestamp before each row value
-	startSize     = 8 // bytes of the window start after an escaped key
 )
 
 const signBit = 1 << 63
@@ -58,27 +57,6 @@ func SplitRowValue(data []byte) (timestamp int64, value []byte, err error) {
 	}
 	return readInt64(data), data[timestampSize:], nil
 }
-
-// AppendWindowKey appends the store key of a window row: the escaped key and the start of the window in milliseconds.
-// Window keys sort by key, then by start.
-func AppendWindowKey(dst, key []byte, start int64) []byte {
-	return appendInt64(appendEscaped(dst, key), start)
-}
-
-// SplitWindowKey is the inverse of [AppendWindowKey]. It appends the key to dst.
-func SplitWindowKey(dst, storeKey []byte) (key []byte, start int64, err error) {
-	key, rest, err := unescape(dst, storeKey)
-	if err != nil {
-		return dst, 0, fmt.Errorf("window key %x: %w", storeKey, err)
-	}
-	if len(rest) != startSize {
-		return dst, 0, fmt.Errorf("window key %x: %d bytes after the key, want a window start of %d", storeKey, len(rest), startSize)
-	}
-	return key, readInt64(rest), nil
-}
-
-// windowStart returns the start of the window of a well-formed window key.
-func windowStart(storeKey []byte) int64 { return readInt64(storeKey[len(storeKey)-startSize:]) }
 
 // appendEscaped appends key so that it is followed by an end mark and still sorts as before: no escaped key is a
 // prefix of another one.
@@ -121,6 +99,14 @@ func unescape(dst, data []byte) (key, rest []byte, err error) {
 			return dst, nil, errBadEscape
 		}
 	}
+}
+
+// afterEscaped returns the first store key above all that start with the given escaped key. Since that ends with
+// escapeEnd, no carry is needed.
+func afterEscaped(escaped []byte) []byte {
+	end := append([]byte{}, escaped...)
+	end[len(end)-1]++
+	return end
 }
 
 // appendInt64 appends v so that encodings sort like the numbers do.

@@ -28,8 +28,8 @@ import (
 // whether Expire has removed it yet or not, and a record that is that old already is refused with [ErrTooOld].
 type JoinBuffer[K, V any] struct {
 	rows      *cache[V]
-	index     *timeIndex[V] // by timestamp, then sequence number
-	recent    *joinRecent[V]
+	byTime    *keyTimeOrder[V] // by timestamp, then sequence number
+	latest    *latestRecords[V]
 	key       codecs.Codec[K]
 	seq       sequence
 	retention int64 // milliseconds; 0 means forever
@@ -59,12 +59,12 @@ func NewJoinBuffer[K, V any](
 		return nil, err
 	}
 	rows := newCache(spec, part, budget, value)
-	recent := newJoinRecent(rows)
-	rows.release = recent.release
+	latest := newLatestRecords(rows)
+	rows.release = latest.release
 	return &JoinBuffer[K, V]{
 		rows:      rows,
-		recent:    recent,
-		index:     newTimeIndex(rows, joinSize),
+		latest:    latest,
+		byTime:    newKeyTimeOrder(rows, joinSize),
 		key:       key,
 		retention: spec.Retention.Milliseconds(),
 		history:   newHorizon(),
@@ -94,8 +94,8 @@ func (s *JoinBuffer[K, V]) PutEncoded(key []byte, timestamp int64, value V) (seq
 	}
 	s.rowKey = AppendJoinKey(s.rowKey[:0], key, timestamp, seq)
 	s.rows.putNew(s.rowKey, value, timestamp).transient = true
-	s.index.added(timestamp)
-	s.recent.put(key, joinRecord[V]{timestamp: timestamp, seq: seq, value: value})
+	s.byTime.added(timestamp)
+	s.latest.put(key, joinRecord[V]{timestamp: timestamp, seq: seq, value: value})
 	return seq, nil
 }
 
@@ -132,10 +132,10 @@ func (s *JoinBuffer[K, V]) Fetch(key K, from, to int64) iter.Seq2[JoinEntry[K, V
 
 // load reads what is to be in memory, the first time.
 func (s *JoinBuffer[K, V]) load() error {
-	if s.recent.loaded {
+	if s.latest.loaded {
 		return nil
 	}
-	return s.recent.load(s.history.now)
+	return s.latest.load(s.history.now)
 }
 
 // FetchEncoded appends what [JoinBuffer.Fetch] would yield to dst, for a key that is encoded already, which is not kept. Their
@@ -147,8 +147,8 @@ func (s *JoinBuffer[K, V]) FetchEncoded(dst []JoinEntry[K, V], key []byte, from,
 	if err := s.load(); err != nil {
 		return dst, err
 	}
-	if s.recent.holds(from, to) {
-		for _, r := range s.recent.between(key, from, to) {
+	if s.latest.holds(from, to) {
+		for _, r := range s.latest.between(key, from, to) {
 			dst = append(dst, JoinEntry[K, V]{Timestamp: r.timestamp, Seq: r.seq, Value: r.value})
 		}
 		return dst, nil
@@ -185,14 +185,14 @@ func (s *JoinBuffer[K, V]) Advance(streamTime int64) {
 // call. It costs nothing if no record is that old.
 func (s *JoinBuffer[K, V]) Expire(before int64, limit int) (n int, err error) {
 	s.history.raise(before)
-	s.recent.trim(s.history.now)
+	s.latest.trim(s.history.now)
 	if before == math.MinInt64 {
 		return 0, nil
 	}
 	if limit <= 0 {
 		limit = math.MaxInt
 	}
-	return s.index.expireSome(before-1, limit)
+	return s.byTime.expireSome(before-1, limit)
 }
 
 // Spec implements [Store].
@@ -211,7 +211,7 @@ func (s *JoinBuffer[K, V]) Committed() {
 	s.seq.commit()
 	s.rows.committed()
 	if s.seq.next == s.seq.committed {
-		s.recent.commit()
+		s.latest.commit()
 	}
 }
 
@@ -221,8 +221,8 @@ func (s *JoinBuffer[K, V]) Rollback() {
 	s.history.rollback()
 	s.seq.rollback()
 	s.rows.rollback()
-	s.index.rolledBack()
-	s.recent.rollback(s.seq.next)
+	s.byTime.rolledBack()
+	s.latest.rollback(s.seq.next)
 }
 
 // DirtyBytes implements [Store].

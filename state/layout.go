@@ -45,41 +45,41 @@ func (l *Layout) RestoreRow(b *Batch, key, value []byte) (known bool, err error)
 	if !ok {
 		return false, nil
 	}
-	index, err := spec.indexKey(storeKey, value)
+	local, err := spec.localKey(storeKey, value)
 	if err != nil {
 		return false, fmt.Errorf("restore store %q: %w", store, err)
 	}
 	restore(b, key, value)
 	switch {
-	case index == nil:
+	case local == nil:
 	case value == nil:
-		b.DeleteLocal(index)
+		b.DeleteLocal(local)
 	default:
-		b.SetLocal(index, nil)
+		b.SetLocal(local, nil)
 	}
 	return true, nil
 }
 
-// indexKey returns the key of the local row that goes with a row, nil if there is none, or none that can be told. It
+// localKey returns the key of the local row that goes with a row, nil if there is none, or none that can be told. It
 // fails if the row is not one of such a store. A nil value means that the row is deleted.
-func (s Spec) indexKey(storeKey, value []byte) (index []byte, err error) {
+func (s Spec) localKey(storeKey, value []byte) (local []byte, err error) {
 	switch s.Kind {
 	case WindowKind:
 		if _, _, err := SplitWindowKey(nil, storeKey); err != nil {
 			return nil, err
 		}
-		return appendTimeIndexKey(nil, s.Name, storeKey, startSize), nil
+		return appendLocalByKeyTime(nil, s.Name, storeKey, startSize), nil
 	case SessionKind:
 		if _, _, err := SplitSessionKey(nil, storeKey); err != nil {
 			return nil, err
 		}
-		return appendTimeIndexKey(nil, s.Name, storeKey, sessionSize), nil
+		return appendLocalByKeyTime(nil, s.Name, storeKey, sessionSize), nil
 	case VersionedKind:
 		_, end, err := SplitVersionKey(nil, storeKey)
 		if err != nil || end == math.MaxInt64 {
 			return nil, err
 		}
-		return appendTimeIndexKey(nil, s.Name, storeKey, versionSize), nil
+		return appendLocalByKeyTime(nil, s.Name, storeKey, versionSize), nil
 	case JoinKind:
 		if len(storeKey) == 0 {
 			return nil, nil
@@ -87,7 +87,7 @@ func (s Spec) indexKey(storeKey, value []byte) (index []byte, err error) {
 		if _, _, _, err := SplitJoinKey(nil, storeKey); err != nil {
 			return nil, err
 		}
-		return appendTimeIndexKey(nil, s.Name, storeKey, joinSize), nil
+		return appendLocalByKeyTime(nil, s.Name, storeKey, joinSize), nil
 	case QueueKind:
 		if len(storeKey) > 0 {
 			_, _, err = SplitQueueKey(nil, storeKey)
@@ -107,21 +107,21 @@ func (s Spec) indexKey(storeKey, value []byte) (index []byte, err error) {
 		if len(storeKey) == 0 || value == nil {
 			return nil, nil
 		}
-		return indexByTimestamp(s.Name, storeKey, value)
+		return timestampLocalKey(s.Name, storeKey, value)
 	default:
 		if s.TTL == 0 || value == nil {
 			return nil, nil
 		}
-		return indexByTimestamp(s.Name, storeKey, value)
+		return timestampLocalKey(s.Name, storeKey, value)
 	}
 }
 
-func indexByTimestamp(store string, storeKey, value []byte) ([]byte, error) {
+func timestampLocalKey(store string, storeKey, value []byte) ([]byte, error) {
 	timestamp, _, err := SplitRowValue(value)
 	if err != nil {
 		return nil, err
 	}
-	return appendTTLIndexKey(nil, store, storeKey, timestamp), nil
+	return appendLocalByTimestamp(nil, store, storeKey, timestamp), nil
 }
 
 func restore(b *Batch, key, value []byte) {

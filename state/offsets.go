@@ -54,12 +54,12 @@ func ParseToken(token string) (Offsets, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse position token: %w", err)
 	}
-	r := reader{data: data}
-	if version := r.byte(); r.err == nil && version != tokenVersion {
+	d := decoder{data: data}
+	if version := d.byte(); d.err == nil && version != tokenVersion {
 		return nil, fmt.Errorf("parse position token: version %d, this program reads version %d", version, tokenVersion)
 	}
-	offsets := r.offsets()
-	if err := r.end(); err != nil {
+	offsets := d.offsets()
+	if err := d.end(); err != nil {
 		return nil, fmt.Errorf("parse position token: %w", err)
 	}
 	return offsets, nil

@@ -36,7 +36,7 @@ func (s Session) validate() error {
 // key, so that [Sessions.Expire] reads only what it removes.
 type Sessions[K, V any] struct {
 	rows   *cache[V]
-	index  *timeIndex[V] // by end
+	byTime *keyTimeOrder[V] // by end
 	recent *recentRows[V]
 	key    codecs.Codec[K]
 	buf    []byte // scratch for encoded keys
@@ -64,7 +64,7 @@ func NewSessions[K, V any](
 	rows := newCache(spec, part, budget, value)
 	return &Sessions[K, V]{
 		rows:   rows,
-		index:  newTimeIndex(rows, sessionSize),
+		byTime: newKeyTimeOrder(rows, sessionSize),
 		recent: newRecentRows(rows, sessionSize),
 		key:    key,
 	}, nil
@@ -117,7 +117,7 @@ func (s *Sessions[K, V]) PutEncoded(key []byte, session Session, value V, timest
 
 func (s *Sessions[K, V]) put(key []byte, session Session, value V, timestamp int64) {
 	s.recent.put(key, s.rowKey, value, timestamp)
-	s.index.added(session.End)
+	s.byTime.added(session.End)
 }
 
 // Remove removes the session of key with just that start and end, which need not exist.
@@ -187,7 +187,7 @@ func (s *Sessions[K, V]) FindSessionsEncoded(
 // that end later; it must not flush, commit or roll back. An error ends the sequence.
 func (s *Sessions[K, V]) Ended(after, last int64) iter.Seq2[SessionEntry[K, V], error] {
 	return func(yield func(SessionEntry[K, V], error) bool) {
-		for r, err := range s.index.inOrder(after, last) {
+		for r, err := range s.byTime.inOrder(after, last) {
 			var e SessionEntry[K, V]
 			if err == nil {
 				e, err = s.entryOf(r)
@@ -218,7 +218,7 @@ func (s *Sessions[K, V]) Expire(before int64) (n int, err error) {
 	if before == math.MinInt64 {
 		return 0, nil
 	}
-	return s.index.expire(before - 1)
+	return s.byTime.expire(before - 1)
 }
 
 // Spec implements [Store].
@@ -230,14 +230,14 @@ func (s *Sessions[K, V]) Flush(b *Batch) error { return s.rows.flush(b) }
 // Committed implements [Store].
 func (s *Sessions[K, V]) Committed() {
 	s.rows.committed()
-	s.index.reordered()
+	s.byTime.reordered()
 }
 
 // Rollback implements [Store].
 func (s *Sessions[K, V]) Rollback() {
 	s.recent.forget()
 	s.rows.rollback()
-	s.index.rolledBack()
+	s.byTime.rolledBack()
 }
 
 // DirtyBytes implements [Store].
@@ -291,84 +291,4 @@ func yieldSessions[K, V any](
 			return
 		}
 	}
-}
-
-// SessionReader reads the committed rows of a session store, from any partition that holds them. It caches nothing,
-// keeps nothing and is safe for concurrent use.
-type SessionReader[K, V any] struct {
-	name  string
-	key   codecs.Codec[K]
-	value codecs.Codec[V]
-}
-
-// NewSessionReader returns a reader of the session store with the given name.
-func NewSessionReader[K, V any](name string, key codecs.Codec[K], value codecs.Codec[V]) *SessionReader[K, V] {
-	return &SessionReader[K, V]{name: name, key: key, value: value}
-}
-
-// Get returns the value of the session of key with just that start and end and its timestamp, and false if there is
-// none.
-func (r *SessionReader[K, V]) Get(
-	part Reader, key K, session Session,
-) (value V, timestamp int64, ok bool, err error) {
-	encoded, err := r.key.Append(nil, key)
-	if err != nil {
-		return value, 0, false, fmt.Errorf("store %q: key: %w", r.name, err)
-	}
-	return readRow(r.name, r.value, part, AppendSessionKey(AppendRowKey(nil, r.name, nil), encoded, session))
-}
-
-// FindSessions yields the sessions of key with End >= earliestEnd and Start <= latestStart (milliseconds, both
-// included) by ascending end and then start, as they were when the loop began. An error ends the sequence.
-func (r *SessionReader[K, V]) FindSessions(
-	part Reader, key K, earliestEnd, latestStart int64,
-) iter.Seq2[SessionEntry[K, V], error] {
-	return func(yield func(SessionEntry[K, V], error) bool) {
-		low, high, err := sessionBounds(r.name, r.key, key, earliestEnd)
-		if err != nil {
-			yield(SessionEntry[K, V]{}, err)
-			return
-		}
-		yieldSessions(key, latestStart, scanRows(r.name, r.value, part, low, high), yield)
-	}
-}
-
-// All yields the sessions of all keys with from <= End < to (milliseconds), by ascending end, then start, then in the
-// order of their escaped keys. The time index leads to them, so that only these sessions are read. They are those that
-// there were when the loop began, each with the value that it has when the loop comes to it. An error ends the
-// sequence.
-func (r *SessionReader[K, V]) All(part Reader, from, to int64) iter.Seq2[SessionEntry[K, V], error] {
-	return func(yield func(SessionEntry[K, V], error) bool) {
-		for index, err := range scanIndex(part, r.name, from) {
-			if err == nil && index.time >= to {
-				return
-			}
-			var e SessionEntry[K, V]
-			found := false
-			if err == nil {
-				e, found, err = r.read(part, appendKeyOfIndex(nil, index.suffix, sessionSize))
-			}
-			if err != nil {
-				yield(SessionEntry[K, V]{}, fmt.Errorf("scan store %q: %w", r.name, err))
-				return
-			}
-			// A session that was removed since the loop began is none.
-			if found && !yield(e, nil) {
-				return
-			}
-		}
-	}
-}
-
-func (r *SessionReader[K, V]) read(part Reader, storeKey []byte) (e SessionEntry[K, V], ok bool, err error) {
-	encoded, session, err := SplitSessionKey(nil, storeKey)
-	if err != nil {
-		return e, false, err
-	}
-	if e.Key, err = decodeKey(r.name, r.key, encoded); err != nil {
-		return e, false, err
-	}
-	e.Session = session
-	e.Value, e.Timestamp, ok, err = readRow(r.name, r.value, part, AppendRowKey(nil, r.name, storeKey))
-	return e, ok, err
 }

@@ -11,15 +11,15 @@ type Kind uint8
 const (
 	// KeyValueKind is a store of one row for each key.
 	KeyValueKind Kind = iota + 1
-	// WindowKind is a store of one row for each key and window start, with an index by time.
+	// WindowKind is a store of one row for each key and window start, with a time order by time.
 	WindowKind
-	// SessionKind is a store of one row for each key and session, with an index by the end of the session.
+	// SessionKind is a store of one row for each key and session, with a time order by the end of the session.
 	SessionKind
-	// VersionedKind is a store of all versions of each key, with an index by the time at which they were replaced.
+	// VersionedKind is a store of all versions of each key, with a time order by the time at which they were replaced.
 	VersionedKind
-	// SuppressKind is a store of one row for each key and its place in time, with an index by that place.
+	// SuppressKind is a store of one row for each key and its place in time, with a time order by that place.
 	SuppressKind
-	// JoinKind is a store of all records of each key, by timestamp, with an index by timestamp.
+	// JoinKind is a store of all records of each key, by timestamp, with a time order by timestamp.
 	JoinKind
 	// QueueKind is a store of rows in the order of time.
 	QueueKind

@@ -1,204 +1,91 @@
 package state
 
 import (
-	"cmp"
 	"fmt"
 	"iter"
 	"math"
-	"strings"
+	"slices"
 )
 
-// timeOrder yields the rows of a store in the order of its index by time, changes that are not committed included. It is
-// asked for one range of time after the other. What lies behind the last one is at hand, so that a range in which
-// nothing is costs next to nothing:
-//
-//	            last range │ next range
-//	committed    a   b  c  │  a      d       local rows, read ahead
-//	dirty          c       │     b      a    a heap
-type timeOrder[V any] struct {
-	rows   *cache[V]
-	times  int   // bytes at the end of store keys that hold times
-	done   int64 // the end of the last range
-	broken bool  // the last range was left in the middle
-	dirty  heap[timedRow[V]]
-
-	ahead []aheadRow // local rows behind the last range
-	begun bool       // something was read ahead
-	upTo  string     // the suffix of the last local row that was
-	all   bool       // no local row is behind it
-
-	key []byte // scratch for store keys
-}
-
-// aheadRow is a local row that leads to a committed row.
-type aheadRow struct {
+// localRow is one local row of a time order.
+type localRow struct {
+	key    []byte // of the local row
+	suffix []byte // key without its prefix
 	time   int64
-	suffix string
 }
 
-// readAhead is how many local rows are read at once.
-const readAhead = 256
-
-// newTimeOrder begins to keep an order of the rows, which have an index by the times at the end of their store keys.
-func newTimeOrder[V any](rows *cache[V], times int) *timeOrder[V] {
-	o := &timeOrder[V]{rows: rows, times: times}
-	o.dirty = newHeap(o.compare)
-	rows.onDirty = func(r *row[V]) {
-		if e := o.timed(r); e.time > o.done {
-			o.dirty.push(e)
-		}
-	}
-	o.reset()
-	return o
+// scanTimeOrder yields the local rows of a store from a time on, in order. Their slices are valid until the next one.
+func scanTimeOrder(part Reader, store string, from int64) iter.Seq2[localRow, error] {
+	return scanTimeOrderFrom(part, store, appendInt64(nil, from))
 }
 
-// reset begins anew: other rows are dirty now, or committed.
-func (o *timeOrder[V]) reset() {
-	o.done, o.broken = math.MinInt64, false
-	o.ahead, o.begun, o.upTo, o.all = o.ahead[:0], false, "", false
-	o.dirty.clear()
-	o.rows.dirty.each(func(r *row[V]) { o.dirty.items = append(o.dirty.items, o.timed(r)) })
-	o.dirty.order()
-}
-
-// scan yields the rows with after < time <= last.
-func (o *timeOrder[V]) scan(after, last int64) iter.Seq2[scanned[V], error] {
-	return func(yield func(scanned[V], error) bool) {
-		if after < o.done || o.broken {
-			o.reset()
-		}
-		o.broken = true
-		for {
-			s, ok, err := o.next(after, last)
+// scanTimeOrderFrom yields the local rows of a store whose suffix is from or above, in order.
+func scanTimeOrderFrom(part Reader, store string, from []byte) iter.Seq2[localRow, error] {
+	return func(yield func(localRow, error) bool) {
+		prefix := appendLocalPrefix(nil, store)
+		low := append(slices.Clip(prefix), from...)
+		high := append(prefix[:len(prefix)-1:len(prefix)-1], afterStoreEnd)
+		for row, err := range part.Scan(low, high) {
+			if err == nil && len(row.Key) < len(prefix)+timeSize {
+				err = fmt.Errorf("local row %q is too short", row.Key)
+			}
 			if err != nil {
-				yield(scanned[V]{}, fmt.Errorf("scan store %q: %w", o.rows.spec.Name, err))
+				yield(localRow{}, err)
 				return
 			}
-			if !ok {
-				break
-			}
-			if !yield(s, nil) {
+			suffix := row.Key[len(prefix):]
+			if !yield(localRow{key: row.Key, suffix: suffix, time: readInt64(suffix)}, nil) {
 				return
 			}
 		}
-		o.done, o.broken = max(o.done, last), false
 	}
 }
 
-// next returns the next row of a range, which is then not at hand any more.
-func (o *timeOrder[V]) next(after, last int64) (s scanned[V], ok bool, err error) {
-	for {
-		committed, err := o.peek(after)
-		if err != nil {
-			return s, false, err
-		}
-		if committed != nil && committed.time > last {
-			committed = nil
-		}
-		dirty, found := o.dirty.first()
-		switch {
-		case found && dirty.time <= last && (committed == nil || o.notAbove(dirty.row, committed.suffix)):
-			o.dirty.pop()
-			if r := dirty.row; dirty.time > after && r.present {
-				o.key = append(o.key[:0], r.key...)
-				return scanned[V]{key: o.key, value: r.value, timestamp: r.timestamp}, true, nil
+// timeOrderEnd returns the first time from which on a store has no local rows, or the end of time.
+func timeOrderEnd(part Partition, store string) (int64, error) {
+	low, high := int64(math.MinInt64), int64(math.MaxInt64)
+	for low < high {
+		middle := low + int64(uint64(high-low)/2)
+		found := false
+		for _, err := range scanTimeOrder(part, store, middle) {
+			if err != nil {
+				return 0, err
 			}
-		case committed != nil:
-			o.key = appendKeyOfIndex(o.key[:0], []byte(committed.suffix), o.times)
-			o.ahead = o.ahead[1:]
-			if s, ok, err = o.read(); ok || err != nil {
-				return s, ok, err
-			}
-		default:
-			return s, false, nil
+			found = true
+			break
+		}
+		if found {
+			low = middle + 1
+		} else {
+			high = middle
 		}
 	}
+	return low, nil
 }
 
-// peek returns the first local row behind a time, nil if there is none.
-func (o *timeOrder[V]) peek(after int64) (*aheadRow, error) {
-	for {
-		for len(o.ahead) > 0 && o.ahead[0].time <= after {
-			o.ahead = o.ahead[1:]
-		}
-		if len(o.ahead) > 0 {
-			return &o.ahead[0], nil
-		}
-		if o.all {
-			return nil, nil
-		}
-		if err := o.readOn(after); err != nil {
-			return nil, err
-		}
-	}
+// appendLocalByKeyTime appends the row key of the local row that finds a row by the time in its store key. times is the
+// number of bytes at the end of the store key that hold times, the one to find it by first. Since the parts of the
+// store key only change places, one can be computed from the other without looking into the key.
+func appendLocalByKeyTime(dst []byte, store string, storeKey []byte, times int) []byte {
+	dst = appendLocalPrefix(dst, store)
+	cut := len(storeKey) - times
+	dst = append(dst, storeKey[cut:]...)
+	return append(dst, storeKey[:cut]...)
 }
 
-// readOn reads the local rows that come next.
-func (o *timeOrder[V]) readOn(after int64) error {
-	from := append([]byte(o.upTo), 0) // the first key above
-	if !o.begun {
-		from = appendInt64(nil, after)
-	}
-	o.rows.counts.scans++
-	o.begun, o.all, o.ahead = true, true, o.ahead[:0]
-	for index, err := range scanIndexFrom(o.rows.part, o.rows.spec.Name, from) {
-		if err != nil {
-			o.broken = true
-			return err
-		}
-		if len(o.ahead) == readAhead {
-			o.all = false
-			return nil
-		}
-		o.upTo = string(index.suffix)
-		o.ahead = append(o.ahead, aheadRow{index.time, o.upTo})
-	}
-	return nil
+// appendStoreKeyOfLocal appends the store key that a local row leads to; suffix is the key of the local row without its prefix.
+func appendStoreKeyOfLocal(dst, suffix []byte, times int) []byte {
+	cut := min(len(suffix), times)
+	return append(append(dst, suffix[cut:]...), suffix[:cut]...)
 }
 
-// read returns the committed row of o.key, and false if it is dirty or gone.
-func (o *timeOrder[V]) read() (s scanned[V], ok bool, err error) {
-	c := o.rows
-	if r := c.rows[string(o.key)]; r != nil {
-		return scanned[V]{key: o.key, value: r.value, timestamp: r.timestamp}, r.present && !r.dirty, nil
-	}
-	data, ok, err := c.part.Get(c.value[:0], c.partitionKey(o.key))
-	if err != nil || !ok {
-		return s, false, err
-	}
-	c.value = data[:0]
-	s.key = o.key
-	s.timestamp, s.value, err = decodeRow(c.codec, data)
-	return s, err == nil, err
+// appendLocalByTimestamp appends the row key of the local row that finds a row by its timestamp.
+func appendLocalByTimestamp(dst []byte, store string, storeKey []byte, timestamp int64) []byte {
+	return append(appendInt64(appendLocalPrefix(dst, store), timestamp), storeKey...)
 }
 
-// timedRow is a dirty row. One that was deleted, or is up to the end of the last range by now, may be in the heap.
-type timedRow[V any] struct {
-	time int64
-	row  *row[V]
-}
-
-func (o *timeOrder[V]) timed(r *row[V]) timedRow[V] {
-	_, times := o.split(r)
-	return timedRow[V]{readInt64([]byte(times[:timeSize])), r}
-}
-
-func (o *timeOrder[V]) compare(a, b timedRow[V]) int {
-	if c := cmp.Compare(a.time, b.time); c != 0 {
-		return c
-	}
-	aKey, aTimes := o.split(a.row)
-	bKey, bTimes := o.split(b.row)
-	return cmp.Or(strings.Compare(aTimes, bTimes), strings.Compare(aKey, bKey))
-}
-
-// notAbove reports whether a row comes before, or is, the one that a local row with the given suffix leads to.
-func (o *timeOrder[V]) notAbove(r *row[V], suffix string) bool {
-	key, times := o.split(r)
-	return cmp.Or(strings.Compare(times, suffix[:o.times]), strings.Compare(key, suffix[o.times:])) <= 0
-}
-
-func (o *timeOrder[V]) split(r *row[V]) (key, times string) {
-	cut := len(r.key) - o.times
-	return r.key[:cut], r.key[cut:]
+func appendLocalPrefix(dst []byte, store string) []byte {
+	dst = append(dst, localPrefix)
+	dst = append(dst, store...)
+	return append(dst, storeEnd)
 }

@@ -35,6 +35,27 @@ type TimeQueue[K, V any] struct {
 
 var _ Store = (*TimeQueue[int, int])(nil)
 
+// JoinSide says on which side of a join a record came. It has a part in the order of a [TimeQueue]: of two records with
+// one timestamp, that of the right side comes first, as in Kafka Streams.
+type JoinSide uint8
+
+const (
+	// RightSide is the right side of a join.
+	RightSide JoinSide = iota
+	// LeftSide is the left side of a join, also that of a join with one buffered side.
+	LeftSide
+)
+
+// QueuePlace identifies an entry of a [TimeQueue], besides its key: the place that it has in the queue.
+type QueuePlace struct {
+	// Time is in milliseconds.
+	Time int64
+	// Side is that of the record.
+	Side JoinSide
+	// Seq tells entries apart that are equal in all else. Later ones have higher numbers, with gaps.
+	Seq int64
+}
+
 // QueueEntry is one entry of a time queue.
 type QueueEntry[K, V any] struct {
 	QueuePlace

@@ -37,7 +37,7 @@ var ErrTooOld = errors.New("older than the history of the store")
 // stays as an old version.
 type Versioned[K, V any] struct {
 	rows      *cache[version[V]]
-	index     *timeIndex[version[V]] // by end
+	byTime    *keyTimeOrder[version[V]] // by end
 	key       codecs.Codec[K]
 	retention int64 // milliseconds; 0 means forever
 	history   horizon
@@ -69,17 +69,17 @@ func NewVersioned[K, V any](
 	rows := newCache(spec, part, budget, codecs.Codec[version[V]](versionCodec[V]{value}))
 	s := &Versioned[K, V]{
 		rows:      rows,
-		index:     newTimeIndex(rows, versionSize),
+		byTime:    newKeyTimeOrder(rows, versionSize),
 		key:       key,
 		retention: spec.Retention.Milliseconds(),
 		history:   newHorizon(),
 	}
-	indexKey := rows.indexKey
-	rows.indexKey = func(dst, storeKey []byte, timestamp int64) []byte {
+	localKey := rows.localKey
+	rows.localKey = func(dst, storeKey []byte, timestamp int64) []byte {
 		if versionEnd(storeKey) == math.MaxInt64 {
 			return dst
 		}
-		return indexKey(dst, storeKey, timestamp)
+		return localKey(dst, storeKey, timestamp)
 	}
 	return s, nil
 }
@@ -266,7 +266,7 @@ func (s *Versioned[K, V]) findOld(now found[V]) (found[V], error) {
 func (s *Versioned[K, V]) put(end int64, v version[V], from int64) {
 	s.rowKey = AppendVersionKey(s.rowKey[:0], s.buf, end)
 	s.rows.put(s.rowKey, v, from)
-	s.index.added(end)
+	s.byTime.added(end)
 }
 
 // Advance says that stream time has reached the given time (milliseconds). History begins one retention before. It
@@ -284,7 +284,7 @@ func (s *Versioned[K, V]) HistoryStart() int64 { return s.history.now }
 // many rows there were, those of deletions included. It costs nothing if no version is that old.
 func (s *Versioned[K, V]) Expire(before int64) (n int, err error) {
 	s.history.raise(before)
-	return s.index.expire(min(before, math.MaxInt64-1))
+	return s.byTime.expire(min(before, math.MaxInt64-1))
 }
 
 // Spec implements [Store].
@@ -307,7 +307,7 @@ func (s *Versioned[K, V]) Committed() {
 func (s *Versioned[K, V]) Rollback() {
 	s.history.rollback()
 	s.rows.rollback()
-	s.index.rolledBack()
+	s.byTime.rolledBack()
 }
 
 // DirtyBytes implements [Store].
@@ -321,4 +321,44 @@ func (s *Versioned[K, V]) encode(key K) (err error) {
 		return fmt.Errorf("store %q: key: %w", s.rows.spec.Name, err)
 	}
 	return nil
+}
+
+// Versions say in their row value, before what the codec writes, whether there is a value.
+const (
+	versionDeleted = 0x00
+	versionValue   = 0x01
+)
+
+// version is the value of a version row.
+type version[V any] struct {
+	value   V
+	deleted bool
+}
+
+// versionCodec encodes what versions hold.
+type versionCodec[V any] struct {
+	value codecs.Codec[V]
+}
+
+var errBadVersion = errors.New("a version starts with neither 0x00 nor 0x01, or has a value although it is deleted")
+
+// Append implements codecs.Codec.
+func (c versionCodec[V]) Append(dst []byte, v version[V]) ([]byte, error) {
+	if v.deleted {
+		return append(dst, versionDeleted), nil
+	}
+	return c.value.Append(append(dst, versionValue), v.value)
+}
+
+// Decode implements codecs.Codec.
+func (c versionCodec[V]) Decode(data []byte) (v version[V], err error) {
+	switch {
+	case len(data) == 1 && data[0] == versionDeleted:
+		v.deleted = true
+	case len(data) >= 1 && data[0] == versionValue:
+		v.value, err = c.value.Decode(data[1:])
+	default:
+		err = errBadVersion
+	}
+	return v, err
 }

@@ -4,9 +4,34 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"time"
 
 	"github.com/seed84377926/millrace/codecs"
 )
+
+// Window is a span of event time: the milliseconds t with Start <= t < End.
+type Window struct{ Start, End int64 }
+
+// StartTime returns the first instant of the window, in UTC.
+func (w Window) StartTime() time.Time { return time.UnixMilli(w.Start).UTC() }
+
+// EndTime returns the first instant after the window, in UTC.
+func (w Window) EndTime() time.Time { return time.UnixMilli(w.End).UTC() }
+
+// String returns the window as an ISO 8601 interval: start, slash, end.
+func (w Window) String() string {
+	return w.StartTime().Format(time.RFC3339Nano) + "/" + w.EndTime().Format(time.RFC3339Nano)
+}
+
+// windowOf returns the window of the given start and size, both in milliseconds. A window at the end of time is cut
+// short rather than wrapped around.
+func windowOf(start, size int64) Window {
+	end := start + size
+	if end < start {
+		end = math.MaxInt64
+	}
+	return Window{Start: start, End: end}
+}
 
 // Windowed is a store of one row for each key and window start, with the write-back cache of its task above a
 // partition. All windows have the same size. It belongs to one goroutine. What [KeyValue] says about values that hold
@@ -20,7 +45,7 @@ import (
 //	             └─ Expire(11:00) removes ─┘
 type Windowed[K, V any] struct {
 	rows   *cache[V]
-	index  *timeIndex[V] // by start
+	byTime *keyTimeOrder[V] // by start
 	recent *recentRows[V]
 	key    codecs.Codec[K]
 	size   int64  // of the windows, in milliseconds
@@ -49,7 +74,7 @@ func NewWindowed[K, V any](
 	rows := newCache(spec, part, budget, value)
 	return &Windowed[K, V]{
 		rows:   rows,
-		index:  newTimeIndex(rows, startSize),
+		byTime: newKeyTimeOrder(rows, startSize),
 		recent: newRecentRows(rows, startSize),
 		key:    key,
 		size:   spec.WindowSize.Milliseconds(),
@@ -90,7 +115,7 @@ func (s *Windowed[K, V]) Put(key K, start int64, value V, timestamp int64) error
 func (s *Windowed[K, V]) PutEncoded(key []byte, start int64, value V, timestamp int64) error {
 	s.rowKey = AppendWindowKey(s.rowKey[:0], key, start)
 	s.recent.put(key, s.rowKey, value, timestamp)
-	s.index.added(start)
+	s.byTime.added(start)
 	return nil
 }
 
@@ -184,7 +209,7 @@ func (s *Windowed[K, V]) fetch(
 // end later; it must not flush, commit or roll back. An error ends the sequence.
 func (s *Windowed[K, V]) Ended(after, last int64) iter.Seq2[WindowEntry[K, V], error] {
 	return func(yield func(WindowEntry[K, V], error) bool) {
-		for r, err := range s.index.inOrder(minus(after, s.size), minus(last, s.size)) {
+		for r, err := range s.byTime.inOrder(minus(after, s.size), minus(last, s.size)) {
 			var e WindowEntry[K, V]
 			if err == nil {
 				e, err = s.entryOf(r)
@@ -216,7 +241,7 @@ func (s *Windowed[K, V]) Expire(before int64) (n int, err error) {
 	if before < math.MinInt64+s.size {
 		return 0, nil
 	}
-	return s.index.expire(before - s.size)
+	return s.byTime.expire(before - s.size)
 }
 
 // Spec implements [Store].
@@ -228,14 +253,14 @@ func (s *Windowed[K, V]) Flush(b *Batch) error { return s.rows.flush(b) }
 // Committed implements [Store].
 func (s *Windowed[K, V]) Committed() {
 	s.rows.committed()
-	s.index.reordered()
+	s.byTime.reordered()
 }
 
 // Rollback implements [Store].
 func (s *Windowed[K, V]) Rollback() {
 	s.recent.forget()
 	s.rows.rollback()
-	s.index.rolledBack()
+	s.byTime.rolledBack()
 }
 
 // DirtyBytes implements [Store].

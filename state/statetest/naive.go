@@ -31,8 +31,8 @@ type naive interface {
 	// save returns a copy of the model, load makes such a copy the model.
 	save() any
 	load(saved any)
-	// exactIndex says that no local row may ever be left over.
-	exactIndex() bool
+	// exactLocalRows says that no local row may ever be left over.
+	exactLocalRows() bool
 }
 
 // testNaive runs random operations with a budget so small that rows are evicted all the time, and with a large one.
@@ -140,7 +140,7 @@ func (m *naiveModel) checkRestore(t *testing.T, restored state.Partition) {
 	}
 	must(t, restored.Apply(&b))
 	got, want := rows(t, restored.Scan(nil, nil)), rows(t, m.part.Scan(nil, nil))
-	if m.exactIndex() {
+	if m.exactLocalRows() {
 		equal(t, got, want, "rows restored from the changelog")
 		return
 	}
@@ -186,7 +186,7 @@ func (m *naiveSessions) open(t testing.TB, part state.Partition, budget *state.B
 func (m *naiveSessions) resume()          {}
 func (m *naiveSessions) save() any        { return maps.Clone(m.live) }
 func (m *naiveSessions) load(saved any)   { m.live, _ = saved.(map[sessionID]modelValue) }
-func (m *naiveSessions) exactIndex() bool { return true }
+func (m *naiveSessions) exactLocalRows() bool { return true }
 
 func (m *naiveSessions) change(t testing.TB, rng *rand.Rand, clock int64) {
 	start := rng.Int64N(30) - 5

@@ -65,7 +65,7 @@ func (m *naiveSuppress) open(t testing.TB, part state.Partition, budget *state.B
 func (m *naiveSuppress) resume()          {}
 func (m *naiveSuppress) save() any        { return maps.Clone(m.live) }
 func (m *naiveSuppress) load(saved any)   { m.live, _ = saved.(map[string]suppressEntry) }
-func (m *naiveSuppress) exactIndex() bool { return false }
+func (m *naiveSuppress) exactLocalRows() bool { return false }
 
 func (m *naiveSuppress) change(t testing.TB, rng *rand.Rand, clock int64) {
 	key, place := naiveKey(rng), clock/4-rng.Int64N(20)
@@ -236,7 +236,7 @@ func (m *naiveJoin) resume() {
 }
 func (m *naiveJoin) save() any        { return joinTruth{slices.Clone(m.live), m.history} }
 func (m *naiveJoin) load(saved any)   { m.joinTruth, _ = saved.(joinTruth) }
-func (m *naiveJoin) exactIndex() bool { return true }
+func (m *naiveJoin) exactLocalRows() bool { return true }
 
 func (m *naiveJoin) change(t testing.TB, rng *rand.Rand, clock int64) {
 	e := joinEntry{Key: naiveKey(rng), Timestamp: clock/4 - rng.Int64N(joinRetention*5/4), Value: randomText(rng)}

@@ -26,7 +26,7 @@ func (m *naiveQueue) open(t testing.TB, part state.Partition, budget *state.Budg
 func (m *naiveQueue) resume()          {}
 func (m *naiveQueue) save() any        { return slices.Clone(m.live) }
 func (m *naiveQueue) load(saved any)   { m.live, _ = saved.([]queueEntry) }
-func (m *naiveQueue) exactIndex() bool { return true }
+func (m *naiveQueue) exactLocalRows() bool { return true }
 
 func (m *naiveQueue) change(t testing.TB, rng *rand.Rand, clock int64) {
 	if len(m.live) > 0 && rng.IntN(3) == 0 {

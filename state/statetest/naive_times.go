@@ -47,7 +47,7 @@ func (m *naiveVersions) save() any {
 	return saved
 }
 func (m *naiveVersions) load(saved any)   { m.versionsTruth, _ = saved.(versionsTruth) }
-func (m *naiveVersions) exactIndex() bool { return true }
+func (m *naiveVersions) exactLocalRows() bool { return true }
 
 func (m *naiveVersions) change(t testing.TB, rng *rand.Rand, clock int64) {
 	key, value, from := naiveKey(rng), randomText(rng), clock/4-rng.Int64N(retention*5/4)
@@ -188,7 +188,7 @@ func (m *naiveExpiring) resume() {
 }
 func (m *naiveExpiring) save() any        { return expiringTruth{maps.Clone(m.live), m.alive} }
 func (m *naiveExpiring) load(saved any)   { m.expiringTruth, _ = saved.(expiringTruth) }
-func (m *naiveExpiring) exactIndex() bool { return false }
+func (m *naiveExpiring) exactLocalRows() bool { return false }
 
 func (m *naiveExpiring) change(t testing.TB, rng *rand.Rand, clock int64) {
 	key := naiveKey(rng)

@@ -283,7 +283,7 @@ func testWindowed(t *testing.T, e state.Engine) {
 	check("rolled back")
 }
 
-// localRows counts the index rows of a batch.
+// localRows counts the local rows of a batch.
 func localRows(b *state.Batch) (n int) {
 	for op := range b.Ops() {
 		if op.Local {
@@ -317,15 +317,15 @@ func testExpire(t *testing.T, e state.Engine) {
 	expire(9, 0)  // the first windows end at 10
 	expire(10, 2) // dirty rows that were never flushed
 	b := commit(t, part, s)
-	equal(t, []int{b.Len() - localRows(b), localRows(b)}, []int{20, 20}, "rows and index rows of the batch")
+	equal(t, []int{b.Len() - localRows(b), localRows(b)}, []int{20, 20}, "rows and local rows of the batch")
 	equal(t, len(rows(t, part.Scan(nil, nil))), 36, "rows of the partition")
 
-	// A row that is known to have been there before needs no index row.
+	// A row that is known to have been there before needs no local row.
 	s.Close()
 	s = newWindowed(t, part, nil)
 	must(t, s.Put("a", 50, "w", 51))
 	b = commit(t, part, s)
-	equal(t, []int{b.Len(), localRows(b)}, []int{2, 1}, "rows of the batch, with an index row since it was not known")
+	equal(t, []int{b.Len(), localRows(b)}, []int{2, 1}, "rows of the batch, with a local row since it was not known")
 	must(t, s.Put("a", 50, "w", 52))
 	b = commit(t, part, s)
 	equal(t, []int{b.Len(), localRows(b)}, []int{1, 0}, "rows of the batch")
@@ -391,7 +391,7 @@ func testRestore(t *testing.T, e state.Engine) {
 	must(t, err)
 	must(t, kv.Delete("3"))
 	replay(commit(t, part, kv, w))
-	// An expiry on the restored partition finds the rows by the restored index.
+	// An expiry on the restored partition finds the rows by the restored time order.
 	other := newWindowed(t, restored, nil)
 	n, err := other.Expire(100)
 	must(t, err)

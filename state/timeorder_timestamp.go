@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// timestampIndex finds the rows of a store by their timestamps, and then by their keys. A local row for each row leads to
+// timestampOrder finds the rows of a store by their timestamps, and then by their keys. A local row for each row leads to
 // it. Who goes through them takes out the first place, and then the next one:
 //
 //	committed, by their local rows    10 a   12 c │ 15 b   …       read a few at a time
@@ -15,7 +15,7 @@ import (
 //	fresh, a heap                     11 x   13 y                  places of rows that are dirty
 //
 // A commit makes fresh places committed ones, and what was read of the local rows is read again.
-type timestampIndex[V any] struct {
+type timestampOrder[V any] struct {
 	rows  *cache[V]
 	fresh heap[place]
 
@@ -48,14 +48,14 @@ const (
 	maxPlaces   = 512
 )
 
-// newTimestampIndex gives rows an index by their timestamps.
-func newTimestampIndex[V any](rows *cache[V]) timestampIndex[V] {
+// newTimestampOrder gives rows a time order by their timestamps.
+func newTimestampOrder[V any](rows *cache[V]) timestampOrder[V] {
 	name := rows.spec.Name
-	rows.indexMoves = true
-	rows.indexKey = func(dst, storeKey []byte, timestamp int64) []byte {
-		return appendTTLIndexKey(dst, name, storeKey, timestamp)
+	rows.localMoves = true
+	rows.localKey = func(dst, storeKey []byte, timestamp int64) []byte {
+		return appendLocalByTimestamp(dst, name, storeKey, timestamp)
 	}
-	x := timestampIndex[V]{
+	x := timestampOrder[V]{
 		rows: rows, fresh: newHeap(place.compare), floor: math.MinInt64, flushedFloor: math.MinInt64,
 	}
 	x.rewind()
@@ -63,7 +63,7 @@ func newTimestampIndex[V any](rows *cache[V]) timestampIndex[V] {
 }
 
 // rewind forgets what was read of the local rows.
-func (x *timestampIndex[V]) rewind() {
+func (x *timestampOrder[V]) rewind() {
 	clear(x.ahead)
 	x.ahead = x.ahead[:0]
 	x.next = appendInt64(x.next[:0], x.floor)
@@ -73,7 +73,7 @@ func (x *timestampIndex[V]) rewind() {
 
 // unread returns the time from which on committed places are still to be read. It returns false if some are at hand, or
 // there are no more.
-func (x *timestampIndex[V]) unread() (from int64, ok bool) {
+func (x *timestampOrder[V]) unread() (from int64, ok bool) {
 	if len(x.ahead) > 0 || x.end {
 		return 0, false
 	}
@@ -81,16 +81,16 @@ func (x *timestampIndex[V]) unread() (from int64, ok bool) {
 }
 
 // read yields the next local rows. The caller adds the places among them that count to ahead.
-func (x *timestampIndex[V]) read() iter.Seq2[indexRow, error] {
-	return func(yield func(indexRow, error) bool) {
+func (x *timestampOrder[V]) read() iter.Seq2[localRow, error] {
+	return func(yield func(localRow, error) bool) {
 		x.ahead = x.ahead[:0]
-		for index, err := range scanIndexFrom(x.rows.part, x.rows.spec.Name, x.next) {
+		for local, err := range scanTimeOrderFrom(x.rows.part, x.rows.spec.Name, x.next) {
 			if err == nil && len(x.ahead) == x.chunk {
-				x.next = append(x.next[:0], index.suffix...)
+				x.next = append(x.next[:0], local.suffix...)
 				x.chunk = min(2*x.chunk, maxPlaces)
 				return
 			}
-			if !yield(index, err) || err != nil {
+			if !yield(local, err) || err != nil {
 				return
 			}
 		}
@@ -99,7 +99,7 @@ func (x *timestampIndex[V]) read() iter.Seq2[indexRow, error] {
 }
 
 // first returns the first of the places at hand and whether it is a fresh one, and false if there is none.
-func (x *timestampIndex[V]) first() (p place, fresh, ok bool) {
+func (x *timestampOrder[V]) first() (p place, fresh, ok bool) {
 	p, ok = x.fresh.first()
 	if len(x.ahead) == 0 || ok && p.compare(x.ahead[0]) < 0 {
 		return p, ok, ok
@@ -108,7 +108,7 @@ func (x *timestampIndex[V]) first() (p place, fresh, ok bool) {
 }
 
 // take takes out the first place.
-func (x *timestampIndex[V]) take(fresh bool) {
+func (x *timestampOrder[V]) take(fresh bool) {
 	if fresh {
 		x.fresh.pop()
 		return
@@ -117,7 +117,7 @@ func (x *timestampIndex[V]) take(fresh bool) {
 	x.ahead = x.ahead[1:]
 }
 
-func (x *timestampIndex[V]) flush(b *Batch) {
+func (x *timestampOrder[V]) flush(b *Batch) {
 	for _, key := range x.obsolete {
 		b.DeleteLocal([]byte(key))
 	}
@@ -125,7 +125,7 @@ func (x *timestampIndex[V]) flush(b *Batch) {
 }
 
 // commit says that what was flushed is committed. The caller fills the heap again, with the places that are fresh still.
-func (x *timestampIndex[V]) commit() {
+func (x *timestampOrder[V]) commit() {
 	x.floor = x.flushedFloor
 	x.obsolete = append(x.obsolete[:0], x.obsolete[x.flushed:]...)
 	x.flushed = 0
@@ -133,14 +133,14 @@ func (x *timestampIndex[V]) commit() {
 	x.rewind()
 }
 
-func (x *timestampIndex[V]) rollback() {
+func (x *timestampOrder[V]) rollback() {
 	x.obsolete, x.flushed = nil, 0
 	x.fresh.clear()
 	x.rewind()
 }
 
 // lowest returns a time that no place is below.
-func (x *timestampIndex[V]) lowest() int64 {
+func (x *timestampOrder[V]) lowest() int64 {
 	lowest := int64(math.MaxInt64)
 	switch {
 	case len(x.ahead) > 0:

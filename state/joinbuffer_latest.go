@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// joinRecent holds the latest records of a join buffer in memory, decoded, so that looking for them reads nothing: all that have
+// latestRecords holds the latest records of a join buffer in memory, decoded, so that looking for them reads nothing: all that have
 // a timestamp of from or above, those that are not committed included.
 //
 //	   runs                     slices of time, each with the runs that have records in it
@@ -15,7 +15,7 @@ import (
 //
 // The records are a second copy of what the partition holds; the cache of the buffer keeps its rows only until they are
 // committed.
-type joinRecent[V any] struct {
+type latestRecords[V any] struct {
 	runs   map[string]*joinRun[V]
 	from   int64
 	width  int64 // of a slice, in milliseconds
@@ -56,28 +56,28 @@ const (
 	recordOverhead = 48
 )
 
-func newJoinRecent[V any](rows *cache[V]) *joinRecent[V] {
+func newLatestRecords[V any](rows *cache[V]) *latestRecords[V] {
 	width := int64(widthForever)
 	if retention := rows.spec.Retention.Milliseconds(); retention > 0 {
 		width = max(1, retention/slicesOfRetention)
 	}
-	return &joinRecent[V]{runs: map[string]*joinRun[V]{}, from: math.MinInt64, width: width, rows: rows}
+	return &latestRecords[V]{runs: map[string]*joinRun[V]{}, from: math.MinInt64, width: width, rows: rows}
 }
 
 // holds reports whether all records with from <= timestamp <= to are in memory. The end of time belongs to no slice.
-func (x *joinRecent[V]) holds(from, to int64) bool { return from >= x.from && to < math.MaxInt64 }
+func (x *latestRecords[V]) holds(from, to int64) bool { return from >= x.from && to < math.MaxInt64 }
 
 // between returns the records of a key with from <= timestamp <= to.
-func (x *joinRecent[V]) between(key []byte, from, to int64) []joinRecord[V] {
+func (x *latestRecords[V]) between(key []byte, from, to int64) []joinRecord[V] {
 	run := x.runs[string(key)]
 	if run == nil {
 		return nil
 	}
-	return run.records[run.after(from, math.MinInt64):run.after(to, math.MaxInt64)]
+	return run.records[run.firstFrom(from, math.MinInt64):run.firstFrom(to, math.MaxInt64)]
 }
 
-// after returns the index of the first record with that timestamp and number, or above.
-func (r *joinRun[V]) after(timestamp, seq int64) int {
+// firstFrom returns the position of the first record with that timestamp and number, or above.
+func (r *joinRun[V]) firstFrom(timestamp, seq int64) int {
 	if n := len(r.records); n == 0 || r.records[n-1].before(timestamp, seq) {
 		return n
 	}
@@ -98,7 +98,7 @@ func (r *joinRecord[V]) before(timestamp, seq int64) bool {
 }
 
 // add adds a record, unless memory is short. Those that are older than what is in memory stay out.
-func (x *joinRecent[V]) add(key []byte, record joinRecord[V]) *joinRun[V] {
+func (x *latestRecords[V]) add(key []byte, record joinRecord[V]) *joinRun[V] {
 	record.cost = recordOverhead + x.rows.valueSize
 	if n := x.rows.account.mustEvict(runOverhead + int64(len(key)) + record.cost); n > 0 {
 		x.release(n)
@@ -113,13 +113,13 @@ func (x *joinRecent[V]) add(key []byte, record joinRecord[V]) *joinRun[V] {
 		x.charge(runOverhead + int64(len(key)))
 	}
 	x.charge(record.cost)
-	run.records = slices.Insert(run.records, run.after(record.timestamp, record.seq), record)
+	run.records = slices.Insert(run.records, run.firstFrom(record.timestamp, record.seq), record)
 	x.list(run, floorDiv(record.timestamp, x.width))
 	return run
 }
 
 // put adds a record that is not committed.
-func (x *joinRecent[V]) put(key []byte, record joinRecord[V]) {
+func (x *latestRecords[V]) put(key []byte, record joinRecord[V]) {
 	if run := x.add(key, record); run != nil && !run.isFresh {
 		run.isFresh = true
 		x.fresh = append(x.fresh, run)
@@ -128,7 +128,7 @@ func (x *joinRecent[V]) put(key []byte, record joinRecord[V]) {
 
 // load adds what the partition holds from a time on, before anything else is added. If memory is too short for that, it adds
 // nothing, and only what comes is in memory.
-func (x *joinRecent[V]) load(since int64) error {
+func (x *latestRecords[V]) load(since int64) error {
 	x.loaded, x.from = true, since
 	var key []byte
 	for r, err := range x.rows.scan([]byte{0}, nil) {
@@ -151,15 +151,15 @@ func (x *joinRecent[V]) load(since int64) error {
 }
 
 // skip forgets all that was loaded, and begins behind the last record of the partition.
-func (x *joinRecent[V]) skip() error {
+func (x *latestRecords[V]) skip() error {
 	x.release(math.MaxInt64)
-	end, err := indexEnd(x.rows.part, x.rows.spec.Name)
+	end, err := timeOrderEnd(x.rows.part, x.rows.spec.Name)
 	x.from = max(x.from, end)
 	return err
 }
 
 // list lists a run in a slice.
-func (x *joinRecent[V]) list(run *joinRun[V], slice int64) {
+func (x *latestRecords[V]) list(run *joinRun[V], slice int64) {
 	if run.slice == slice {
 		return
 	}
@@ -176,14 +176,14 @@ func (x *joinRecent[V]) list(run *joinRun[V], slice int64) {
 }
 
 // trim forgets slices that are over before the given time.
-func (x *joinRecent[V]) trim(before int64) {
+func (x *latestRecords[V]) trim(before int64) {
 	for len(x.slices) > 0 && x.end(x.slices[0].n) <= before {
 		x.dropSlice()
 	}
 }
 
 // end returns the first time that is not in a slice.
-func (x *joinRecent[V]) end(slice int64) int64 {
+func (x *latestRecords[V]) end(slice int64) int64 {
 	if slice >= math.MaxInt64/x.width {
 		return math.MaxInt64
 	}
@@ -191,7 +191,7 @@ func (x *joinRecent[V]) end(slice int64) int64 {
 }
 
 // release forgets the oldest slices until n bytes are free, if there are so many, and returns how many are.
-func (x *joinRecent[V]) release(n int64) int64 {
+func (x *latestRecords[V]) release(n int64) int64 {
 	used := x.used
 	for len(x.slices) > 0 && used-x.used < n {
 		x.dropSlice()
@@ -200,17 +200,17 @@ func (x *joinRecent[V]) release(n int64) int64 {
 }
 
 // dropSlice forgets the oldest slice.
-func (x *joinRecent[V]) dropSlice() {
+func (x *latestRecords[V]) dropSlice() {
 	slice := x.slices[0]
 	x.slices = slices.Delete(x.slices, 0, 1)
 	x.from = max(x.from, x.end(slice.n))
 	for _, run := range slice.runs {
-		x.forget(run, 0, run.after(x.from, math.MinInt64))
+		x.forget(run, 0, run.firstFrom(x.from, math.MinInt64))
 	}
 }
 
-// forget forgets the records of a run from one index up to another, and the run if none are left.
-func (x *joinRecent[V]) forget(run *joinRun[V], from, to int) {
+// forget forgets the records of a run from one position up to another, and the run if none are left.
+func (x *latestRecords[V]) forget(run *joinRun[V], from, to int) {
 	for i := from; i < to; i++ {
 		x.charge(-run.records[i].cost)
 	}
@@ -222,7 +222,7 @@ func (x *joinRecent[V]) forget(run *joinRun[V], from, to int) {
 }
 
 // commit says that all records are committed.
-func (x *joinRecent[V]) commit() {
+func (x *latestRecords[V]) commit() {
 	for _, run := range x.fresh {
 		run.isFresh = false
 	}
@@ -231,7 +231,7 @@ func (x *joinRecent[V]) commit() {
 }
 
 // rollback forgets the records that are not committed: those with that number or above.
-func (x *joinRecent[V]) rollback(next int64) {
+func (x *latestRecords[V]) rollback(next int64) {
 	for _, run := range x.fresh {
 		for i, r := range slices.Backward(run.records) {
 			if r.seq >= next {
@@ -242,7 +242,7 @@ func (x *joinRecent[V]) rollback(next int64) {
 	x.commit()
 }
 
-func (x *joinRecent[V]) charge(bytes int64) {
+func (x *latestRecords[V]) charge(bytes int64) {
 	x.used += bytes
 	x.rows.account.addUsed(bytes)
 }

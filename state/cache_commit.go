@@ -4,7 +4,7 @@ import "fmt"
 
 // What a cache does at commits: the dirty rows go to a batch, and are clean, or forgotten, afterwards.
 
-// flush appends the dirty rows to b, in key order, each one followed by the change of its index row.
+// flush appends the dirty rows to b, in key order, each one followed by the change of its local row.
 func (c *cache[V]) flush(b *Batch) (err error) {
 	c.dirty.order()
 	var at *row[V]
@@ -49,12 +49,12 @@ func (c *cache[V]) flushRow(b *Batch, r *row[V]) error {
 		}
 		c.value = data[:0]
 		b.Set(key, data)
-		c.setIndex(b, r, key[c.prefixLen:])
+		c.setLocal(b, r, key[c.prefixLen:])
 		c.charge(r, int64(len(data)))
 	case r.committed != absent:
 		b.Delete(key)
-		if !c.indexMoves || r.committed == exists {
-			c.deleteIndex(b, key[c.prefixLen:], r.indexed)
+		if !c.localMoves || r.committed == exists {
+			c.deleteLocal(b, key[c.prefixLen:], r.localTime)
 		}
 		c.charge(r, 0)
 	}
@@ -63,35 +63,35 @@ func (c *cache[V]) flushRow(b *Batch, r *row[V]) error {
 	return nil
 }
 
-// setIndex writes the local row of a row that exists, unless the partition holds it. If the index moves and it is not
+// setLocal writes the local row of a row that exists, unless the partition holds it. If local rows move and it is not
 // known what the partition holds, an old local row stays behind, for the store to remove when it comes across it.
-func (c *cache[V]) setIndex(b *Batch, r *row[V], storeKey []byte) {
-	if c.indexKey == nil {
+func (c *cache[V]) setLocal(b *Batch, r *row[V], storeKey []byte) {
+	if c.localKey == nil {
 		return
 	}
 	known := r.committed == exists
-	if c.indexMoves {
-		if known && r.indexed != r.timestamp {
-			c.deleteIndex(b, storeKey, r.indexed)
+	if c.localMoves {
+		if known && r.localTime != r.timestamp {
+			c.deleteLocal(b, storeKey, r.localTime)
 		}
 		// What was flushed before may never have been applied.
-		known = known && r.indexed == r.timestamp && r.flushed == unknown
-		r.indexed = r.timestamp
+		known = known && r.localTime == r.timestamp && r.flushed == unknown
+		r.localTime = r.timestamp
 	}
 	if known {
 		return
 	}
-	if c.index = c.indexKey(c.index[:0], storeKey, r.timestamp); len(c.index) > 0 {
-		b.SetLocal(c.index, nil)
+	if c.localBuf = c.localKey(c.localBuf[:0], storeKey, r.timestamp); len(c.localBuf) > 0 {
+		b.SetLocal(c.localBuf, nil)
 	}
 }
 
-func (c *cache[V]) deleteIndex(b *Batch, storeKey []byte, timestamp int64) {
-	if c.indexKey == nil {
+func (c *cache[V]) deleteLocal(b *Batch, storeKey []byte, timestamp int64) {
+	if c.localKey == nil {
 		return
 	}
-	if c.index = c.indexKey(c.index[:0], storeKey, timestamp); len(c.index) > 0 {
-		b.DeleteLocal(c.index)
+	if c.localBuf = c.localKey(c.localBuf[:0], storeKey, timestamp); len(c.localBuf) > 0 {
+		b.DeleteLocal(c.localBuf)
 	}
 }
 

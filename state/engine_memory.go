@@ -214,7 +214,7 @@ func (p *memoryPartition) Offset() (int64, bool) {
 }
 
 // find returns the place of the first row that is not below key, and whether it is key.
-func (v *memoryVersion) find(key []byte) (block, index int, found bool) {
+func (v *memoryVersion) find(key []byte) (block, pos int, found bool) {
 	block = sort.Search(len(v.blocks), func(i int) bool {
 		b := v.blocks[i]
 		return bytes.Compare(b[len(b)-1].Key, key) >= 0
@@ -222,10 +222,10 @@ func (v *memoryVersion) find(key []byte) (block, index int, found bool) {
 	if block == len(v.blocks) {
 		return block, 0, false
 	}
-	index, found = slices.BinarySearchFunc(v.blocks[block], key, func(r Row, key []byte) int {
+	pos, found = slices.BinarySearchFunc(v.blocks[block], key, func(r Row, key []byte) int {
 		return bytes.Compare(r.Key, key)
 	})
-	return block, index, found
+	return block, pos, found
 }
 
 // lastOps returns the last change of each key, sorted by key.

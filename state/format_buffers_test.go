@@ -190,7 +190,7 @@ func TestLayout_buffers(t *testing.T) {
 	)
 	require.NoError(t, err)
 	const one, two = "\x80\x00\x00\x00\x00\x00\x00\x01", "\x80\x00\x00\x00\x00\x00\x00\x02"
-	for name, test := range map[string]struct{ key, value, index string }{
+	for name, test := range map[string]struct{ key, value, local string }{
 		"suppressed":  {"s\x00a\x00\x01", one + "\x00" + one, "\x01s\x00" + one + "a\x00\x01"},
 		"totals":      {"s\x00", one + one, ""},
 		"record":      {"j\x00a\x00\x01" + two + one, one + "v", "\x01j\x00" + two + one + "a\x00\x01"},
@@ -199,8 +199,8 @@ func TestLayout_buffers(t *testing.T) {
 		"next number": {"q\x00", one, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// A tombstone does not say what the row held, and so not where an index by its content is.
-			requireRestored(t, layout, test.key, test.value, test.index, name == "suppressed")
+			// A tombstone does not say what the row held, and so not where a local row for its content is.
+			requireRestored(t, layout, test.key, test.value, test.local, name == "suppressed")
 		})
 	}
 	for _, bad := range []struct{ key, value string }{

@@ -5,63 +5,63 @@ import "fmt"
 // suppressOrder finds the entry of a suppress buffer that comes first. Entries leave at the front only. Eras tell whether the
 // place of an entry is a committed or a fresh one while a commit is under way and changes go on.
 type suppressOrder[V any] struct {
-	index timestampIndex[suppressed[V]]
+	byTimestamp timestampOrder[suppressed[V]]
 
 	era, flushedEra, committedEra uint64
 }
 
 func newSuppressOrder[V any](rows *cache[suppressed[V]]) suppressOrder[V] {
-	return suppressOrder[V]{index: newTimestampIndex(rows), era: 1}
+	return suppressOrder[V]{byTimestamp: newTimestampOrder(rows), era: 1}
 }
 
 // add says that an entry got a place, and returns the era.
 func (o *suppressOrder[V]) add(time int64, key string) uint64 {
-	o.index.fresh.push(place{time: time, key: key})
+	o.byTimestamp.fresh.push(place{time: time, key: key})
 	return o.era
 }
 
 // first returns the place of the entry that comes first, and false if there is none.
 func (o *suppressOrder[V]) first() (p place, ok bool, err error) {
-	for from, more := o.index.unread(); more; from, more = o.index.unread() {
-		if p, ok := o.index.fresh.first(); ok && p.time < from {
+	for from, more := o.byTimestamp.unread(); more; from, more = o.byTimestamp.unread() {
+		if p, ok := o.byTimestamp.fresh.first(); ok && p.time < from {
 			return p, true, nil
 		}
 		if err := o.read(); err != nil {
-			return p, false, fmt.Errorf("read store %q by time: %w", o.index.rows.spec.Name, err)
+			return p, false, fmt.Errorf("read store %q by time: %w", o.byTimestamp.rows.spec.Name, err)
 		}
 	}
-	p, _, ok = o.index.first()
+	p, _, ok = o.byTimestamp.first()
 	return p, ok, nil
 }
 
 // remove removes the place that first returned, which the entry got in the given era.
-func (o *suppressOrder[V]) remove(era uint64) { o.index.take(era > o.committedEra) }
+func (o *suppressOrder[V]) remove(era uint64) { o.byTimestamp.take(era > o.committedEra) }
 
 // read reads the next committed places. It comes across local rows that lead to nothing, which restore leaves behind.
 func (o *suppressOrder[V]) read() error {
-	for index, err := range o.index.read() {
+	for local, err := range o.byTimestamp.read() {
 		if err != nil {
 			return err
 		}
-		r, err := o.index.rows.get(index.suffix[timeSize:])
+		r, err := o.byTimestamp.rows.get(local.suffix[timeSize:])
 		if err != nil {
 			return err
 		}
 		switch {
-		case r.present && r.timestamp == index.time:
+		case r.present && r.timestamp == local.time:
 			if r.value.era <= o.committedEra {
-				o.index.ahead = append(o.index.ahead, place{time: index.time, key: r.key})
+				o.byTimestamp.ahead = append(o.byTimestamp.ahead, place{time: local.time, key: r.key})
 			}
-		case r.committed != exists || r.indexed != index.time:
+		case r.committed != exists || r.localTime != local.time:
 			// The row's own local row, if there is one, is another one.
-			o.index.obsolete = append(o.index.obsolete, string(index.key))
+			o.byTimestamp.obsolete = append(o.byTimestamp.obsolete, string(local.key))
 		}
 	}
 	return nil
 }
 
 func (o *suppressOrder[V]) flush(b *Batch) {
-	o.index.flush(b)
+	o.byTimestamp.flush(b)
 	o.flushedEra = o.era
 	o.era++
 }
@@ -69,15 +69,15 @@ func (o *suppressOrder[V]) flush(b *Batch) {
 // commit makes the places that were flushed committed ones. The rows are clean by now, unless they were changed since.
 func (o *suppressOrder[V]) commit() {
 	o.committedEra = o.flushedEra
-	o.index.commit()
-	o.index.rows.dirty.each(func(r *row[suppressed[V]]) {
+	o.byTimestamp.commit()
+	o.byTimestamp.rows.dirty.each(func(r *row[suppressed[V]]) {
 		if r.present && r.value.era > o.committedEra {
-			o.index.fresh.push(place{time: r.timestamp, key: r.key})
+			o.byTimestamp.fresh.push(place{time: r.timestamp, key: r.key})
 		}
 	})
 }
 
-func (o *suppressOrder[V]) rollback() { o.index.rollback() }
+func (o *suppressOrder[V]) rollback() { o.byTimestamp.rollback() }
 
 // suppressTotals are the sums over the entries of a suppress buffer.
 type suppressTotals struct{ now, flushed, committed suppressSum }

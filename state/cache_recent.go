@@ -18,14 +18,14 @@ import (
 // time: of its key, and of the keys without a run. A look behind that scans what is missing, and the run goes back that far.
 // After a rollback nothing is known.
 //
-// Times are those that the index of the store goes by.
+// Times are those of the time order of the store.
 type recentRows[V any] struct {
-	rows    *cache[V]
-	times   int                   // bytes at the end of store keys that hold times; the first 8 are the time
-	runs    map[string]*rowRun[V] // nil as long as nobody has looked for rows
-	last    *rowRun[V]            // the run used last: it may be empty, and is then perhaps not in runs
-	loading rowRun[V]             // rows before the run that is looked behind
-	horizon int64                 // nothing is known if it is unknownTime
+	rows       *cache[V]
+	times      int                   // bytes at the end of store keys that hold times; the first 8 are the time
+	runs       map[string]*rowRun[V] // nil as long as nobody has looked for rows
+	last       *rowRun[V]            // the run used last: it may be empty, and is then perhaps not in runs
+	loading    rowRun[V]             // rows before the run that is looked behind
+	cachedFrom int64                 // nothing is known if it is unknownTime
 }
 
 // rowRun holds all rows of a key that have a time of from or above, in the order of their store keys.
@@ -49,7 +49,7 @@ const (
 
 // newRecentRows gives the rows of a store runs by the times at the end of their store keys.
 func newRecentRows[V any](rows *cache[V], times int) *recentRows[V] {
-	x := &recentRows[V]{rows: rows, times: times, horizon: unknownTime}
+	x := &recentRows[V]{rows: rows, times: times, cachedFrom: unknownTime}
 	rows.recent = x
 	return x
 }
@@ -67,7 +67,7 @@ func (x *recentRows[V]) find(key []byte, from, to int64) (rows []*row[V], ok boo
 	}
 	run := x.of(key)
 	switch {
-	case run == nil && from >= x.horizon, run != nil && from >= run.from:
+	case run == nil && from >= x.cachedFrom, run != nil && from >= run.from:
 	case run != nil && to <= run.from && len(run.rows) > 0:
 		return nil, false, nil // far behind: not worth to know all in between
 	default:
@@ -78,7 +78,7 @@ func (x *recentRows[V]) find(key []byte, from, to int64) (rows []*row[V], ok boo
 	if run == nil {
 		return nil, true, nil
 	}
-	return run.rows[x.after(run.rows, from):], true, nil
+	return run.rows[x.firstFrom(run.rows, from):], true, nil
 }
 
 // of returns the run of a key, nil if it has none.
@@ -103,16 +103,16 @@ func (x *recentRows[V]) use(run *rowRun[V]) {
 
 // begin finds the horizon: behind all rows of the partition and of the cache.
 func (x *recentRows[V]) begin() error {
-	end, err := indexEnd(x.rows.part, x.rows.spec.Name)
+	end, err := timeOrderEnd(x.rows.part, x.rows.spec.Name)
 	if err != nil {
 		return err
 	}
 	for _, r := range x.rows.ring {
 		if r.present {
-			end = max(end, after(x.time(r.key)))
+			end = max(end, nextTime(x.time(r.key)))
 		}
 	}
-	x.runs, x.horizon = map[string]*rowRun[V]{}, end
+	x.runs, x.cachedFrom = map[string]*rowRun[V]{}, end
 	return nil
 }
 
@@ -120,7 +120,7 @@ func (x *recentRows[V]) begin() error {
 // if there is no memory for them, or if the run would take more of them than are asked for.
 func (x *recentRows[V]) extend(run *rowRun[V], key []byte, from, to int64) (*rowRun[V], error) {
 	if run == nil {
-		run = &rowRun[V]{key: string(key), from: x.horizon}
+		run = &rowRun[V]{key: string(key), from: x.cachedFrom}
 		x.use(run)
 	}
 	begin, ahead := run.from, 0
@@ -144,7 +144,7 @@ func (x *recentRows[V]) extend(run *rowRun[V], key []byte, from, to int64) (*row
 		}
 		r := x.rows.rows[string(s.key)]
 		if r == nil {
-			r = &row[V]{value: s.value, timestamp: s.timestamp, indexed: s.timestamp, present: true, committed: exists}
+			r = &row[V]{value: s.value, timestamp: s.timestamp, localTime: s.timestamp, present: true, committed: exists}
 			x.rows.insert(r, s.key, x.rows.valueSize)
 		}
 		if before.broken {
@@ -181,7 +181,7 @@ func (x *recentRows[V]) put(key, rowKey []byte, value V, timestamp int64) {
 	}
 	r := c.putNew(rowKey, value, timestamp)
 	if run == nil {
-		run = &rowRun[V]{key: string(key), from: x.horizon}
+		run = &rowRun[V]{key: string(key), from: x.cachedFrom}
 		x.use(run)
 	}
 	if time := x.timeOf(rowKey); run.from == unknownTime || time < run.from {
@@ -220,7 +220,7 @@ func (x *recentRows[V]) knows(key, rowKey []byte) (run *rowRun[V], known bool) {
 	if x.runs == nil {
 		return nil, false
 	}
-	from := x.horizon
+	from := x.cachedFrom
 	if run = x.of(key); run != nil {
 		from = run.from
 	}
@@ -229,7 +229,7 @@ func (x *recentRows[V]) knows(key, rowKey []byte) (run *rowRun[V], known bool) {
 
 // removed says that a row of a run does not exist any more.
 func (x *recentRows[V]) removed(r *row[V]) {
-	i := x.after(r.run.rows, x.time(r.key))
+	i := x.firstFrom(r.run.rows, x.time(r.key))
 	for r.run.rows[i] != r {
 		i++
 	}
@@ -244,12 +244,12 @@ func (x *recentRows[V]) evicted(r *row[V]) {
 		x.clear(run)
 		return
 	}
-	run.from = after(x.time(r.key))
-	x.horizon = max(x.horizon, run.from)
+	run.from = nextTime(x.time(r.key))
+	x.cachedFrom = max(x.cachedFrom, run.from)
 	if run.from == unknownTime {
 		x.clear(run)
 	} else {
-		x.unlink(run, 0, x.after(run.rows, run.from))
+		x.unlink(run, 0, x.firstFrom(run.rows, run.from))
 	}
 }
 
@@ -259,7 +259,7 @@ func (x *recentRows[V]) forget() {
 	for _, run := range x.runs {
 		x.clear(run)
 	}
-	x.runs, x.horizon = nil, unknownTime
+	x.runs, x.cachedFrom = nil, unknownTime
 }
 
 func (x *recentRows[V]) clear(run *rowRun[V]) { x.unlink(run, 0, len(run.rows)) }
@@ -299,12 +299,12 @@ func (x *recentRows[V]) unlist(run *rowRun[V]) {
 	x.rows.account.addUsed(-keyRunOverhead - int64(len(run.key)))
 }
 
-// after returns the index of the first row with that time or a later one.
-func (x *recentRows[V]) after(rows []*row[V], time int64) int {
+// firstFrom returns the position of the first row with that time or a later one.
+func (x *recentRows[V]) firstFrom(rows []*row[V], time int64) int {
 	return sort.Search(len(rows), func(i int) bool { return x.time(rows[i].key) >= time })
 }
 
-// search returns the index of a row in the run, or where it would be.
+// search returns the position of a row in the run, or where it would be.
 func (run *rowRun[V]) search(rowKey []byte) (i int, found bool) {
 	if n := len(run.rows); n == 0 || run.rows[n-1].key < string(rowKey) {
 		return n, false
@@ -322,34 +322,4 @@ func timeAt(rowKey string, i int) int64 {
 	var time [timeSize]byte
 	copy(time[:], rowKey[i:])
 	return readInt64(time[:])
-}
-
-// after returns the first time after another one.
-func after(time int64) int64 {
-	if time == math.MaxInt64 {
-		return time
-	}
-	return time + 1
-}
-
-// indexEnd returns the first time from which on a store has no local rows, or the end of time.
-func indexEnd(part Partition, store string) (int64, error) {
-	low, high := int64(math.MinInt64), int64(math.MaxInt64)
-	for low < high {
-		middle := low + int64(uint64(high-low)/2)
-		found := false
-		for _, err := range scanIndex(part, store, middle) {
-			if err != nil {
-				return 0, err
-			}
-			found = true
-			break
-		}
-		if found {
-			low = middle + 1
-		} else {
-			high = middle
-		}
-	}
-	return low, nil
 }

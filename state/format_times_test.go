@@ -42,7 +42,7 @@ func TestTimeKeys_examples(t *testing.T) {
 	require.NoError(t, versions.Delete("LH", 2))
 	require.NoError(t, versions.Delete("LH", 3))
 	require.NoError(t, versions.Put("LH", "B", 4))
-	index := func(end string) state.Op {
+	local := func(end string) state.Op {
 		return state.Op{Key: []byte("\x01v\x00" + "\x80\x00\x00\x00\x00\x00\x00" + end + "LH\x00\x01"), Value: []byte{}, Local: true}
 	}
 	require.Equal(t, []state.Op{
@@ -50,12 +50,12 @@ func TestTimeKeys_examples(t *testing.T) {
 			Key:   []byte("v\x00" + "LH\x00\x01" + "\x80\x00\x00\x00\x00\x00\x00\x02"),
 			Value: []byte("\x80\x00\x00\x00\x00\x00\x00\x01" + "\x01A"),
 		},
-		index("\x02"),
+		local("\x02"),
 		{
 			Key:   []byte("v\x00" + "LH\x00\x01" + "\x80\x00\x00\x00\x00\x00\x00\x03"),
 			Value: []byte("\x80\x00\x00\x00\x00\x00\x00\x03" + "\x00"),
 		},
-		index("\x03"),
+		local("\x03"),
 		{
 			Key:   []byte("v\x00" + "LH\x00\x01" + "\xff\xff\xff\xff\xff\xff\xff\xff"),
 			Value: []byte("\x80\x00\x00\x00\x00\x00\x00\x04" + "\x01B"),
@@ -159,9 +159,9 @@ func FuzzVersionRow(f *testing.F) {
 	})
 }
 
-// requireRestored restores a row and its deletion. index is the local row that goes with it, "" for none; indexStays says
+// requireRestored restores a row and its deletion. local is the local row that goes with it, "" for none; localStays says
 // that the deletion leaves it.
-func requireRestored(t *testing.T, layout *state.Layout, key, value, index string, indexStays bool) {
+func requireRestored(t *testing.T, layout *state.Layout, key, value, local string, localStays bool) {
 	t.Helper()
 	var b, d state.Batch
 	known, err := layout.RestoreRow(&b, []byte(key), []byte(value))
@@ -172,17 +172,17 @@ func requireRestored(t *testing.T, layout *state.Layout, key, value, index strin
 	require.True(t, known)
 	set := []state.Op{{Key: []byte(key), Value: []byte(value)}}
 	deleted := []state.Op{{Key: []byte(key)}}
-	if index != "" {
-		set = append(set, state.Op{Key: []byte(index), Value: []byte{}, Local: true})
-		if !indexStays {
-			deleted = append(deleted, state.Op{Key: []byte(index), Local: true})
+	if local != "" {
+		set = append(set, state.Op{Key: []byte(local), Value: []byte{}, Local: true})
+		if !localStays {
+			deleted = append(deleted, state.Op{Key: []byte(local), Local: true})
 		}
 	}
 	require.Equal(t, set, slices.Collect(b.Ops()))
 	require.Equal(t, deleted, slices.Collect(d.Ops()))
 }
 
-func TestLayout_timeIndexes(t *testing.T) {
+func TestLayout_timeOrders(t *testing.T) {
 	layout, err := state.NewLayout(
 		state.Spec{Name: "s", Kind: state.SessionKind},
 		state.Spec{Name: "v", Kind: state.VersionedKind},
@@ -190,15 +190,15 @@ func TestLayout_timeIndexes(t *testing.T) {
 	)
 	require.NoError(t, err)
 	const one, two, end = "\x80\x00\x00\x00\x00\x00\x00\x01", "\x80\x00\x00\x00\x00\x00\x00\x02", "\xff\xff\xff\xff\xff\xff\xff\xff"
-	for name, test := range map[string]struct{ key, value, index string }{
+	for name, test := range map[string]struct{ key, value, local string }{
 		"session":         {"s\x00a\x00\x01" + two + one, one + "v", "\x01s\x00" + two + one + "a\x00\x01"},
 		"version":         {"v\x00a\x00\x01" + two, one + "\x01v", "\x01v\x00" + two + "a\x00\x01"},
 		"current version": {"v\x00a\x00\x01" + end, one + "\x01v", ""},
 		"expiring":        {"e\x00a", one + "v", "\x01e\x00" + one + "a"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// A tombstone does not say what the row held, and so not where an index by its content is.
-			requireRestored(t, layout, test.key, test.value, test.index, name == "expiring")
+			// A tombstone does not say what the row held, and so not where a local row for its content is.
+			requireRestored(t, layout, test.key, test.value, test.local, name == "expiring")
 		})
 	}
 	for _, bad := range []struct{ key, value string }{

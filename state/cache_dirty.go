@@ -150,7 +150,7 @@ func (d *dirtyRows[V]) insert(r *row[V]) {
 }
 
 // find returns the place of the first row in order that is not below key, or (len(chunks), 0).
-func (d *dirtyRows[V]) find(key string) (chunk, index int) {
+func (d *dirtyRows[V]) find(key string) (chunk, pos int) {
 	chunk = sort.Search(len(d.chunks), func(i int) bool {
 		c := d.chunks[i]
 		return c[len(c)-1].key >= key
@@ -169,7 +169,7 @@ type cursor[V any] struct {
 	above   bool   // nor floor itself
 	hi      []byte // nil: no upper bound
 	chunk   int
-	index   int
+	pos     int
 	version uint64
 	placed  bool
 }
@@ -182,10 +182,10 @@ func (d *dirtyRows[V]) cursor(lo, hi []byte) cursor[V] {
 func (c *cursor[V]) peek() *row[V] {
 	if !c.placed || c.version != c.rows.version {
 		c.rows.order()
-		c.chunk, c.index = c.rows.find(string(c.floor))
+		c.chunk, c.pos = c.rows.find(string(c.floor))
 		c.version, c.placed = c.rows.version, true
 		if r := c.at(); r != nil && c.above && r.key == string(c.floor) {
-			c.index++
+			c.pos++
 		}
 	}
 	r := c.at()
@@ -196,18 +196,18 @@ func (c *cursor[V]) peek() *row[V] {
 }
 
 func (c *cursor[V]) at() *row[V] {
-	if c.chunk < len(c.rows.chunks) && c.index == len(c.rows.chunks[c.chunk]) {
-		c.chunk, c.index = c.chunk+1, 0
+	if c.chunk < len(c.rows.chunks) && c.pos == len(c.rows.chunks[c.chunk]) {
+		c.chunk, c.pos = c.chunk+1, 0
 	}
 	if c.chunk == len(c.rows.chunks) {
 		return nil
 	}
-	return c.rows.chunks[c.chunk][c.index]
+	return c.rows.chunks[c.chunk][c.pos]
 }
 
 // next moves beyond the row r that peek returned.
 func (c *cursor[V]) next(r *row[V]) {
-	c.index++
+	c.pos++
 	c.floor, c.above = append(c.floor[:0], r.key...), true
 }
 

@@ -2,40 +2,40 @@ package state
 
 import "math"
 
-// expiryOrder finds the rows of a store with a TTL that expire, in the order of their timestamps. A row that is put again
+// expiringOrder finds the rows of a store with a TTL that expire, in the order of their timestamps. A row that is put again
 // keeps its fresh place: when its turn comes, it is put where it belongs. Local rows lead to rows that have changed since,
 // too; what they lead to is looked at when their turn comes.
-type expiryOrder[V any] struct {
-	index timestampIndex[V]
-	times map[string]int64 // the time of the fresh place of each key
+type expiringOrder[V any] struct {
+	byTimestamp timestampOrder[V]
+	times       map[string]int64 // the time of the fresh place of each key
 }
 
-func newExpiryOrder[V any](rows *cache[V]) expiryOrder[V] {
-	return expiryOrder[V]{index: newTimestampIndex(rows), times: make(map[string]int64)}
+func newExpiringOrder[V any](rows *cache[V]) expiringOrder[V] {
+	return expiringOrder[V]{byTimestamp: newTimestampOrder(rows), times: make(map[string]int64)}
 }
 
 // put says that a row was put.
-func (o *expiryOrder[V]) put(r *row[V]) {
+func (o *expiringOrder[V]) put(r *row[V]) {
 	if time, ok := o.times[r.key]; ok && time <= r.timestamp {
 		return
 	}
 	o.times[r.key] = r.timestamp
-	o.index.fresh.push(place{time: r.timestamp, key: r.key})
+	o.byTimestamp.fresh.push(place{time: r.timestamp, key: r.key})
 }
 
 // next returns the first row with a timestamp before the given time, nil if there is none. It must be removed.
-func (o *expiryOrder[V]) next(before int64) (*row[V], error) {
+func (o *expiringOrder[V]) next(before int64) (*row[V], error) {
 	for {
-		for from, more := o.index.unread(); more && from < before; from, more = o.index.unread() {
+		for from, more := o.byTimestamp.unread(); more && from < before; from, more = o.byTimestamp.unread() {
 			if err := o.read(); err != nil {
 				return nil, err
 			}
 		}
-		p, fresh, ok := o.index.first()
+		p, fresh, ok := o.byTimestamp.first()
 		if !ok || p.time >= before {
 			return nil, nil
 		}
-		o.index.take(fresh)
+		o.byTimestamp.take(fresh)
 		var r *row[V]
 		var err error
 		if fresh {
@@ -50,12 +50,12 @@ func (o *expiryOrder[V]) next(before int64) (*row[V], error) {
 }
 
 // freshRow returns the row of a fresh place if that is still its place.
-func (o *expiryOrder[V]) freshRow(p place) *row[V] {
+func (o *expiringOrder[V]) freshRow(p place) *row[V] {
 	if time, ok := o.times[p.key]; !ok || time != p.time {
 		return nil // the row had an earlier place as well, whose turn was before
 	}
 	delete(o.times, p.key)
-	r := o.index.rows.lookup([]byte(p.key))
+	r := o.byTimestamp.rows.lookup([]byte(p.key))
 	switch {
 	case r == nil || !r.present:
 		return nil
@@ -67,15 +67,15 @@ func (o *expiryOrder[V]) freshRow(p place) *row[V] {
 }
 
 // committedRow returns the row that a local row leads to if that is its place.
-func (o *expiryOrder[V]) committedRow(p place) (*row[V], error) {
-	rows := o.index.rows
+func (o *expiringOrder[V]) committedRow(p place) (*row[V], error) {
+	rows := o.byTimestamp.rows
 	r, err := rows.get([]byte(p.key))
 	if err != nil {
 		return nil, err
 	}
-	if r.committed != exists || r.indexed != p.time {
+	if r.committed != exists || r.localTime != p.time {
 		// The row's own local row, if there is one, is another one.
-		o.index.obsolete = append(o.index.obsolete, string(appendTTLIndexKey(nil, rows.spec.Name, []byte(p.key), p.time)))
+		o.byTimestamp.obsolete = append(o.byTimestamp.obsolete, string(appendLocalByTimestamp(nil, rows.spec.Name, []byte(p.key), p.time)))
 	}
 	if !r.present || r.timestamp != p.time {
 		return nil, nil
@@ -84,31 +84,31 @@ func (o *expiryOrder[V]) committedRow(p place) (*row[V], error) {
 }
 
 // read reads the next local rows.
-func (o *expiryOrder[V]) read() error {
-	for index, err := range o.index.read() {
+func (o *expiringOrder[V]) read() error {
+	for local, err := range o.byTimestamp.read() {
 		if err != nil {
 			return err
 		}
-		o.index.ahead = append(o.index.ahead, place{time: index.time, key: string(index.suffix[timeSize:])})
+		o.byTimestamp.ahead = append(o.byTimestamp.ahead, place{time: local.time, key: string(local.suffix[timeSize:])})
 	}
 	return nil
 }
 
-func (o *expiryOrder[V]) flush(b *Batch) { o.index.flush(b) }
+func (o *expiringOrder[V]) flush(b *Batch) { o.byTimestamp.flush(b) }
 
 // commit makes the places of rows committed ones, unless they were changed since the flush.
-func (o *expiryOrder[V]) commit() {
-	o.index.commit()
+func (o *expiringOrder[V]) commit() {
+	o.byTimestamp.commit()
 	clear(o.times)
-	o.index.rows.dirty.each(func(r *row[V]) {
+	o.byTimestamp.rows.dirty.each(func(r *row[V]) {
 		if r.present {
 			o.put(r)
 		}
 	})
 }
 
-func (o *expiryOrder[V]) rollback() {
-	o.index.floor = math.MinInt64
-	o.index.rollback()
+func (o *expiringOrder[V]) rollback() {
+	o.byTimestamp.floor = math.MinInt64
+	o.byTimestamp.rollback()
 	clear(o.times)
 }

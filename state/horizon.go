@@ -1,0 +1,34 @@
+package state
+
+import "math"
+
+// horizon is a time that only moves on, but moves back when its store is rolled back: what a task reads must not
+// depend on what it read in a transaction that was aborted.
+type horizon struct {
+	now, flushed, committed int64
+}
+
+func newHorizon() horizon {
+	return horizon{now: math.MinInt64, flushed: math.MinInt64, committed: math.MinInt64}
+}
+
+func (h *horizon) raise(to int64) { h.now = max(h.now, to) }
+func (h *horizon) flush()         { h.flushed = h.now }
+func (h *horizon) commit()        { h.committed = h.flushed }
+func (h *horizon) rollback()      { h.now, h.flushed = h.committed, h.committed }
+
+// minus returns the time d milliseconds before t, or the beginning of time.
+func minus(t, d int64) int64 {
+	if t < math.MinInt64+d {
+		return math.MinInt64
+	}
+	return t - d
+}
+
+// nextTime returns the first time after another one.
+func nextTime(time int64) int64 {
+	if time == math.MaxInt64 {
+		return time
+	}
+	return time + 1
+}
