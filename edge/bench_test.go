@@ -10,7 +10,8 @@ import (
 	"testing"
 
 	"github.com/seed84377926/millrace/edge"
-	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/embedded"
+	"github.com/seed84377926/millrace/internal/brokertest"
 )
 
 // BenchmarkCommands measures commands over HTTP, end to end on the embedded broker in memory, which shares the
@@ -18,11 +19,7 @@ import (
 func BenchmarkCommands(b *testing.B) {
 	for _, clients := range []int{1, 16, 128} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
-			kafka, err := broker.StartEmbedded(b.Context(), broker.EmbeddedConfig{})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer kafka.Close()
+			kafka := brokertest.Start(b, embedded.Config{})
 			srv, err := edge.New(b.Context(), edge.Config{Name: "bench", Listen: "127.0.0.1:0", Brokers: kafka.Addrs(), Dir: b.TempDir()})
 			if err != nil {
 				b.Fatal(err)

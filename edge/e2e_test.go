@@ -20,7 +20,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/seed84377926/millrace/edge"
+	"github.com/seed84377926/millrace/embedded"
 	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/internal/brokertest"
 	"github.com/seed84377926/millrace/internal/murmur2"
 	"github.com/seed84377926/millrace/state"
 )
@@ -372,8 +374,7 @@ func TestRun_cutsOffWhatTakesTooLong(t *testing.T) {
 
 // Without a broker nothing can be committed, and everything else still comes to an end.
 func TestRun_brokerGoesAway(t *testing.T) {
-	kafka, err := broker.StartEmbedded(t.Context(), broker.EmbeddedConfig{})
-	require.NoError(t, err)
+	kafka := brokertest.Start(t, embedded.Config{})
 	on := site{kafka.Addrs(), "test"}
 	config := on.config()
 	config.CommitTimeout, config.CommandTimeout = 200*time.Millisecond, time.Second

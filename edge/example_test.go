@@ -11,7 +11,7 @@ import (
 	"github.com/seed84377926/millrace/aggregates"
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/edge"
-	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/embedded"
 )
 
 // Flight is the aggregate of the example.
@@ -45,7 +45,7 @@ func Example() {
 	defer os.RemoveAll(dir)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	kafka, err := broker.StartEmbedded(ctx, broker.EmbeddedConfig{})
+	kafka, err := embedded.Start(ctx, embedded.Config{})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +19,9 @@ import (
 	"github.com/seed84377926/millrace/aggregates"
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/edge"
+	"github.com/seed84377926/millrace/embedded"
 	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/internal/brokertest"
 	"github.com/seed84377926/millrace/state"
 )
 
@@ -69,14 +70,7 @@ type site struct {
 
 func newSite(t *testing.T) site {
 	t.Helper()
-	name := "t" + strings.ToLower(rand.Text())
-	if addresses := os.Getenv("MILLRACE_KAFKA"); addresses != "" {
-		return site{strings.Split(addresses, ","), name}
-	}
-	b, err := broker.StartEmbedded(t.Context(), broker.EmbeddedConfig{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, b.Close()) })
-	return site{b.Addrs(), name}
+	return site{brokertest.Addrs(t, embedded.Config{}), "t" + strings.ToLower(rand.Text())}
 }
 
 func (s site) config() edge.Config { return edge.Config{Name: s.name, Brokers: s.brokers} }

@@ -14,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/embedded"
+	"github.com/seed84377926/millrace/internal/brokertest"
 	"github.com/seed84377926/millrace/processors"
 	"github.com/seed84377926/millrace/topology"
 )
@@ -27,9 +29,7 @@ type bench struct {
 
 func newBench(t *testing.T, topics map[string]int32) *bench {
 	t.Helper()
-	broker, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{Dir: t.TempDir(), NoSync: true})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, broker.Close()) })
+	broker := brokertest.Start(t, embedded.Config{Dir: t.TempDir(), NoSync: true})
 	kafka, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...))
 	require.NoError(t, err)
 	t.Cleanup(kafka.Close)

@@ -17,6 +17,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/embedded"
+	"github.com/seed84377926/millrace/internal/brokertest"
 	"github.com/seed84377926/millrace/processors"
 	"github.com/seed84377926/millrace/telemetry"
 	"github.com/seed84377926/millrace/topology"
@@ -35,9 +37,7 @@ const (
 // runChain runs source → repartition → count → sink until the input records came out, and returns them by key.
 func runChain(t *testing.T, tracer processors.Tracer, in ...*kgo.Record) map[string]*kgo.Record {
 	t.Helper()
-	broker, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{Dir: t.TempDir(), NoSync: true})
-	require.NoError(t, err)
-	defer func() { require.NoError(t, broker.Close()) }()
+	broker := brokertest.Start(t, embedded.Config{Dir: t.TempDir(), NoSync: true})
 	kafka, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...), kgo.ConsumeTopics("counts-out"), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	require.NoError(t, err)
 	defer kafka.Close()

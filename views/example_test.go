@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/embedded"
 	"github.com/seed84377926/millrace/processors"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
@@ -23,7 +24,7 @@ func Example() {
 	dir, err := os.MkdirTemp("", "views-example")
 	check(err)
 	defer os.RemoveAll(dir)
-	broker, err := processors.StartEmbeddedBroker(ctx, processors.EmbeddedBrokerConfig{Dir: dir + "/broker"})
+	broker, err := embedded.Start(ctx, embedded.Config{Dir: dir + "/broker"})
 	check(err)
 	defer broker.Close()
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/embedded"
 )
 
 const devBanner = `
@@ -20,7 +20,7 @@ const devBanner = `
 `
 
 func newDev(opts *options) *cobra.Command {
-	var config broker.EmbeddedConfig
+	var config embedded.Config
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run a broker for development in the foreground",
@@ -48,21 +48,21 @@ ready to be used, its address is printed on standard output.`,
 }
 
 // serve runs the broker until ctx ends, which is not an error.
-func serve(ctx context.Context, config broker.EmbeddedConfig, stdout, stderr io.Writer) error {
+func serve(ctx context.Context, config embedded.Config, stdout, stderr io.Writer) error {
 	data := "The data is in memory and gone at the end; --data keeps it"
 	if config.Dir != "" {
 		data = "The data is kept in " + config.Dir
 	}
 	fmt.Fprintf(stderr, devBanner, data)
-	embedded, err := broker.StartEmbedded(ctx, config)
+	b, err := embedded.Start(ctx, config)
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintln(stdout, strings.Join(embedded.Addrs(), ",")); err != nil {
-		return errors.Join(fmt.Errorf("print the address: %w", err), embedded.Close())
+	if _, err := fmt.Fprintln(stdout, strings.Join(b.Addrs(), ",")); err != nil {
+		return errors.Join(fmt.Errorf("print the address: %w", err), b.Close())
 	}
 	<-ctx.Done()
-	if err := embedded.Close(); err != nil {
+	if err := b.Close(); err != nil {
 		return fmt.Errorf("stop the broker: %w", err)
 	}
 	fmt.Fprintln(stderr, "stopped")

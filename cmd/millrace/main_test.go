@@ -15,7 +15,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
+	"github.com/seed84377926/millrace/embedded"
 	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/internal/brokertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -31,14 +33,11 @@ func call(t *testing.T, args ...string) (code int, stdout, stderr string) {
 // startBroker starts a broker in memory and returns its address and a client.
 func startBroker(t *testing.T) (address string, client *broker.Client) {
 	t.Helper()
-	embedded, err := broker.StartEmbedded(t.Context(), broker.EmbeddedConfig{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, embedded.Close()) })
-	address = embedded.Addrs()[0]
-	client, err = broker.Connect(t.Context(), broker.Config{Brokers: embedded.Addrs()})
+	addrs := brokertest.Start(t, embedded.Config{}).Addrs()
+	client, err := broker.Connect(t.Context(), broker.Config{Brokers: addrs})
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
-	return address, client
+	return addrs[0], client
 }
 
 // startAirport fills a cluster with what an application called airport has:
@@ -281,7 +280,7 @@ func TestDev(t *testing.T) {
 
 		code, _, stderr := call(t, "dev", "--data", dir, "--port", "0")
 		require.Equal(t, exitFailure, code)
-		require.Contains(t, stderr, broker.ErrLocked.Error())
+		require.Contains(t, stderr, embedded.ErrLocked.Error())
 	})
 	withDev(t, dir, func(address string) { require.Contains(t, topics(address), "kept") })
 }

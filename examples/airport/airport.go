@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed84377926/millrace/edge"
+	"github.com/seed84377926/millrace/embedded"
 	"github.com/seed84377926/millrace/processors"
 	"github.com/seed84377926/millrace/topology"
 	"github.com/seed84377926/millrace/views"
@@ -41,15 +42,15 @@ func run(ctx context.Context, o options) (err error) {
 	defer func() { err = errors.Join(err, removeData()) }()
 
 	if len(a.brokers) == 0 {
-		embedded, err := processors.StartEmbeddedBroker(ctx, processors.EmbeddedBrokerConfig{
+		broker, err := embedded.Start(ctx, embedded.Config{
 			Dir: filepath.Join(a.dir, "broker"), Logger: a.logger,
 			NoSync: true, // what was acknowledged survives kill -9, and a power cut costs nobody a real flight
 		})
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, embedded.Close()) }()
-		a.brokers = embedded.Addrs()
+		defer func() { err = errors.Join(err, broker.Close()) }()
+		a.brokers = broker.Addrs()
 	}
 	if err := publishTables(ctx, a.brokers, a.logger); err != nil {
 		return err

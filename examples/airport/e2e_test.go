@@ -22,7 +22,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed84377926/millrace/edge"
-	"github.com/seed84377926/millrace/processors"
+	"github.com/seed84377926/millrace/embedded"
+	"github.com/seed84377926/millrace/internal/brokertest"
 )
 
 // What the first day of January must lead to; test/airport/check.py --limit-days 1 computes the same.
@@ -314,9 +315,7 @@ func TestProgram_refusesToStart(t *testing.T) {
 // otherBroker starts a broker on which the topic of events has three partitions, and returns its address.
 func otherBroker(t *testing.T) string {
 	t.Helper()
-	broker, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{Dir: t.TempDir(), NoSync: true})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, broker.Close()) })
+	broker := brokertest.Start(t, embedded.Config{Dir: t.TempDir(), NoSync: true})
 	server, err := edge.New(t.Context(), edge.Config{Name: "other", Listen: "127.0.0.1:0", Brokers: broker.Addrs(), Dir: t.TempDir()})
 	require.NoError(t, err)
 	server.Aggregate(newFlightAggregate(), edge.AggregateOptions{Path: "/{id}", Topic: eventsTopic, Partitions: 3})

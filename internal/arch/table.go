@@ -28,20 +28,23 @@ func layers() []row {
 
 		{"internal/murmur2", nil, "Kafka's hash of keys, shared by all who place a record"},
 		{"internal/partitions", []string{"topology"}, "the runtime and the test driver split a topology into the same tasks"},
+		{"internal/clientlog", nil, "it stands below all that open clients: internal/broker and embedded"},
+		{"internal/brokertest", []string{"embedded", "test/kafka"}, "the tests of internal/broker use it from inside, so it imports nothing of that"},
 		{"internal/fault", nil, "places where the crash suite breaks the runtime; anything impure may name one"},
-		{"internal/broker", []string{"security", "state", "codecs", "internal/murmur2", "internal/fault"}, "offsets and positions are vocabulary of state; topologies are not its concern"},
+		{"internal/broker", []string{"security", "state", "codecs", "internal/murmur2", "internal/clientlog", "internal/fault"}, "offsets and positions are vocabulary of state; topologies are not its concern"},
 		{"internal/arch", nil, "it reads the others as text"},
 		{"internal/arch/structure", nil, "it measures the others from outside"},
 		{"internal/comments/...", []string{"internal/comments"}, "text in, text out"},
 
+		{"embedded", []string{"internal/clientlog"}, "a broker of its own; who does not import it links no kfake, and it knows nothing of streams"},
 		{"processors", []string{"security", "topology", "state", "state/pebblestore", "codecs", "internal/..."}, "the runtime brings logic, state and broker together"},
 		{"telemetry", []string{"processors", "topology"}, "an adapter of the runtime's hooks: the runtime must not know it"},
 		{"views", []string{"security", "state", "state/pebblestore", "codecs", "internal/..."}, "a view reads tables; it must not know which topology wrote them"},
 		{"edge", []string{"security", "views", "aggregates", "state", "state/pebblestore", "codecs", "internal/..."}, "commands go to aggregates, whose owner keeps them in an engine of state; queries go to views. Never topology or processors: an edge scales alone"},
 
-		{"cmd/millrace", []string{"internal/broker", "security", "processors", "views", "topology", "state", "codecs"}, "the operator's tool looks at clusters through the client that all else uses"},
-		{"examples/...", []string{"examples/...", "security", "edge", "views", "processors", "aggregates", "topology/...", "state/...", "codecs/..."}, "an example uses what a user can: nothing internal"},
-		{"test/...", []string{"test/...", "examples/...", "security", "edge", "views", "processors", "aggregates/...", "topology/...", "state/...", "codecs/...", "internal/broker", "internal/fault"}, "the suites drive the public API from outside, start brokers and break things"},
+		{"cmd/millrace", []string{"embedded", "internal/broker", "security", "processors", "views", "topology", "state", "codecs"}, "the operator's tool looks at clusters through the client that all else uses"},
+		{"examples/...", []string{"examples/...", "embedded", "security", "edge", "views", "processors", "aggregates", "topology/...", "state/...", "codecs/..."}, "an example uses what a user can: nothing internal"},
+		{"test/...", []string{"test/...", "examples/...", "embedded", "security", "edge", "views", "processors", "aggregates/...", "topology/...", "state/...", "codecs/...", "internal/broker", "internal/brokertest", "internal/fault"}, "the suites drive the public API from outside, start brokers and break things"},
 	}
 }
 
@@ -58,10 +61,10 @@ func confinements() []confinement {
 	return []confinement{
 		{"github.com/lovoo/goka/...", []string{"internal/broker"}, "its root package links test doubles into every binary, and its boundaries are untyped"},
 		{"github.com/IBM/sarama/...", []string{"internal/broker"}, "only the seams below goka speak it; all else is franz-go"},
-		{"github.com/twmb/franz-go/pkg/kfake/...", []string{"internal/broker"}, "the embedded broker has one owner, who mends what a crash leaves"},
-		{"github.com/twmb/franz-go/pkg/kadm/...", []string{"internal/broker", "cmd/millrace"}, "administration goes through broker.Client; the operator's tool prints what it answers"},
-		{"github.com/twmb/franz-go/pkg/kgo/...", []string{"internal/broker", "processors", "views", "edge", "examples/..."}, "records travel as kgo.Record between broker and those who fill them, so that none is copied; the outside systems of an example bring their own client"},
-		{"github.com/twmb/franz-go/...", []string{"internal/broker"}, "one place knows how records reach Kafka"},
+		{"github.com/twmb/franz-go/pkg/kfake/...", []string{"embedded"}, "the embedded broker has one owner, which repairs what a crash leaves; a program that does not import it links no kfake"},
+		{"github.com/twmb/franz-go/pkg/kadm/...", []string{"internal/broker", "embedded", "cmd/millrace"}, "administration goes through broker.Client; the operator's tool prints what it answers"},
+		{"github.com/twmb/franz-go/pkg/kgo/...", []string{"internal/broker", "internal/clientlog", "embedded", "processors", "views", "edge", "examples/..."}, "records travel as kgo.Record between broker and those who fill them, so that none is copied; the outside systems of an example bring their own client"},
+		{"github.com/twmb/franz-go/...", []string{"internal/broker", "embedded"}, "one place knows how records reach Kafka, and one how a broker keeps them"},
 		{"github.com/cockroachdb/pebble/...", []string{"state/pebblestore"}, "everyone else sees state.Engine"},
 		{"github.com/gorilla/mux/...", []string{"edge"}, "HTTP is the edge's"},
 		{"github.com/prometheus/client_golang/...", []string{"processors", "edge", "views", "internal/...", "examples/..."}, "pure packages count nothing themselves; a program owns the registry"},
@@ -81,7 +84,7 @@ type confinedFunction struct {
 // confinedFunctions is the table of such functions.
 func confinedFunctions() []confinedFunction {
 	return []confinedFunction{
-		{"github.com/twmb/franz-go/pkg/kgo", "NewClient", []string{"internal/broker", "examples/..."}, "who opens a client decides about transactions, fencing and isolation, and that is decided once"},
+		{"github.com/twmb/franz-go/pkg/kgo", "NewClient", []string{"internal/broker", "embedded", "examples/..."}, "who opens a client decides about transactions, fencing and isolation, and that is decided once"},
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/seed84377926/millrace/embedded"
+	"github.com/seed84377926/millrace/internal/brokertest"
 	"github.com/seed84377926/millrace/state"
 )
 
@@ -33,7 +35,7 @@ func record(topic, value string) *kgo.Record {
 }
 
 func TestAtLeastOnce_commitsInTheOrderOfTheProtocolWithoutATransaction(t *testing.T) {
-	onBrokers(t, func(t *testing.T, addrs []string, unique func(string) string) {
+	brokertest.OnBoth(t, func(t *testing.T, addrs []string, unique func(string) string) {
 		client := connect(t, addrs)
 		in, out, group := unique("in"), unique("out"), unique("group")
 		for _, topic := range []string{in, out} {
@@ -57,7 +59,7 @@ func TestAtLeastOnce_commitsInTheOrderOfTheProtocolWithoutATransaction(t *testin
 		w, err := TakeOver(t.Context(), client, atLeast)
 		require.NoError(t, err)
 		defer w.Close()
-		require.Equal(t, [][]string{{"committed"}}, readCommitted(t, client, out), "the takeover ended what was open")
+		require.Equal(t, [][]string{{"committed"}}, brokertest.Values(t, addrs, out), "the takeover ended what was open")
 		old.Produce(record(out, "zombie"), nil)
 		require.ErrorIs(t, old.Commit(t.Context(), state.Offsets{inPartition: 99}), ErrFenced, "and fenced its owner")
 
@@ -70,7 +72,7 @@ func TestAtLeastOnce_commitsInTheOrderOfTheProtocolWithoutATransaction(t *testin
 		require.NoError(t, w.Confirm(t.Context()))
 		w.Produce(record(out, "row"), nil)
 		require.NoError(t, w.Barrier(t.Context()))
-		require.Equal(t, [][]string{{"committed", "output", "row"}}, readCommitted(t, client, out), "visible before the commit")
+		require.Equal(t, [][]string{{"committed", "output", "row"}}, brokertest.Values(t, addrs, out), "visible before the commit")
 
 		// What a crash at this point leaves: the state is ahead of the offsets, and the offsets say that it may be.
 		next, err := TakeOver(t.Context(), client, exactly)
@@ -102,7 +104,7 @@ func TestAtLeastOnce_commitsInTheOrderOfTheProtocolWithoutATransaction(t *testin
 
 // Whoever the group has given up on is told before it sends rows, and cannot move the offsets.
 func TestAtLeastOnce_whoIsNotAMemberIsFenced(t *testing.T) {
-	onBrokers(t, func(t *testing.T, addrs []string, unique func(string) string) {
+	brokertest.OnBoth(t, func(t *testing.T, addrs []string, unique func(string) string) {
 		client := connect(t, addrs)
 		in, group := unique("in"), unique("group")
 		require.NoError(t, client.EnsureTopics(t.Context(), TopicSpec{Name: in, Partitions: 1, Kind: EventLog}))
@@ -139,7 +141,7 @@ func TestAtLeastOnce_whoIsNotAMemberIsFenced(t *testing.T) {
 
 // Records that were meant to be sent while the membership held are not sent afterwards.
 func TestAtLeastOnce_rowsAreNotSentAfterTheLease(t *testing.T) {
-	broker := startBroker(t, EmbeddedConfig{})
+	broker := brokertest.Start(t, embedded.Config{})
 	client := connect(t, broker.Addrs())
 	for _, topic := range []string{"in", "rows"} {
 		require.NoError(t, client.EnsureTopics(t.Context(), TopicSpec{Name: topic, Partitions: 1, Kind: EventLog}))
@@ -157,5 +159,5 @@ func TestAtLeastOnce_rowsAreNotSentAfterTheLease(t *testing.T) {
 	require.Eventually(t, func() bool { return w.lease.Err() != nil }, 20*time.Second, time.Millisecond)
 	w.Produce(record("rows", "too late"), nil)
 	require.ErrorIs(t, w.Barrier(t.Context()), errLeaseOver)
-	require.Equal(t, [][]string{{"in time"}}, readCommitted(t, client, "rows"))
+	require.Equal(t, [][]string{{"in time"}}, brokertest.Values(t, broker.Addrs(), "rows"))
 }

@@ -8,8 +8,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/embedded"
+	"github.com/seed84377926/millrace/internal/brokertest"
+	"github.com/seed84377926/millrace/internal/clientlog"
 )
 
 func TestConnect_badConfig(t *testing.T) {
@@ -81,7 +84,7 @@ func TestConnect_notKafka(t *testing.T) {
 // TestConnect_advertisedAddressUnreachable reaches a broker through a proxy,
 // while the address that it advertises is closed to clients.
 func TestConnect_advertisedAddressUnreachable(t *testing.T) {
-	b := startBroker(t, EmbeddedConfig{})
+	b := brokertest.Start(t, embedded.Config{})
 	config := Config{Brokers: []string{"proxy:9092"}}.withDefaults()
 	dialer := kgo.Dialer(func(ctx context.Context, network, address string) (net.Conn, error) {
 		if address == b.Addrs()[0] {
@@ -99,7 +102,7 @@ func TestConnect_advertisedAddressUnreachable(t *testing.T) {
 }
 
 func TestConnect_cancelled(t *testing.T) {
-	b := startBroker(t, EmbeddedConfig{})
+	b := brokertest.Start(t, embedded.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := Connect(ctx, Config{Brokers: b.Addrs()})
@@ -107,7 +110,7 @@ func TestConnect_cancelled(t *testing.T) {
 }
 
 func TestClient_topicsAndOffsets(t *testing.T) {
-	onBrokers(t, func(t *testing.T, addrs []string, unique func(string) string) {
+	brokertest.OnBoth(t, func(t *testing.T, addrs []string, unique func(string) string) {
 		client := connect(t, addrs)
 		require.NotEmpty(t, client.ClusterID())
 		topic, absent := unique("offsets"), unique("absent")
@@ -130,7 +133,7 @@ func TestClient_topicsAndOffsets(t *testing.T) {
 		_, err = client.TopicID(ctx, absent)
 		require.ErrorIs(t, err, ErrTopicMissing)
 
-		kafka := newKafka(t, nil, append(client.Options(), kgo.TransactionalID(unique("writer")))...)
+		kafka := brokertest.NewKafka(t, nil, append(client.Options(), kgo.TransactionalID(unique("writer")))...)
 		require.NoError(t, kafka.BeginTransaction())
 		for range 4 {
 			require.NoError(t, kafka.ProduceSync(ctx, &kgo.Record{Topic: topic, Partition: 1}).FirstErr())
@@ -151,8 +154,7 @@ func TestClient_topicsAndOffsets(t *testing.T) {
 		start, err := client.StartOffset(ctx, topic, 1)
 		require.NoError(t, err)
 		require.EqualValues(t, 0, start)
-		request := map[string]map[int32]int64{topic: {1: 2}}
-		require.NoError(t, deleteRecords(ctx, client, request))
+		brokertest.DeleteRecords(t, addrs, topic, 1, 2)
 		start, err = client.StartOffset(ctx, topic, 1)
 		require.NoError(t, err)
 		require.EqualValues(t, 2, start)
@@ -166,23 +168,9 @@ func TestClient_topicsAndOffsets(t *testing.T) {
 	})
 }
 
-func deleteRecords(ctx context.Context, client *Client, before map[string]map[int32]int64) error {
-	var offsets kadm.Offsets
-	for topic, partitions := range before {
-		for partition, offset := range partitions {
-			offsets.AddOffset(topic, partition, offset, -1)
-		}
-	}
-	deleted, err := client.Admin().DeleteRecords(ctx, offsets)
-	if err != nil {
-		return err
-	}
-	return deleted.Error()
-}
-
 // TestClient_optionsAreTheCallers appends to the options twice.
 func TestClient_optionsAreTheCallers(t *testing.T) {
-	client := connect(t, startBroker(t, EmbeddedConfig{}).Addrs())
+	client := connect(t, brokertest.Start(t, embedded.Config{}).Addrs())
 	a := append(client.Options(), kgo.ClientID("a"))
 	b := append(client.Options(), kgo.ClientID("b"))
 	for want, options := range map[string][]kgo.Opt{"a": a, "b": b} {
@@ -194,12 +182,12 @@ func TestClient_optionsAreTheCallers(t *testing.T) {
 }
 
 func TestClient_logsThroughSlog(t *testing.T) {
-	var log logBuffer
-	b := startBroker(t, EmbeddedConfig{})
-	client, err := Connect(t.Context(), Config{Brokers: b.Addrs(), Logger: log.logger()})
+	var log brokertest.Log
+	b := brokertest.Start(t, embedded.Config{})
+	client, err := Connect(t.Context(), Config{Brokers: b.Addrs(), Logger: log.Logger()})
 	require.NoError(t, err)
 	defer client.Close()
-	logger := clientLogger{client.Logger()}
+	logger := clientlog.New(client.Logger())
 	require.Equal(t, kgo.LogLevelWarn, logger.Level(), "slog's info is too coarse for franz-go's")
 	logger.Log(kgo.LogLevelWarn, "something odd", "broker", 7)
 	logger.Log(kgo.LogLevelInfo, "something usual")

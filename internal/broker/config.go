@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/seed84377926/millrace/internal/clientlog"
 	"github.com/seed84377926/millrace/security"
 )
 
@@ -113,7 +114,7 @@ func (c Config) options() []kgo.Opt {
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(c.ClientID),
 		kgo.DialTimeout(c.DialTimeout),
-		kgo.WithLogger(clientLogger{c.Logger}),
+		kgo.WithLogger(clientlog.New(c.Logger)),
 	}
 	if c.Rack != "" {
 		opts = append(opts, kgo.Rack(c.Rack))

@@ -8,16 +8,16 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/seed84377926/millrace/embedded"
 	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/internal/brokertest"
 )
 
 // Several clients of one configuration count into one set of metrics, by broker and request.
 func TestClientMetrics_countTheRequestsOfAllClients(t *testing.T) {
-	embedded, err := broker.StartEmbedded(t.Context(), broker.EmbeddedConfig{Dir: t.TempDir()})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, embedded.Close()) })
+	addrs := brokertest.Start(t, embedded.Config{Dir: t.TempDir()}).Addrs()
 	metrics := broker.NewClientMetrics()
-	client, err := broker.Connect(t.Context(), broker.Config{Brokers: embedded.Addrs(), Metrics: metrics})
+	client, err := broker.Connect(t.Context(), broker.Config{Brokers: addrs, Metrics: metrics})
 	require.NoError(t, err)
 	defer client.Close()
 	registry := prometheus.NewPedanticRegistry()

@@ -12,19 +12,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/internal/brokertest"
 	"github.com/seed84377926/millrace/state"
-	"github.com/seed84377926/millrace/test/kafka"
 )
 
-// onBoth runs a test on an embedded broker and, where there is one, on a real Kafka.
+// onBoth runs a test with a client of an embedded broker and, where there is one, of a real Kafka.
 func onBoth(t *testing.T, test func(t *testing.T, client *broker.Client)) {
-	t.Run("embedded", func(t *testing.T) {
-		b, err := broker.StartEmbedded(t.Context(), broker.EmbeddedConfig{})
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, b.Close()) })
-		test(t, connectTo(t, b.Addrs()))
-	})
-	t.Run("kafka", func(t *testing.T) { test(t, connectTo(t, kafka.Brokers(t))) })
+	brokertest.OnBoth(t, func(t *testing.T, addrs []string, _ func(string) string) { test(t, connectTo(t, addrs)) })
 }
 
 func connectTo(t *testing.T, addrs []string) *broker.Client {

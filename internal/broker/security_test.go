@@ -25,6 +25,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/seed84377926/millrace/internal/brokertest"
 	"github.com/seed84377926/millrace/security"
 )
 
@@ -393,10 +394,10 @@ func TestSecurity_hangingCallback(t *testing.T) {
 }
 
 func TestSecurity_warnsOfPlaintext(t *testing.T) {
-	var log logBuffer
+	var log brokertest.Log
 	cluster := startFake(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "airport", "sesame"))
 	client, err := Connect(t.Context(), Config{
-		Brokers: cluster.ListenAddrs(), Logger: log.logger(),
+		Brokers: cluster.ListenAddrs(), Logger: log.Logger(),
 		Security: security.Config{Mechanism: security.Plain, User: "airport", Password: "sesame"},
 	})
 	require.NoError(t, err)

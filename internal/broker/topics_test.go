@@ -10,10 +10,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/seed84377926/millrace/embedded"
+	"github.com/seed84377926/millrace/internal/brokertest"
 )
 
 func TestEnsureTopics_createsWhatIsMissing(t *testing.T) {
-	onBrokers(t, func(t *testing.T, addrs []string, unique func(string) string) {
+	brokertest.OnBoth(t, func(t *testing.T, addrs []string, unique func(string) string) {
 		client := connect(t, addrs)
 		specs := []TopicSpec{
 			{Name: unique("events"), Partitions: 3, Kind: EventLog},
@@ -54,7 +57,7 @@ func configs(t *testing.T, client *Client, topic string) string {
 // TestEnsureTopics_reportsEverything asks for topics each of which is wrong in
 // another way.
 func TestEnsureTopics_reportsEverything(t *testing.T) {
-	onBrokers(t, func(t *testing.T, addrs []string, unique func(string) string) {
+	brokertest.OnBoth(t, func(t *testing.T, addrs []string, unique func(string) string) {
 		client := connect(t, addrs)
 		ctx := t.Context()
 		create := func(name string, partitions int32, settings ...string) string {
@@ -115,7 +118,7 @@ func TestEnsureTopics_reportsEverything(t *testing.T) {
 }
 
 func TestEnsureTopics_specsOfOneTopicMustAgree(t *testing.T) {
-	client := connect(t, startBroker(t, EmbeddedConfig{}).Addrs())
+	client := connect(t, brokertest.Start(t, embedded.Config{}).Addrs())
 	require.NoError(t, client.EnsureTopics(t.Context(),
 		TopicSpec{Name: "events", Kind: Stream},
 		TopicSpec{Name: "events", Kind: EventLog, Partitions: 3},
@@ -141,7 +144,7 @@ func TestEnsureTopics_specsOfOneTopicMustAgree(t *testing.T) {
 }
 
 func TestEnsureTopics_severalAtTheSameTime(t *testing.T) {
-	onBrokers(t, func(t *testing.T, addrs []string, unique func(string) string) {
+	brokertest.OnBoth(t, func(t *testing.T, addrs []string, unique func(string) string) {
 		specs := make([]TopicSpec, 6)
 		for i := range specs {
 			specs[i] = TopicSpec{Name: unique(fmt.Sprint("shared-", i)), Partitions: 2, Kind: Changelog}
@@ -168,7 +171,7 @@ func TestEnsureTopics_severalAtTheSameTime(t *testing.T) {
 // TestEnsureTopics_verifiesWhatOthersCreate lets somebody else create the
 // topic, otherwise than wanted, between the look and the creation.
 func TestEnsureTopics_verifiesWhatOthersCreate(t *testing.T) {
-	client := connect(t, startBroker(t, EmbeddedConfig{}).Addrs())
+	client := connect(t, brokertest.Start(t, embedded.Config{}).Addrs())
 	spec := TopicSpec{Name: "raced", Partitions: 2, Kind: EventLog}
 	_, err := client.Admin().CreateTopic(t.Context(), 1, 1, nil, "raced")
 	require.NoError(t, err)
@@ -185,8 +188,8 @@ func TestEnsureTopics_warnsOfSingleReplicas(t *testing.T) {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(3))
 	require.NoError(t, err)
 	defer cluster.Close()
-	var log logBuffer
-	client, err := Connect(t.Context(), Config{Brokers: cluster.ListenAddrs(), Logger: log.logger()})
+	var log brokertest.Log
+	client, err := Connect(t.Context(), Config{Brokers: cluster.ListenAddrs(), Logger: log.Logger()})
 	require.NoError(t, err)
 	defer client.Close()
 	require.NoError(t, client.EnsureTopics(t.Context(), TopicSpec{Name: "safe", Partitions: 3, Kind: EventLog, Replication: 3}))
@@ -200,7 +203,7 @@ func TestEnsureTopics_warnsOfSingleReplicas(t *testing.T) {
 }
 
 func TestEnsureTopics_unreachable(t *testing.T) {
-	b, err := StartEmbedded(t.Context(), EmbeddedConfig{})
+	b, err := embedded.Start(t.Context(), embedded.Config{})
 	require.NoError(t, err)
 	client := connect(t, b.Addrs())
 	require.NoError(t, b.Close())
@@ -213,7 +216,7 @@ func TestEnsureTopics_unreachable(t *testing.T) {
 
 // TestEnsureTopics_awaitsLeaders covers a topic that has no leader.
 func TestEnsureTopics_awaitsLeaders(t *testing.T) {
-	client := connect(t, startBroker(t, EmbeddedConfig{}).Addrs())
+	client := connect(t, brokertest.Start(t, embedded.Config{}).Addrs())
 	absent := []TopicSpec{{Name: "absent", Kind: EventLog}}
 	waiting, err := client.unknown(t.Context(), absent)
 	require.NoError(t, err)

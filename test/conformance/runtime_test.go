@@ -19,6 +19,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/seed84377926/millrace/embedded"
+	"github.com/seed84377926/millrace/internal/brokertest"
 	"github.com/seed84377926/millrace/internal/murmur2"
 	"github.com/seed84377926/millrace/processors"
 	"github.com/seed84377926/millrace/state"
@@ -89,9 +91,7 @@ type site struct {
 
 func newSite(t *testing.T, top *topology.Topology, seed uint64, saboteur *saboteur) *site {
 	t.Helper()
-	b, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{Dir: t.TempDir(), NoSync: true})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, b.Close()) })
+	b := brokertest.Start(t, embedded.Config{Dir: t.TempDir(), NoSync: true})
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.Addrs()...), kgo.ProducerLinger(0), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	require.NoError(t, err)
 	t.Cleanup(client.Close)

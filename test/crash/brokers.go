@@ -16,7 +16,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/seed84377926/millrace/processors"
+	"github.com/seed84377926/millrace/embedded"
 	"github.com/seed84377926/millrace/test/process"
 )
 
@@ -37,7 +37,7 @@ func runBroker(ctx context.Context, args []string, out, errOut io.Writer) (err e
 	}
 	ctx, cancel := process.WithParent(ctx)
 	defer cancel()
-	broker, err := processors.StartEmbeddedBroker(ctx, processors.EmbeddedBrokerConfig{
+	broker, err := embedded.Start(ctx, embedded.Config{
 		Dir: *dir, Port: *port, Logger: slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	})
 	if err != nil {
@@ -67,25 +67,25 @@ func openCluster(ctx context.Context, o options, dir string) (cluster, error) {
 	if o.broker != embeddedBroker {
 		return &outside{addr: o.broker, killCmd: o.brokerKill, startCmd: o.brokerStart, log: filepath.Join(dir, "broker.log")}, nil
 	}
-	e := &embedded{dir: dir, port: "0"}
-	return e, e.start(ctx)
+	b := &ownBroker{dir: dir, port: "0"}
+	return b, b.start(ctx)
 }
 
-// embedded is an embedded broker as a child.
-type embedded struct {
+// ownBroker is an embedded broker as a child.
+type ownBroker struct {
 	dir     string
 	port    string
 	process *process.Process
 }
 
-func (e *embedded) address() string { return net.JoinHostPort("127.0.0.1", e.port) }
-func (e *embedded) mortal() bool    { return true }
+func (b *ownBroker) address() string { return net.JoinHostPort("127.0.0.1", b.port) }
+func (b *ownBroker) mortal() bool    { return true }
 
-func (e *embedded) start(ctx context.Context) error {
+func (b *ownBroker) start(ctx context.Context) error {
 	addresses, ended := make(chan string, 1), make(chan struct{})
 	var err error
-	e.process, err = process.Spawn(
-		[]string{brokerCommand, "--dir", filepath.Join(e.dir, "broker"), "--port", e.port}, nil, filepath.Join(e.dir, "broker.log"),
+	b.process, err = process.Spawn(
+		[]string{brokerCommand, "--dir", filepath.Join(b.dir, "broker"), "--port", b.port}, nil, filepath.Join(b.dir, "broker.log"),
 		func(line string) { addresses <- line },
 		func(*os.ProcessState) { close(ended) },
 	)
@@ -101,23 +101,23 @@ func (e *embedded) start(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("embedded broker: address %q: %w", addr, err)
 		}
-		e.port = port
+		b.port = port
 		return nil
 	case <-ended:
-		return fmt.Errorf("embedded broker: it ended while it started; see %s", filepath.Join(e.dir, "broker.log"))
+		return fmt.Errorf("embedded broker: it ended while it started; see %s", filepath.Join(b.dir, "broker.log"))
 	case <-ctx.Done():
 		return fmt.Errorf("embedded broker: %w", context.Cause(ctx))
 	}
 }
 
-func (e *embedded) kill(context.Context) error {
-	e.process.Kill()
+func (b *ownBroker) kill(context.Context) error {
+	b.process.Kill()
 	return nil
 }
 
-func (e *embedded) close() {
-	if e.process != nil {
-		e.process.Kill()
+func (b *ownBroker) close() {
+	if b.process != nil {
+		b.process.Kill()
 	}
 }
 

@@ -13,14 +13,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/seed84377926/millrace/processors"
+	"github.com/seed84377926/millrace/embedded"
+	"github.com/seed84377926/millrace/internal/brokertest"
 )
 
 // An answer to EndTxn is lost after the broker has committed, and nobody goes around the proxy.
 func TestProxy_losesAnswersToEndTxn(t *testing.T) {
-	broker, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{Dir: t.TempDir()})
-	require.NoError(t, err)
-	defer func() { require.NoError(t, broker.Close()) }()
+	broker := brokertest.Start(t, embedded.Config{Dir: t.TempDir()})
 	admin, err := newAdmin(broker.Addrs()[0])
 	require.NoError(t, err)
 	defer admin.Close()

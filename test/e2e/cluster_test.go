@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -14,25 +13,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/seed84377926/millrace/processors"
+	"github.com/seed84377926/millrace/embedded"
+	"github.com/seed84377926/millrace/internal/brokertest"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/views"
 )
-
-// brokers returns where to run: a real broker, or an embedded one that ends with the test.
-func brokers(t *testing.T) []string {
-	t.Helper()
-	if kafka := os.Getenv("MILLRACE_KAFKA"); kafka != "" {
-		return []string{kafka}
-	}
-	embedded, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{
-		Dir: t.TempDir(), Logger: testLogger(t),
-		NoSync: true, // no test outlives the machine
-	})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, embedded.Close()) })
-	return embedded.Addrs()
-}
 
 func testLogger(t *testing.T) *slog.Logger {
 	if !testing.Verbose() {
@@ -49,7 +34,10 @@ type cluster struct {
 
 func openCluster(t *testing.T) *cluster {
 	t.Helper()
-	addrs := brokers(t)
+	addrs := brokertest.Addrs(t, embedded.Config{
+		Dir: t.TempDir(), Logger: testLogger(t),
+		NoSync: true, // no test outlives the machine
+	})
 	kafka, err := kgo.NewClient(kgo.SeedBrokers(addrs...), kgo.ProducerLinger(0))
 	require.NoError(t, err)
 	t.Cleanup(kafka.Close)
@@ -100,31 +88,9 @@ func (c *cluster) produceAll(t *testing.T, records ...*kgo.Record) state.Offsets
 }
 
 // read returns all committed records of partition 0 of a topic.
-func (c *cluster) read(t *testing.T, topic string) (records []*kgo.Record) {
+func (c *cluster) read(t *testing.T, topic string) []*kgo.Record {
 	t.Helper()
-	ends, err := c.admin.ListEndOffsets(t.Context(), topic)
-	require.NoError(t, err)
-	end, ok := ends.Lookup(topic, 0)
-	require.True(t, ok)
-	kafka, err := kgo.NewClient(
-		kgo.SeedBrokers(c.brokers...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}),
-	)
-	require.NoError(t, err)
-	defer kafka.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	for position := int64(0); position < end.Offset; {
-		fetches := kafka.PollFetches(ctx)
-		require.NoError(t, fetches.Err())
-		fetches.EachRecord(func(r *kgo.Record) {
-			position = r.Offset + 1
-			if !r.Attrs.IsControl() {
-				records = append(records, r)
-			}
-		})
-	}
-	return records
+	return brokertest.Records(t, c.brokers, topic)[0]
 }
 
 func (c *cluster) values(t *testing.T, topic string) (values []string) {

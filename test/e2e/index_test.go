@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/internal/brokertest"
 	"github.com/seed84377926/millrace/processors"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
@@ -25,7 +26,7 @@ type indexSite struct {
 	*cluster
 	app, gates string
 	dir        string
-	log        *logBuffer
+	log        *brokertest.Log
 	written    state.Offsets
 }
 
@@ -82,7 +83,7 @@ func (s *indexSite) find(t *testing.T, v *views.IndexView[string, string, string
 func TestIndex_isAddedToATableWithRows(t *testing.T) {
 	t.Parallel()
 	s := &indexSite{
-		cluster: openCluster(t), app: unique("app"), gates: unique("gates"), dir: t.TempDir(), log: new(logBuffer), written: make(state.Offsets),
+		cluster: openCluster(t), app: unique("app"), gates: unique("gates"), dir: t.TempDir(), log: new(brokertest.Log), written: make(state.Offsets),
 	}
 	s.createTopics(t, s.gates)
 	rows := make(map[string]string)

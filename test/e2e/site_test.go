@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/internal/brokertest"
 	"github.com/seed84377926/millrace/processors"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
@@ -24,7 +23,7 @@ type site struct {
 	app, in, seen, out string
 	group              string
 	dir                string
-	log                *logBuffer
+	log                *brokertest.Log
 
 	mu struct {
 		sync.Mutex
@@ -37,7 +36,7 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{
 		cluster: openCluster(t), app: unique("app"), in: unique("in"), seen: unique("seen"), out: unique("out"),
-		dir: t.TempDir(), log: &logBuffer{},
+		dir: t.TempDir(), log: &brokertest.Log{},
 	}
 	s.group = s.app + "-counts"
 	s.create(t, s.in, s.seen, s.out)
@@ -71,7 +70,7 @@ func (s *site) config(t *testing.T) processors.Config {
 	t.Helper()
 	return processors.Config{
 		Brokers: s.brokers, Dir: s.dir, CommitInterval: 100 * time.Millisecond, ProcessingRetries: 2, SessionTimeout: 6 * time.Second,
-		Logger: slog.New(slog.NewTextHandler(s.log, nil)),
+		Logger: s.log.Logger(),
 		Hooks: processors.JoinHooks(
 			processors.Hooks{Skipped: func(skipped processors.Skipped) {
 				s.mu.Lock()
@@ -206,23 +205,6 @@ func (s *site) alter(t *testing.T, topic, key, value string) {
 	for _, r := range responses {
 		require.NoError(t, r.Err)
 	}
-}
-
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
 
 // launch starts an application that is expected to end by itself, see ended.

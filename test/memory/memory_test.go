@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/seed84377926/millrace/processors"
+	"github.com/seed84377926/millrace/embedded"
+	"github.com/seed84377926/millrace/internal/brokertest"
 )
 
 // TestMain is also the process that is measured: the orchestrator starts its own binary, which here is the test.
@@ -26,9 +27,7 @@ func TestMain(m *testing.M) {
 // run runs the command on a broker of its own and returns its exit code and output.
 func run(t *testing.T, args ...string) (code int, out string) {
 	t.Helper()
-	broker, err := processors.StartEmbeddedBroker(t.Context(), processors.EmbeddedBrokerConfig{Dir: t.TempDir(), NoSync: true})
-	require.NoError(t, err)
-	defer func() { require.NoError(t, broker.Close()) }()
+	broker := brokertest.Start(t, embedded.Config{Dir: t.TempDir(), NoSync: true})
 	var stdout, stderr bytes.Buffer
 	code = command(append([]string{
 		"--brokers", strings.Join(broker.Addrs(), ","), "--dir", t.TempDir(), "--timeout", "100s",

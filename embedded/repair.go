@@ -1,4 +1,4 @@
-package broker
+package embedded
 
 import (
 	"context"
@@ -36,7 +36,7 @@ type repair struct {
 }
 
 // repaired is what a repair found and did.
-type repaired struct {
+type repairResult struct {
 	Scanned   int64 // log entries read
 	Committed int   // partitions that got a commit marker
 	Aborted   int   // partitions that got an abort marker
@@ -62,8 +62,8 @@ type partitionLog struct {
 	open map[int64]int16 // producers with an open transaction, and their epoch
 }
 
-func (r *repair) run(ctx context.Context) (repaired, error) {
-	var result repaired
+func (r *repair) run(ctx context.Context) (repairResult, error) {
+	var result repairResult
 	logs, err := r.partitions(ctx)
 	if err != nil {
 		return result, err

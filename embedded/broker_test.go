@@ -1,4 +1,4 @@
-package broker
+package embedded_test
 
 import (
 	"context"
@@ -17,10 +17,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/seed84377926/millrace/embedded"
+	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/internal/brokertest"
 )
 
-func TestEmbedded_inMemoryIsGoneWithTheBroker(t *testing.T) {
-	b, err := StartEmbedded(t.Context(), EmbeddedConfig{})
+func TestBroker_inMemoryIsGoneWithTheBroker(t *testing.T) {
+	b, err := embedded.Start(t.Context(), embedded.Config{})
 	require.NoError(t, err)
 	host, port, err := net.SplitHostPort(b.Addrs()[0])
 	require.NoError(t, err)
@@ -28,10 +32,10 @@ func TestEmbedded_inMemoryIsGoneWithTheBroker(t *testing.T) {
 	require.NotEqual(t, "0", port)
 
 	client := connect(t, b.Addrs())
-	require.NoError(t, client.EnsureTopics(t.Context(), TopicSpec{Name: "events", Kind: EventLog}))
+	require.NoError(t, client.EnsureTopics(t.Context(), broker.TopicSpec{Name: "events", Kind: broker.EventLog}))
 	count, err := client.Partitions(t.Context(), "events")
 	require.NoError(t, err)
-	require.EqualValues(t, embeddedPartitions, count)
+	require.EqualValues(t, embedded.DefaultPartitions, count)
 
 	require.NoError(t, b.Close())
 	require.NoError(t, b.Close(), "a second Close")
@@ -39,19 +43,19 @@ func TestEmbedded_inMemoryIsGoneWithTheBroker(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestEmbedded_keepsEverythingFromRunToRun(t *testing.T) {
+func TestBroker_keepsEverythingFromRunToRun(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "there", "[yet]")
 	var clusterID string
 	var topicID [16]byte
 	for run := range 3 {
-		var log logBuffer
-		b, err := StartEmbedded(t.Context(), EmbeddedConfig{Dir: dir, Logger: log.logger()})
+		var log brokertest.Log
+		b, err := embedded.Start(t.Context(), embedded.Config{Dir: dir, Logger: log.Logger()})
 		require.NoError(t, err)
 		require.NotContains(t, log.String(), "repaired", "run %d", run)
 		require.Contains(t, log.String(), "for production use a Kafka cluster")
-		client, err := Connect(t.Context(), Config{Brokers: b.Addrs()})
+		client, err := broker.Connect(t.Context(), broker.Config{Brokers: b.Addrs()})
 		require.NoError(t, err)
-		require.NoError(t, client.EnsureTopics(t.Context(), TopicSpec{Name: "events", Partitions: 2, Kind: EventLog}))
+		require.NoError(t, client.EnsureTopics(t.Context(), broker.TopicSpec{Name: "events", Partitions: 2, Kind: broker.EventLog}))
 		id, err := client.TopicID(t.Context(), "events")
 		require.NoError(t, err)
 		if run == 0 {
@@ -78,67 +82,67 @@ func TestEmbedded_keepsEverythingFromRunToRun(t *testing.T) {
 		client.Close()
 		require.NoError(t, b.Close())
 	}
-	require.NotEqual(t, clusterID, connect(t, startBroker(t, EmbeddedConfig{}).Addrs()).ClusterID())
+	require.NotEqual(t, clusterID, connect(t, brokertest.Start(t, embedded.Config{}).Addrs()).ClusterID())
 }
 
-func TestEmbedded_directoryInUse(t *testing.T) {
+func TestBroker_directoryInUse(t *testing.T) {
 	dir := t.TempDir()
-	startBroker(t, EmbeddedConfig{Dir: dir})
-	_, err := StartEmbedded(t.Context(), EmbeddedConfig{Dir: dir})
-	require.ErrorIs(t, err, ErrLocked)
+	brokertest.Start(t, embedded.Config{Dir: dir})
+	_, err := embedded.Start(t.Context(), embedded.Config{Dir: dir})
+	require.ErrorIs(t, err, embedded.ErrLocked)
 	require.ErrorContains(t, err, dir)
 	require.ErrorContains(t, err, "process "+strconv.Itoa(os.Getpid()))
 	require.ErrorContains(t, err, "choose another directory")
 }
 
-func TestEmbedded_directoryInUseByAnotherProcess(t *testing.T) {
+func TestBroker_directoryInUseByAnotherProcess(t *testing.T) {
 	dir := t.TempDir()
 	other := startChild(t, dir, 0, os.Stderr)
-	_, err := StartEmbedded(t.Context(), EmbeddedConfig{Dir: dir})
-	require.ErrorIs(t, err, ErrLocked)
+	_, err := embedded.Start(t.Context(), embedded.Config{Dir: dir})
+	require.ErrorIs(t, err, embedded.ErrLocked)
 	require.ErrorContains(t, err, "process "+strconv.Itoa(other.cmd.Process.Pid))
 	other.kill()
-	startBroker(t, EmbeddedConfig{Dir: dir})
+	brokertest.Start(t, embedded.Config{Dir: dir})
 }
 
-func TestEmbedded_directoryCannotBeWritten(t *testing.T) {
+func TestBroker_directoryCannotBeWritten(t *testing.T) {
 	// A file in its place, since for root every directory can be written.
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
 	for _, dir := range []string{file, filepath.Join(file, "below")} {
-		_, err := StartEmbedded(t.Context(), EmbeddedConfig{Dir: dir})
+		_, err := embedded.Start(t.Context(), embedded.Config{Dir: dir})
 		require.ErrorContains(t, err, "creating the data directory")
 		require.ErrorContains(t, err, file)
 		require.ErrorContains(t, err, "not a directory")
 		require.ErrorContains(t, err, "choose a directory that can be written")
 	}
 	dir := t.TempDir()
-	require.NoError(t, os.Mkdir(filepath.Join(dir, lockFile), 0o755))
-	_, err := StartEmbedded(t.Context(), EmbeddedConfig{Dir: dir})
+	require.NoError(t, os.Mkdir(filepath.Join(dir, embedded.LockFile), 0o755))
+	_, err := embedded.Start(t.Context(), embedded.Config{Dir: dir})
 	require.ErrorContains(t, err, "locking the data directory")
 	require.ErrorContains(t, err, "choose a directory that can be written")
 }
 
-func TestEmbedded_portInUse(t *testing.T) {
+func TestBroker_portInUse(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer listener.Close()
 	port := portOf(t, listener)
 	dir := t.TempDir()
-	_, err = StartEmbedded(t.Context(), EmbeddedConfig{Dir: dir, Port: port})
+	_, err = embedded.Start(t.Context(), embedded.Config{Dir: dir, Port: port})
 	require.ErrorContains(t, err, fmt.Sprintf("port %d is in use", port))
 	require.ErrorContains(t, err, "choose another port")
-	startBroker(t, EmbeddedConfig{Dir: dir}) // the failed start gave the directory back
+	brokertest.Start(t, embedded.Config{Dir: dir}) // the failed start gave the directory back
 
-	_, err = StartEmbedded(t.Context(), EmbeddedConfig{Port: 70000})
-	require.ErrorContains(t, err, "EmbeddedConfig.Port is 70000")
+	_, err = embedded.Start(t.Context(), embedded.Config{Port: 70000})
+	require.ErrorContains(t, err, "Config.Port is 70000")
 }
 
-func TestEmbedded_damagedData(t *testing.T) {
+func TestBroker_damagedData(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, os.Mkdir(filepath.Join(dir, dataDirName), 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, dataDirName, "meta.json"), []byte("{"), 0o644))
-	_, err := StartEmbedded(t.Context(), EmbeddedConfig{Dir: dir})
+	require.NoError(t, os.Mkdir(filepath.Join(dir, embedded.DataDirName), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, embedded.DataDirName, "meta.json"), []byte("{"), 0o644))
+	_, err := embedded.Start(t.Context(), embedded.Config{Dir: dir})
 	require.ErrorContains(t, err, dir)
 	require.ErrorContains(t, err, "meta.json")
 	require.ErrorContains(t, err, "restore the directory from a copy")
@@ -148,18 +152,18 @@ func TestEmbedded_damagedData(t *testing.T) {
 // is not there.
 func crashed(t testing.TB, dir string) {
 	t.Helper()
-	require.NoError(t, os.Remove(filepath.Join(dir, checkpointFile)))
+	require.NoError(t, os.Remove(filepath.Join(dir, embedded.CheckpointFile)))
 }
 
-func TestEmbedded_scansFromTheCheckpoint(t *testing.T) {
+func TestBroker_scansFromTheCheckpoint(t *testing.T) {
 	dir := t.TempDir()
 	produce := func(n int) string {
-		var log logBuffer
-		b, err := StartEmbedded(t.Context(), EmbeddedConfig{Dir: dir, Logger: log.logger(), NoSync: true})
+		var log brokertest.Log
+		b, err := embedded.Start(t.Context(), embedded.Config{Dir: dir, Logger: log.Logger(), NoSync: true})
 		require.NoError(t, err)
-		client, err := Connect(t.Context(), Config{Brokers: b.Addrs()})
+		client, err := broker.Connect(t.Context(), broker.Config{Brokers: b.Addrs()})
 		require.NoError(t, err)
-		require.NoError(t, client.EnsureTopics(t.Context(), TopicSpec{Name: "events", Partitions: 1, Kind: EventLog}))
+		require.NoError(t, client.EnsureTopics(t.Context(), broker.TopicSpec{Name: "events", Partitions: 1, Kind: broker.EventLog}))
 		kafka, err := kgo.NewClient(client.Options()...)
 		require.NoError(t, err)
 		for i := range n {
@@ -170,19 +174,19 @@ func TestEmbedded_scansFromTheCheckpoint(t *testing.T) {
 		require.NoError(t, b.Close())
 		return log.String()
 	}
-	path := filepath.Join(dir, checkpointFile)
-	edit := func(f func(*checkpoint)) {
-		c, err := readCheckpoint(path)
+	path := filepath.Join(dir, embedded.CheckpointFile)
+	edit := func(f func(*embedded.Checkpoint)) {
+		c, err := embedded.ReadCheckpoint(path)
 		require.NoError(t, err)
 		f(&c)
-		require.NoError(t, c.write(path))
+		require.NoError(t, c.Write(path))
 	}
 
 	produce(10)
-	edit(func(c *checkpoint) { c.Clean = false })
+	edit(func(c *embedded.Checkpoint) { c.Clean = false })
 	require.Contains(t, produce(5), "scanned=0 ")
 
-	edit(func(c *checkpoint) {
+	edit(func(c *embedded.Checkpoint) {
 		c.Clean = false
 		require.Len(t, c.Settled, 1)
 		for key, offset := range c.Settled {
@@ -192,7 +196,7 @@ func TestEmbedded_scansFromTheCheckpoint(t *testing.T) {
 	})
 	require.Contains(t, produce(0), "scanned=3 ")
 
-	edit(func(c *checkpoint) {
+	edit(func(c *embedded.Checkpoint) {
 		c.Clean = false
 		for key := range c.Settled {
 			c.Settled[key] = 1000 // beyond the end: not of this log
@@ -208,33 +212,33 @@ func TestEmbedded_scansFromTheCheckpoint(t *testing.T) {
 	require.NotContains(t, produce(0), "repaired")
 }
 
-// TestEmbedded_openTransactionAtClose covers the end in order with a
+// TestBroker_openTransactionAtClose covers the end in order with a
 // transaction that is still open: it is aborted, and its records do not show
 // in any later run.
-func TestEmbedded_openTransactionAtClose(t *testing.T) {
+func TestBroker_openTransactionAtClose(t *testing.T) {
 	dir := t.TempDir()
 	port := freePort(t)
-	b, err := StartEmbedded(t.Context(), EmbeddedConfig{Dir: dir, Port: port})
+	b, err := embedded.Start(t.Context(), embedded.Config{Dir: dir, Port: port})
 	require.NoError(t, err)
 	client := connect(t, b.Addrs())
-	require.NoError(t, client.EnsureTopics(t.Context(), TopicSpec{Name: "events", Partitions: 1, Kind: EventLog}))
-	kafka := newKafka(t, b.Addrs(), kgo.TransactionalID("w"))
+	require.NoError(t, client.EnsureTopics(t.Context(), broker.TopicSpec{Name: "events", Partitions: 1, Kind: broker.EventLog}))
+	kafka := brokertest.NewKafka(t, b.Addrs(), kgo.TransactionalID("w"))
 	commit(t, kafka, "one")
 	require.NoError(t, kafka.BeginTransaction())
 	require.NoError(t, kafka.ProduceSync(t.Context(), &kgo.Record{Topic: "events", Value: []byte("open")}).FirstErr())
 	require.NoError(t, b.Close())
 
 	for range 3 {
-		var log logBuffer
-		b, err = StartEmbedded(t.Context(), EmbeddedConfig{Dir: dir, Port: port, Logger: log.logger()})
+		var log brokertest.Log
+		b, err = embedded.Start(t.Context(), embedded.Config{Dir: dir, Port: port, Logger: log.Logger()})
 		require.NoError(t, err)
-		require.Equal(t, [][]string{{"one"}}, readCommitted(t, client, "events"), log.String())
+		require.Equal(t, [][]string{{"one"}}, brokertest.Values(t, b.Addrs(), "events"), log.String())
 		require.NoError(t, b.Close())
 	}
-	startBroker(t, EmbeddedConfig{Dir: dir, Port: port})
-	next := newKafka(t, b.Addrs(), kgo.TransactionalID("w"))
+	brokertest.Start(t, embedded.Config{Dir: dir, Port: port})
+	next := brokertest.NewKafka(t, b.Addrs(), kgo.TransactionalID("w"))
 	commit(t, next, "two")
-	require.Equal(t, [][]string{{"one", "two"}}, readCommitted(t, client, "events"))
+	require.Equal(t, [][]string{{"one", "two"}}, brokertest.Values(t, b.Addrs(), "events"))
 }
 
 // commit writes one record to partition 0 of events in a transaction.
@@ -245,44 +249,44 @@ func commit(t testing.TB, kafka *kgo.Client, value string) {
 	require.NoError(t, kafka.EndTransaction(t.Context(), kgo.TryCommit))
 }
 
-// TestEmbedded_refusesTheCommitOfASurvivor covers a client that outlives the
+// TestBroker_refusesTheCommitOfASurvivor covers a client that outlives the
 // broker and asks it, after the restart, to commit the transaction that the
 // repair has aborted.
-func TestEmbedded_refusesTheCommitOfASurvivor(t *testing.T) {
+func TestBroker_refusesTheCommitOfASurvivor(t *testing.T) {
 	dir, port := t.TempDir(), freePort(t)
-	broker := startChild(t, dir, port, os.Stderr)
-	client := connect(t, broker.addrs)
-	require.NoError(t, client.EnsureTopics(t.Context(), TopicSpec{Name: "events", Partitions: 1, Kind: EventLog}))
-	kafka := newKafka(t, broker.addrs, kgo.TransactionalID("w"))
+	server := startChild(t, dir, port, os.Stderr)
+	client := connect(t, server.addrs)
+	require.NoError(t, client.EnsureTopics(t.Context(), broker.TopicSpec{Name: "events", Partitions: 1, Kind: broker.EventLog}))
+	kafka := brokertest.NewKafka(t, server.addrs, kgo.TransactionalID("w"))
 	commit(t, kafka, "one")
-	broker.close(t) // writes down that the last transaction was committed
-	broker = startChild(t, dir, port, os.Stderr)
+	server.close(t) // writes down that the last transaction was committed
+	server = startChild(t, dir, port, os.Stderr)
 
 	require.NoError(t, kafka.BeginTransaction())
 	require.NoError(t, kafka.ProduceSync(t.Context(), &kgo.Record{Topic: "events", Value: []byte("open")}).FirstErr())
-	broker.kill()
+	server.kill()
 	startChild(t, dir, port, os.Stderr)
 	require.ErrorIs(t, kafka.EndTransaction(t.Context(), kgo.TryCommit), kerr.ProducerFenced)
-	require.Equal(t, [][]string{{"one"}}, readCommitted(t, client, "events"))
+	require.Equal(t, [][]string{{"one"}}, brokertest.Values(t, server.addrs, "events"))
 
-	next := newKafka(t, broker.addrs, kgo.TransactionalID("w"))
+	next := brokertest.NewKafka(t, server.addrs, kgo.TransactionalID("w"))
 	commit(t, next, "two")
-	require.Equal(t, [][]string{{"one", "two"}}, readCommitted(t, client, "events"))
+	require.Equal(t, [][]string{{"one", "two"}}, brokertest.Values(t, server.addrs, "events"))
 }
 
-// TestEmbedded_refusesTheOffsetsOfASurvivor is the same for a transaction of
+// TestBroker_refusesTheOffsetsOfASurvivor is the same for a transaction of
 // offsets alone, of which the log knows nothing.
-func TestEmbedded_refusesTheOffsetsOfASurvivor(t *testing.T) {
+func TestBroker_refusesTheOffsetsOfASurvivor(t *testing.T) {
 	dir, port := t.TempDir(), freePort(t)
-	broker := startChild(t, dir, port, os.Stderr)
-	client := connect(t, broker.addrs)
+	server := startChild(t, dir, port, os.Stderr)
+	client := connect(t, server.addrs)
 	require.NoError(t, client.EnsureTopics(t.Context(),
-		TopicSpec{Name: crashInput, Partitions: 1, Kind: EventLog},
-		TopicSpec{Name: "events", Partitions: 1, Kind: EventLog}))
-	kafka := newKafka(t, broker.addrs, kgo.TransactionalID("w"))
+		broker.TopicSpec{Name: crashInput, Partitions: 1, Kind: broker.EventLog},
+		broker.TopicSpec{Name: "events", Partitions: 1, Kind: broker.EventLog}))
+	kafka := brokertest.NewKafka(t, server.addrs, kgo.TransactionalID("w"))
 	commit(t, kafka, "one")
-	broker.close(t)
-	broker = startChild(t, dir, port, os.Stderr)
+	server.close(t)
+	server = startChild(t, dir, port, os.Stderr)
 
 	require.NoError(t, addOffset(t.Context(), kafka, "w", 0, 41))
 	request := kmsg.NewPtrEndTxnRequest()
@@ -290,124 +294,79 @@ func TestEmbedded_refusesTheOffsetsOfASurvivor(t *testing.T) {
 	request.TransactionalID, request.Commit = "w", true
 	request.ProducerID, request.ProducerEpoch, err = kafka.ProducerID(t.Context())
 	require.NoError(t, err)
-	broker.kill()
+	server.kill()
 	startChild(t, dir, port, os.Stderr)
 	response, err := request.RequestWith(t.Context(), kafka)
 	require.NoError(t, err)
 	require.ErrorIs(t, kerr.ErrorForCode(response.ErrorCode), kerr.ProducerFenced)
 }
 
-// TestEmbedded_mendsIndexes covers a crash between a batch and its index
+// TestBroker_completesSegmentIndexes covers a crash between a batch and its index
 // entry. It fails if a new version of kfake has other files.
-func TestEmbedded_mendsIndexes(t *testing.T) {
+func TestBroker_completesSegmentIndexes(t *testing.T) {
 	dir, port := t.TempDir(), freePort(t)
-	b, err := StartEmbedded(t.Context(), EmbeddedConfig{Dir: dir, Port: port})
+	b, err := embedded.Start(t.Context(), embedded.Config{Dir: dir, Port: port})
 	require.NoError(t, err)
 	client := connect(t, b.Addrs())
-	require.NoError(t, client.EnsureTopics(t.Context(), TopicSpec{Name: "events", Partitions: 1, Kind: EventLog}))
-	kafka := newKafka(t, b.Addrs(), kgo.TransactionalID("w"))
+	require.NoError(t, client.EnsureTopics(t.Context(), broker.TopicSpec{Name: "events", Partitions: 1, Kind: broker.EventLog}))
+	kafka := brokertest.NewKafka(t, b.Addrs(), kgo.TransactionalID("w"))
 	commit(t, kafka, "one")
 	require.NoError(t, kafka.BeginTransaction())
 	require.NoError(t, kafka.ProduceSync(t.Context(), &kgo.Record{Topic: "events", Value: []byte("open")}).FirstErr())
 	require.NoError(t, b.Close())
 
-	indexes, err := partitionFiles(filepath.Join(dir, dataDirName), indexSuffix)
+	indexes, err := embedded.PartitionFiles(filepath.Join(dir, embedded.DataDirName), embedded.IndexSuffix)
 	require.NoError(t, err)
 	require.Len(t, indexes, 1)
 	whole, err := os.ReadFile(indexes[0])
 	require.NoError(t, err)
-	require.Len(t, whole, 3*indexEntry, "two batches and a marker")
-	require.NoError(t, os.Truncate(indexes[0], 2*indexEntry+7))
+	require.Len(t, whole, 3*embedded.IndexEntry, "two batches and a marker")
+	require.NoError(t, os.Truncate(indexes[0], 2*embedded.IndexEntry+7))
 
-	mended, err := mendIndexes(filepath.Join(dir, dataDirName))
+	mended, err := embedded.CompleteSegmentIndexes(filepath.Join(dir, embedded.DataDirName))
 	require.NoError(t, err)
 	require.Equal(t, 1, mended)
 	now, err := os.ReadFile(indexes[0])
 	require.NoError(t, err)
-	require.Equal(t, whole[:2*indexEntry], now[:2*indexEntry])
-	require.Equal(t, whole[2*indexEntry+indexEntry-1], now[2*indexEntry+indexEntry-1], "flags")
-	require.Equal(t, whole[2*indexEntry+2:2*indexEntry+6], now[2*indexEntry+2:2*indexEntry+6], "leader epoch")
+	require.Equal(t, whole[:2*embedded.IndexEntry], now[:2*embedded.IndexEntry])
+	require.Equal(t, whole[2*embedded.IndexEntry+embedded.IndexEntry-1], now[2*embedded.IndexEntry+embedded.IndexEntry-1], "flags")
+	require.Equal(t, whole[2*embedded.IndexEntry+2:2*embedded.IndexEntry+6], now[2*embedded.IndexEntry+2:2*embedded.IndexEntry+6], "leader epoch")
 
-	require.NoError(t, os.Truncate(indexes[0], 2*indexEntry))
+	require.NoError(t, os.Truncate(indexes[0], 2*embedded.IndexEntry))
 	for range 2 {
-		b, err = StartEmbedded(t.Context(), EmbeddedConfig{Dir: dir, Port: port})
+		b, err = embedded.Start(t.Context(), embedded.Config{Dir: dir, Port: port})
 		require.NoError(t, err)
-		require.Equal(t, [][]string{{"one"}}, readCommitted(t, client, "events"))
+		require.Equal(t, [][]string{{"one"}}, brokertest.Values(t, b.Addrs(), "events"))
 		require.NoError(t, b.Close())
 		crashed(t, dir)
 	}
 }
 
-// TestEmbedded_startIsBoundedByItsContext also shows that a start that fails
+// TestBroker_startIsBoundedByItsContext also shows that a start that fails
 // half way leaves nothing behind.
-func TestEmbedded_startIsBoundedByItsContext(t *testing.T) {
+func TestBroker_startIsBoundedByItsContext(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, startAndClose(t, dir))
 	crashed(t, dir)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := StartEmbedded(ctx, EmbeddedConfig{Dir: dir})
+	_, err := embedded.Start(ctx, embedded.Config{Dir: dir})
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorContains(t, err, "repairing "+dir)
 	require.NoError(t, startAndClose(t, dir))
 }
 
 func startAndClose(t *testing.T, dir string) error {
-	b, err := StartEmbedded(t.Context(), EmbeddedConfig{Dir: dir})
+	b, err := embedded.Start(t.Context(), embedded.Config{Dir: dir})
 	if err != nil {
 		return err
 	}
 	return b.Close()
 }
 
-// TestEmbedded_gateHoldsClientsBack shows that who connects early is served
-// after the repair, not during it.
-func TestEmbedded_gateHoldsClientsBack(t *testing.T) {
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	g := newGate(tcp)
-	outside, err := net.Dial("tcp", tcp.Addr().String())
-	require.NoError(t, err)
-	defer outside.Close()
-
-	accepted := make(chan net.Conn)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			conn, err := g.Accept()
-			if err != nil {
-				return
-			}
-			accepted <- conn
-		}
-	}()
-	go func() {
-		conn, err := g.dial(context.Background(), "tcp", "anywhere")
-		if err == nil {
-			conn.Close()
-		}
-	}()
-	inside := <-accepted
-	require.Equal(t, "pipe", inside.RemoteAddr().Network(), "the client from outside came first and still waits")
-	inside.Close()
-
-	g.open()
-	conn := <-accepted
-	require.Equal(t, outside.LocalAddr().String(), conn.RemoteAddr().String())
-	conn.Close()
-
-	require.NoError(t, g.Close())
-	require.NoError(t, tcp.Close())
-	g.wait()
-	<-done
-	_, err = g.dial(t.Context(), "tcp", "anywhere")
-	require.ErrorIs(t, err, net.ErrClosed)
-}
-
-// TestEmbedded_offsetsGoOnAfterAllRecordsAreDeleted covers the purge of a
+// TestBroker_offsetsGoOnAfterAllRecordsAreDeleted covers the purge of a
 // topic that is fully consumed.
-func TestEmbedded_offsetsGoOnAfterAllRecordsAreDeleted(t *testing.T) {
+func TestBroker_offsetsGoOnAfterAllRecordsAreDeleted(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		upTo  int64
@@ -419,15 +378,15 @@ func TestEmbedded_offsetsGoOnAfterAllRecordsAreDeleted(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir, port := t.TempDir(), freePort(t)
-			b, err := StartEmbedded(t.Context(), EmbeddedConfig{Dir: dir, Port: port})
+			b, err := embedded.Start(t.Context(), embedded.Config{Dir: dir, Port: port})
 			require.NoError(t, err)
 			client := connect(t, b.Addrs())
-			require.NoError(t, client.EnsureTopics(t.Context(), TopicSpec{Name: "between", Partitions: 1, Kind: Repartition}))
-			kafka := newKafka(t, b.Addrs())
+			require.NoError(t, client.EnsureTopics(t.Context(), broker.TopicSpec{Name: "between", Partitions: 1, Kind: broker.Repartition}))
+			kafka := brokertest.NewKafka(t, b.Addrs())
 			for range 3 {
 				require.NoError(t, kafka.ProduceSync(t.Context(), &kgo.Record{Topic: "between"}).FirstErr())
 			}
-			require.NoError(t, deleteRecords(t.Context(), client, map[string]map[int32]int64{"between": {0: test.upTo}}))
+			brokertest.DeleteRecords(t, b.Addrs(), "between", 0, test.upTo)
 			start, err := client.StartOffset(t.Context(), "between", 0)
 			require.NoError(t, err)
 			require.EqualValues(t, 2, start)
@@ -435,7 +394,7 @@ func TestEmbedded_offsetsGoOnAfterAllRecordsAreDeleted(t *testing.T) {
 			if test.crash {
 				crashed(t, dir)
 			}
-			startBroker(t, EmbeddedConfig{Dir: dir, Port: port})
+			brokertest.Start(t, embedded.Config{Dir: dir, Port: port})
 			end, err := client.EndOffset(t.Context(), "between", 0)
 			require.NoError(t, err)
 			require.EqualValues(t, 3, end)
@@ -443,16 +402,16 @@ func TestEmbedded_offsetsGoOnAfterAllRecordsAreDeleted(t *testing.T) {
 	}
 }
 
-// TestEmbedded_finishesACommitThatHadBegun brings about the crash between the
+// TestBroker_finishesACommitThatHadBegun brings about the crash between the
 // first and the second marker of a commit.
-func TestEmbedded_finishesACommitThatHadBegun(t *testing.T) {
+func TestBroker_finishesACommitThatHadBegun(t *testing.T) {
 	dir, port := t.TempDir(), freePort(t)
-	broker := startChild(t, dir, port, os.Stderr)
-	client := connect(t, broker.addrs)
+	server := startChild(t, dir, port, os.Stderr)
+	client := connect(t, server.addrs)
 	require.NoError(t, client.EnsureTopics(t.Context(),
-		TopicSpec{Name: crashInput, Partitions: 1, Kind: EventLog},
-		TopicSpec{Name: "events", Partitions: 2, Kind: EventLog}))
-	kafka := newKafka(t, broker.addrs, kgo.TransactionalID("w"))
+		broker.TopicSpec{Name: crashInput, Partitions: 1, Kind: broker.EventLog},
+		broker.TopicSpec{Name: "events", Partitions: 2, Kind: broker.EventLog}))
+	kafka := brokertest.NewKafka(t, server.addrs, kgo.TransactionalID("w"))
 	require.NoError(t, kafka.BeginTransaction())
 	require.NoError(t, kafka.ProduceSync(t.Context(),
 		&kgo.Record{Topic: "events", Partition: 0, Value: []byte("half")},
@@ -460,38 +419,38 @@ func TestEmbedded_finishesACommitThatHadBegun(t *testing.T) {
 	).FirstErr())
 	require.NoError(t, addOffset(t.Context(), kafka, "w", 0, 41))
 	require.NoError(t, kafka.EndTransaction(t.Context(), kgo.TryCommit))
-	broker.kill()
+	server.kill()
 
 	// Take back the second marker and the offset.
-	data := filepath.Join(dir, dataDirName)
+	data := filepath.Join(dir, embedded.DataDirName)
 	require.NoError(t, os.Truncate(filepath.Join(data, "groups.log"), 0))
-	segment := filepath.Join(data, partitionsPath, "events-1", "0"+segmentSuffix)
+	segment := filepath.Join(data, embedded.PartitionsPath, "events-1", "0"+embedded.SegmentSuffix)
 	whole, err := os.ReadFile(segment)
 	require.NoError(t, err)
-	first := 12 + binary.BigEndian.Uint32(whole[batchLength:])
+	first := 12 + binary.BigEndian.Uint32(whole[embedded.BatchLength:])
 	require.Less(t, int(first), len(whole))
 	require.NoError(t, os.Truncate(segment, int64(first)))
 
-	var log logBuffer
+	var log brokertest.Log
 	startChild(t, dir, port, &log)
 	// The child's address and its log come on different ways.
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "repaired after a crash") }, 10*time.Second, time.Millisecond)
 	require.Contains(t, log.String(), "committed=1 aborted=0")
-	require.Equal(t, [][]string{{"half"}, {"other half"}}, readCommitted(t, client, "events"))
-	offset, err := committedOffset(t.Context(), newKafka(t, broker.addrs), 0)
+	require.Equal(t, [][]string{{"half"}, {"other half"}}, brokertest.Values(t, server.addrs, "events"))
+	offset, err := committedOffset(t.Context(), brokertest.NewKafka(t, server.addrs), 0)
 	require.NoError(t, err)
 	require.EqualValues(t, 41, offset)
 }
 
-// TestEmbedded_doesNotFinishARefusedCommit crashes after a stale owner asked
+// TestBroker_doesNotFinishARefusedCommit crashes after a stale owner asked
 // for a commit and was refused.
-func TestEmbedded_doesNotFinishARefusedCommit(t *testing.T) {
+func TestBroker_doesNotFinishARefusedCommit(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		fence func(t *testing.T, addrs []string)
 	}{
 		{"taken over", func(t *testing.T, addrs []string) {
-			_, _, err := newKafka(t, addrs, kgo.TransactionalID("w")).ProducerID(t.Context())
+			_, _, err := brokertest.NewKafka(t, addrs, kgo.TransactionalID("w")).ProducerID(t.Context())
 			require.NoError(t, err)
 		}},
 		{"timed out", func(t *testing.T, addrs []string) {
@@ -504,22 +463,22 @@ func TestEmbedded_doesNotFinishARefusedCommit(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir, port := t.TempDir(), freePort(t)
-			broker := startChild(t, dir, port, os.Stderr)
-			client := connect(t, broker.addrs)
+			server := startChild(t, dir, port, os.Stderr)
+			client := connect(t, server.addrs)
 			require.NoError(t, client.EnsureTopics(t.Context(),
-				TopicSpec{Name: crashInput, Partitions: 1, Kind: EventLog},
-				TopicSpec{Name: "events", Partitions: 1, Kind: EventLog}))
-			kafka := newKafka(t, broker.addrs, kgo.TransactionalID("w"), kgo.TransactionTimeout(time.Second))
+				broker.TopicSpec{Name: crashInput, Partitions: 1, Kind: broker.EventLog},
+				broker.TopicSpec{Name: "events", Partitions: 1, Kind: broker.EventLog}))
+			kafka := brokertest.NewKafka(t, server.addrs, kgo.TransactionalID("w"), kgo.TransactionTimeout(time.Second))
 			require.NoError(t, kafka.BeginTransaction())
 			require.NoError(t, kafka.ProduceSync(t.Context(), &kgo.Record{Topic: "events", Value: []byte("stale")}).FirstErr())
 			require.NoError(t, addOffset(t.Context(), kafka, "w", 0, 41))
-			test.fence(t, broker.addrs)
+			test.fence(t, server.addrs)
 			require.ErrorIs(t, kafka.EndTransaction(t.Context(), kgo.TryCommit), kerr.InvalidTxnState, "kfake's word for it")
-			broker.kill()
+			server.kill()
 
 			startChild(t, dir, port, os.Stderr)
-			require.Equal(t, [][]string{nil}, readCommitted(t, client, "events"))
-			offset, err := committedOffset(t.Context(), newKafka(t, broker.addrs), 0)
+			require.Equal(t, [][]string{nil}, brokertest.Values(t, server.addrs, "events"))
+			offset, err := committedOffset(t.Context(), brokertest.NewKafka(t, server.addrs), 0)
 			require.NoError(t, err)
 			require.EqualValues(t, 0, offset)
 		})

@@ -10,12 +10,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/seed84377926/millrace/embedded"
+	"github.com/seed84377926/millrace/internal/brokertest"
 )
 
 // An instance is killed while it waits to be let into its group, in a rebalance that gives it what another dead member
 // had. It must not keep that for longer than its session lasts.
-func TestEmbedded_memberThatDiesWhileItJoinsDoesNotKeepItsPartitions(t *testing.T) {
-	b := startBroker(t, EmbeddedConfig{})
+func TestMember_memberThatDiesWhileItJoinsDoesNotKeepItsPartitions(t *testing.T) {
+	b := brokertest.Start(t, embedded.Config{})
 	client := connect(t, b.Addrs())
 	require.NoError(t, client.EnsureTopics(t.Context(), TopicSpec{Name: "in", Partitions: 4, Kind: EventLog}))
 
@@ -58,9 +61,9 @@ type rawMember struct {
 	generation int32
 }
 
-func newRawMember(t *testing.T, b *Embedded) *rawMember {
+func newRawMember(t *testing.T, b *embedded.Broker) *rawMember {
 	t.Helper()
-	return &rawMember{kafka: newKafka(t, b.Addrs())}
+	return &rawMember{kafka: brokertest.NewKafka(t, b.Addrs())}
 }
 
 func (m *rawMember) joinRequest() *kmsg.JoinGroupRequest {

@@ -1,4 +1,4 @@
-package broker
+package embedded_test
 
 import (
 	"fmt"
@@ -7,18 +7,22 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/embedded"
+	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/internal/brokertest"
 )
 
 // fill writes n records of 100 bytes to a topic of 4 partitions, in
 // transactions of 1000.
 func fill(b *testing.B, dir string, n int) {
-	broker, err := StartEmbedded(b.Context(), EmbeddedConfig{Dir: dir, NoSync: true})
+	server, err := embedded.Start(b.Context(), embedded.Config{Dir: dir, NoSync: true})
 	require.NoError(b, err)
-	defer broker.Close()
-	client, err := Connect(b.Context(), Config{Brokers: broker.Addrs()})
+	defer server.Close()
+	client, err := broker.Connect(b.Context(), broker.Config{Brokers: server.Addrs()})
 	require.NoError(b, err)
 	defer client.Close()
-	require.NoError(b, client.EnsureTopics(b.Context(), TopicSpec{Name: "events", Partitions: 4, Kind: EventLog}))
+	require.NoError(b, client.EnsureTopics(b.Context(), broker.TopicSpec{Name: "events", Partitions: 4, Kind: broker.EventLog}))
 	kafka, err := kgo.NewClient(append(client.Options(), kgo.TransactionalID("filler"))...)
 	require.NoError(b, err)
 	defer kafka.Close()
@@ -33,29 +37,29 @@ func fill(b *testing.B, dir string, n int) {
 	}
 }
 
-// BenchmarkStartEmbedded starts a broker that has 100,000 records.
-func BenchmarkStartEmbedded(b *testing.B) {
+// BenchmarkStart starts a broker that has 100,000 records.
+func BenchmarkStart(b *testing.B) {
 	dir := filepath.Join(b.TempDir(), "data")
 	fill(b, dir, 100_000)
-	clean, err := readCheckpoint(filepath.Join(dir, checkpointFile))
+	clean, err := embedded.ReadCheckpoint(filepath.Join(dir, embedded.CheckpointFile))
 	require.NoError(b, err)
 	for _, run := range []struct {
 		name       string
-		checkpoint checkpoint
+		checkpoint embedded.Checkpoint
 	}{
 		{"clean", clean},
-		{"crashed", clean.with(false, nil)},
-		{"crashed-no-checkpoint", checkpoint{}},
+		{"crashed", clean.Unclean()},
+		{"crashed-no-checkpoint", embedded.Checkpoint{}},
 	} {
 		b.Run(run.name, func(b *testing.B) {
 			for range b.N {
 				b.StopTimer()
-				require.NoError(b, run.checkpoint.write(filepath.Join(dir, checkpointFile)))
+				require.NoError(b, run.checkpoint.Write(filepath.Join(dir, embedded.CheckpointFile)))
 				b.StartTimer()
-				broker, err := StartEmbedded(b.Context(), EmbeddedConfig{Dir: dir})
+				server, err := embedded.Start(b.Context(), embedded.Config{Dir: dir})
 				require.NoError(b, err)
 				b.StopTimer()
-				require.NoError(b, broker.Close())
+				require.NoError(b, server.Close())
 			}
 		})
 	}
@@ -65,19 +69,19 @@ func BenchmarkStartEmbedded(b *testing.B) {
 func BenchmarkTransaction(b *testing.B) {
 	for _, run := range []struct {
 		name   string
-		config EmbeddedConfig
+		config embedded.Config
 	}{
-		{"memory", EmbeddedConfig{}},
-		{"unsynced", EmbeddedConfig{Dir: filepath.Join(b.TempDir(), "unsynced"), NoSync: true}},
-		{"synced", EmbeddedConfig{Dir: filepath.Join(b.TempDir(), "synced")}},
+		{"memory", embedded.Config{}},
+		{"unsynced", embedded.Config{Dir: filepath.Join(b.TempDir(), "unsynced"), NoSync: true}},
+		{"synced", embedded.Config{Dir: filepath.Join(b.TempDir(), "synced")}},
 	} {
 		b.Run(run.name, func(b *testing.B) {
-			broker := startBroker(b, run.config)
-			client := connect(b, broker.Addrs())
+			server := brokertest.Start(b, run.config)
+			client := connect(b, server.Addrs())
 			require.NoError(b, client.EnsureTopics(b.Context(),
-				TopicSpec{Name: crashInput, Partitions: 1, Kind: EventLog},
-				TopicSpec{Name: "events", Partitions: 1, Kind: EventLog}))
-			kafka := newKafka(b, broker.Addrs(), kgo.TransactionalID("w"))
+				broker.TopicSpec{Name: crashInput, Partitions: 1, Kind: broker.EventLog},
+				broker.TopicSpec{Name: "events", Partitions: 1, Kind: broker.EventLog}))
+			kafka := brokertest.NewKafka(b, server.Addrs(), kgo.TransactionalID("w"))
 			for b.Loop() {
 				require.NoError(b, kafka.BeginTransaction())
 				require.NoError(b, kafka.ProduceSync(b.Context(), &kgo.Record{Topic: "events"}).FirstErr())

@@ -1,4 +1,4 @@
-package broker
+package embedded
 
 import (
 	"math"
@@ -10,6 +10,9 @@ import (
 // The embedded broker is kfake. What follows changes requests before kfake gets
 // them, where it would do something wrong with them as they are.
 
+// readCommitted is the isolation level of a fetch that wants committed records only.
+const readCommitted = 1
+
 // answerWholePartitions lifts the limit of bytes of a whole fetch; the limit of
 // each partition stays. kfake, when the former is reached in the middle of a
 // partition, leaves out which transactions in that partition were aborted, and
@@ -17,7 +20,7 @@ import (
 func answerWholePartitions(cluster *kfake.Cluster) {
 	cluster.ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
-		if fetch, ok := request.(*kmsg.FetchRequest); ok && fetch.IsolationLevel == committedOnly {
+		if fetch, ok := request.(*kmsg.FetchRequest); ok && fetch.IsolationLevel == readCommitted {
 			fetch.MaxBytes = math.MaxInt32
 		}
 		return nil, nil, false

@@ -1,4 +1,4 @@
-package broker
+package embedded
 
 import (
 	"encoding/binary"
@@ -45,18 +45,18 @@ const (
 	partitionsPath = "partitions"
 )
 
-// mendIndexes completes the indexes below the data directory of kfake.
+// completeSegmentIndexes completes the indexes below the data directory of kfake.
 //
 // kfake writes a batch and then its index entry. Killed in between, it finds
 // on its next start a batch that it takes for non-transactional, and from then
 // on every entry is off by one: aborted records come to light.
-func mendIndexes(dataDir string) (mended int, err error) {
+func completeSegmentIndexes(dataDir string) (mended int, err error) {
 	segments, err := partitionFiles(dataDir, segmentSuffix)
 	if err != nil {
 		return 0, err
 	}
 	for _, segment := range segments {
-		n, err := mendIndex(segment, strings.TrimSuffix(segment, segmentSuffix)+indexSuffix)
+		n, err := completeSegmentIndex(segment, strings.TrimSuffix(segment, segmentSuffix)+indexSuffix)
 		if err != nil {
 			return mended, err
 		}
@@ -65,9 +65,9 @@ func mendIndexes(dataDir string) (mended int, err error) {
 	return mended, nil
 }
 
-// mendIndex writes the entries that are missing or damaged in one index and
+// completeSegmentIndex writes the entries that are missing or damaged in one index and
 // returns how many there were.
-func mendIndex(segment, index string) (int, error) {
+func completeSegmentIndex(segment, index string) (int, error) {
 	entries, err := os.ReadFile(index)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, err

@@ -1,4 +1,4 @@
-package broker
+package embedded_test
 
 import (
 	"strings"
@@ -7,14 +7,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/embedded"
+	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/internal/brokertest"
 )
 
 // A fetch that is full in the middle of an aborted transaction must say that it is one: a standby once took such records
 // for committed.
-func TestEmbedded_abortedRecordsStayHiddenFromSmallFetches(t *testing.T) {
-	b := startBroker(t, EmbeddedConfig{})
+func TestBroker_abortedRecordsStayHiddenFromSmallFetches(t *testing.T) {
+	b := brokertest.Start(t, embedded.Config{})
 	client := connect(t, b.Addrs())
-	require.NoError(t, client.EnsureTopics(t.Context(), TopicSpec{Name: "out", Partitions: 1, Kind: EventLog}))
+	require.NoError(t, client.EnsureTopics(t.Context(), broker.TopicSpec{Name: "out", Partitions: 1, Kind: broker.EventLog}))
 	producer, err := kgo.NewClient(kgo.SeedBrokers(b.Addrs()...), kgo.TransactionalID("t"), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	require.NoError(t, err)
 	defer producer.Close()

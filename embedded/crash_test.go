@@ -1,4 +1,4 @@
-package broker
+package embedded_test
 
 import (
 	"bufio"
@@ -22,6 +22,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/seed84377926/millrace/embedded"
+	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/internal/brokertest"
 )
 
 // What the child process is told by its environment.
@@ -35,7 +39,7 @@ const (
 // standard input ends, or until it is killed.
 func serveChild(dir string) {
 	port, _ := strconv.Atoi(os.Getenv(childPort))
-	b, err := StartEmbedded(context.Background(), EmbeddedConfig{
+	b, err := embedded.Start(context.Background(), embedded.Config{
 		Dir:    dir,
 		Port:   port,
 		NoSync: os.Getenv(childNoSync) != "",
@@ -277,19 +281,19 @@ func testCrash(t *testing.T, env []string) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 
-	var log logBuffer
+	var log brokertest.Log
 	dir, port := t.TempDir(), freePort(t)
-	broker := startChild(t, dir, port, &log, env...)
-	admin := connect(t, broker.addrs)
+	server := startChild(t, dir, port, &log, env...)
+	admin := connect(t, server.addrs)
 	require.NoError(t, admin.EnsureTopics(t.Context(),
-		TopicSpec{Name: crashInput, Partitions: crashPartitions, Kind: Stream},
-		TopicSpec{Name: crashOutput, Partitions: crashPartitions, Kind: EventLog}))
+		broker.TopicSpec{Name: crashInput, Partitions: crashPartitions, Kind: broker.Stream},
+		broker.TopicSpec{Name: crashOutput, Partitions: crashPartitions, Kind: broker.EventLog}))
 
 	workers := make([]*worker, crashPartitions)
 	stop := make(chan struct{})
 	var running sync.WaitGroup
 	for i := range workers {
-		workers[i] = &worker{id: int32(i), addrs: broker.addrs}
+		workers[i] = &worker{id: int32(i), addrs: server.addrs}
 		running.Go(func() { workers[i].run(t, stop) })
 	}
 	end := sync.OnceFunc(func() {
@@ -299,23 +303,23 @@ func testCrash(t *testing.T, env []string) {
 	t.Cleanup(end)
 
 	for range rounds {
-		dangle(t, broker.addrs)
+		dangle(t, server.addrs)
 		wait(t, time.Duration(50+random.IntN(250))*time.Millisecond)
-		broker.kill()
-		broker = startChild(t, dir, port, &log, env...)
+		server.kill()
+		server = startChild(t, dir, port, &log, env...)
 	}
 	wait(t, 200*time.Millisecond)
 	end()
 
-	dangle(t, broker.addrs)
-	verifyCrash(t, broker.addrs, workers)
-	broker.kill()
-	broker = startChild(t, dir, port, &log, env...)
-	verifyCrash(t, broker.addrs, workers)
-	broker.close(t)
-	broker = startChild(t, dir, port, &log, env...)
-	verifyCrash(t, broker.addrs, workers)
-	broker.close(t)
+	dangle(t, server.addrs)
+	verifyCrash(t, server.addrs, workers)
+	server.kill()
+	server = startChild(t, dir, port, &log, env...)
+	verifyCrash(t, server.addrs, workers)
+	server.close(t)
+	server = startChild(t, dir, port, &log, env...)
+	verifyCrash(t, server.addrs, workers)
+	server.close(t)
 
 	for line := range strings.Lines(log.String()) {
 		if strings.Contains(line, "repaired") {
@@ -337,7 +341,7 @@ func wait(t testing.TB, d time.Duration) {
 // dangle leaves a transaction open.
 func dangle(t testing.TB, addrs []string) {
 	t.Helper()
-	kafka := newKafka(t, addrs, kgo.TransactionalID("dangling"))
+	kafka := brokertest.NewKafka(t, addrs, kgo.TransactionalID("dangling"))
 	require.NoError(t, kafka.BeginTransaction())
 	require.NoError(t, kafka.ProduceSync(t.Context(),
 		&kgo.Record{Topic: crashOutput, Partition: 0, Value: []byte("dangling")},
@@ -349,12 +353,11 @@ func dangle(t testing.TB, addrs []string) {
 func verifyCrash(t *testing.T, addrs []string, workers []*worker) {
 	t.Helper()
 	// The dangling transaction would hold the readers back.
-	fence := newKafka(t, addrs, kgo.TransactionalID("dangling"))
+	fence := brokertest.NewKafka(t, addrs, kgo.TransactionalID("dangling"))
 	_, _, err := fence.ProducerID(t.Context())
 	require.NoError(t, err)
 
-	client := connect(t, addrs)
-	values := readCommitted(t, client, crashOutput)
+	values := brokertest.Values(t, addrs, crashOutput)
 	for _, w := range workers {
 		next, err := committedOffset(t.Context(), fence, w.id)
 		require.NoError(t, err)
