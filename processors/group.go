@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed84377926/millrace/internal/assignment"
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/state/pebblestore"
@@ -139,7 +140,7 @@ func (g *group) joined() *broker.Member {
 }
 
 // members returns what each member of the group is to do, by its address.
-func (g *group) members() map[string]broker.Placement {
+func (g *group) members() map[string]assignment.Placement {
 	member := g.joined()
 	if member == nil {
 		return nil
@@ -155,7 +156,7 @@ func (g *group) rejoin() {
 }
 
 // planned is told what this instance is to do, before it is assigned or has to give up anything.
-func (g *group) planned(plan broker.Placement) {
+func (g *group) planned(plan assignment.Placement) {
 	g.standbys.want(plan)
 	g.signalReplanned()
 }

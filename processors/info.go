@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/internal/assignment"
 	"github.com/seed84377926/millrace/state/pebblestore"
 )
 
@@ -38,7 +38,7 @@ type GroupInfo struct {
 }
 
 // Placement is what one member of a group is to do.
-type Placement = broker.Placement
+type Placement = assignment.Placement
 
 // StandbyInfo is one copy of a task's state that this instance keeps.
 type StandbyInfo struct {

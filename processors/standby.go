@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/seed84377926/millrace/internal/assignment"
 	"github.com/seed84377926/millrace/internal/broker"
 )
 
@@ -153,7 +154,7 @@ func newStandbys(ctx context.Context, g *group) *standbys {
 }
 
 // want sets what the group plans.
-func (s *standbys) want(plan broker.Placement) {
+func (s *standbys) want(plan assignment.Placement) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.wanted = make(map[int32]bool)
@@ -183,7 +184,7 @@ func (s *standbys) release(p int32) {
 }
 
 // close ends all copies, for good.
-func (s *standbys) close() { s.want(broker.Placement{}) }
+func (s *standbys) close() { s.want(assignment.Placement{}) }
 
 // reconcile ends and starts copies, side by side. The lock is held: the copies do not need it.
 func (s *standbys) reconcile() {

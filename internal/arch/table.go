@@ -31,7 +31,8 @@ func layers() []row {
 		{"internal/clientlog", nil, "it stands below all that open clients: internal/broker and embedded"},
 		{"internal/brokertest", []string{"embedded", "test/kafka"}, "the tests of internal/broker use it from inside, so it imports nothing of that"},
 		{"internal/fault", nil, "places where the crash suite breaks the runtime; anything impure may name one"},
-		{"internal/broker", []string{"security", "state", "codecs", "internal/murmur2", "internal/clientlog", "internal/fault"}, "offsets and positions are vocabulary of state; topologies are not its concern"},
+		{"internal/assignment", nil, "who gets which task is a pure function of what the members tell"},
+		{"internal/broker", []string{"security", "state", "codecs", "internal/murmur2", "internal/assignment", "internal/clientlog", "internal/fault"}, "offsets and positions are vocabulary of state; topologies are not its concern"},
 		{"internal/arch", nil, "it reads the others as text"},
 		{"internal/arch/structure", nil, "it measures the others from outside"},
 		{"internal/comments/...", []string{"internal/comments"}, "text in, text out"},
@@ -92,7 +93,7 @@ func confinedFunctions() []confinedFunction {
 // input gives the same output, on any machine, at any time. Replay and the
 // deterministic tests rest on it.
 func pure() []string {
-	return []string{"codecs", "state", "topology", "aggregates", "internal/murmur2", "internal/partitions"}
+	return []string{"codecs", "state", "topology", "aggregates", "internal/murmur2", "internal/assignment", "internal/partitions"}
 }
 
 // impureImport is a package of the standard library that a pure package must

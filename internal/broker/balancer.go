@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,37 +12,43 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/seed84377926/millrace/internal/assignment"
 )
 
-// copartitioned assigns partition numbers, not topic partitions: whoever gets partition 3 gets it of every topic of the
-// group, since a task reads partition 3 of them all. place says who gets what. Members tell about themselves when they
-// join, and everyone learns the whole plan with its assignment.
+// ErrUneven says that the inputs of a group do not have the same number of partitions.
+var ErrUneven = errors.New("topics of the group are not co-partitioned")
+
+// copartitioned assigns partition numbers, not topic partitions: the member that gets partition 3 gets it of every topic of
+// the group, since a task reads partition 3 of all of them. assignment.Place decides who gets what. Members tell about
+// themselves when they join, and each learns the whole plan with its assignment.
 //
-// The protocol is cooperative (KIP-429): what stays is never revoked. But what moves is given to its new owner in the
-// same plan that takes it from the old one, without the round in between in which nobody has it: the fence sees to it
-// that they never both commit. A member that works without transactions asks for that round (TwoSteps), for all.
+// The protocol is cooperative (KIP-429): what stays is never revoked. But a partition that moves is given to its new owner
+// in the same plan that takes it from the old one, without the round in between in which nobody has it: the fence ensures
+// that they never both commit. A member that works without transactions asks for that round (TwoSteps), for the whole group.
 //
-// Members need not read the same topics: one has heard of a topic that was created a moment ago, and another has not. Who has a
-// partition of the group gets it of those topics that it reads itself, and everybody is told which topics any of them reads.
+// Members need not read the same topics: one may know a topic that was created a moment ago, and another not yet. The owner
+// of a partition gets it of those topics that it reads itself, and all members learn which topics any of them reads.
 type copartitioned struct {
 	rack string
-	// info returns what this member tells about itself at this moment.
+	// info returns what this member tells about itself now.
 	info func() memberInfo
 	// planned is called with what this member is to do, before anything of it is assigned or revoked.
-	planned func(Placement)
-	// refused is called if the group gives this member nothing, with the reason; else accepted is.
+	planned func(assignment.Placement)
+	// refused is called with the reason if the group gives this member nothing; otherwise accepted is called.
 	refused  func(reason string)
 	accepted func()
 	// read is called with the topics that any member reads.
 	read func(topics []string)
-	// rules are those by which this member plans if it leads, but for the number of partitions and of standbys: the
-	// largest number that any member wants counts.
-	rules placing
+	// rules are used if this member leads. Partitions is set for each plan, and Standbys to the largest number that any
+	// member wants.
+	rules assignment.Rules
 
 	mu struct {
 		sync.Mutex
-		members map[string]Placement // by address, as last planned
-		// expected are the numbers of partitions of the topics when this member subscribed, if they may be different.
+		members map[string]assignment.Placement // by address, as last planned
+		// expected are the numbers of partitions that the topics had when this member subscribed; nil if all must have
+		// the same number.
 		expected map[string]int32
 	}
 }
@@ -51,9 +58,9 @@ type memberInfo struct {
 	Address  string `json:"address"`
 	Topology string `json:"topology,omitempty"` // the fingerprint of what it runs
 	Standbys int    `json:"standbys,omitempty"`
-	// TwoSteps says that it does not bear a second owner beside it.
+	// TwoSteps says that the member must not have a second owner beside it.
 	TwoSteps bool `json:"two_steps,omitempty"`
-	// Leaving says that it wants to give up all it has.
+	// Leaving says that the member wants to give up everything it has.
 	Leaving bool `json:"leaving,omitempty"`
 	// Held are the changelog offsets that its copies of the state reflect, by partition.
 	Held map[int32]int64 `json:"held,omitempty"`
@@ -61,10 +68,20 @@ type memberInfo struct {
 
 // groupPlan is what the leader tells a member with its assignment.
 type groupPlan struct {
-	Members map[string]Placement `json:"members"` // by address
-	Own     Placement            `json:"own"`     // two members may have told the same address
-	Refused string               `json:"refused,omitempty"`
-	Topics  []string             `json:"topics,omitempty"` // that any member reads, in order
+	Members map[string]assignment.Placement `json:"members"` // by address
+	Own     assignment.Placement            `json:"own"`     // Members does not say it if two members told the same address
+	Refused string                          `json:"refused,omitempty"`
+	Topics  []string                        `json:"topics,omitempty"` // that any member reads, in order
+}
+
+// groupMember is one member as the leader sees it while it plans.
+type groupMember struct {
+	id         string // the broker's id of the member
+	info       memberInfo
+	rack       string
+	topics     []string // that it reads
+	owned      []int32  // partitions that it works on, by its own account, in order
+	generation int32    // of the plan that gave them
 }
 
 // ProtocolName is part of the group protocol: members with another name cannot be in the same group.
@@ -135,7 +152,7 @@ func (b *copartitioned) expect(partitions map[string]int32) {
 	b.mu.expected = partitions
 }
 
-func (b *copartitioned) members() map[string]Placement {
+func (b *copartitioned) members() map[string]assignment.Placement {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return maps.Clone(b.mu.members)
@@ -157,7 +174,7 @@ func (b *copartitioned) Balance(balancer *kgo.ConsumerBalancer, topics map[strin
 	var twoSteps bool
 	balancer.EachMember(func(m *kmsg.JoinGroupResponseMember, meta *kmsg.ConsumerMemberMetadata) {
 		member := &groupMember{id: m.MemberID, generation: meta.Generation, topics: meta.Topics}
-		if err := json.Unmarshal(meta.UserData, &member.told); err != nil {
+		if err := json.Unmarshal(meta.UserData, &member.info); err != nil {
 			balancer.SetError(fmt.Errorf("group member %s tells %q: %w; do all instances run the same version of millrace?", m.MemberID, meta.UserData, err))
 			return
 		}
@@ -169,15 +186,16 @@ func (b *copartitioned) Balance(balancer *kgo.ConsumerBalancer, topics map[strin
 		}
 		slices.Sort(member.owned)
 		member.owned = slices.Compact(member.owned)
-		twoSteps = twoSteps || member.told.TwoSteps
-		rules.standbys = max(rules.standbys, member.told.Standbys)
+		twoSteps = twoSteps || member.info.TwoSteps
+		rules.Standbys = max(rules.Standbys, member.info.Standbys)
 		members = append(members, member)
 		joined[m.MemberID] = m
 	})
-	plan := toldPlan{BalancePlan: balancer.NewPlan(), own: make(map[string]Placement), members: make(map[string]Placement)}
+	slices.SortFunc(members, func(a, b *groupMember) int { return cmp.Compare(a.id, b.id) })
+	plan := plannedGroup{BalancePlan: balancer.NewPlan(), own: make(map[string]assignment.Placement), members: make(map[string]assignment.Placement)}
 	all := members
 	members, plan.refused = agreeing(members)
-	// What only those read that are refused must not disturb the others.
+	// Topics that only refused members read must not disturb the others.
 	topics = maps.Clone(topics)
 	maps.DeleteFunc(topics, func(topic string, _ int32) bool {
 		return !slices.ContainsFunc(members, func(m *groupMember) bool { return slices.Contains(m.topics, topic) })
@@ -187,14 +205,14 @@ func (b *copartitioned) Balance(balancer *kgo.ConsumerBalancer, topics map[strin
 		return nil
 	}
 	for _, n := range topics {
-		rules.partitions = max(rules.partitions, n)
+		rules.Partitions = max(rules.Partitions, n)
 	}
 	plan.topics = slices.Sorted(maps.Keys(topics))
-	place(members, rules)
-	for _, m := range members {
-		plan.own[m.id] = m.plan
-		plan.members[m.told.Address] = m.plan.and(plan.members[m.told.Address])
-		given := m.plan.Active
+	for i, placement := range place(members, rules) {
+		m := members[i]
+		plan.own[m.id] = placement
+		plan.members[m.info.Address] = placement.Merge(plan.members[m.info.Address])
+		given := placement.Active
 		if twoSteps {
 			given = slices.DeleteFunc(slices.Clone(given), func(p int32) bool { return m.waitsFor(p, all) })
 		}
@@ -207,8 +225,19 @@ func (b *copartitioned) Balance(balancer *kgo.ConsumerBalancer, topics map[strin
 	return plan
 }
 
-// waitsFor says whether others have to give up a partition before the member may have it, if it moves in two steps. That they have
-// it of any topic counts, also of one that the member does not read.
+// place returns the placement of each member.
+func place(members []*groupMember, rules assignment.Rules) []assignment.Placement {
+	given := make([]assignment.Member, len(members))
+	for i, m := range members {
+		given[i] = assignment.Member{
+			ID: m.id, Rack: m.rack, Leaving: m.info.Leaving, Owned: m.owned, Generation: m.generation, Held: m.info.Held,
+		}
+	}
+	return assignment.Place(given, rules)
+}
+
+// waitsFor reports whether others have to give up a partition before the member may have it, if it moves in two steps. It
+// counts if they have it of any topic, even of one that the member does not read.
 func (m *groupMember) waitsFor(partition int32, members []*groupMember) bool {
 	if slices.Contains(m.owned, partition) {
 		return false
@@ -218,14 +247,14 @@ func (m *groupMember) waitsFor(partition int32, members []*groupMember) bool {
 	})
 }
 
-// below returns those of partitions, which are in order, that a topic with n has.
+// below returns those partitions that a topic with n partitions has. partitions is in order.
 func below(partitions []int32, n int32) []int32 {
 	i, _ := slices.BinarySearch(partitions, n)
 	return partitions[:i]
 }
 
-// checkSizes returns an error unless the topics have the same number of partitions, or those that they had when this member
-// subscribed. Topics that only others know were checked by them, and those that were deleted have none.
+// checkSizes returns an error unless the topics have the same number of partitions, or the numbers that they had when this
+// member subscribed. Topics that only others know were checked by them, and deleted topics have none.
 func (b *copartitioned) checkSizes(topics map[string]int32) error {
 	b.mu.Lock()
 	known := b.mu.expected
@@ -236,7 +265,7 @@ func (b *copartitioned) checkSizes(topics map[string]int32) error {
 	for _, topic := range slices.Sorted(maps.Keys(topics)) {
 		n, expected := topics[topic], known[topic]
 		if n == 0 || known != nil && expected == 0 {
-			continue // it was deleted, or only others know it
+			continue // deleted, or only others know it
 		}
 		sizes = append(sizes, fmt.Sprintf("%s has %d partitions", topic, n))
 		even, evenBefore = even && (first == 0 || n == first), evenBefore && (before == 0 || expected == before)
@@ -253,14 +282,15 @@ func (b *copartitioned) checkSizes(topics map[string]int32) error {
 	}
 }
 
-// agreeing returns the members that run the same topology as those who have the tasks, and the reasons for refusing the
-// others: each would go on with state of which it knows nothing. If nobody has a task, what most run counts.
+// agreeing returns the members that run the same topology as the members that have the tasks, and the reasons for refusing
+// the others: they would continue with state that they know nothing of. If nobody has a task, the topology that most run
+// counts.
 func agreeing(members []*groupMember) (agreeing []*groupMember, refused map[string]string) {
 	type votes struct{ tasks, members int }
 	by := make(map[string]votes)
 	for _, m := range members {
-		v := by[m.told.Topology]
-		by[m.told.Topology] = votes{v.tasks + len(m.owned), v.members + 1}
+		v := by[m.info.Topology]
+		by[m.info.Topology] = votes{v.tasks + len(m.owned), v.members + 1}
 	}
 	if len(by) <= 1 {
 		return members, nil
@@ -270,44 +300,31 @@ func agreeing(members []*groupMember) (agreeing []*groupMember, refused map[stri
 	})
 	var example string
 	for _, m := range members {
-		if m.told.Topology == winner {
+		if m.info.Topology == winner {
 			agreeing = append(agreeing, m)
-			example = m.told.Address
+			example = m.info.Address
 		}
 	}
 	refused = make(map[string]string)
 	for _, m := range members {
-		if m.told.Topology != winner {
+		if m.info.Topology != winner {
 			refused[m.id] = fmt.Sprintf("its other instances, such as %s, read other topics or keep other stores (they run topology %s, this one %s); "+
-				"stop them before this one starts, or give this application a name of its own", example, winner, m.told.Topology)
+				"stop them before this one starts, or give this application a name of its own", example, winner, m.info.Topology)
 		}
 	}
 	return agreeing, refused
 }
 
-// and adds what another member with the same address is to do.
-func (p Placement) and(other Placement) Placement {
-	both := func(a, b []int32) []int32 {
-		all := slices.Concat(a, b)
-		slices.Sort(all)
-		return all
-	}
-	return Placement{
-		Active: both(p.Active, other.Active), Standby: both(p.Standby, other.Standby), Warmup: both(p.Warmup, other.Warmup),
-		Leaving: p.Leaving,
-	}
-}
-
-// toldPlan adds the whole plan to every member's assignment.
-type toldPlan struct {
+// plannedGroup adds the whole plan to every member's assignment.
+type plannedGroup struct {
 	*kgo.BalancePlan
-	own     map[string]Placement // by member id
-	members map[string]Placement // by address
-	refused map[string]string    // reasons, by member id
+	own     map[string]assignment.Placement // by member id
+	members map[string]assignment.Placement // by address
+	refused map[string]string               // reasons, by member id
 	topics  []string
 }
 
-func (p toldPlan) IntoSyncAssignment() []kmsg.SyncGroupRequestGroupAssignment {
+func (p plannedGroup) IntoSyncAssignment() []kmsg.SyncGroupRequestGroupAssignment {
 	assignments := p.BalancePlan.IntoSyncAssignment()
 	for i := range assignments {
 		var a kmsg.ConsumerMemberAssignment
@@ -317,7 +334,7 @@ func (p toldPlan) IntoSyncAssignment() []kmsg.SyncGroupRequestGroupAssignment {
 			a.UserData, err = json.Marshal(groupPlan{Members: p.members, Own: p.own[id], Refused: p.refused[id], Topics: p.topics})
 		}
 		if err != nil {
-			panic(fmt.Sprintf("broker: the plan of a group cannot be encoded: %v", err)) // made by us a moment ago
+			panic(fmt.Sprintf("broker: the plan of a group cannot be encoded: %v", err)) // we have just made it
 		}
 		assignments[i].MemberAssignment = a.AppendTo(nil)
 	}

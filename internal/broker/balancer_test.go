@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/seed84377926/millrace/internal/assignment"
 )
 
 // Where everyone works in transactions, a partition that moves is given to its new owner in the plan that takes it from the
@@ -31,7 +33,7 @@ func TestBalance_movesInTwoStepsIfAMemberAsksForIt(t *testing.T) {
 				member("old", []int32{0, 1}, memberInfo{Address: "old"}),
 				member("new", nil, memberInfo{Address: "new", TwoSteps: test.asks}),
 			}
-			leader := &copartitioned{rules: placing{acceptableLag: 1000}}
+			leader := &copartitioned{rules: assignment.Rules{AcceptableLag: 1000}}
 			balancer, topics, err := leader.MemberBalancer(members)
 			require.NoError(t, err)
 			require.Contains(t, topics, "in")
@@ -56,7 +58,7 @@ func TestBalance_movesInTwoStepsIfAMemberAsksForIt(t *testing.T) {
 // Topics that had different numbers of partitions when the member started are planned together: whoever has a partition of
 // the group gets it of those topics that have it.
 func TestBalance_topicsOfDifferentSizes(t *testing.T) {
-	leader := &copartitioned{rules: placing{acceptableLag: 1000}}
+	leader := &copartitioned{rules: assignment.Rules{AcceptableLag: 1000}}
 	leader.expect(map[string]int32{"few": 1, "many": 4})
 	var members []kmsg.JoinGroupResponseMember
 	for _, id := range []string{"a", "b"} {
@@ -127,7 +129,7 @@ func TestBalance_membersReadDifferentTopics(t *testing.T) {
 		"two steps": {true, map[string]map[string][]int32{"a": {"in": {0}}, "b": {}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			leader := &copartitioned{rules: placing{acceptableLag: 1000}}
+			leader := &copartitioned{rules: assignment.Rules{AcceptableLag: 1000}}
 			leader.expect(map[string]int32{"in": 2})
 			given, read := balanced(t, leader, map[string]int32{"in": 2, "new": 2},
 				member("a", test.twoSteps, []string{"in"}, map[string][]int32{"in": {0, 1}}),

@@ -11,6 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed84377926/millrace/internal/assignment"
 )
 
 // MemberConfig says which group to join and who wants to know what comes of it.
@@ -45,7 +47,7 @@ type MemberConfig struct {
 	Held func() map[int32]int64
 	// Planned is called with what this member is to do, after each rebalance and before anything of it is assigned or
 	// revoked. It must not block.
-	Planned func(Placement)
+	Planned func(assignment.Placement)
 	// Assigned is called with partitions this member should work on from now on.
 	Assigned func(partitions []int32)
 	// Revoked is called with partitions this member must give up. The group waits for it to return.
@@ -101,7 +103,7 @@ func JoinGroup(cfg MemberConfig) (*Member, error) {
 	}
 	m.plan = &copartitioned{
 		rack: cfg.Client.Rack(), planned: cfg.Planned, accepted: cfg.Accepted, read: cfg.Read,
-		rules: placing{standbys: cfg.Standbys, acceptableLag: cfg.AcceptableLag, maxWarmups: cfg.MaxWarmups},
+		rules: assignment.Rules{Standbys: cfg.Standbys, AcceptableLag: cfg.AcceptableLag, MaxWarmups: cfg.MaxWarmups},
 		refused: func(reason string) {
 			if cfg.Refused != nil {
 				cfg.Refused(fmt.Errorf("join group %s: %s", cfg.Group, reason))
@@ -169,7 +171,7 @@ func (m membershipErrors) OnGroupManageError(err error) {
 }
 
 // Members returns what each member is to do by the last plan, by the member's address.
-func (m *Member) Members() map[string]Placement { return m.plan.members() }
+func (m *Member) Members() map[string]assignment.Placement { return m.plan.members() }
 
 // Membership returns the identity under which this member commits offsets at this moment. Safe for concurrent use.
 func (m *Member) Membership() Membership {

@@ -59,9 +59,6 @@ func (e *ProduceError) Alone() bool {
 	return !e.is(kerr.MessageTooLarge, kerr.RecordListTooLarge) || produceSize(e.Record) > e.Limit
 }
 
-// ErrUneven says that the inputs of a group do not have the same number of partitions.
-var ErrUneven = errors.New("topics of the group are not co-partitioned")
-
 // batchOverhead is what a batch of one record takes besides the bytes of the record: the head of the batch, and of the
 // record without the lengths of its parts.
 const batchOverhead = 61 + 7
