@@ -6,6 +6,43 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
+// Count counts the records of each key, in a store with the given name (values: codecs.Int64). Every update is forwarded.
+// The timestamp of a count is the largest of its records. Records with a null key or a null value are dropped.
+func (g GroupedStream[K, V]) Count(name string, opts ...AggregateOption[int64]) Table[K, int64] {
+	n := g.stream.builder().namedNode("count", name)
+	return aggregate(n, counting(n, opts), feed(g, countOne[K, V]))
+}
+
+// counting is the aggregation of [countOne].
+func counting(n *node, opts []AggregateOption[int64]) aggregation[int64] {
+	return newAggregation(n, func() int64 { return 0 }, codecs.Int64, opts)
+}
+
+func countOne[K, V any](_ K, _ V, count int64) int64 { return count + 1 }
+
+// Reduce combines the values of each key into one, of the same type: the first value of a key as it is, then reduce of the result so
+// far and the next value. Every update is forwarded. The timestamp of a result is the largest of its records. Records
+// with a null key or a null value are dropped.
+//
+// reduce must not modify what it is given, but return a new value. The results are kept in a store with the given name.
+func (g GroupedStream[K, V]) Reduce(
+	name string, reduce func(result, value V) V, codec codecs.Codec[V], opts ...AggregateOption[V],
+) Table[K, V] {
+	n := g.stream.builder().namedNode("reduce", name)
+	n.require(reduce != nil, "function")
+	return aggregate(n, newReduction(n, codec, opts), feedReduce(g, reduce))
+}
+
+// feedReduce returns g as a stream into the results of reduce.
+func feedReduce[K, V any](g GroupedStream[K, V], reduce func(result, value V) V) feeder[K, V] {
+	return feedRecords(g, func(it *item[K, V], result V, had bool) V {
+		if !had {
+			return it.Value
+		}
+		return reduce(result, it.Value)
+	})
+}
+
 // AggregateOption is an option of an aggregation with results of type A: [DeleteWhen], and without windows [Versioned] and [TTL].
 type AggregateOption[A any] interface {
 	applyAggregate(o *aggregateOptions)

@@ -68,3 +68,8 @@
 // The package does no I/O, follows no clock, starts no goroutine and rolls no dice. A Builder and the streams of it belong
 // to one goroutine, a Topology is safe for concurrent use, a Task belongs to one goroutine at a time.
 package topology
+
+// Names of files: an operator is in the file that has its name, together with its kinds (filter.go: Filter, FilterNot and
+// FilterRecord, of streams and of tables). A family whose parts need files of their own puts its name first: join…, aggregate…,
+// windowed…, source…; two sides of a join are named in their order (joinstreamtable.go). Tests of all operators of a family are
+// in scripts_<family>_test.go (behaviour), validate_<family>_test.go (mistakes) and example_operators_<family>_test.go.

@@ -1,5 +1,9 @@
 package topology
 
+import (
+	"fmt"
+)
+
 // Map replaces the key and the value of each record by what f returns. The key of a record with a null key is the zero value
 // for f. A record with a null value becomes one with a null key and a null value: f is not called, see [Stream.MapRecord].
 //
@@ -23,4 +27,124 @@ func (s Stream[K, V]) Map[K2, V2 any](f func(key K, value V) (K2, V2), opts ...N
 		}
 	})
 	return Stream[K2, V2]{out: out, keys: keying[K2]{changed: n.site}}
+}
+
+// MapRecord replaces each record by f of it. It is for what [Stream.Map] cannot do: f sees records with a null key or a null
+// value and may return such, and it may change the timestamp and the headers. The headers of the argument are shared:
+// return others instead of modifying them. A negative timestamp is a [RecordError].
+//
+// The keys count as new, as after [Stream.Rekey]: to group or join the stream, send it through [Stream.Repartition] first.
+func (s Stream[K, V]) MapRecord[K2, V2 any](f func(r Record[K, V]) Record[K2, V2], opts ...NodeOption) Stream[K2, V2] {
+	n := s.builder().node("map-record", opts)
+	n.require(f != nil, "function")
+	out := then(s.out, n, func(t *Task, next receiver[item[K2, V2]]) receiver[item[K, V]] {
+		mapped := &item[K2, V2]{key: new(encodedKey)}
+		return func(it *item[K, V]) error {
+			t.at = n
+			if err := mapped.set(t, n, f(it.Record)); err != nil {
+				return err
+			}
+			return next(mapped)
+		}
+	})
+	return Stream[K2, V2]{out: out, keys: keying[K2]{changed: n.site}}
+}
+
+// set gives it a record that a function of the user made.
+func (it *item[K, V]) set(t *Task, n *node, r Record[K, V]) error {
+	if r.Timestamp < 0 {
+		return t.recordError(n, fmt.Errorf("the function made a record with timestamp %d; want none below 0", r.Timestamp))
+	}
+	it.key.reset()
+	it.Record = r
+	var none Record[K, V]
+	if r.NullKey {
+		it.Key = none.Key
+	}
+	if r.NullValue {
+		it.Value = none.Value
+	}
+	return nil
+}
+
+// MapValues replaces each value by f of it. A null value stays null: f is not called.
+func (s Stream[K, V]) MapValues[V2 any](f func(value V) V2, opts ...NodeOption) Stream[K, V2] {
+	n := s.builder().node("map-values", opts)
+	n.require(f != nil, "function")
+	return mapValues(s, n, func(_ K, value V) V2 { return f(value) })
+}
+
+// mapValues makes n replace the values of a stream.
+func mapValues[K, V, V2 any](s Stream[K, V], n *node, f func(key K, value V) V2) Stream[K, V2] {
+	out := then(s.out, n, func(t *Task, next receiver[item[K, V2]]) receiver[item[K, V]] {
+		mapped := new(item[K, V2])
+		return func(it *item[K, V]) error {
+			mapped.Record = Record[K, V2]{
+				Key: it.Key, NullKey: it.NullKey, NullValue: it.NullValue, Timestamp: it.Timestamp, Headers: it.Headers,
+			}
+			mapped.key = it.key
+			if !it.NullValue {
+				t.at = n
+				mapped.Value = f(it.Key, it.Value)
+			}
+			return next(mapped)
+		}
+	})
+	return Stream[K, V2]{out: out, keys: s.keys}
+}
+
+// MapValuesWithKey replaces each value by f of the key and the value. The key of a record with a null key is the zero value.
+// A null value stays null: f is not called.
+func (s Stream[K, V]) MapValuesWithKey[V2 any](f func(key K, value V) V2, opts ...NodeOption) Stream[K, V2] {
+	n := s.builder().node("map-values-with-key", opts)
+	n.require(f != nil, "function")
+	return mapValues(s, n, f)
+}
+
+// MapValues replaces the value of each row by f of it. A deletion stays one: f is not called. Timestamps and headers stay.
+//
+// The result has no store of its own: whoever joins with it gets f of the row of this table. To query it, or if f is slow, call
+// [Table.Materialize]. A versioned table stays versioned.
+func (t Table[K, V]) MapValues[V2 any](f func(value V) V2, opts ...NodeOption) Table[K, V2] {
+	n := t.builder().node("map-values", opts)
+	n.require(f != nil, "function")
+	return mapTable(t, n, func(_ K, value V) V2 { return f(value) })
+}
+
+// MapValuesWithKey is [Table.MapValues] for a function that looks at the key as well.
+func (t Table[K, V]) MapValuesWithKey[V2 any](f func(key K, value V) V2, opts ...NodeOption) Table[K, V2] {
+	n := t.builder().node("map-values", opts)
+	n.require(f != nil, "function")
+	return mapTable(t, n, f)
+}
+
+func mapTable[K, V, V2 any](table Table[K, V], n *node, f func(key K, value V) V2) Table[K, V2] {
+	return Table[K, V2]{out: mapChanges(table.out, n, f), keys: table.keys, view: mapped(table.view, n, f)}
+}
+
+// mapChanges makes n what maps the values of the changes of a table, windowed or not.
+func mapChanges[K, V, V2 any](from *port[change[K, V]], n *node, f func(key K, value V) V2) *port[change[K, V2]] {
+	n.passesOld = true
+	return then(from, n, func(t *Task, next receiver[change[K, V2]]) receiver[change[K, V]] {
+		mapped, wantsOld := new(change[K, V2]), n.oldWanted()
+		return func(c *change[K, V]) error {
+			t.at = n
+			*mapped = change[K, V2]{
+				Key: c.Key, Window: c.Window, HasNew: c.HasNew, Began: c.Began, Stale: c.Stale,
+				Timestamp: c.Timestamp, Headers: c.Headers, key: c.key,
+			}
+			if c.HasNew {
+				mapped.New = f(c.Key, c.New)
+			}
+			if mapped.HasOld = wantsOld && c.HasOld; mapped.HasOld {
+				mapped.Old = f(c.Key, c.Old)
+			}
+			return next(mapped)
+		}
+	})
+}
+
+// mapped is the view of the rows whose values n maps.
+func mapped[K, V, V2 any](v *view[K, V], n *node, f func(key K, value V) V2) *view[K, V2] {
+	return computed(v, n, func(key K, value V) (V2, bool) { return f(key, value), true })
 }

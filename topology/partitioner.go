@@ -3,6 +3,8 @@ package topology
 import (
 	"fmt"
 	"reflect"
+
+	"github.com/seed84377926/millrace/internal/murmur2"
 )
 
 // DefaultPartition stands, given by a function of [PartitionBy] or [Multicast], for the partition that the record has without
@@ -75,3 +77,7 @@ func checkPartition(topic string, partition, partitions int32) error {
 	return fmt.Errorf("the function chose partition %d of topic %q, which has %d; want 0 to %d, or topology.DefaultPartition",
 		partition, topic, partitions, partitions-1)
 }
+
+// Partition returns the partition of key among n, the same as Kafka's Java client and Kafka Streams choose: murmur2 of the
+// bytes without the sign bit, modulo n, which must be positive.
+func Partition(key []byte, n int32) int32 { return murmur2.Partition(key, n) }

@@ -1,6 +1,8 @@
 package topology
 
-import "github.com/seed84377926/millrace/codecs"
+import (
+	"github.com/seed84377926/millrace/codecs"
+)
 
 // TimeWindowedStream is a grouped stream whose records are aggregated window by window. It is made by
 // [GroupedStream.WindowedBy].
@@ -71,4 +73,58 @@ func aggregateWindows[K, A any](n *node, w Windows, e emission, a aggregation[A]
 			out: &port[change[K, A]]{node: n}, closing: closing{graced: true}, view: &view[Windowed[K], A]{value: a.codec},
 		}
 	}
+}
+
+// SessionWindowedStream is a grouped stream whose records are aggregated session by session. It is made by
+// [GroupedStream.WindowedBySessions].
+type SessionWindowedStream[K, V any] struct {
+	grouped  GroupedStream[K, V]
+	windows  SessionWindows
+	emission emission
+}
+
+// WindowedBySessions puts the records of each key into [Sessions].
+func (g GroupedStream[K, V]) WindowedBySessions(w SessionWindows) SessionWindowedStream[K, V] {
+	w.validate(&node{builder: g.stream.builder(), kind: "windowed-by-sessions", site: callSite()})
+	return SessionWindowedStream[K, V]{grouped: g, windows: w}
+}
+
+// Count counts the records of each key and session, in a session store with the given name (values: codecs.Int64). It treats
+// records as [SessionWindowedStream.Aggregate] does.
+func (s SessionWindowedStream[K, V]) Count(name string, opts ...AggregateOption[int64]) WindowedTable[K, int64] {
+	n := s.grouped.stream.builder().namedNode("session-count", name)
+	merge := func(_ K, a, b int64) int64 { return a + b }
+	return aggregateSessions(n, s.windows, s.emission, counting(n, opts), merge, feed(s.grouped, countOne[K, V]))
+}
+
+// Reduce combines the values of each key and session into one, of the same type, in a session store with the given name: the first
+// value of a session as it is, then reduce of the result so far and the next value. Sessions that a late record joins
+// are combined by reduce, too. It treats records as [SessionWindowedStream.Aggregate] does.
+func (s SessionWindowedStream[K, V]) Reduce(
+	name string, reduce func(result, value V) V, codec codecs.Codec[V], opts ...AggregateOption[V],
+) WindowedTable[K, V] {
+	n := s.grouped.stream.builder().namedNode("session-reduce", name)
+	n.require(reduce != nil, "function")
+	merge := func(_ K, a, b V) V { return reduce(a, b) }
+	return aggregateSessions(n, s.windows, s.emission, newReduction(n, codec, opts), merge, feedReduce(s.grouped, reduce))
+}
+
+// Aggregate keeps one value for each key and session, in a session store with the given name. For each record, the aggregates of
+// the sessions that it continues are merged, one after the other: merge of init() and the first one, merge of the result
+// and the second one; then add of the record's key, its value and the result makes the new aggregate. The sessions that were
+// merged are deleted, which is forwarded in the order of their ends, and then the new one is forwarded, unless
+// [SessionWindowedStream.EmitOnClose] says otherwise. The timestamp of a result is the end of the session.
+//
+// A record whose session, with all that it joins, is over by the stream time of this operator, gap and grace included, is
+// dropped; so is a record with a null key. A null value is not: add is called with the zero value of V. add and merge
+// must not modify the aggregates that they are given, but return a new one.
+func (s SessionWindowedStream[K, V]) Aggregate[A any](
+	name string, init func() A, add func(key K, value V, aggregate A) A, merge func(key K, a, b A) A, codec codecs.Codec[A],
+	opts ...AggregateOption[A],
+) WindowedTable[K, A] {
+	n := s.grouped.stream.builder().namedNode("session-aggregate", name)
+	a := newAggregation(n, init, codec, opts)
+	n.require(add != nil, "function that adds a value")
+	n.require(merge != nil, "function that merges sessions")
+	return aggregateSessions(n, s.windows, s.emission, a, merge, feed(s.grouped, add))
 }
