@@ -15,7 +15,7 @@ import (
 
 // ErrRebuilding says that a part of a view was found damaged on disk and is read again from its table. What is there is not
 // all, so that nothing is answered until it is: try again in a while.
-var ErrRebuilding = errors.New("view is being rebuilt")
+var ErrRebuilding = errors.New("views: view is being rebuilt")
 
 // viewTable is one partition of a group's table as goka fills it: the rows of the stores asked for and the position
 // records, everything else is left out.

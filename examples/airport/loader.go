@@ -23,9 +23,7 @@ const checkpointEvery = 1000
 //	commands:   done done done │ sent  done  sent  sent │ waiting …
 //	                           └──── InFlight at most ──┘
 //
-// Two rules keep the order that matters. L1: no command is sent before the one InFlight places ahead of it and all
-// before that are done, so event time advances together everywhere. L2: no command is sent before the last one of the
-// same flight is done, so a flight never departs before it is scheduled.
+// It keeps the order that matters: rules L1 and L2 of the package's essay.
 //
 // A load may be cut off anywhere and started again: a command that was carried out already is answered from the edge's
 // memory of its Idempotency-Key or, when the edge has forgotten that, refused by the flight's own rules with a code that

@@ -12,6 +12,13 @@
 //	routes.go              which views hold and HTTP queries read
 //	summary.go             and in the end they are asked what they know of January
 //
+// Two rules of the loader keep the order that matters:
+//
+//   - L1: no command is sent before the one InFlight places ahead of it and all before that one are done, so event time
+//     advances together everywhere.
+//   - L2: no command is sent before the last one of the same flight is done, so a flight never departs before it is
+//     scheduled.
+//
 // Everything is kept in a directory, broker included; a run that is killed anywhere goes on where it ended.
 package main
 

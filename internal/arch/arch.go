@@ -1,10 +1,8 @@
-// Package arch holds the architecture of this repository as tests: which
-// package may import which, where each outside library is confined, which
-// packages are pure, and the habits that a reader relies on (comments, file
-// sizes, tests that neither sleep nor skip silently).
+// Package arch holds the architecture of this repository as tests: which package may import which, where each outside
+// library is confined, which packages are pure, and the habits that a reader relies on (comments and what they refer to,
+// names and sizes of files, tests that neither sleep nor skip silently).
 //
-// The tables of table.go are the law and the documentation of it: each row
-// says why. Imports point down:
+// The tables of table.go are the law and its documentation: each row says why. Imports point down:
 //
 //	cmd/millrace   examples/…   test/…
 //	        edge
@@ -14,8 +12,8 @@
 //	               state
 //	               codecs
 //
-// [Load] reads a module, [Check] applies every [Rule] to it. A rule sees parsed
-// files only and is proven able to fail by the scripts in testdata.
+// [Load] reads a repository, with all modules in it, and [Check] applies a [Rule] to it. A rule sees parsed files only. The
+// scripts in testdata/rules show each rule passing and failing.
 package arch
 
 import (
@@ -26,9 +24,27 @@ import (
 	"strings"
 )
 
-// Package is one package of the module with its parsed files.
+// Repository is what the rules look at.
+type Repository struct {
+	Module    string // path of the module at the root
+	Packages  []*Package
+	Documents []*Document
+	// Paths has every file and folder, relative to the root.
+	Paths map[string]bool
+
+	bases map[string][]string // paths by their last element, see called
+	rules map[string][]string // see homes
+}
+
+// Document is a Markdown file.
+type Document struct {
+	Name string // relative to the root, such as "docs/formats.md"
+	Text string
+}
+
+// Package is one package of the repository with its parsed files.
 type Package struct {
-	Path  string   // within the module, such as "state/pebblestore"; "." is the root
+	Path  string   // relative to the root, such as "state/pebblestore"; "." is the root
 	Name  string   // as declared, such as "pebblestore"
 	Deps  []string // import paths of all packages that the non-test files reach, the standard library included
 	Files []*File
@@ -37,7 +53,7 @@ type Package struct {
 
 // File is one Go file of a package, test or not.
 type File struct {
-	Name  string // within the module, such as "state/state.go"
+	Name  string // relative to the root, such as "state/doc.go"
 	Test  bool
 	Lines int
 	Set   *token.FileSet
@@ -46,8 +62,8 @@ type File struct {
 
 // Finding is one violation of a rule.
 type Finding struct {
-	File    string // the file, or the package if it concerns the whole of it
-	Line    int    // 0 if it concerns the whole file
+	File    string // the file, or the package if all of it is concerned
+	Line    int    // 0 if the whole file is concerned
 	Message string // what is wrong and what to do instead
 }
 
@@ -61,32 +77,43 @@ func (f Finding) String() string {
 
 // Rule is one law of the repository.
 type Rule struct {
-	Name  string // short, for test names
-	Law   string // the law in one sentence
-	Check func(module string, pkg *Package) []Finding
+	Name string // short, for test names
+	Law  string // the law in one sentence
+	// Check looks at one package, CheckDocument at one document. Either may be nil.
+	Check         func(repo *Repository, pkg *Package) []Finding
+	CheckDocument func(repo *Repository, document *Document) []Finding
 }
 
-// Rules returns all laws, in the order in which they are worth reading.
+// Rules returns all laws, the most important ones first.
 func Rules() []Rule {
 	return []Rule{
-		{"loads", "the go command can load every package", checkLoads},
-		{"imports", "a package imports only packages of this module that its row allows", checkImports},
-		{"confined", "an outside library is imported only where it belongs", checkConfined},
-		{"testing-outside-tests", "nothing of the tests reaches a user's binary", checkTesting},
-		{"pure", "the pure packages do no I/O, read no clock, start no goroutine and roll no dice", checkPure},
-		{"package-comment", "every package says what it is for", checkPackageComment},
-		{"documented", "every exported symbol has a comment", checkDocumented},
-		{"file-size", "no file is longer than a reader can hold", checkFileSize},
-		{"sleep", "no test sleeps", checkSleep},
-		{"skip", "no test is skipped without a reason", checkSkip},
+		{Name: "loads", Law: "the go command can load every package", Check: checkLoads},
+		{Name: "imports", Law: "a package imports only packages of this module that its row allows", Check: checkImports},
+		{Name: "confined", Law: "an outside library is imported only where it belongs", Check: checkConfined},
+		{Name: "testing-outside-tests", Law: "nothing of the tests reaches a user's binary", Check: checkTesting},
+		{Name: "pure", Law: "the pure packages do no I/O, read no clock, start no goroutine and roll no dice", Check: checkPure},
+		{Name: "package-comment", Law: "every package says what it is for", Check: checkPackageComment},
+		{Name: "documented", Law: "every exported symbol has a comment", Check: checkDocumented},
+		{Name: "file-size", Law: "no file is longer than a reader can hold", Check: checkFileSize},
+		{Name: "references", Law: "what a comment or a document refers to is in the repository", Check: checkReferences, CheckDocument: checkDocument},
+		{Name: "sentinels", Law: "an exported error says which package it is of", Check: checkSentinels},
+		{Name: "sleep", Law: "no test sleeps", Check: checkSleep},
+		{Name: "skip", Law: "no test is skipped without a reason", Check: checkSkip},
 	}
 }
 
-// Check applies one rule to all packages of a module and returns what it finds.
-func Check(rule Rule, module string, packages []*Package) []Finding {
+// Check applies one rule to a repository.
+func Check(rule Rule, repo *Repository) []Finding {
 	var findings []Finding
-	for _, pkg := range packages {
-		findings = append(findings, rule.Check(module, pkg)...)
+	if rule.Check != nil {
+		for _, pkg := range repo.Packages {
+			findings = append(findings, rule.Check(repo, pkg)...)
+		}
+	}
+	if rule.CheckDocument != nil {
+		for _, document := range repo.Documents {
+			findings = append(findings, rule.CheckDocument(repo, document)...)
+		}
 	}
 	return findings
 }
@@ -99,14 +126,14 @@ func (f *File) at(node ast.Node, format string, args ...any) Finding {
 // generated reports whether f says that a program wrote it.
 func (f *File) generated() bool { return ast.IsGenerated(f.AST) }
 
-// forTests reports whether the package exists for tests only: the public test
-// helpers named after what they test, and the suites below test/.
+// forTests reports whether the package exists for tests only: a public test helper, such as statetest, or a suite below
+// test/.
 func (p *Package) forTests() bool {
 	return strings.HasSuffix(path.Base(p.Path), "test") || matches("test/...", p.Path)
 }
 
-// matches reports whether the path is the pattern, or, for a pattern that ends
-// in "/...", the folder it names or anything below.
+// matches reports whether the path is the pattern. A pattern that ends in "/..." matches the folder that it names and
+// everything below.
 func matches(pattern, path string) bool {
 	folder, below := strings.CutSuffix(pattern, "/...")
 	return path == folder || below && strings.HasPrefix(path, folder+"/")

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,13 +15,13 @@ import (
 // TestArchitecture is the law applied to this repository.
 func TestArchitecture(t *testing.T) {
 	watchFolders(t, "../..")
-	module, packages, err := Load(t.Context(), "../..")
+	repo, err := Load(t.Context(), "../..")
 	require.NoError(t, err)
-	require.Equal(t, "github.com/seed84377926/millrace", module)
+	require.Equal(t, "github.com/seed84377926/millrace", repo.Module)
 
 	for _, rule := range Rules() {
 		t.Run(rule.Name, func(t *testing.T) {
-			findings := Check(rule, module, packages)
+			findings := Check(rule, repo)
 			if len(findings) == 0 {
 				return
 			}
@@ -31,14 +32,13 @@ func TestArchitecture(t *testing.T) {
 			t.Errorf("law: %s\n%s", rule.Law, strings.Join(lines, "\n"))
 		})
 	}
-	for _, long := range LongFiles(packages) {
+	for _, long := range LongFiles(repo.Packages) {
 		t.Logf("warning: %s", long)
 	}
 }
 
-// watchFolders opens every folder below root. The go command then knows that
-// the result of this test depends on them, and does not answer from its cache
-// when a file or a package was added.
+// watchFolders opens every folder below root. The go command then knows that the result of this test depends on them, and does
+// not take it from its cache when a file or a package was added.
 func watchFolders(t *testing.T, root string) {
 	t.Helper()
 	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -49,13 +49,13 @@ func watchFolders(t *testing.T, root string) {
 	}))
 }
 
-// TestRules runs every script of testdata/rules: each shows one rule passing
-// and failing. The commands are
+// TestRules runs every script of testdata/rules: each shows one rule passing and failing. The commands are
 //
-//	check rule=NAME file=PATH [lines=N] [deps=(PACKAGE,…)] [error=TEXT]
-//	<Go source of the file>
+//	check file=PATH [lines=N] [deps=(PACKAGE,…)] [error=TEXT] [paths=(PATH,…)]
+//	<Go source or Markdown of the file>
 //
-// where PATH is within the module "m"; lines pads the file to that length.
+// where PATH is relative to the root of the module "m"; lines pads the file to that length, and paths are other files of the
+// repository. A second file follows a line "-- PATH --".
 func TestRules(t *testing.T) {
 	untested := make(map[string]Rule)
 	for _, rule := range Rules() {
@@ -66,24 +66,7 @@ func TestRules(t *testing.T) {
 		require.True(t, ok, "no rule is called %s", script)
 		failed := false
 		datadriven.RunTest(t, script, func(t *testing.T, d *datadriven.TestData) string {
-			var name, failure string
-			var lines int
-			var deps []string
-			d.ScanArgs(t, "file", &name)
-			d.MaybeScanArgs(t, "lines", &lines)
-			d.MaybeScanArgs(t, "error", &failure)
-			for _, arg := range d.CmdArgs {
-				if arg.Key == "deps" {
-					deps = arg.Vals
-				}
-			}
-			src := d.Input + "\n"
-			src += strings.Repeat("\n", max(0, lines-strings.Count(src, "\n")))
-			file, err := parse(name, []byte(src))
-			require.NoError(t, err)
-			pkg := &Package{Path: path.Dir(name), Name: file.AST.Name.Name, Deps: deps, Files: []*File{file}, Error: failure}
-
-			findings := Check(rule, "m", []*Package{pkg})
+			findings := Check(rule, scripted(t, d))
 			if len(findings) == 0 {
 				return "ok"
 			}
@@ -100,22 +83,67 @@ func TestRules(t *testing.T) {
 	require.Empty(t, untested, "rules without a script")
 }
 
-// TestLoad reads a small module with one fault for each way in which loading
-// matters: a file behind a build constraint, a test of an external test
-// package, a package that does not load.
+// scripted returns the repository that a command describes.
+func scripted(t *testing.T, d *datadriven.TestData) *Repository {
+	t.Helper()
+	var name, failure string
+	var lines int
+	d.ScanArgs(t, "file", &name)
+	d.MaybeScanArgs(t, "lines", &lines)
+	d.MaybeScanArgs(t, "error", &failure)
+	repo := &Repository{Module: "m", Paths: make(map[string]bool)}
+	var deps []string
+	for _, arg := range d.CmdArgs {
+		switch arg.Key {
+		case "deps":
+			deps = arg.Vals
+		case "paths":
+			for _, known := range arg.Vals {
+				repo.Paths[known] = true
+			}
+		}
+	}
+	src := d.Input + "\n"
+	src += strings.Repeat("\n", max(0, lines-strings.Count(src, "\n")))
+	for i, part := range strings.Split(src, "\n-- ") {
+		if i > 0 {
+			name, part, _ = strings.Cut(part, " --\n")
+			part += "\n"
+		}
+		repo.Paths[name], repo.Paths[path.Dir(name)] = true, true
+		if path.Ext(name) == ".md" {
+			repo.Documents = append(repo.Documents, &Document{Name: name, Text: part})
+			continue
+		}
+		file, err := parse(name, []byte(part))
+		require.NoError(t, err)
+		at := slices.IndexFunc(repo.Packages, func(p *Package) bool { return p.Path == path.Dir(name) })
+		if at < 0 {
+			at = len(repo.Packages)
+			repo.Packages = append(repo.Packages, &Package{Path: path.Dir(name), Name: file.AST.Name.Name, Deps: deps, Error: failure})
+		}
+		repo.Packages[at].Files = append(repo.Packages[at].Files, file)
+	}
+	return repo
+}
+
+// TestLoad reads a small repository with one fault for each way in which loading matters: a file that a build constraint
+// excludes, a test of an external test package, a package that does not load, a second module, a document.
 func TestLoad(t *testing.T) {
-	module, packages, err := Load(t.Context(), "testdata/module")
+	repo, err := Load(t.Context(), "testdata/module")
 	require.NoError(t, err)
-	require.Equal(t, "example.com/m", module)
+	require.Equal(t, "example.com/m", repo.Module)
 
 	found := make(map[string]*Package)
-	for _, pkg := range packages {
+	for _, pkg := range repo.Packages {
 		found[pkg.Path] = pkg
 	}
 	require.Contains(t, found, "codecs")
 	require.Contains(t, found, "broken")
 	require.NotEmpty(t, found["broken"].Error)
 	require.Contains(t, found["clean"].Deps, "time")
+	require.Contains(t, found, "nested/inner")
+	require.Len(t, repo.Documents, 1)
 
 	var files []string
 	for _, file := range found["codecs"].Files {
@@ -125,21 +153,23 @@ func TestLoad(t *testing.T) {
 
 	var findings []string
 	for _, rule := range Rules() {
-		for _, finding := range Check(rule, module, packages) {
+		for _, finding := range Check(rule, repo) {
 			findings = append(findings, rule.Name+" "+finding.String())
 		}
 	}
 	require.Contains(t, findings, "pure codecs/codecs_other.go:7: codecs is pure and follows no clock, but uses time.Now; let the caller pass the time in")
 	require.Contains(t, findings, "sleep codecs/codecs_test.go:8: a test must not sleep; wait for the event itself, or use testing/synctest")
+	require.Contains(t, findings, "sleep nested/inner/inner_test.go:8: a test must not sleep; wait for the event itself, or use testing/synctest")
+	require.Contains(t, findings, "references README.md:1: the link nowhere.md leads nowhere")
 }
 
-// TestLoadOutsideModule shows what somebody sees who runs it in a wrong folder.
+// TestLoadOutsideModule shows the error in a folder that is not a repository.
 func TestLoadOutsideModule(t *testing.T) {
-	_, _, err := Load(t.Context(), t.TempDir())
+	_, err := Load(t.Context(), t.TempDir())
 	require.ErrorContains(t, err, "go list in")
 }
 
-// TestTables finds rows that no longer mean anything, or come too late.
+// TestTables finds rows that have no reason, and rows that an earlier one hides.
 func TestTables(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, row := range layers() {

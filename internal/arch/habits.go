@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// checkLoads makes sure that the other rules have seen all there is: a package
-// that the go command cannot load has no list of dependencies.
-func checkLoads(_ string, pkg *Package) []Finding {
+// checkLoads makes sure that the other rules see everything: a package that the go command cannot load has no list of
+// dependencies.
+func checkLoads(_ *Repository, pkg *Package) []Finding {
 	if pkg.Error == "" {
 		return nil
 	}
 	return []Finding{{File: pkg.Path, Message: pkg.Error}}
 }
 
-// checkPackageComment wants one file that says what the package is for. For a
-// package that consists of tests, a test file will do.
-func checkPackageComment(_ string, pkg *Package) []Finding {
+// checkPackageComment wants one file that says what the package is for. It may be a test file if the package has no other
+// files.
+func checkPackageComment(_ *Repository, pkg *Package) []Finding {
 	onlyTests := !slices.ContainsFunc(pkg.Files, func(f *File) bool { return !f.Test })
 	for _, file := range pkg.Files {
 		if file.Test && !onlyTests || file.AST.Doc == nil {
@@ -33,10 +33,9 @@ func checkPackageComment(_ string, pkg *Package) []Finding {
 	return []Finding{{File: pkg.Path, Message: `package has no comment; begin one with "Package ` + pkg.Name + `" and say what it is for`}}
 }
 
-// checkDocumented wants a comment on every exported function, type, constant
-// and variable, and on every exported method of an exported type. One comment
-// may serve a whole group of constants or variables.
-func checkDocumented(_ string, pkg *Package) []Finding {
+// checkDocumented wants a comment on every exported function, type, constant and variable, and on every exported method of
+// an exported type. One comment is enough for a group of constants or variables.
+func checkDocumented(_ *Repository, pkg *Package) []Finding {
 	var findings []Finding
 	for _, file := range pkg.Files {
 		if file.Test || file.generated() || pkg.Name == "main" {
@@ -59,8 +58,7 @@ func checkDocumented(_ string, pkg *Package) []Finding {
 	return findings
 }
 
-// undocumentedSpecs reports the exported names of a type, const or var
-// declaration that no comment covers.
+// undocumentedSpecs reports the exported names of a type, const or var declaration that have no comment.
 func undocumentedSpecs(decl *ast.GenDecl, missing func(ast.Node, string)) {
 	for _, spec := range decl.Specs {
 		switch spec := spec.(type) {
@@ -81,8 +79,7 @@ func undocumentedSpecs(decl *ast.GenDecl, missing func(ast.Node, string)) {
 	}
 }
 
-// receiverType returns the name of the type that a method belongs to, and ""
-// for a function.
+// receiverType returns the name of the type of a method's receiver, and "" for a function.
 func receiverType(decl *ast.FuncDecl) string {
 	if decl.Recv == nil || len(decl.Recv.List) == 0 {
 		return ""
@@ -106,14 +103,12 @@ func receiverType(decl *ast.FuncDecl) string {
 	}
 }
 
-// checkFileSize bounds the files that people read; tests may list cases at
-// length.
-func checkFileSize(_ string, pkg *Package) []Finding {
+// checkFileSize bounds the files that people read. Tests may list many cases.
+func checkFileSize(_ *Repository, pkg *Package) []Finding {
 	return longerThan(pkg, tooLongFile, "split it by concept")
 }
 
-// LongFiles returns the files that are allowed but longer than a file should
-// be: worth a look, not an error.
+// LongFiles returns the files that are longer than a file should be, though not too long: they are worth a look.
 func LongFiles(packages []*Package) []Finding {
 	var findings []Finding
 	for _, pkg := range packages {
@@ -132,9 +127,8 @@ func longerThan(pkg *Package, limit int, advice string) []Finding {
 	return findings
 }
 
-// checkSleep forbids time.Sleep in tests: it is either too short on a slow
-// machine or too long on all others.
-func checkSleep(_ string, pkg *Package) []Finding {
+// checkSleep forbids time.Sleep in tests: it is too short on a slow machine, or too long on all others.
+func checkSleep(_ *Repository, pkg *Package) []Finding {
 	var findings []Finding
 	for _, file := range pkg.Files {
 		if !file.Test && !pkg.forTests() {
@@ -153,7 +147,7 @@ func checkSleep(_ string, pkg *Package) []Finding {
 }
 
 // checkSkip wants every skipped test to say why.
-func checkSkip(_ string, pkg *Package) []Finding {
+func checkSkip(_ *Repository, pkg *Package) []Finding {
 	var findings []Finding
 	for _, file := range pkg.Files {
 		if !file.Test && !pkg.forTests() {
@@ -169,8 +163,8 @@ func checkSkip(_ string, pkg *Package) []Finding {
 	return findings
 }
 
-// skipsSilently recognizes t.SkipNow(), t.Skip() and t.Skip(""), for the names
-// that a *testing.T, B or F has by habit.
+// skipsSilently recognizes t.SkipNow(), t.Skip() and t.Skip(""), if the receiver has one of the usual names of a
+// *testing.T, B or F.
 func skipsSilently(call *ast.CallExpr) bool {
 	selector, ok := call.Fun.(*ast.SelectorExpr)
 	if !ok {

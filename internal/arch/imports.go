@@ -28,8 +28,8 @@ func (p *Package) imports(visit func(file *File, spec *ast.ImportSpec, path stri
 	}
 }
 
-// checkImports holds the table of layers.
-func checkImports(module string, pkg *Package) []Finding {
+// checkImports applies the table of layers.
+func checkImports(repo *Repository, pkg *Package) []Finding {
 	rows := layers()
 	i := slices.IndexFunc(rows, func(r row) bool { return matches(r.pkg, pkg.Path) })
 	if i < 0 {
@@ -37,7 +37,7 @@ func checkImports(module string, pkg *Package) []Finding {
 	}
 	var findings []Finding
 	pkg.imports(func(file *File, spec *ast.ImportSpec, path string) {
-		target := within(module, path)
+		target := within(repo.Module, path)
 		if target == path || matchesAny(rows[i].may, target) {
 			return
 		}
@@ -46,8 +46,8 @@ func checkImports(module string, pkg *Package) []Finding {
 	return findings
 }
 
-// checkConfined holds the tables of outside libraries and of their functions.
-func checkConfined(_ string, pkg *Package) []Finding {
+// checkConfined applies the tables of outside libraries and of their functions.
+func checkConfined(_ *Repository, pkg *Package) []Finding {
 	if pkg.forTests() {
 		return nil
 	}
@@ -72,8 +72,7 @@ func checkConfined(_ string, pkg *Package) []Finding {
 	return findings
 }
 
-// uses calls visit for every selector of an imported package in the non-test
-// files of p.
+// uses calls visit for every use of a name of an imported package in the non-test files of p.
 func (p *Package) uses(importPath string, visit func(file *File, expr *ast.SelectorExpr)) {
 	for _, file := range p.Files {
 		if file.Test {
@@ -91,7 +90,7 @@ func (p *Package) uses(importPath string, visit func(file *File, expr *ast.Selec
 }
 
 // checkTesting keeps test libraries out of packages that users link.
-func checkTesting(_ string, pkg *Package) []Finding {
+func checkTesting(_ *Repository, pkg *Package) []Finding {
 	if pkg.forTests() {
 		return nil
 	}
@@ -106,9 +105,9 @@ func checkTesting(_ string, pkg *Package) []Finding {
 	return findings
 }
 
-// checkPure keeps the outside world, time and chance out of the pure packages,
-// and all libraries, through any number of imports.
-func checkPure(module string, pkg *Package) []Finding {
+// checkPure keeps I/O, time, chance and libraries out of the pure packages; libraries also if a package reaches them through
+// others.
+func checkPure(repo *Repository, pkg *Package) []Finding {
 	if !slices.Contains(pure(), pkg.Path) {
 		return nil
 	}
@@ -121,7 +120,7 @@ func checkPure(module string, pkg *Package) []Finding {
 		}
 	})
 	for _, dep := range pkg.Deps {
-		if first, _, _ := strings.Cut(dep, "/"); strings.Contains(first, ".") && dep != module && within(module, dep) == dep {
+		if first, _, _ := strings.Cut(dep, "/"); strings.Contains(first, ".") && dep != repo.Module && within(repo.Module, dep) == dep {
 			findings = append(findings, Finding{File: pkg.Path, Message: "is pure, and reaches the library " + dep + "; the standard library is enough, or the code belongs in a subpackage"})
 		}
 	}

@@ -1,15 +1,14 @@
 package arch
 
-// row says which packages of this module the packages of a pattern may import
-// in their non-test files. The most specific row is the first that matches.
+// row says which packages of this repository the packages of a pattern may import in their non-test files. The first row
+// that matches a package is the one that counts.
 type row struct {
 	pkg string   // pattern: a package, or "folder/..." for it and all below
-	may []string // patterns of packages within the module
+	may []string // patterns of packages
 	why string
 }
 
-// layers is the table of imports. A package without a row may not exist: who
-// adds one decides here where it stands.
+// layers is the table of imports. Every package needs a row: adding a package includes the decision where it stands.
 func layers() []row {
 	return []row{
 		{"codecs", nil, "the bottom: bytes and values, nothing else"},
@@ -52,12 +51,11 @@ func layers() []row {
 // confinement says where an outside library may be imported.
 type confinement struct {
 	library string   // pattern of import paths
-	only    []string // patterns of packages within the module
+	only    []string // patterns of packages
 	why     string
 }
 
-// confinements is the table of outside libraries. The first row that matches
-// an import decides.
+// confinements is the table of outside libraries. The first row that matches an import counts.
 func confinements() []confinement {
 	return []confinement{
 		{"github.com/lovoo/goka/...", []string{"internal/broker"}, "its root package links test doubles into every binary, and its boundaries are untyped"},
@@ -74,8 +72,7 @@ func confinements() []confinement {
 	}
 }
 
-// confinedFunction is a function of an outside library that fewer packages may
-// use than may import the library.
+// confinedFunction is a function of an outside library that fewer packages may use than may import the library.
 type confinedFunction struct {
 	library, function string
 	only              []string
@@ -89,15 +86,14 @@ func confinedFunctions() []confinedFunction {
 	}
 }
 
-// pure is the list of packages that compute and do nothing else: the same
-// input gives the same output, on any machine, at any time. Replay and the
-// deterministic tests rest on it.
+// pure is the list of packages that only compute: the same input gives the same output, on any machine, at any time. Replay
+// and the deterministic tests depend on that.
 func pure() []string {
 	return []string{"codecs", "state", "topology", "aggregates", "internal/murmur2", "internal/assignment", "internal/partitions"}
 }
 
-// impureImport is a package of the standard library that a pure package must
-// not import, because it reaches out of the process or rolls dice.
+// impureImport is a package of the standard library that a pure package must not import, because it reaches out of the
+// process or rolls dice.
 type impureImport struct{ pattern, does string }
 
 func impureImports() []impureImport {
@@ -115,11 +111,17 @@ func impureImports() []impureImport {
 	}
 }
 
-// clockFunctions are the functions of package time that read or follow the
-// clock. Types and arithmetic of package time are pure.
+// clockFunctions are the functions of package time that read or follow the clock. Its types and arithmetic are pure.
 func clockFunctions() []string {
 	return []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"}
 }
+
+// historical returns the documents that may name what does not exist any more.
+func historical() []string { return []string{"CHANGELOG.md", "docs/decisions/...", "ARCHITECTURE.md"} }
+
+// bareSentinels returns the exported errors whose text does not begin with the name of their package, because it is a part of
+// a message that names the store.
+func bareSentinels() []string { return []string{"state.ErrTooOld", "state.ErrIndexIncomplete"} }
 
 const (
 	// longFile is worth a thought: is this one concept?

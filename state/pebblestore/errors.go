@@ -16,13 +16,13 @@ import (
 
 var (
 	// ErrLocked means that another process, or another engine of this one, uses the directory.
-	ErrLocked = errors.New("state directory is in use")
+	ErrLocked = errors.New("pebblestore: state directory is in use")
 	// ErrCorrupt means that files of a partition's database are damaged or missing. The partition's state is lost, but not
 	// its changelog: Drop the partition and restore it. No other partition is touched.
-	ErrCorrupt = errors.New("state directory is corrupt")
+	ErrCorrupt = errors.New("pebblestore: state directory is corrupt")
 	// ErrForeign means that the directory holds something that this program did not write, or in a format that it does
 	// not know. Nothing of it is touched: only a person can say what it is good for.
-	ErrForeign = errors.New("state directory is not ours")
+	ErrForeign = errors.New("pebblestore: state directory is not ours")
 )
 
 // openError turns an error of pebble.Open into one that says what to do. The directory is locked by now and can be

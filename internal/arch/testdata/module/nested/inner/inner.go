@@ -1,0 +1,2 @@
+// Package inner is in a module of its own.
+package inner

@@ -1,0 +1,8 @@
+package inner_test
+
+import (
+	"testing"
+	"time"
+)
+
+func TestSleepy(*testing.T) { time.Sleep(time.Millisecond) }
