@@ -17,28 +17,28 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// admission decides whether the topology of this program may go on with what the version before it left, and records it as the
-// application's own. No task works before that is done.
+// admission decides whether the topology of this program may go on with the state that the version before it left, and
+// records it as the application's own. No task works before the topology is recorded.
 //
 // The record is read before anything is created or joined, so that a program that does not fit is refused at once. It is
-// written when every group that differs from the recorded one has let this instance in: a group with tasks of another version
-// at work refuses it, so that whoever is only tried beside them changes nothing. Reading and writing are done as the holder of
-// a transactional id, which makes them one step.
+// written when every group that differs from the recorded one has accepted this instance: a group in which tasks of another
+// version are at work refuses it, so that a version that is only tried next to them changes nothing. The holder of a
+// transactional id reads and writes, which makes both one step.
 type admission struct {
-	app   *App
+	inst  *instance
 	topic string
 	now   topology.Description
 
-	let      chan struct{} // closed when all groups that have to let this instance in have done so
+	accepted chan struct{} // closed when all groups that differ have accepted this instance
 	admitted chan struct{} // closed when the tasks may work
 
 	mu struct {
 		sync.Mutex
-		waiting map[string]bool // the groups that have not
+		waiting map[string]bool // the groups that have not accepted it yet
 	}
 }
 
-// incompatibleError is a refusal of this topology.
+// incompatibleError says that this topology does not fit the recorded one.
 type incompatibleError struct {
 	topic   string
 	was     topologyRecord
@@ -56,14 +56,14 @@ func (e *incompatibleError) Error() string {
 		e.was.Writer, e.was.Topology.Fingerprint, e.topic, e.was.At.UTC().Format(time.RFC3339), refused, acceptance)
 }
 
-// examine reads what is recorded and refuses this topology if it does not fit. Nothing is changed.
-func (a *App) examine(ctx context.Context) (*admission, error) {
+// openAdmission reads the record and refuses this topology if it does not fit. It changes nothing.
+func openAdmission(ctx context.Context, inst *instance) (*admission, error) {
 	ad := &admission{
-		app: a, topic: a.top.DescriptionTopic(), now: a.top.Description().WithoutSites(),
-		let: make(chan struct{}), admitted: make(chan struct{}),
+		inst: inst, topic: inst.top.DescriptionTopic(), now: inst.top.Description().WithoutSites(),
+		accepted: make(chan struct{}), admitted: make(chan struct{}),
 	}
 	ad.mu.waiting = make(map[string]bool)
-	was, ids, err := ad.recorded(ctx)
+	was, ids, err := ad.readAlone(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (a *App) examine(ctx context.Context) (*admission, error) {
 		if change.Meaning == topology.MeansNothing {
 			level = slog.LevelInfo
 		}
-		a.cfg.Logger.Log(ctx, level, "the topology has changed", slog.String("means", change.Meaning.String()),
+		inst.cfg.Logger.Log(ctx, level, "the topology has changed", slog.String("means", change.Meaning.String()),
 			slog.String("what", change.What), slog.String("effect", change.Effect), slog.String("remedy", change.Remedy))
 	}
 	known := make(map[string]string) // fingerprints
@@ -90,16 +90,16 @@ func (a *App) examine(ctx context.Context) (*admission, error) {
 			ad.mu.waiting[sub.Group] = true
 		}
 	}
-	ad.letIn("")
+	ad.recordAccepted("")
 	if was != nil && was.equal(ad.next(was, ids)) {
 		close(ad.admitted)
 	}
 	return ad, nil
 }
 
-// recorded takes the transactional id and reads the record, see read.
-func (ad *admission) recorded(ctx context.Context) (was *topologyRecord, ids map[string]string, err error) {
-	switch _, err := ad.app.client.Partitions(ctx, ad.topic); {
+// readAlone takes the transactional id and reads the record, see read.
+func (ad *admission) readAlone(ctx context.Context) (was *topologyRecord, ids map[string]string, err error) {
+	switch _, err := ad.inst.client.Partitions(ctx, ad.topic); {
 	case errors.Is(err, broker.ErrTopicMissing):
 		return nil, nil, nil // the first version
 	case err != nil:
@@ -113,11 +113,11 @@ func (ad *admission) recorded(ctx context.Context) (was *topologyRecord, ids map
 	return ad.read(ctx)
 }
 
-// takeOver ends what others have open: who holds the id reads and writes alone.
+// takeOver fences all other instances: the holder of the id reads and writes alone.
 func (ad *admission) takeOver(ctx context.Context) (*broker.Writer, error) {
-	writer, err := broker.TakeOver(ctx, ad.app.client, broker.WriterConfig{
-		TransactionalID: fmt.Sprintf("%s.%s", ad.app.client.ClusterID(), ad.topic),
-		Timeout:         ad.app.cfg.TransactionTimeout,
+	writer, err := broker.TakeOver(ctx, ad.inst.client, broker.WriterConfig{
+		TransactionalID: fmt.Sprintf("%s.%s", ad.inst.client.ClusterID(), ad.topic),
+		Timeout:         ad.inst.cfg.TransactionTimeout,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the record of the topology: %w", err)
@@ -125,10 +125,10 @@ func (ad *admission) takeOver(ctx context.Context) (*broker.Writer, error) {
 	return writer, nil
 }
 
-// read returns the record, nil if there is none, and the ids of those topics of the application that exist, in this version or in
-// the recorded one.
+// read returns the record, nil if there is none, and the ids of the existing topics of the application, in this version and
+// in the recorded one.
 func (ad *admission) read(ctx context.Context) (was *topologyRecord, ids map[string]string, err error) {
-	_, err = broker.Restore(ctx, ad.app.client, ad.topic, 0, 0, func(records []*kgo.Record) error {
+	_, err = broker.Restore(ctx, ad.inst.client, ad.topic, 0, 0, func(records []*kgo.Record) error {
 		for _, r := range records {
 			if string(r.Key) != topologyKey || r.Value == nil {
 				continue
@@ -151,22 +151,22 @@ func (ad *admission) read(ctx context.Context) (was *topologyRecord, ids map[str
 	if ids, err = ad.ids(ctx, topics); err != nil {
 		return nil, nil, err
 	}
-	if was != nil { // of what somebody has deleted since, nothing is left that a change could spoil
+	if was != nil { // a change cannot spoil what was deleted since
 		was.Topology = was.Topology.Deleted(func(topic string) bool { return ids[topic] == "" || ids[topic] != was.Topics[topic] })
 	}
 	return was, ids, nil
 }
 
-// unreadableError says that what is recorded cannot be understood. Trying again does not help.
+// unreadableError says that the record cannot be decoded. Trying again does not help.
 type unreadableError struct{ err error }
 
 func (e *unreadableError) Error() string { return e.err.Error() }
 func (e *unreadableError) Unwrap() error { return e.err }
 
-// ids returns the ids of those of the topics that exist.
+// ids returns the ids of the topics that exist.
 func (ad *admission) ids(ctx context.Context, topics []string) (map[string]string, error) {
 	slices.Sort(topics)
-	found, err := ad.app.client.TopicIDs(ctx, slices.Compact(topics)...)
+	found, err := ad.inst.client.TopicIDs(ctx, slices.Compact(topics)...)
 	if err != nil {
 		return nil, err
 	}
@@ -187,15 +187,15 @@ func (ad *admission) compare(ctx context.Context, was *topologyRecord) (topology
 	switch {
 	case len(refused) == 0:
 		return changes, nil
-	case ad.app.cfg.AcceptTopology != refused.Fingerprint() || len(refused.Final()) > 0:
+	case ad.inst.cfg.AcceptTopology != refused.Fingerprint() || len(refused.Final()) > 0:
 		return nil, &incompatibleError{topic: ad.topic, was: *was, changes: changes}
 	}
-	return changes, ad.deserted(ctx, changes)
+	return changes, ad.checkOrphans(ctx, changes)
 }
 
-// deserted makes sure that nobody is at work in the groups that state and positions are taken from: both versions would do the
-// same work.
-func (ad *admission) deserted(ctx context.Context, changes topology.Changes) error {
+// checkOrphans makes sure that no instance is at work in the groups that this topology does not have any more: both
+// versions would do the same work.
+func (ad *admission) checkOrphans(ctx context.Context, changes topology.Changes) error {
 	var groups []string
 	for _, change := range changes {
 		if change.Meaning == topology.MeansOrphan && change.Store == "" && change.Group != "" {
@@ -205,7 +205,7 @@ func (ad *admission) deserted(ctx context.Context, changes topology.Changes) err
 	if len(groups) == 0 {
 		return nil
 	}
-	described, err := ad.app.client.Admin().DescribeGroups(ctx, groups...)
+	described, err := ad.inst.client.Admin().DescribeGroups(ctx, groups...)
 	if err != nil {
 		return fmt.Errorf("ask for groups %s: %w", strings.Join(groups, ", "), err)
 	}
@@ -218,10 +218,10 @@ func (ad *admission) deserted(ctx context.Context, changes topology.Changes) err
 	return nil
 }
 
-// next is the record to be.
+// next returns the record that this version writes.
 func (ad *admission) next(was *topologyRecord, ids map[string]string) topologyRecord {
 	next := topologyRecord{
-		Format: topologyFormat, Writer: ad.app.cfg.Address, At: time.Now(), Topology: ad.now, Topics: make(map[string]string),
+		Format: topologyFormat, Writer: ad.inst.cfg.Address, At: time.Now(), Topology: ad.now, Topics: make(map[string]string),
 	}
 	if was != nil {
 		next.Topology = next.Topology.After(was.Topology)
@@ -234,22 +234,23 @@ func (ad *admission) next(was *topologyRecord, ids map[string]string) topologyRe
 	return next
 }
 
-// letIn is told that a group has planned with this instance.
-func (ad *admission) letIn(group string) {
+// recordAccepted notes that a group has planned with this instance.
+func (ad *admission) recordAccepted(group string) {
 	ad.mu.Lock()
 	defer ad.mu.Unlock()
 	delete(ad.mu.waiting, group)
-	if len(ad.mu.waiting) == 0 && !isClosed(ad.let) {
-		close(ad.let)
+	if len(ad.mu.waiting) == 0 && !isClosed(ad.accepted) {
+		close(ad.accepted)
 	}
 }
 
-// start records the topology as soon as it may. The function it returns ends that and waits for it.
+// start begins to record the topology as soon as all groups have accepted this instance. The function it returns ends that
+// and waits for it.
 func (ad *admission) start(ctx context.Context) (stop func()) { return background(ctx, ad.run) }
 
 func (ad *admission) run(ctx context.Context) {
 	select {
-	case <-ad.let:
+	case <-ad.accepted:
 	case <-ctx.Done():
 		return
 	}
@@ -266,18 +267,19 @@ func (ad *admission) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if ad.hopeless(err) {
-			ad.app.fail(err)
+		if isFatalForAdmission(err) {
+			ad.inst.fail(err)
 			return
 		}
-		ad.app.cfg.Logger.Warn("the topology cannot be recorded; it is tried again", slog.Any("error", err))
-		if !pause(ctx, backoff.next(), nil) {
+		ad.inst.cfg.Logger.Warn("the topology cannot be recorded; it is tried again", slog.Any("error", err))
+		if !sleep(ctx, backoff.next(), nil) {
 			return
 		}
 	}
 }
 
-func (ad *admission) hopeless(err error) bool {
+// isFatalForAdmission says whether it is no use to try again to record the topology.
+func isFatalForAdmission(err error) bool {
 	if _, ok := errors.AsType[*incompatibleError](err); ok {
 		return true
 	}
@@ -286,7 +288,7 @@ func (ad *admission) hopeless(err error) bool {
 	return ok || errors.Is(err, broker.ErrTimeoutRefused) || broker.IsDenied(err) || refused && refusal.Lasting()
 }
 
-// record reads again, since others may have recorded something meanwhile, and writes what differs.
+// record reads again, since other instances may have recorded something meanwhile, and writes the record if it differs.
 func (ad *admission) record(ctx context.Context) error {
 	writer, err := ad.takeOver(ctx)
 	if err != nil {
@@ -315,11 +317,11 @@ func (ad *admission) record(ctx context.Context) error {
 	if err := writer.Commit(ctx, nil); err != nil {
 		return fmt.Errorf("record the topology: %w", err)
 	}
-	ad.app.cfg.Logger.Info("topology recorded", slog.String("topic", ad.topic), slog.String("topology", ad.now.Fingerprint))
+	ad.inst.cfg.Logger.Info("topology recorded", slog.String("topic", ad.topic), slog.String("topology", ad.now.Fingerprint))
 	return nil
 }
 
-// wait holds a task back until the topology is recorded.
+// wait waits until the topology is recorded.
 func (ad *admission) wait(ctx context.Context) error {
 	select {
 	case <-ad.admitted:
@@ -331,8 +333,8 @@ func (ad *admission) wait(ctx context.Context) error {
 
 func (ad *admission) isAdmitted() bool { return isClosed(ad.admitted) }
 
-// waits says what holds the tasks back, "" if nothing does.
-func (ad *admission) waits() string {
+// waitReason says in words what the tasks wait for, "" if for nothing.
+func (ad *admission) waitReason() string {
 	if ad.isAdmitted() {
 		return ""
 	}

@@ -12,15 +12,15 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// topologyRecord is the value of the one record of an application's description topic: what the application is, by the
-// version of it that runs or has run last.
+// topologyRecord is the value of the single record of an application's description topic: the topology of the version
+// that runs or has run last.
 type topologyRecord struct {
 	Format   int                  `json:"format"`
 	Writer   string               `json:"written_by"` // address of the instance
 	At       time.Time            `json:"written_at"`
 	Topology topology.Description `json:"topology"`
-	// Topics are the ids of the topics that belong to the application, those left behind included; hexadecimal. One that
-	// has another id now was deleted, and what was in it is gone.
+	// Topics are the ids of the topics that belong to the application, orphaned ones included; hexadecimal. A topic that has
+	// another id now was deleted, and its content is gone.
 	Topics map[string]string `json:"topic_ids"`
 
 	stored topology.Description // as it was read, with what has been deleted since
@@ -38,7 +38,7 @@ const topologyKey = "topology"
 
 const (
 	topologyFormat = 1
-	// plainTopology is how large a record is left as text, which is nice to look at: brokers take a megabyte by default.
+	// plainTopology is the largest record that is left as text, for people: brokers take a megabyte by default.
 	plainTopology = 256 << 10
 	// maxTopology keeps a damaged record from filling the memory.
 	maxTopology = 256 << 20

@@ -6,28 +6,24 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/processors/internal/observe"
 	"github.com/seed84377926/millrace/topology"
 )
 
 // App runs a topology on this instance, together with all other instances of the same application. Its methods are
 // safe for concurrent use.
 type App struct {
-	top       *topology.Topology
-	cfg       Config
-	lifecycle lifecycle
-	memory    memory
-	client    *broker.Client
-	admission *admission
-	topics    *topicWatch
-	requests  *broker.ClientMetrics
-	states    *stateClock
-	pauses    pauses // by group
+	instance // what its parts use of it
 
-	changing sync.Mutex // held while what tasks do becomes the App's state
+	state    stateMachine
+	states   observe.Clock[State]
+	requests *broker.ClientMetrics
+	topics   *topicWatch
+
+	changing sync.Mutex // held while the App's state is recomputed from its tasks
 
 	mu struct {
 		sync.Mutex
@@ -37,7 +33,7 @@ type App struct {
 	}
 }
 
-// New makes an App of a topology. Nothing is connected before Run.
+// New makes an App of a topology. It connects nothing; Run does.
 func New(top *topology.Topology, cfg Config) (*App, error) {
 	if top == nil {
 		return nil, errors.New("processors: no topology")
@@ -46,51 +42,49 @@ func New(top *topology.Topology, cfg Config) (*App, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	states := &stateClock{since: time.Now()}
-	changed := func(from, to State) {
-		states.enter(to, time.Now())
-		cfg.Logger.Info("application changed its state", slog.String("app", top.Name()),
-			slog.String("from", from.String()), slog.String("to", to.String()))
-		if hook := cfg.Hooks.StateChanged; hook != nil {
-			hook(from, to)
-		}
-	}
-	app := &App{
-		top: top, cfg: cfg,
-		lifecycle: lifecycle{changed: changed},
-		memory:    newMemory(cfg.MemoryBytes),
-		requests:  broker.NewClientMetrics(), states: states,
-		pauses: make(pauses),
-	}
-	app.topics = newTopicWatch(app)
-	for _, sub := range top.SubTopologies() {
-		app.pauses[sub.Group()] = new(atomic.Bool)
+	app := &App{requests: broker.NewClientMetrics()}
+	app.topics = newTopicWatch(&app.instance, app.replan)
+	app.state.changed = app.stateChanged
+	app.states.Enter(Created, time.Now())
+	app.instance = instance{
+		top: top, cfg: cfg, memory: newMemory(cfg.MemoryBytes), pauses: newPauses(top),
+		fail: app.end, taskChanged: app.updateState, lookForTopics: app.topics.lookSoon,
 	}
 	return app, nil
 }
 
-// State returns where the App is in its life.
-func (a *App) State() State { return a.lifecycle.state() }
+// stateChanged reports a change of the App's state.
+func (a *App) stateChanged(from, to State) {
+	a.states.Enter(to, time.Now())
+	a.cfg.Logger.Info("application changed its state", slog.String("app", a.top.Name()),
+		slog.String("from", from.String()), slog.String("to", to.String()))
+	if hook := a.cfg.Hooks.StateChanged; hook != nil {
+		hook(from, to)
+	}
+}
 
-// Run runs the application until ctx ends, then commits what is open, leaves the groups and returns nil; or until it
-// cannot go on and returns why. Bad topics and unusable directories are reported before anything is processed. It may
-// be called once.
+// State returns the present state of the App.
+func (a *App) State() State { return a.state.current() }
+
+// Run runs the application until ctx ends, then commits what is open, leaves the groups and returns nil. If the application
+// cannot go on, Run ends it and returns why. Bad topics and unusable directories are reported before anything is
+// processed. Run may be called once.
 func (a *App) Run(ctx context.Context) (err error) {
-	if !a.lifecycle.enter(Starting) {
+	if !a.state.enter(Starting) {
 		return fmt.Errorf("run %s: it is %s: an App runs once", a.top.Name(), a.State())
 	}
 	begun := false
 	defer func() {
 		if !begun && ctx.Err() != nil {
-			err = nil // told to end before it had begun: whatever failed, it failed for that
-			a.lifecycle.enter(Draining)
+			err = nil // it was told to end before it had begun: whatever failed, failed for that
+			a.state.enter(Draining)
 		}
 		if err != nil {
-			a.lifecycle.enter(Failed)
+			a.state.enter(Failed)
 			err = fmt.Errorf("run %s: %w", a.top.Name(), err)
 			return
 		}
-		a.lifecycle.enter(Closed)
+		a.state.enter(Closed)
 	}()
 
 	running, cancel := context.WithCancelCause(ctx)
@@ -107,7 +101,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer a.client.Close()
-	top, err := a.resolve(running)
+	top, err := resolve(running, &a.instance)
 	if err != nil {
 		return err
 	}
@@ -116,17 +110,17 @@ func (a *App) Run(ctx context.Context) (err error) {
 	if err := errors.Join(err, globalErr); err != nil {
 		return err
 	}
-	if a.admission, err = a.examine(running); err != nil {
+	if a.admission, err = openAdmission(running, &a.instance); err != nil {
 		return err
 	}
-	plans, err := plan(running, top, sizes, a.client, a.cfg.Replication)
+	plans, err := createPlans(running, top, sizes, a.client, a.cfg.Replication)
 	if err != nil {
 		return err
 	}
 	a.memory.divide(plans, len(globalPlans), a.cfg.Logger)
 	defer a.memory.close()
 	a.cfg.Logger.Info("memory", slog.Any("split", a.memory.split))
-	globals, err := openGlobals(context.WithoutCancel(running), a, globalPlans)
+	globals, err := openGlobals(context.WithoutCancel(running), &a.instance, globalPlans)
 	if err != nil {
 		return err
 	}
@@ -134,8 +128,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 	a.mu.Lock()
 	a.mu.globals = globals
 	a.mu.Unlock()
+	a.globalRows = globals.rows
 	if len(globalPlans) > 0 {
-		a.lifecycle.enter(Restoring)
+		a.state.enter(Restoring)
 		if err := globals.await(running); err != nil {
 			return err
 		}
@@ -145,7 +140,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	defer abandon()
 	defer func() { err = errors.Join(err, a.close(abandon)) }()
 	for _, p := range plans {
-		g, err := openGroup(tasks, a, p)
+		g, err := openGroup(tasks, &a.instance, p)
 		if err != nil {
 			return err
 		}
@@ -153,7 +148,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 		a.mu.groups = append(a.mu.groups, g)
 		a.mu.Unlock()
 	}
-	a.lifecycle.enter(Rebalancing)
+	a.state.enter(Rebalancing)
 	defer a.startWatch(running)()
 	defer a.admission.start(running)()
 	for _, g := range a.groups() {
@@ -162,21 +157,22 @@ func (a *App) Run(ctx context.Context) (err error) {
 		}
 	}
 
-	defer a.topics.start(running, reading{top: top, sizes: sizes})()
+	defer a.topics.start(running, subscription{top: top, sizes: sizes})()
 
 	begun = true
 	<-running.Done()
-	a.lifecycle.enter(Draining)
+	a.state.enter(Draining)
 	if failure, ok := errors.AsType[*appFailure](context.Cause(running)); ok {
 		return failure.err
 	}
 	return nil
 }
 
-// drainTimeout bounds how long Run waits at its end for the brokers to take the last commits. What they do not take in
-// time is not lost: the next owner of the tasks reads it again.
+// drainTimeout bounds how long Run waits at its end for the brokers to take the last commits. Records whose commit they do
+// not take in time are not lost: the next owner of the tasks reads them again.
 const drainTimeout = 30 * time.Second
 
+// close hands the tasks over to other instances and closes all groups. abandon cuts off the tasks that take too long.
 func (a *App) close(abandon func()) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
@@ -199,23 +195,23 @@ type appFailure struct{ err error }
 
 func (f *appFailure) Error() string { return f.err.Error() }
 
-// fail ends Run with err.
-func (a *App) fail(err error) {
+// end ends Run with err.
+func (a *App) end(err error) {
 	a.mu.Lock()
 	cancel := a.mu.cancel
 	a.mu.Unlock()
 	cancel(&appFailure{err})
 }
 
-// taskChanged recomputes the App's state after something changed about a task.
-func (a *App) taskChanged() {
+// updateState recomputes the App's state after a task has changed its own.
+func (a *App) updateState() {
 	a.changing.Lock()
 	defer a.changing.Unlock()
 	state := Running
 	for _, g := range a.groups() {
 		state = min(state, g.state())
 	}
-	a.lifecycle.enter(state)
+	a.state.enter(state)
 }
 
 func (a *App) groups() []*group {

@@ -11,10 +11,10 @@ import (
 	"github.com/seed84377926/millrace/state/pebblestore"
 )
 
-// DefaultMemoryBytes is what an instance takes if Config.MemoryBytes says nothing: 1 GiB.
+// DefaultMemoryBytes is the default of Config.MemoryBytes: 1 GiB.
 const DefaultMemoryBytes = 1 << 30
 
-// MemorySplit says what the memory of an instance is for, in bytes. The parts add up to Budget:
+// MemorySplit is how the memory of an instance is used, in bytes. The parts add up to Budget:
 //
 //	Budget ┬ Program    the program itself, stacks, connections: an eighth, at most 40 MiB
 //	       ├ State      blocks and memtables of all groups together ┐ three tenths of the rest; all for State if the
@@ -25,8 +25,8 @@ const DefaultMemoryBytes = 1 << 30
 //	       └ Collector  what the garbage collector lets the heap grow by between two collections: as much again as is
 //	                    live, with GOGC=100
 //
-// All of it is bounded where it is used, but two things: single records larger than a megabyte, and fetched batches that
-// grow more than fourfold when they are decompressed. Views and edges in the same process have budgets of their own.
+// Every part is bounded where it is used, with two exceptions: single records larger than a megabyte, and fetched batches
+// that grow more than fourfold when they are decompressed. Views and edges in the same process have budgets of their own.
 type MemorySplit struct {
 	Budget    int64 `json:"budget"`
 	Program   int64 `json:"program"`
@@ -38,8 +38,8 @@ type MemorySplit struct {
 	Collector int64 `json:"collector"`
 }
 
-// splitMemory splits a budget for a process with the given GOGC. offHeap says that the garbage collector does not see
-// what the state engine takes.
+// splitMemory splits a budget for a process with the given GOGC. offHeap says that the memory of the state engine is not
+// the garbage collector's.
 func splitMemory(budget int64, gogc float64, offHeap bool) MemorySplit {
 	m := MemorySplit{Budget: budget, Program: min(40<<20, budget/8)}
 	rest := budget - m.Program
@@ -59,9 +59,9 @@ func splitMemory(budget int64, gogc float64, offHeap bool) MemorySplit {
 	return m
 }
 
-// HeapLimit is the limit for debug.SetMemoryLimit that goes with the split: all but the program and what malloc takes. The
-// library leaves the limit alone, since it is the whole process's. A program that does little else sets it, so that the
-// collector works harder before the process takes more than it should.
+// HeapLimit returns the limit for debug.SetMemoryLimit that goes with the split: everything except the program and what
+// malloc takes. The library does not set it, because the limit is the whole process's. A program that does little else
+// should, so that the collector works harder before the process exceeds its budget.
 func (m MemorySplit) HeapLimit() int64 {
 	limit := m.Budget - m.Program - m.Allocator
 	if m.Allocator > 0 {
@@ -70,8 +70,8 @@ func (m MemorySplit) HeapLimit() int64 {
 	return limit
 }
 
-// collectorGrowth reads GOGC as it is now, in percent: by how much the heap may grow between two collections. Who has
-// switched it off has set a memory limit, which does the same.
+// collectorGrowth reads the present GOGC, in percent: by how much the heap may grow between two collections. If the
+// collector is switched off, the program has a memory limit, which does the same.
 func collectorGrowth() float64 {
 	sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
 	metrics.Read(sample)
@@ -88,7 +88,7 @@ func collectorGrowth() float64 {
 // Memory returns how this instance's memory is split.
 func (a *App) Memory() MemorySplit { return a.memory.split }
 
-// memory is the budget of an App, split, and what enforces the parts.
+// memory is the budget of an App, how it is split, and what enforces the parts.
 type memory struct {
 	split   MemorySplit
 	cache   *state.Budget
@@ -103,13 +103,14 @@ func newMemory(budget int64) memory {
 	return memory{split: split, cache: state.NewBudget(split.Cache)}
 }
 
-// Each row of a commit is in the batch, in pebble's copy of it, and, a few thousand at a time, in the buffer of the client
-// that produces it. The cache lets a quarter of it be dirty, a tenth of what is live, so that two thirds of Commits are
-// for the batches and the rest is for the client.
+// produceShare is the share of Commits, one in so many, for the buffers of the producing clients. Each row of a commit is in
+// the batch, in pebble's copy of the batch and, a few thousand rows at a time, in the buffer of the client that produces
+// it. At most a quarter of the cache, a tenth of what is live, is dirty. So two thirds of Commits are for the batches and
+// the rest is for the clients.
 const produceShare = 3
 
-// divide gives each task and each partition its part, once it is known how many there can be: all of them may end up on
-// this instance.
+// divide gives each task and each partition its part, when their numbers are known: all of them may end up on this
+// instance.
 func (m *memory) divide(plans []*groupPlan, globals int, logger *slog.Logger) {
 	tasks, reads := 0, 0
 	for _, p := range plans {
@@ -133,14 +134,14 @@ func (m *memory) divide(plans []*groupPlan, globals int, logger *slog.Logger) {
 	}
 }
 
-// close gives up what divide took. The engines hold what they use.
+// close releases what divide allocated. The engines keep what they use.
 func (m *memory) close() {
 	if m.state != nil {
 		m.state.Close()
 	}
 }
 
-// parts are the parts of the split by name.
+// parts returns the parts of the split by name.
 func (m MemorySplit) parts() map[string]int64 {
 	return map[string]int64{
 		"program": m.Program, "state": m.State, "allocator": m.Allocator, "cache": m.Cache, "commits": m.Commits,

@@ -1,18 +1,29 @@
 package processors
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"github.com/seed84377926/millrace/topology"
 )
 
-// pauses says which groups are paused. The map is never changed.
+// pauses holds, by group, whether it is paused. The map itself does not change.
 type pauses map[string]*atomic.Bool
 
+// newPauses returns pauses for the groups of a topology; none is paused.
+func newPauses(top *topology.Topology) pauses {
+	p := make(pauses)
+	for _, sub := range top.SubTopologies() {
+		p[sub.Group()] = new(atomic.Bool)
+	}
+	return p
+}
+
+// set pauses or resumes the groups, all if none is named. It changes nothing if a name is unknown.
 func (p pauses) set(groups []string, paused bool) error {
 	if len(groups) == 0 {
 		groups = slices.Collect(maps.Keys(p))
@@ -29,14 +40,14 @@ func (p pauses) set(groups []string, paused bool) error {
 }
 
 // Pause makes the tasks of the named groups, or of all groups if none is named, stop processing on this instance
-// (KIP-834). Each commits what is open and then waits: it keeps its place in the group, its state can be queried, and an
-// instance that is started or assigned a task while it is paused restores it and waits, too. Pause does not wait for the
-// tasks; Info shows each as "paused" when nothing of it is open. It may be called before Run.
+// (KIP-834). Each task commits what is open and then waits: it keeps its place in the group, and its state can be queried.
+// A task that starts while its group is paused is restored and then waits, too. Pause does not wait for the tasks; Info
+// shows a task as "paused" when nothing of it is open. Pause may be called before Run.
 //
-// A group without the name is an error, and nothing is paused then.
+// If a group does not exist, Pause returns an error and pauses nothing.
 func (a *App) Pause(groups ...string) error { return a.setPaused(groups, true) }
 
-// Resume ends what Pause began, for the named groups or for all.
+// Resume ends the pause of the named groups, or of all groups if none is named.
 func (a *App) Resume(groups ...string) error { return a.setPaused(groups, false) }
 
 // Paused says whether all groups of the application are paused.
@@ -59,36 +70,5 @@ func (a *App) setPaused(groups []string, paused bool) error {
 			t.wake()
 		}
 	}
-	return nil
-}
-
-func (g *group) paused() bool { return g.app.pauses[g.plan().sub.Group()].Load() }
-
-// wake makes an idle task look again.
-func (t *task) wake() {
-	select {
-	case t.stats.ready <- struct{}{}:
-	default:
-	}
-}
-
-// rest commits what is open and waits until the group is resumed or the task is stopping.
-func (t *task) rest(ctx context.Context, commit func() error) error {
-	if t.life.open {
-		if err := commit(); err != nil {
-			return err
-		}
-	}
-	t.enter(taskPaused)
-	for t.group.paused() {
-		select {
-		case <-t.stats.ready:
-		case <-t.stopping:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	t.enter(taskRunning)
 	return nil
 }

@@ -6,23 +6,24 @@ import (
 	"sync"
 )
 
-// State is where an App is in its life:
+// State is the state of an App:
 //
-//	                             ┌──────────────────────────┐
-//	                             ▼                          ▼
-//	Created ──▶ Starting ──▶ Rebalancing ⇄ Restoring ──▶ Running
-//	   │           │              │            │            │
-//	   │           └──────┬───────┴────────────┴────────────┤
-//	   │                  ▼                                 ▼
-//	   │               Draining ───────────────────────▶ Failed
-//	   │                  │
-//	   └──────────────▶ Closed
+//		                             ┌──────────────────────────┐
+//		                             ▼                          ▼
+//		Created ──▶ Starting ──▶ Rebalancing ⇄ Restoring ──▶ Running
+//		   │           │              │            │            │
+//		   │           └──────┬───────┴────────────┴────────────┤
+//		   │                  ▼                                 ▼
+//		   │               Draining ───────────────────────▶ Failed
+//		   │                  │
+//		   └──────────────▶ Closed
 //
-// Starting verifies the topics and joins the groups; if there are global tables, it is Restoring in between until they are up
-// to date. Rebalancing means that this instance waits for its share of a group, or
-// that a task is being taken over or is about to try again. Restoring means that all tasks are taken over and some are
-// still read from the changelog, Running that every task this instance has is at work. Draining finishes and commits what
-// is open. An application that is paused is Running: see App.Pause.
+//	  - Starting verifies the topics and joins the groups. If there are global tables, the App is Restoring in between, until
+//	    they are up to date.
+//	  - Rebalancing waits for this instance's share of a group, or for a task that is being taken over or about to try again.
+//	  - Restoring has taken over all tasks, and some are still read from the changelog.
+//	  - Running has every task of this instance at work. A paused application is Running, too: see App.Pause.
+//	  - Draining finishes and commits what is open.
 type State uint8
 
 // The states of an App.
@@ -47,7 +48,7 @@ func (s State) String() string {
 	return fmt.Sprintf("state %d", uint8(s))
 }
 
-// next lists the legal successors of each state.
+// next returns the legal successors of the state.
 func (s State) next() []State {
 	switch s {
 	case Created:
@@ -69,8 +70,8 @@ func (s State) next() []State {
 	}
 }
 
-// lifecycle is the state of an App and who is told of its changes.
-type lifecycle struct {
+// stateMachine is the state of an App; changed is called with each change.
+type stateMachine struct {
 	changed func(from, to State)
 	mu      struct {
 		sync.Mutex
@@ -78,15 +79,15 @@ type lifecycle struct {
 	}
 }
 
-func (l *lifecycle) state() State {
+func (l *stateMachine) current() State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.mu.state
 }
 
-// enter moves to the state and reports whether that was a legal change; to stay is not one. The listener is called
-// with the lock held, so that it hears changes in their order; it must not ask for the state.
-func (l *lifecycle) enter(to State) bool {
+// enter moves to the state and reports whether that was a legal change; staying is not one. changed is called with the lock
+// held, so that it gets the changes in order; it must not ask for the state.
+func (l *stateMachine) enter(to State) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	from := l.mu.state

@@ -9,7 +9,7 @@ import (
 func TestLifecycle_onlyLegalChangesHappenAndAreTold(t *testing.T) {
 	type change struct{ from, to State }
 	var told []change
-	l := lifecycle{changed: func(from, to State) { told = append(told, change{from, to}) }}
+	l := stateMachine{changed: func(from, to State) { told = append(told, change{from, to}) }}
 
 	require.True(t, l.enter(Starting))
 	require.False(t, l.enter(Running), "not before the groups are joined")

@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/security"
-	"github.com/seed84377926/millrace/topology"
 )
 
 // Config says where an application runs and how. Brokers and Dir are required; the zero value of everything else is
@@ -128,46 +128,6 @@ type Config struct {
 	Hooks Hooks
 }
 
-// Hooks are called when something happens that a program may want to act on. Nil functions are skipped; JoinHooks makes one
-// of several. They are called from the runtime's goroutines and must return soon.
-type Hooks struct {
-	// StateChanged is called after each change of the application's state.
-	StateChanged func(from, to State)
-	// TaskFailed is called when a task's life ended with an error; the task tries again unless fatal.
-	TaskFailed func(group string, partition int32, err error, fatal bool)
-	// RestoreProgress is called while a task restores: after each batch that is written, and once more when it is done.
-	RestoreProgress func(RestoreProgress)
-	// StateDamaged is called when a task found files of its local state damaged or missing. The state is dropped and
-	// restored from its changelog; nothing is lost, and no other task is touched. Its disk may need a look.
-	StateDamaged func(group string, partition int32, err error)
-	// Dropped is called for each record that was dropped, with the reason; again if the work is aborted and done again.
-	Dropped func(group string, drop topology.Drop)
-	// InputsChanged is called when a group goes on, on this instance, with other topics that match a source of it:
-	// see topology.SourceMatching.
-	InputsChanged func(group string, added, removed []string)
-	// Skipped is called for each record that the policy of the topology passed over, once that is committed. If the
-	// process dies between the two, it is not called, and what remains is the log.
-	Skipped func(Skipped)
-}
-
-// RestoreProgress says how far the restore of one task is.
-type RestoreProgress struct {
-	Group     string `json:"group"`
-	Partition int32  `json:"partition"`
-	Start     int64  `json:"start"`     // first changelog offset that was missing locally
-	Next      int64  `json:"next"`      // next offset to restore
-	End       int64  `json:"end"`       // where the restore ends
-	Remaining int64  `json:"remaining"` // offsets from Next to End; not all of them hold a record
-	Records   int64  `json:"records"`   // changelog records read so far
-	Rows      int64  `json:"rows"`      // rows written so far: of many records of one key only the last is
-	Bytes     int64  `json:"bytes"`     // keys and values of the records read so far
-	Done      bool   `json:"done"`
-
-	Elapsed time.Duration `json:"elapsed_ns"`         // since the restore began
-	Rate    float64       `json:"records_per_second"` // Records over Elapsed
-	ETA     time.Duration `json:"eta_ns"`             // what Remaining takes if it goes on like this; 0 if that cannot be told yet
-}
-
 const (
 	defaultCommitInterval    = 100 * time.Millisecond
 	defaultCommitRecords     = 500_000
@@ -182,6 +142,7 @@ const (
 	defaultMetadataMaxAge    = 5 * time.Minute
 )
 
+// withDefaults replaces zero values by the defaults that the fields document.
 func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -193,48 +154,24 @@ func (c Config) withDefaults() Config {
 		}
 		c.Address = fmt.Sprintf("%s/%d", host, os.Getpid())
 	}
-	if c.CommitInterval == 0 {
-		c.CommitInterval = defaultCommitInterval
-	}
-	if c.CommitRecords == 0 {
-		c.CommitRecords = defaultCommitRecords
-	}
-	if c.CommitBytes == 0 {
-		c.CommitBytes = defaultCommitBytes
-	}
-	if c.SessionTimeout == 0 {
-		c.SessionTimeout = broker.DefaultSessionTimeout
-	}
-	if c.TransactionTimeout == 0 {
-		c.TransactionTimeout = min(max(broker.DefaultTransactionTimeout, 3*c.CommitInterval), maxTransactionTimeout)
-	}
-	if c.StuckAfter == 0 {
-		c.StuckAfter = defaultStuckAfter
-	}
-	if c.MetadataMaxAge == 0 {
-		c.MetadataMaxAge = defaultMetadataMaxAge
-	}
-	if c.MemoryBytes == 0 {
-		c.MemoryBytes = DefaultMemoryBytes
-	}
-	if c.ProcessingRetries == 0 {
-		c.ProcessingRetries = defaultProcessingRetries
-	}
-	if c.AcceptableLag == 0 {
-		c.AcceptableLag = defaultAcceptableLag
-	}
-	if c.MaxWarmups == 0 {
-		c.MaxWarmups = defaultMaxWarmups
-	}
-	if c.HandoverTimeout == 0 {
-		c.HandoverTimeout = defaultHandoverTimeout
-	}
-	if c.CleanupDelay == 0 {
-		c.CleanupDelay = defaultCleanupDelay
-	}
+	c.CommitInterval = cmp.Or(c.CommitInterval, defaultCommitInterval)
+	c.CommitRecords = cmp.Or(c.CommitRecords, defaultCommitRecords)
+	c.CommitBytes = cmp.Or(c.CommitBytes, defaultCommitBytes)
+	c.MemoryBytes = cmp.Or(c.MemoryBytes, DefaultMemoryBytes)
+	c.SessionTimeout = cmp.Or(c.SessionTimeout, broker.DefaultSessionTimeout)
+	c.TransactionTimeout = cmp.Or(c.TransactionTimeout,
+		min(max(broker.DefaultTransactionTimeout, 3*c.CommitInterval), maxTransactionTimeout))
+	c.ProcessingRetries = cmp.Or(c.ProcessingRetries, defaultProcessingRetries)
+	c.AcceptableLag = cmp.Or(c.AcceptableLag, defaultAcceptableLag)
+	c.MaxWarmups = cmp.Or(c.MaxWarmups, defaultMaxWarmups)
+	c.HandoverTimeout = cmp.Or(c.HandoverTimeout, defaultHandoverTimeout)
+	c.CleanupDelay = cmp.Or(c.CleanupDelay, defaultCleanupDelay)
+	c.StuckAfter = cmp.Or(c.StuckAfter, defaultStuckAfter)
+	c.MetadataMaxAge = cmp.Or(c.MetadataMaxAge, defaultMetadataMaxAge)
 	return c
 }
 
+// validate names every field that is wrong, and its bound.
 func (c Config) validate() error {
 	var errs []error
 	if len(c.Brokers) == 0 {

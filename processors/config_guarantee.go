@@ -1,17 +1,13 @@
 package processors
 
-import (
-	"fmt"
-
-	"github.com/seed84377926/millrace/internal/broker"
-)
+import "fmt"
 
 // Guarantee is what an application promises when processes, brokers or disks fail.
 type Guarantee uint8
 
 const (
 	// ExactlyOnce is the default: every input record counts once in every output, table and view. Each commit is a
-	// transaction; who reads the outputs must read committed, and sees them once per [Config.CommitInterval].
+	// transaction: readers of the outputs must read committed, and see them once per [Config.CommitInterval].
 	ExactlyOnce Guarantee = iota
 
 	// AtLeastOnce loses no input record, but one that was processed shortly before a failure may count again in
@@ -24,7 +20,7 @@ const (
 	AtLeastOnce
 )
 
-// String returns the name that Kafka Streams has for it in processing.guarantee, without the version.
+// String returns the name of the guarantee in Kafka Streams' processing.guarantee, without the version.
 func (g Guarantee) String() string {
 	switch g {
 	case ExactlyOnce:
@@ -33,19 +29,5 @@ func (g Guarantee) String() string {
 		return "at_least_once"
 	default:
 		return fmt.Sprintf("guarantee %d", uint8(g))
-	}
-}
-
-// membership returns in whose name the group's tasks commit offsets, nil if they do so in transactions.
-func (g *group) membership() func() broker.Membership {
-	if g.app.cfg.Guarantee != AtLeastOnce {
-		return nil
-	}
-	return func() broker.Membership {
-		member := g.identity.Load()
-		if member == nil {
-			return broker.Membership{Generation: -1} // about to be known
-		}
-		return member.Membership()
 	}
 }

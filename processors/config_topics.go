@@ -7,7 +7,7 @@ import (
 	"github.com/seed84377926/millrace/internal/broker"
 )
 
-// TopicKind says what a topic is for, and so how it must be configured.
+// TopicKind is the use of a topic, which decides how it must be configured.
 type TopicKind uint8
 
 const (
@@ -15,11 +15,11 @@ const (
 	EventLog TopicKind = iota + 1
 	// TableTopic keeps the last record of each key (cleanup.policy=compact).
 	TableTopic
-	// StreamTopic keeps records as long as the broker's default says.
+	// StreamTopic keeps records for as long as the broker's default.
 	StreamTopic
 )
 
-// Topic is a topic of the application's own, such as a source or a sink. Internal topics are made by Run.
+// Topic is a topic of the application's own, such as a source or a sink. Run creates internal topics itself.
 type Topic struct {
 	Name       string
 	Kind       TopicKind
@@ -28,9 +28,9 @@ type Topic struct {
 	Replication int16
 }
 
-// EnsureTopics creates those of the topics that are missing, and verifies those that exist. If any cannot be used as it
-// is, the error names all of them, with the remedy, and nothing is created. Only Brokers, Security and Logger of the
-// Config are used.
+// EnsureTopics creates the topics that are missing and verifies those that exist. If any topic cannot be used as it is,
+// the error names all such topics, with the remedy, and nothing is created. EnsureTopics uses only Brokers, Security and
+// Logger of the Config.
 func (c Config) EnsureTopics(ctx context.Context, topics ...Topic) error {
 	kinds := map[TopicKind]broker.TopicKind{EventLog: broker.EventLog, TableTopic: broker.Table, StreamTopic: broker.Stream}
 	specs := make([]broker.TopicSpec, len(topics))

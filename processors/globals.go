@@ -16,7 +16,7 @@ import (
 
 // globals are the global tables on this instance: goka views of their topics. They run from openGlobals to close.
 type globals struct {
-	app     *App
+	inst    *instance
 	tables  []*globalTable
 	fetcher *broker.Fetcher
 	cancel  context.CancelFunc
@@ -50,8 +50,8 @@ func planGlobals(ctx context.Context, top *topology.Topology, client *broker.Cli
 }
 
 // openGlobals opens what there is of the global tables on the disk and starts to follow their topics.
-func openGlobals(ctx context.Context, app *App, plans []globalPlan) (_ *globals, err error) {
-	g := &globals{app: app}
+func openGlobals(ctx context.Context, inst *instance, plans []globalPlan) (_ *globals, err error) {
+	g := &globals{inst: inst}
 	ctx, g.cancel = context.WithCancel(ctx)
 	defer func() {
 		if err != nil {
@@ -61,7 +61,7 @@ func openGlobals(ctx context.Context, app *App, plans []globalPlan) (_ *globals,
 	if len(plans) == 0 {
 		return g, nil
 	}
-	if g.fetcher, err = broker.NewTableFetcher(app.client, app.memory.tables); err != nil {
+	if g.fetcher, err = broker.NewTableFetcher(inst.client, inst.memory.tables); err != nil {
 		return nil, err
 	}
 	for _, p := range plans {
@@ -71,7 +71,7 @@ func openGlobals(ctx context.Context, app *App, plans []globalPlan) (_ *globals,
 		}
 		g.running.Go(func() {
 			if err := t.view.Run(ctx); err != nil && ctx.Err() == nil {
-				app.fail(fmt.Errorf("global table %s: %w", p.Name, err))
+				inst.fail(fmt.Errorf("global table %s: %w", p.Name, err))
 			}
 		})
 	}
@@ -80,19 +80,19 @@ func openGlobals(ctx context.Context, app *App, plans []globalPlan) (_ *globals,
 
 // open opens one table. No group has a directory whose name has dots.
 func (g *globals) open(ctx context.Context, p globalPlan) (*globalTable, error) {
-	t := newGlobalTable(p, g.app.cfg.Logger.With(slog.String("global_table", p.Name)))
+	t := newGlobalTable(p, g.inst.cfg.Logger.With(slog.String("global_table", p.Name)))
 	var err error
-	if t.engine, err = pebblestore.Open(filepath.Join(g.app.cfg.Dir, fmt.Sprintf("global.%s.%s", g.app.top.Name(), p.Name)), pebblestore.Options{
-		Memory: g.app.memory.state, Logger: t.logger,
+	if t.engine, err = pebblestore.Open(filepath.Join(g.inst.cfg.Dir, fmt.Sprintf("global.%s.%s", g.inst.top.Name(), p.Name)), pebblestore.Options{
+		Memory: g.inst.memory.state, Logger: t.logger,
 	}); err != nil {
 		return nil, err
 	}
 	g.tables = append(g.tables, t)
-	if err := t.open(ctx, g.app.client); err != nil {
+	if err := t.open(ctx, g.inst.client); err != nil {
 		return nil, err
 	}
 	t.view, err = broker.NewTableView(broker.TableViewConfig{
-		Client: g.app.client, Fetcher: g.fetcher, Topic: p.Topic, Foreign: true, Logger: t.logger,
+		Client: g.inst.client, Fetcher: g.fetcher, Topic: p.Topic, Foreign: true, Logger: t.logger,
 		Open:    func(partition int32) (broker.TableStore, error) { return globalPartition{t, partition}, nil },
 		Restart: t.restarted,
 	})
@@ -145,9 +145,9 @@ func (g *globals) askEnds(ctx context.Context, interval time.Duration) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, max(interval, time.Second))
 	defer cancel()
-	ends, err := g.app.client.Ends(ctx, topics...)
+	ends, err := g.inst.client.Ends(ctx, topics...)
 	if err != nil {
-		g.app.cfg.Logger.Debug("ends of global tables are not known", slog.Any("error", err))
+		g.inst.cfg.Logger.Debug("ends of global tables are not known", slog.Any("error", err))
 		return
 	}
 	for _, t := range g.tables {

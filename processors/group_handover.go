@@ -3,20 +3,22 @@ package processors
 import (
 	"context"
 	"log/slog"
+
+	"github.com/seed84377926/millrace/processors/internal/observe"
 )
 
 // handOver lets the other members of the group take over the tasks of this instance while it still works on them: each
-// stands still only for as long as a takeover takes. It returns when they have all gone, when there is nobody to take
-// them, or when the time for it is over. A static member hands nothing over: it will be back.
+// task stands still only for as long as a takeover takes. It returns when all tasks have gone, when there is no member to
+// take them, or when HandoverTimeout is over. A static member hands nothing over: it will be back.
 func (g *group) handOver(ctx context.Context) {
-	cfg := g.app.cfg
+	cfg := g.inst.cfg
 	member := g.joined()
 	if member == nil || cfg.InstanceID != "" || cfg.HandoverTimeout < 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.HandoverTimeout)
 	defer cancel()
-	for asked := false; len(g.tasks()) > 0 && g.others(); {
+	for asked := false; len(g.tasks()) > 0 && g.hasSuccessors(); {
 		if !asked {
 			member.HandOver()
 			asked = true
@@ -31,10 +33,10 @@ func (g *group) handOver(ctx context.Context) {
 	}
 }
 
-// others says whether there are members that stay in the group, by the last plan.
-func (g *group) others() bool {
+// hasSuccessors says whether other members stay in the group, by the last plan.
+func (g *group) hasSuccessors() bool {
 	for address, m := range g.members() {
-		if address != g.app.cfg.Address && !m.Leaving {
+		if address != g.inst.cfg.Address && !m.Leaving {
 			return true
 		}
 	}
@@ -55,7 +57,7 @@ func (g *group) leave(ctx context.Context) error {
 		all = append(all, t.partition)
 	}
 	if len(all) > 0 {
-		g.moved(tasksRevoked, all, func() { g.release(all, (*task).stop) })
+		g.rebalance(observe.TasksRevoked, all, func() { g.release(all, (*task).stop) })
 	}
 	return member.Leave(ctx)
 }

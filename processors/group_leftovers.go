@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// leftovers removes the state of partitions that a group neither works on nor keeps a copy of on this instance, once it
-// has been so for the cleanup delay. One goroutine, from newLeftovers to close.
+// leftovers removes the state of partitions that a group has neither worked on nor kept a copy of on this instance for the
+// cleanup delay. One goroutine, from newLeftovers to close.
 type leftovers struct {
 	group *group
-	since map[int32]time.Time // since when nobody here needs it
+	since map[int32]time.Time // since when the state is not needed here
 	close func()              // ends the goroutine and waits for it
 }
 
@@ -30,7 +30,7 @@ func newLeftovers(ctx context.Context, g *group) (*leftovers, error) {
 }
 
 func (l *leftovers) run(ctx context.Context) {
-	ticker := time.NewTicker(max(l.group.app.cfg.CleanupDelay/10, time.Millisecond))
+	ticker := time.NewTicker(max(l.group.inst.cfg.CleanupDelay/10, time.Millisecond))
 	defer ticker.Stop()
 	for {
 		select {
@@ -42,7 +42,7 @@ func (l *leftovers) run(ctx context.Context) {
 	}
 }
 
-// partitions lists those that there is state of which nobody here needs. Safe for concurrent use.
+// partitions lists the partitions whose state is here and not needed. Safe for concurrent use.
 func (l *leftovers) partitions() ([]int32, error) {
 	partitions, err := l.group.engine.Partitions()
 	return slices.DeleteFunc(partitions, l.group.standbys.needs), err
@@ -63,7 +63,7 @@ func (l *leftovers) sweep(now time.Time) {
 			l.since[p] = now
 			continue
 		}
-		if now.Sub(since) < g.app.cfg.CleanupDelay {
+		if now.Sub(since) < g.inst.cfg.CleanupDelay {
 			continue
 		}
 		removed, err := g.standbys.remove(p)

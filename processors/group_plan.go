@@ -12,16 +12,16 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// groupPlan is a sub-topology with what the cluster says about its topics.
+// groupPlan is a sub-topology together with the sizes of its topics in the cluster. It never changes; see replan.
 type groupPlan struct {
 	sub        *topology.SubTopology
-	inputs     []topology.Input // those of sub, which copies them at every call
+	inputs     []topology.Input // the inputs of sub, which copies them at every call
 	partitions int32            // number of tasks
-	sizes      map[string]int32 // partitions of the inputs, and of the source topics before them
+	sizes      map[string]int32 // partitions of the inputs, and of the source topics upstream of them
 	outputs    map[string]int32 // partitions of the topics it writes
-	// marks are the repartition topics it writes: downstream tasks learn from marks in them how far it is.
+	// marks are the repartition topics it writes: marks in them tell downstream tasks how far it is.
 	marks []string
-	// feeding has, for each of them, the inputs whose records lead to it.
+	// feeding has, for each topic of marks, the inputs whose records lead to it.
 	feeding map[string][]string
 	// upstreamDirect says, for each repartition input, which source topics lead to it within the upstream sub-topology and in
 	// no other way; the other origins of the input reach it through all upstream tasks.
@@ -30,16 +30,17 @@ type groupPlan struct {
 	upstreamTasks map[string]int32
 }
 
-// plan creates the internal topics, whose number of partitions follows from sizes, and connects the groups. Nothing is
-// processed if anything is wrong, and everything that is wrong is in the error.
-func plan(ctx context.Context, top *topology.Topology, sizes partitions.Sizes, client *broker.Client, replication int16) ([]*groupPlan, error) {
+// createPlans creates the internal topics, whose numbers of partitions follow from sizes, and plans the groups. The error
+// has everything that is wrong.
+func createPlans(ctx context.Context, top *topology.Topology, sizes partitions.Sizes, client *broker.Client, replication int16) ([]*groupPlan, error) {
 	if err := client.EnsureTopics(ctx, internalTopics(top, sizes, replication)...); err != nil {
 		return nil, fmt.Errorf("internal topics of %s: %w", top.Name(), err)
 	}
 	return planGroups(top.SubTopologies(), sizes), nil
 }
 
-// internalTopics are the topics that belong to the application: its description, the groups' tables and the repartition topics.
+// internalTopics returns the topics that belong to the application: its description, the groups' tables and the
+// repartition topics.
 func internalTopics(top *topology.Topology, sizes partitions.Sizes, replication int16) []broker.TopicSpec {
 	specs := []broker.TopicSpec{{Name: top.DescriptionTopic(), Partitions: 1, Kind: broker.Changelog, Replication: replication}}
 	for _, sub := range top.SubTopologies() {
@@ -57,7 +58,7 @@ func internalTopics(top *topology.Topology, sizes partitions.Sizes, replication 
 	return specs
 }
 
-// planGroups connects the groups: who writes what, and what marks from upstream mean.
+// planGroups plans the groups and connects them: which group writes what, and what marks from upstream mean.
 func planGroups(subs []*topology.SubTopology, sizes partitions.Sizes) []*groupPlan {
 	plans := make([]*groupPlan, 0, len(subs))
 	byGroup := make(map[string]*groupPlan)
@@ -78,15 +79,15 @@ func planGroups(subs []*topology.SubTopology, sizes partitions.Sizes) []*groupPl
 	for _, p := range plans {
 		for _, in := range p.inputs {
 			if in.Repartition {
-				p.hear(in, byGroup)
+				p.connectUpstream(in, byGroup)
 			}
 		}
 	}
 	return plans
 }
 
-// hear connects a repartition input with the group that writes it.
-func (p *groupPlan) hear(in topology.Input, byGroup map[string]*groupPlan) {
+// connectUpstream connects a repartition input with the groups that write it.
+func (p *groupPlan) connectUpstream(in topology.Input, byGroup map[string]*groupPlan) {
 	direct := make(map[string]bool)
 	for _, group := range in.Upstream {
 		upstream := byGroup[group]
@@ -108,11 +109,11 @@ func (p *groupPlan) hear(in topology.Input, byGroup map[string]*groupPlan) {
 	p.upstreamDirect[in.Topic] = direct
 }
 
-// reads says whether the task of a partition has something of the input: one with fewer partitions than the group has tasks is
-// read by the first ones only.
+// reads says whether the task of a partition reads the input. An input with fewer partitions than the group has tasks is
+// read by the first tasks only.
 func (p *groupPlan) reads(topic string, partition int32) bool { return partition < p.sizes[topic] }
 
-// topics returns the inputs by name.
+// topics returns the names of the inputs.
 func (p *groupPlan) topics() []string {
 	topics := make([]string, len(p.inputs))
 	for i, in := range p.inputs {
@@ -121,12 +122,12 @@ func (p *groupPlan) topics() []string {
 	return topics
 }
 
-// topicsOf returns the inputs that the task of a partition has something of.
+// topicsOf returns the inputs that the task of a partition reads.
 func (p *groupPlan) topicsOf(partition int32) []string {
 	return slices.DeleteFunc(p.topics(), func(topic string) bool { return !p.reads(topic, partition) })
 }
 
-// sizeTopics asks for the external topics and derives the rest.
+// sizeTopics asks the cluster for the sizes of the external topics and derives those of the internal ones.
 func sizeTopics(ctx context.Context, subs []*topology.SubTopology, client *broker.Client) (partitions.Sizes, error) {
 	sizes := partitions.Sizes{Topics: make(map[string]int32), Groups: make(map[string]int32)}
 	var errs []error

@@ -14,12 +14,12 @@ import (
 	"github.com/seed84377926/millrace/internal/broker"
 )
 
-// standby keeps a copy of the state of a partition that another instance works on, by following its changelog. It is
-// there to take the partition over at once: for when the owner dies, or, as a warm-up, because the group wants to move the
-// partition here. Its goroutine starts with start and ends with stop.
+// standby keeps a copy of the state of a partition that another instance works on, by following its changelog. With it
+// this instance can take the partition over at once: when the owner dies or, if the copy is a warm-up, when the group
+// moves the partition here. Its goroutine starts with start and ends with stop.
 //
-// What it writes is what the owner has committed, batch by batch with the changelog offset, as a restore does: whoever takes
-// the partition over restores from there on and finds nothing, or next to nothing, to do.
+// It writes what the owner has committed, batch by batch with the changelog offset, as a restore does. A task that takes
+// the partition over restores from there on and has next to nothing left to read.
 type standby struct {
 	group     *group
 	partition int32
@@ -50,7 +50,7 @@ func (g *group) newStandby(p int32, warmup bool) (*standby, error) {
 
 func (s *standby) start(ctx context.Context) { s.stop = background(ctx, s.run) }
 
-// run follows the changelog until ctx ends. Nobody depends on a standby, so that it tries again whatever happens.
+// run follows the changelog until ctx ends. Nothing depends on a standby, so that it tries again whatever happens.
 func (s *standby) run(ctx context.Context) {
 	s.logger.Info("standing by")
 	var backoff retryBackoff
@@ -65,14 +65,14 @@ func (s *standby) run(ctx context.Context) {
 		}
 		s.group.dropDamaged(s.partition, err)
 		s.logger.Warn("the copy of a partition cannot be kept up to date; it is tried again", slog.Any("error", err))
-		if !pause(ctx, backoff.next(), nil) {
+		if !sleep(ctx, backoff.next(), nil) {
 			return
 		}
 	}
 }
 
 func (s *standby) follow(ctx context.Context, backoff *retryBackoff) error {
-	client, topic := s.group.app.client, s.group.plan().sub.TableTopic()
+	client, topic := s.group.inst.client, s.group.plan().sub.TableTopic()
 	from, err := client.StartOffset(ctx, topic, s.partition)
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (s *standby) follow(ctx context.Context, backoff *retryBackoff) error {
 	if last, ok := s.table.part.Offset(); ok {
 		from = max(from, last+1)
 	}
-	// The copy is as good as the owner's when it has come this far.
+	// At this offset the copy is as good as the owner's state.
 	end, err := client.EndOffset(ctx, topic, s.partition)
 	if err != nil {
 		return err
@@ -89,13 +89,13 @@ func (s *standby) follow(ctx context.Context, backoff *retryBackoff) error {
 	defer runs.Close()
 	next := from
 	for {
-		if !s.ready.Load() && next >= end-s.group.app.cfg.AcceptableLag {
-			// It may have taken long to come here.
+		if !s.ready.Load() && next >= end-s.group.inst.cfg.AcceptableLag {
+			// It may have taken long to get here: the changelog has grown.
 			if end, err = client.EndOffset(ctx, topic, s.partition); err != nil {
 				return err
 			}
-			if next >= end-s.group.app.cfg.AcceptableLag {
-				s.caughtUp()
+			if next >= end-s.group.inst.cfg.AcceptableLag {
+				s.recordCaughtUp()
 			}
 		}
 		run, err := runs.Next(ctx)
@@ -112,8 +112,8 @@ func (s *standby) follow(ctx context.Context, backoff *retryBackoff) error {
 	}
 }
 
-// caughtUp tells the group that the partition may move here.
-func (s *standby) caughtUp() {
+// recordCaughtUp notes that the copy is warm, and tells the group that the partition may move here.
+func (s *standby) recordCaughtUp() {
 	s.ready.Store(true)
 	s.logger.Info("caught up")
 	if s.warmup {
@@ -126,21 +126,21 @@ func (s *standby) info() StandbyInfo {
 	if last, ok := s.table.part.Offset(); ok {
 		info.Offset = last
 	}
-	if end, ok := s.group.stats.tableEnd(s.partition); ok {
+	if end, ok := s.group.stats.TableEnd(s.partition); ok {
 		info.Lag = max(0, end-info.Offset-1)
 	}
 	return info
 }
 
-// standbys are the copies that a group keeps on this instance. Which ones is what the group plans, but for the partitions
-// that this instance works on itself: those are claimed for as long as their tasks live.
+// standbys are the copies that a group keeps on this instance: those that the group plans, without the partitions that
+// this instance works on itself, which are claimed for as long as their tasks live.
 type standbys struct {
 	group *group
-	ctx   context.Context //nolint:containedctx // what all of them live in; the group's plan comes without one
+	ctx   context.Context //nolint:containedctx // all copies live in it; the group's plan comes without one
 
 	mu struct {
 		sync.Mutex
-		wanted  map[int32]bool // by partition: whether it is a warm-up
+		planned map[int32]bool // by partition: whether the copy is a warm-up
 		claimed map[int32]bool
 		running map[int32]*standby
 	}
@@ -153,16 +153,16 @@ func newStandbys(ctx context.Context, g *group) *standbys {
 	return s
 }
 
-// want sets what the group plans.
-func (s *standbys) want(plan assignment.Placement) {
+// setPlan sets the copies that the group plans for this instance.
+func (s *standbys) setPlan(plan assignment.Placement) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mu.wanted = make(map[int32]bool)
+	s.mu.planned = make(map[int32]bool)
 	for _, p := range plan.Standby {
-		s.mu.wanted[p] = false
+		s.mu.planned[p] = false
 	}
 	for _, p := range plan.Warmup {
-		s.mu.wanted[p] = true
+		s.mu.planned[p] = true
 	}
 	s.reconcile()
 }
@@ -184,20 +184,20 @@ func (s *standbys) release(p int32) {
 }
 
 // close ends all copies, for good.
-func (s *standbys) close() { s.want(assignment.Placement{}) }
+func (s *standbys) close() { s.setPlan(assignment.Placement{}) }
 
 // reconcile ends and starts copies, side by side. The lock is held: the copies do not need it.
 func (s *standbys) reconcile() {
 	var ending sync.WaitGroup
 	for p, running := range s.mu.running {
-		warmup, ok := s.mu.wanted[p]
+		warmup, ok := s.mu.planned[p]
 		if !ok || warmup != running.warmup || s.mu.claimed[p] {
 			delete(s.mu.running, p)
 			ending.Go(running.stop)
 		}
 	}
 	ending.Wait()
-	for p, warmup := range s.mu.wanted {
+	for p, warmup := range s.mu.planned {
 		if s.mu.running[p] != nil || s.mu.claimed[p] {
 			continue
 		}
@@ -220,7 +220,7 @@ func (s *standbys) needs(p int32) bool {
 
 // remove removes the state of a partition unless it is needed, and reports whether it did.
 func (s *standbys) remove(p int32) (removed bool, err error) {
-	s.mu.Lock() // nobody can begin to need it meanwhile
+	s.mu.Lock() // no task or copy can begin to need it meanwhile
 	defer s.mu.Unlock()
 	if s.mu.claimed[p] || s.mu.running[p] != nil {
 		return false, nil
@@ -230,7 +230,7 @@ func (s *standbys) remove(p int32) (removed bool, err error) {
 
 // releaseState gives back the memory of the state of a partition unless it is needed.
 func (s *standbys) releaseState(p int32) error {
-	s.mu.Lock() // nobody can begin to need it meanwhile
+	s.mu.Lock() // no task or copy can begin to need it meanwhile
 	defer s.mu.Unlock()
 	if s.mu.claimed[p] || s.mu.running[p] != nil {
 		return nil

@@ -3,6 +3,7 @@ package processors
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"sync/atomic"
 	"time"
@@ -14,124 +15,162 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// life is what a task has between a takeover and the end of its session.
+// life is a task from one takeover to the next failure, or to the end of the task:
+//
+//	takeover ─▶ restore ─▶ begin ─▶ work ─▶ deliver ─▶ process ─▶ operators ─▶ sink
+//	                                 ▲ ▲                                        │
+//	                                 │ └── commit ◀─────────────────────────────┤
+//	                                 └──── roll back ◀── handle fault ◀─────────┘
+//
+// One goroutine at a time has it: the task's own, and goka's while that processes a unit.
 type life struct {
-	task     *topology.Task
-	writer   *broker.Writer
-	inputs   *inputs
-	progress *progress
-	batch    state.Batch
-	unit     unit
-	open     bool      // a transaction is open
-	outcome  outcome   // of the open transaction, if it ended now
-	due      time.Time // when it must be committed
-	size     commitSize
-	last     atomic.Int64     // changelog offset acknowledged last
-	logged   broker.Promise   // of changelog records
-	sent     map[string]int32 // next partition for records without a key, by topic
-	identity pendingIdentity
-	offsets  map[string]int64 // of the group, by input, as of the last commit
+	// What the life uses of its task, which outlives it.
+	task      *task // for its state and its end; everything else is below
+	inst      *instance
+	group     *group
+	plan      *groupPlan
+	partition int32
+	logger    *slog.Logger
+	table     *restoredTable
+	unitSize  *unitSize
+	faults    *faults
+	stats     *taskStats
+	spans     *spans
 
-	chosen  bool        // where it begins to read depends on when, and is not committed
-	calls   *executor   // of asynchronous operators
-	current *kgo.Record // the input record that is processed
-	units   int         // delivered since the last commit
-	careful int         // commits for which each unit is one, see carefulCommits
+	// What begin makes from the restored state and the committed offsets.
+	writer       *broker.Writer // from the takeover; a rollback may replace it
+	operators    *topology.Task
+	inputs       *inputs
+	progress     *progress
+	calls        *executor // of asynchronous operators
+	identity     pendingIdentity
+	groupOffsets map[string]int64 // committed offsets by input, as of the last commit
+	startPending bool             // the first offsets depend on when the task began, and are not committed yet
+
+	// The unit and the transaction under way.
+	unit        unit
+	current     *kgo.Record // the input record that is processed
+	units       int         // delivered since the last commit
+	singleUnits int         // commits left that hold one unit each, see singleUnitCommits
+	open        bool        // a transaction is open
+	outcome     outcome     // of the open transaction, if it ended now
+	due         time.Time   // when the open transaction must be committed
+	uncommitted commitSize
+	batch       state.Batch
+
+	rowAcked      broker.Promise   // called for each changelog row that the broker has
+	changelogLast atomic.Int64     // the highest changelog offset acknowledged
+	nextPartition map[string]int32 // for records without a key, by topic
 }
 
-// begin makes what a life needs from the restored state and the committed offsets.
-func (t *task) begin(ctx context.Context, writer *broker.Writer, offsets map[string]int64, who identity) (*life, error) {
-	sub := t.plan.sub
-	position, err := t.restoredPosition(offsets, writer.MayDiffer)
-	if err != nil {
-		return nil, err
-	}
-	identity, err := t.identify(who)
-	if err != nil {
-		return nil, err
-	}
+// newLife returns a life of the task that has yet to take over.
+func newLife(t *task) *life {
 	l := &life{
-		writer: writer, progress: newProgress(t.plan, t.partition, position), sent: make(map[string]int32), identity: identity,
-		offsets: maps.Clone(offsets),
+		task: t, inst: t.inst, group: t.group, plan: t.plan, partition: t.partition, logger: t.logger, table: t.table,
+		unitSize: &t.unitSize, faults: &t.faults, stats: &t.stats, spans: &t.spans,
+		nextPartition: make(map[string]int32),
 	}
-	l.last.Store(-1)
-	if len(t.trouble.records) > 0 || t.trouble.search.limit > 0 {
-		l.careful = carefulCommits
+	l.changelogLast.Store(-1)
+	return l
+}
+
+// begin makes what the work needs from the restored state and the committed offsets.
+func (l *life) begin(ctx context.Context, offsets map[string]int64, now identity) error {
+	position, err := l.restoredPosition(offsets, l.writer.MayDiffer)
+	if err != nil {
+		return err
 	}
-	l.logged = writer.Promise(l.acked)
-	out := &sink{life: l, plan: t.plan, stats: &t.stats, begin: t.openTransaction, ask: func(topic string) (int32, error) {
-		return t.group.app.client.Partitions(ctx, topic)
-	}}
-	l.calls = newExecutor(ctx, l, t)
-	l.task, err = sub.NewTask(topology.TaskConfig{
-		Partition: t.partition, State: t.table.part, Budget: t.group.app.memory.cache,
-		Sink: out, Partitions: out.partitions, Globals: t.group.app.globals().rows,
-		OnDrop:    t.dropped,
-		WallClock: time.Now().UnixMilli(), Context: ctx, PassOver: t.trouble.passesOver, Executor: l.calls,
+	if l.identity, err = l.adoptIdentity(now); err != nil {
+		return err
+	}
+	l.progress = newProgress(l.plan, l.partition, position)
+	l.groupOffsets = maps.Clone(offsets)
+	if l.faults.pending() {
+		l.singleUnits = singleUnitCommits
+	}
+	l.rowAcked = l.writer.Promise(l.recordAck)
+	out := &sink{life: l, ask: func(topic string) (int32, error) { return l.inst.client.Partitions(ctx, topic) }}
+	l.calls = newExecutor(ctx, l)
+	l.operators, err = l.plan.sub.NewTask(topology.TaskConfig{
+		Partition: l.partition, State: l.table.part, Budget: l.inst.memory.cache,
+		Sink: out, Partitions: out.partitions, Globals: l.inst.globalRows,
+		OnDrop:    l.recordDrop,
+		WallClock: time.Now().UnixMilli(), Context: ctx, PassOver: l.faults.skipsPunctuation, Executor: l.calls,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	l.task.SetStreamTime(position.StreamTime)
+	l.operators.SetStreamTime(position.StreamTime)
+	if err := l.openInputs(ctx, position, offsets); err != nil {
+		l.close()
+		return err
+	}
+	l.stats.publish(l)
+	l.settleFaults() // the last commit of the life before may have succeeded without an answer
+	return nil
+}
 
-	ready := t.stats.ready
-	l.inputs = &inputs{maxIdle: t.group.app.cfg.MaxTaskIdle, now: time.Now, end: func(ctx context.Context, topic string) (int64, error) {
-		return t.group.app.client.CommittedEnd(ctx, topic, t.partition)
+// openInputs starts to read each input where the state or, if that says nothing of it, the group is.
+func (l *life) openInputs(ctx context.Context, position state.Position, offsets map[string]int64) error {
+	l.inputs = &inputs{maxIdle: l.inst.cfg.MaxTaskIdle, now: time.Now, end: func(ctx context.Context, topic string) (int64, error) {
+		return l.inst.client.CommittedEnd(ctx, topic, l.partition)
 	}}
-	for i, in := range t.plan.inputs {
-		if !t.plan.reads(in.Topic, t.partition) {
+	for i, in := range l.plan.inputs {
+		if !l.plan.reads(in.Topic, l.partition) {
 			continue
 		}
-		from, ok := position.Direct[state.TopicPartition{Topic: in.Topic, Partition: t.partition}]
+		from, ok := position.Direct[state.TopicPartition{Topic: in.Topic, Partition: l.partition}]
 		if !ok {
 			from = offsets[in.Topic]
 		}
 		if from < 0 { // never read
-			if from, err = t.firstOffset(ctx, in); err != nil {
-				l.close()
-				return nil, err
+			var err error
+			if from, err = l.firstOffset(ctx, in); err != nil {
+				return err
 			}
-			l.chosen = l.chosen || in.Start.Kind != topology.StartEarliest
+			l.startPending = l.startPending || in.Start.Kind != topology.StartEarliest
 		}
 		l.inputs.all = append(l.inputs.all, &input{
-			index: i, topic: in.Topic, next: from, from: from, feed: t.group.reads.Add(in.Topic, t.partition, from, ready),
-			stamp: l.stamp(i), time: l.task.PartitionTime(i), stampedFrom: l.task.PartitionTime(i),
+			index: i, topic: in.Topic, next: from, from: from, feed: l.openFeed(in.Topic, from),
+			stamp: l.stamp(i), time: l.operators.PartitionTime(i), stampedFrom: l.operators.PartitionTime(i),
 		})
 	}
-	t.stats.publish(l)
-	t.passed(l.inputs.all) // the last commit of the life before may have succeeded without an answer
-	return l, nil
+	return nil
 }
 
-// stamp returns what tells the timestamps of an input before they are processed, nil if they are those of Kafka, or if there is
-// no choice to be made with them.
+func (l *life) openFeed(topic string, from int64) feed {
+	return l.group.reads.Add(topic, l.partition, from, l.stats.ready)
+}
+
+// stamp returns the function that reads the timestamps of an input's records before they are processed. It is nil if
+// they are Kafka's, or if the input has no other to be merged with.
 func (l *life) stamp(input int) func(rec *kgo.Record, partitionTime int64) int64 {
-	if len(l.progress.plan.inputs) == 1 || !l.task.Timestamped(input) {
+	if len(l.plan.inputs) == 1 || !l.operators.Timestamped(input) {
 		return nil
 	}
 	return func(rec *kgo.Record, partitionTime int64) int64 {
 		raw := rawRecord(rec)
-		return l.task.Timestamp(input, &raw, partitionTime)
+		return l.operators.Timestamp(input, &raw, partitionTime)
 	}
 }
 
-// restoredPosition reads the position that was committed with the state and holds it against the group's offsets. Both
+// restoredPosition reads the position that was committed with the state and compares it with the group's offsets. Both
 // are committed in one transaction: where they differ, somebody changed one without the other. Only offsets that were
-// committed at least once may differ, by a commit that a crash has cut in two or an owner that wrote too late: then the
-// position says what the rows reflect.
-func (t *task) restoredPosition(offsets map[string]int64, mayDiffer func(topic string) bool) (state.Position, error) {
-	data, ok, err := t.table.part.Get(nil, []byte(state.PositionKey))
+// committed at least once may differ, because a crash cut a commit in two or an owner wrote too late: then the position
+// says what the rows reflect.
+func (l *life) restoredPosition(offsets map[string]int64, mayDiffer func(topic string) bool) (state.Position, error) {
+	data, ok, err := l.table.part.Get(nil, []byte(state.PositionKey))
 	if err != nil {
 		return state.Position{}, fmt.Errorf("read position: %w", err)
 	}
-	sub := t.plan.sub
+	sub := l.plan.sub
 	if !ok {
 		for topic, offset := range offsets {
 			if offset > 0 {
 				return state.Position{}, &inconsistentError{fmt.Errorf(
 					"group %s has committed offset %d of %s/%d, but its table %s holds no state: the table was deleted or recreated; "+
 						"reset the group's offsets to build the state anew, or bring the table back",
-					sub.Group(), offset, topic, t.partition, sub.TableTopic())}
+					sub.Group(), offset, topic, l.partition, sub.TableTopic())}
 			}
 		}
 		return state.NewPosition(), nil
@@ -141,15 +180,15 @@ func (t *task) restoredPosition(offsets map[string]int64, mayDiffer func(topic s
 		return state.Position{}, fmt.Errorf("read position: %w", err)
 	}
 	for topic, offset := range offsets {
-		reflected, known := position.Direct[state.TopicPartition{Topic: topic, Partition: t.partition}]
+		reflected, known := position.Direct[state.TopicPartition{Topic: topic, Partition: l.partition}]
 		if offset < 0 || !known {
-			continue // no offset: expired or deleted, and the position knows better
+			continue // the offset has expired or was deleted, and the position knows better
 		}
 		if offset != reflected && !mayDiffer(topic) {
 			return state.Position{}, &inconsistentError{fmt.Errorf(
 				"group %s has committed offset %d of %s/%d, but its state reflects %d: the offsets were changed by hand; "+
 					"set them back, or delete the table %s and the state directory to build the state anew",
-				sub.Group(), offset, topic, t.partition, reflected, sub.TableTopic())}
+				sub.Group(), offset, topic, l.partition, reflected, sub.TableTopic())}
 		}
 	}
 	return position, nil
@@ -158,7 +197,7 @@ func (t *task) restoredPosition(offsets map[string]int64, mayDiffer func(topic s
 func (l *life) close() {
 	l.writer.Close()
 	l.inputs.close()
-	l.task.Close()
+	l.operators.Close()
 	l.calls.close()
 }
 

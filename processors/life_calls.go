@@ -11,17 +11,13 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// executor runs the calls of asynchronous operators, each on a goroutine of its own; the topology bounds how many there are.
-// Its methods belong to whoever has the task, the calls themselves only touch what is under mu.
+// executor runs the calls of asynchronous operators, each on a goroutine of its own; the topology bounds their number.
+// Only the goroutine that has the life calls its methods; the calls themselves touch nothing but the fields under mu.
 type executor struct {
 	life *life
 	ctx  context.Context //nolint:containedctx // of the life
-	wake func()          // the task, if it is idle
 
-	patience time.Duration   // how long to wait for a call
-	stopping <-chan struct{} // the task is to end
-
-	records map[*topology.Call]*kgo.Record // what each call belongs to; nil for a punctuation
+	records map[*topology.Call]*kgo.Record // the record of each call; nil for a punctuation
 	calls   context.Context                //nolint:containedctx // of the calls since the last Cancel
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -30,14 +26,11 @@ type executor struct {
 		sync.Mutex
 		ended []*topology.Call
 	}
-	signal chan struct{} // that one has ended
+	signal chan struct{} // signalled: a call has ended
 }
 
-func newExecutor(ctx context.Context, l *life, t *task) *executor {
-	e := &executor{
-		life: l, ctx: ctx, wake: t.wake, patience: t.group.app.cfg.TransactionTimeout, stopping: t.stopping,
-		records: make(map[*topology.Call]*kgo.Record), signal: make(chan struct{}, 1),
-	}
+func newExecutor(ctx context.Context, l *life) *executor {
+	e := &executor{life: l, ctx: ctx, records: make(map[*topology.Call]*kgo.Record), signal: make(chan struct{}, 1)}
 	e.calls, e.cancel = context.WithCancel(ctx)
 	return e
 }
@@ -61,19 +54,19 @@ func (e *executor) Start(call *topology.Call) {
 		case e.signal <- struct{}{}:
 		default:
 		}
-		e.wake()
+		e.life.task.wake()
 	})
 }
 
-// stopPatience is how long a task that is to end waits for a call. Who takes the task over makes the call again.
+// stopPatience is how long a task that is to end waits for a call. The next owner of the task makes the call again.
 const stopPatience = 5 * time.Second
 
-// Ended implements topology.Executor. It gives a call up that lasts longer than a transaction may.
+// Ended implements topology.Executor. It gives up a call that lasts longer than a transaction may.
 func (e *executor) Ended(wait bool) (*topology.Call, error) {
 	if call := e.take(); call != nil || !wait {
 		return call, nil
 	}
-	patience, stopping := e.patience, e.stopping
+	patience, stopping := e.life.inst.cfg.TransactionTimeout, e.life.task.stopping
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for {

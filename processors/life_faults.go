@@ -10,14 +10,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/internal/broker"
-	"github.com/seed84377926/millrace/state/pebblestore"
 	"github.com/seed84377926/millrace/topology"
 )
 
-// recordFault is a failure that an input record is to blame for, or a punctuation, and not a broker or a disk.
+// recordFault is a failure that is attributed to an input record or a punctuation, and not to a broker or a disk.
 type recordFault struct {
 	kind    FailureKind
-	node    string      // where it failed: an operator, or the topic that the output was for
+	node    string      // where it failed: an operator, or the topic of the output
 	record  *kgo.Record // nil if it was a punctuation
 	id      recordID
 	err     error
@@ -33,9 +32,9 @@ const (
 	giveUp
 )
 
-// Error names the record, the cause and, at the end of the road, what to do.
+// Error names the record and the cause and, if the task gives up, what to do.
 func (f *recordFault) Error() string {
-	text := f.err.Error() // that of a punctuation says all
+	text := f.err.Error() // the error of a punctuation says all
 	if f.record != nil {
 		verb := "process"
 		if f.kind == FailedProduce {
@@ -64,7 +63,7 @@ func (f *recordFault) remedy() string {
 	}
 }
 
-// newRecordFault makes a fault of an error of topology.Task, if the record is to blame, or a punctuation.
+// newRecordFault turns an error of the operators into a fault, if the record or a punctuation caused it.
 func newRecordFault(record *kgo.Record, err error) (*recordFault, bool) {
 	if failed, ok := errors.AsType[*topology.PunctuationError](err); ok {
 		return &recordFault{kind: FailedProcessing, node: failed.Failed, id: punctuationID(failed.Punctuation), err: err}, true
@@ -88,22 +87,26 @@ func newRecordFault(record *kgo.Record, err error) (*recordFault, bool) {
 	return nil, false
 }
 
-// isRecordsFault says whether a record, or what the operators make of it, is to blame, and not a broker or a disk.
-func isRecordsFault(err error) bool {
+// isRecordFault says whether an error is attributed to a record or a punctuation.
+func isRecordFault(err error) bool {
 	_, is := errors.AsType[*recordFault](err)
 	return is
 }
 
-// trouble is what a task remembers of the input records that it failed on, until what it decided about them is committed:
-// after a rollback the same records come again, also in another life. Like the life it belongs to one goroutine at a time.
-type trouble struct {
-	records map[recordID]*failing
-	// search narrows down which record a failure of a whole transaction comes from.
-	search search
-	// lasting counts, in a row, the failures that no record is to blame for and that do not pass by themselves: a topic does
-	// not exist, or does not take a row of the runtime.
+// faults are the input records and punctuations that a task failed on, until what it decided about them is committed:
+// after a rollback the same records come again, also in another life. Like the life they belong to one goroutine at a
+// time.
+type faults struct {
+	records map[recordID]*failingRecord
+	// bisection finds the record that makes a whole transaction fail.
+	bisection bisection
+	// lasting counts, in a row, the failures that no record causes and that do not pass by themselves: a topic does not
+	// exist, or does not take a row of the runtime.
 	lasting int
 }
+
+// pending says whether records that failed, or a commit that failed, have yet to be settled.
+func (fs *faults) pending() bool { return len(fs.records) > 0 || fs.bisection.limit > 0 }
 
 // recordID names an input record of a task, or a punctuation.
 type recordID struct {
@@ -113,12 +116,12 @@ type recordID struct {
 	punctuation topology.Punctuation
 }
 
-// failing is a record that failed, or a punctuation.
-type failing struct {
+// failingRecord is a record or a punctuation that failed.
+type failingRecord struct {
 	failures int
 	backoff  retryBackoff
 	skipped  *Skipped // nil while it is tried again
-	reached  bool     // of a punctuation: it came again, so that the next commit settles it
+	reached  bool     // a punctuation came again, so that the next commit settles it
 }
 
 func idOf(rec *kgo.Record) recordID { return recordID{topic: rec.Topic, offset: rec.Offset} }
@@ -127,9 +130,9 @@ func punctuationID(p topology.Punctuation) recordID { return recordID{punctuatio
 
 func (id recordID) isPunctuation() bool { return id.punctuation.Node != "" }
 
-// passesOver says whether a punctuation that is due is passed over, since it has failed.
-func (tr *trouble) passesOver(p topology.Punctuation) bool {
-	r := tr.records[punctuationID(p)]
+// skipsPunctuation says whether a punctuation that is due is skipped, because it has failed.
+func (fs *faults) skipsPunctuation(p topology.Punctuation) bool {
+	r := fs.records[punctuationID(p)]
 	if r == nil {
 		return false
 	}
@@ -137,22 +140,36 @@ func (tr *trouble) passesOver(p topology.Punctuation) bool {
 	return r.skipped != nil
 }
 
-// skips says whether the record is passed over.
-func (tr *trouble) skips(rec *kgo.Record) bool {
-	r := tr.records[idOf(rec)]
+// skips says whether the record is skipped, because it has failed.
+func (fs *faults) skips(rec *kgo.Record) bool {
+	r := fs.records[idOf(rec)]
 	return r != nil && r.skipped != nil
 }
 
-// blame decides what the policy of the topology says about a failure, and remembers it.
-func (t *task) blame(f *recordFault) {
-	policy, attempts := t.policy(f.kind)
-	if t.trouble.records == nil {
-		t.trouble.records = make(map[recordID]*failing)
+// classify turns an error that a record or a punctuation caused into a recordFault, and attributes it. Any other error
+// stays as it is.
+func (l *life) classify(err error) error {
+	if err == nil {
+		return nil
 	}
-	r := t.trouble.records[f.id]
+	f, ok := newRecordFault(l.current, err)
+	if !ok {
+		return err
+	}
+	l.attribute(f)
+	return f
+}
+
+// attribute applies the policy of the topology to a fault: it sets the verdict and remembers it with the record.
+func (l *life) attribute(f *recordFault) {
+	policy, attempts := l.policy(f.kind)
+	if l.faults.records == nil {
+		l.faults.records = make(map[recordID]*failingRecord)
+	}
+	r := l.faults.records[f.id]
 	if r == nil {
-		r = &failing{}
-		t.trouble.records[f.id] = r
+		r = &failingRecord{}
+		l.faults.records[f.id] = r
 	}
 	_, unavailable := errors.AsType[*topology.UnavailableError](f.err)
 	if !unavailable {
@@ -165,12 +182,12 @@ func (t *task) blame(f *recordFault) {
 		f.verdict = tryAgain
 	case policy.Skips():
 		f.verdict = skipRecord
-		r.skipped = newSkipped(t.plan.sub.Group(), t.partition, f)
+		r.skipped = newSkipped(l.plan.sub.Group(), l.partition, f)
 		if f.record == nil {
-			t.logger.Warn("punctuation skipped", slog.String("node", f.node), slog.Any("error", f.err))
+			l.logger.Warn("punctuation skipped", slog.String("node", f.node), slog.Any("error", f.err))
 			break
 		}
-		t.logger.Warn("record skipped",
+		l.logger.Warn("record skipped",
 			slog.String("topic", f.record.Topic), slog.Int64("offset", f.record.Offset), slog.String("node", f.node),
 			slog.String("reason", f.kind.String()), slog.Any("error", f.err))
 	default:
@@ -178,8 +195,9 @@ func (t *task) blame(f *recordFault) {
 	}
 }
 
-func (t *task) policy(kind FailureKind) (policy topology.Policy, attempts int) {
-	all := t.group.app.top.Policies()
+// policy returns the topology's policy for a kind of failure, and how often to retry before it applies.
+func (l *life) policy(kind FailureKind) (policy topology.Policy, attempts int) {
+	all := l.inst.top.Policies()
 	switch kind {
 	case UndecodableRecord:
 		policy = all.Undecodable
@@ -190,34 +208,24 @@ func (t *task) policy(kind FailureKind) (policy topology.Policy, attempts int) {
 	}
 	attempts, given := policy.Attempts()
 	if !given {
-		attempts = t.group.app.cfg.ProcessingRetries
+		attempts = l.inst.cfg.ProcessingRetries
 	}
 	return policy, attempts
 }
 
-// passed forgets the records below the positions, which are committed, and tells of those that were skipped.
-func (t *task) passed(all []*input) {
-	t.trouble.search.passed(all)
-	if len(t.trouble.records) == 0 {
+// settleFaults forgets the records below the positions, which are committed, and reports those that were skipped.
+func (l *life) settleFaults() {
+	all := l.inputs.all
+	l.faults.bisection.passed(all)
+	if len(l.faults.records) == 0 {
 		return
 	}
 	var skipped []*Skipped
-	for _, in := range all {
-		for id, r := range t.trouble.records {
-			if id.topic != in.topic || id.offset >= in.from {
-				continue
-			}
-			delete(t.trouble.records, id)
-			if r.skipped != nil {
-				skipped = append(skipped, r.skipped)
-			}
-		}
-	}
-	for id, r := range t.trouble.records {
-		if !id.isPunctuation() || !r.reached {
+	for id, r := range l.faults.records {
+		if !id.settled(r, all) {
 			continue
 		}
-		delete(t.trouble.records, id)
+		delete(l.faults.records, id)
 		if r.skipped != nil {
 			skipped = append(skipped, r.skipped)
 		}
@@ -226,26 +234,17 @@ func (t *task) passed(all []*input) {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Record.Offset, b.Record.Offset))
 	})
 	for _, s := range skipped {
-		t.stats.drop("skipped-" + s.Kind.String())
-		if hook := t.group.app.cfg.Hooks.Skipped; hook != nil {
+		l.stats.recordDrop("skipped-" + s.Kind.String())
+		if hook := l.inst.cfg.Hooks.Skipped; hook != nil {
 			hook(*s)
 		}
 	}
 }
 
-// hopeless says whether a life that ended with err is the last one: a person must do something.
-func (t *task) hopeless(err error) bool {
-	if f, ok := errors.AsType[*recordFault](err); ok {
-		return f.verdict == giveUp
+// settled says whether the commit that has ended holds what was decided about the record or punctuation.
+func (id recordID) settled(r *failingRecord, all []*input) bool {
+	if id.isPunctuation() {
+		return r.reached
 	}
-	refusal, refused := errors.AsType[*broker.ProduceError](err)
-	if errors.Is(err, broker.ErrTopicMissing) || refused && refusal.Lasting() && !refusal.OfTopic() {
-		t.group.app.topics.hurry() // it may be one that matches a source, and need not exist
-		t.trouble.lasting++
-		return t.trouble.lasting > t.group.app.cfg.ProcessingRetries
-	}
-	var inconsistent *inconsistentError
-	return errors.As(err, &inconsistent) || errors.Is(err, broker.ErrOffsetLost) || errors.Is(err, broker.ErrTimeoutRefused) ||
-		errors.Is(err, errNoStart) ||
-		errors.Is(err, pebblestore.ErrForeign)
+	return slices.ContainsFunc(all, func(in *input) bool { return in.topic == id.topic && id.offset < in.from })
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// identityKey is the key of the runtime's row that says what the state was made from and by whom.
+// identityKey is the key of the runtime's row that says which topics the state was made from, and by which program.
 const identityKey = "\x00identity"
 
 // identity says which topics a task's state was made from, and which program wrote it. Offsets only mean something for the
@@ -35,9 +35,9 @@ type identity struct {
 // pendingIdentity is an identity that has yet to be committed.
 type pendingIdentity struct {
 	data []byte
-	// forgets says that it is about fewer inputs than the one before, which must be written even if nothing comes: a topic that is
-	// created in the place of one that is gone is a new one.
-	forgets bool
+	// dropsInputs says that it has fewer inputs than the identity before. It must then be written even if no record comes: a
+	// topic that is created in the place of one that is gone is a new one.
+	dropsInputs bool
 }
 
 // add puts the row into the commit under way.
@@ -49,10 +49,10 @@ func (p *pendingIdentity) add(batch *state.Batch) {
 
 func (p *pendingIdentity) written() { *p = pendingIdentity{} }
 
-// verify holds what the state says about its origin against the topics and the program that there are now. It returns
-// what is to be written with the next commit.
-func (t *task) verify(now identity) (was identity, pending pendingIdentity, err error) {
-	data, ok, err := t.table.part.Get(nil, []byte(identityKey))
+// checkIdentity compares the identity in the state with the topics and the program of now. It returns what the next
+// commit must write.
+func (l *life) checkIdentity(now identity) (was identity, pending pendingIdentity, err error) {
+	data, ok, err := l.table.part.Get(nil, []byte(identityKey))
 	if err != nil {
 		return was, pending, fmt.Errorf("read identity: %w", err)
 	}
@@ -60,7 +60,7 @@ func (t *task) verify(now identity) (was identity, pending pendingIdentity, err 
 		if err := json.Unmarshal(data, &was); err != nil {
 			return was, pending, fmt.Errorf("read identity: %w", err)
 		}
-		if err := was.contradicts(now, t.plan.sub); err != nil {
+		if err := was.conflict(now, l.plan.sub); err != nil {
 			return was, pending, &inconsistentError{err}
 		}
 		if was.equal(now) {
@@ -68,7 +68,7 @@ func (t *task) verify(now identity) (was identity, pending pendingIdentity, err 
 		}
 		for topic := range was.Inputs {
 			_, kept := now.Inputs[topic]
-			pending.forgets = pending.forgets || !kept
+			pending.dropsInputs = pending.dropsInputs || !kept
 		}
 	}
 	if pending.data, err = json.Marshal(now); err != nil {
@@ -77,21 +77,22 @@ func (t *task) verify(now identity) (was identity, pending pendingIdentity, err 
 	return was, pending, nil
 }
 
-// identify is verify for the state that is about to be worked on; it tells if another program wrote it.
-func (t *task) identify(now identity) (pendingIdentity, error) {
-	was, pending, err := t.verify(now)
+// adoptIdentity is checkIdentity for the state that the life is about to work on. It warns if another program wrote the
+// state.
+func (l *life) adoptIdentity(now identity) (pendingIdentity, error) {
+	was, pending, err := l.checkIdentity(now)
 	if err == nil && was.Topology != "" && was.Topology != now.Topology {
-		t.logger.Warn("the state was last written by another topology: another version of this application, or another application "+
+		l.logger.Warn("the state was last written by another topology: another version of this application, or another application "+
 			"with the same name, which must be renamed", slog.String("written_by", was.Owner),
 			slog.String("its_topology", was.Topology), slog.String("this_topology", now.Topology))
 	}
 	return pending, err
 }
 
-// identity asks for the topics.
-func (t *task) identity(ctx context.Context) (identity, error) {
-	sub := t.plan.sub
-	ids, err := t.group.app.client.TopicIDs(ctx, append(t.plan.topics(), sub.TableTopic())...)
+// currentIdentity asks the cluster for the topics as they are now.
+func (l *life) currentIdentity(ctx context.Context) (identity, error) {
+	sub := l.plan.sub
+	ids, err := l.inst.client.TopicIDs(ctx, append(l.plan.topics(), sub.TableTopic())...)
 	if err != nil {
 		return identity{}, err
 	}
@@ -99,7 +100,7 @@ func (t *task) identity(ctx context.Context) (identity, error) {
 		return identity{}, fmt.Errorf("%w: %s, the changelog of group %s, was deleted; stop the application, delete the state directory, "+
 			"and reset the offsets of the group to build the state anew", broker.ErrTopicMissing, sub.TableTopic(), sub.Group())
 	}
-	for _, topic := range t.plan.topics() {
+	for _, topic := range l.plan.topics() {
 		if _, ok := ids[topic]; !ok {
 			return identity{}, fmt.Errorf("%w: %s, an input of group %s, was deleted; a topic that is created in its place is another one: "+
 				"the state cannot be gone on with", broker.ErrTopicMissing, topic, sub.Group())
@@ -111,9 +112,9 @@ func (t *task) identity(ctx context.Context) (identity, error) {
 	}
 	now := identity{
 		Table: id(sub.TableTopic()), Inputs: make(map[string]string), Topology: sub.Fingerprint(), Stores: make(map[string]string),
-		Owner: t.group.app.cfg.Address,
+		Owner: l.inst.cfg.Address,
 	}
-	for _, topic := range t.plan.topics() {
+	for _, topic := range l.plan.topics() {
 		now.Inputs[topic] = id(topic)
 	}
 	for _, store := range sub.Stores() {
@@ -128,12 +129,12 @@ func (was identity) equal(now identity) bool {
 		maps.Equal(was.Inputs, now.Inputs) && maps.Equal(was.Stores, now.Stores)
 }
 
-// contradicts says why the state cannot be gone on with.
-func (was identity) contradicts(now identity, sub *topology.SubTopology) error {
+// conflict says why this program cannot go on with the state, nil if it can.
+func (was identity) conflict(now identity, sub *topology.SubTopology) error {
 	shared := false
 	for topic := range was.Inputs {
 		_, ok := now.Inputs[topic]
-		shared = shared || ok || sub.Matches(topic) // what matches may all be gone by now
+		shared = shared || ok || sub.Matches(topic) // all topics that match may be gone by now
 	}
 	if !shared {
 		return fmt.Errorf("the state of group %s was made from %s by %s, and this application reads %s: two applications have the same name; rename one of them",

@@ -9,19 +9,6 @@ import (
 	"github.com/seed84377926/millrace/internal/broker"
 )
 
-// maxUnit bounds the records a task hands to goka at once; slow tasks take fewer, see pace.
-const maxUnit = 4096
-
-// unit is what a task processes in one go: records of its inputs, merged by timestamp.
-type unit struct {
-	records []unitRecord
-}
-
-type unitRecord struct {
-	input  int
-	record *kgo.Record
-}
-
 // feed brings the records of one input partition (broker.Feed).
 type feed interface {
 	Take() (broker.Batch, bool, error)
@@ -35,9 +22,9 @@ type input struct {
 	topic string
 	feed  feed
 	batch broker.Batch // the records not yet taken
-	// next is the offset behind the last record that went into a unit, and behind the markers after it.
+	// next is the offset after the last record that went into a unit, and after the markers that follow it.
 	next int64
-	// from is next as it was at the last commit.
+	// from is what next was at the last commit.
 	from int64
 	// caughtUp says that, since it ran empty, the input was seen to have nothing more: its position had reached the
 	// end of the log. It stays so until the next record, or until another input brings a newer batch.
@@ -45,12 +32,12 @@ type input struct {
 	// idleSince is when it was first seen empty and caught up, zero if it is not.
 	idleSince time.Time
 
-	// stamp tells the timestamp of a record if that is not the one of Kafka, else it is nil. See topology.TimestampOf.
+	// stamp returns the timestamp of a record; nil if that is Kafka's. See topology.TimestampOf.
 	stamp func(rec *kgo.Record, partitionTime int64) int64
-	// time is the partition time of the records taken, stampedFrom as it was at the last commit.
+	// time is the partition time of the records taken, stampedFrom what it was at the last commit.
 	time, stampedFrom int64
-	stamped           int64 // the timestamp of the head
-	known             bool  // stamped was asked for
+	stamped           int64 // the timestamp of the head, if known
+	known             bool
 }
 
 // head returns the next record without taking it.
@@ -72,7 +59,7 @@ func (in *input) timestamp() int64 {
 	return in.stamped
 }
 
-// fill takes the next batch from the feed if the last one is used up. It says whether it brought records.
+// fill takes the next batch from the feed if the last one is used up. It reports whether there was one.
 func (in *input) fill() (fresh bool, err error) {
 	for len(in.batch.Records) == 0 {
 		in.next = max(in.next, in.batch.Next)
@@ -96,7 +83,7 @@ func (in *input) take() *kgo.Record {
 	in.batch.Records = in.batch.Records[1:]
 	in.next = rec.Offset + 1
 	if len(in.batch.Records) == 0 {
-		in.next = in.batch.Next // past the markers behind it
+		in.next = in.batch.Next // after the markers that follow it
 	}
 	in.caughtUp = false
 	in.idleSince = time.Time{}
@@ -112,15 +99,15 @@ func (in *input) take() *kgo.Record {
 type inputs struct {
 	all     []*input
 	maxIdle time.Duration
-	// end asks for the end of an input's committed log.
+	// end reads the end of an input's committed log.
 	end func(ctx context.Context, topic string) (int64, error)
 	now func() time.Time
 	// limit bounds the records of a unit; 0 means maxUnit.
 	limit int
 
-	// For whoever asks why the task stands still.
-	waitsFor string // "" if it does not wait for an input that is empty
-	enforced int64  // how often idle times were over and the task went on without an input
+	// These two are published to explain why a task stands still.
+	waitsFor string // the empty input that the task waits for, "" if there is none
+	enforced int64  // how often an idle time was over and the task went on without an input
 }
 
 func (s *inputs) maxRecords() int {
@@ -172,8 +159,8 @@ func (s *inputs) next(ctx context.Context, u *unit) (wait time.Duration, err err
 	return 0, nil
 }
 
-// fill fills one input. A batch is newer than what is known of the other inputs: they may have got records that were
-// written before those of the batch, and must be asked for their ends again.
+// fill fills one input. A batch is newer than what is known of the other inputs: they may have got older records since,
+// so that their ends must be read again.
 func (s *inputs) fill(in *input) (fresh bool, err error) {
 	fresh, err = in.fill()
 	if fresh {
@@ -186,8 +173,8 @@ func (s *inputs) fill(in *input) (fresh bool, err error) {
 	return fresh, err
 }
 
-// arrived takes what came into empty inputs while their ends were asked for, and says whether there was any: an input
-// has reached its end also when the last records were fetched a moment ago and nobody has looked at them yet.
+// arrived takes what came into empty inputs while their ends were read, and reports whether anything did: an input has
+// also reached its end if its last records were fetched a moment ago and have not been taken yet.
 func (s *inputs) arrived() (some bool, err error) {
 	for _, in := range s.all {
 		if in.head() != nil {
@@ -216,7 +203,7 @@ func (s *inputs) mayGoOn(ctx context.Context) (ready bool, wait time.Duration, e
 			}
 			if in.feed.Fetched() < end {
 				s.waitsFor = in.topic + ", which is not read to its end"
-				return false, caughtUpAgain, nil // what it lacks is on its way
+				return false, caughtUpAgain, nil // the missing records are on their way
 			}
 			in.caughtUp = true
 		}
@@ -237,8 +224,8 @@ func (s *inputs) mayGoOn(ctx context.Context) (ready bool, wait time.Duration, e
 	return true, 0, nil
 }
 
-// caughtUpAgain is how soon the end of a lagging input is asked for again if nothing arrives before: its log may end in
-// an open transaction, which brings nothing until it is over.
+// caughtUpAgain is how soon the end of a lagging input is read again if nothing arrives before: its log may end in an open
+// transaction, which brings nothing until it is over.
 const caughtUpAgain = 20 * time.Millisecond
 
 // committed notes that everything taken so far is committed.
@@ -248,7 +235,7 @@ func (s *inputs) committed() {
 	}
 }
 
-// putBack returns to the last commit: taken is all that was taken since.
+// putBack returns to the last commit. taken holds all records taken since.
 func (s *inputs) putBack(taken []unitRecord) {
 	for _, in := range s.all {
 		var records []*kgo.Record
@@ -262,7 +249,7 @@ func (s *inputs) putBack(taken []unitRecord) {
 	}
 }
 
-// restart returns to the last commit by reading again: open opens an input where it was then.
+// restart returns to the last commit by reading again. open opens an input where it was at that commit.
 func (s *inputs) restart(open func(*input) feed) {
 	for _, in := range s.all {
 		in.feed.Close()

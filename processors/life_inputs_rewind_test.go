@@ -64,21 +64,21 @@ func TestInputs_restartReadsAgainFromTheCommit(t *testing.T) {
 	require.Equal(t, broker.Batch{Next: 3}.Next, m.inputs.all[0].next)
 }
 
-// The search halves transactions after a failure, and lets them grow again after a commit, until it is behind the place
-// where it began.
-func TestSearch_endsBehindTheFailure(t *testing.T) {
+// The bisection halves transactions after a failure, and lets them grow again after a commit, until it is past the records
+// of the transaction that failed first.
+func TestBisection_endsAfterTheFailure(t *testing.T) {
 	in := &input{topic: "a"}
-	s := search{limit: 4, until: map[string]int64{"a": 10}}
-	s.succeeded()
+	b := bisection{limit: 4, until: map[string]int64{"a": 10}}
+	b.grow()
 	in.from = 4
-	s.passed([]*input{in})
-	require.Equal(t, 8, s.limit)
-	s.limit = maxUnit
-	s.succeeded()
-	require.Equal(t, maxUnit, s.limit, "never more than a unit")
+	b.passed([]*input{in})
+	require.Equal(t, 8, b.limit)
+	b.limit = maxUnit
+	b.grow()
+	require.Equal(t, maxUnit, b.limit, "never more than a unit")
 	in.from = 10
-	s.passed([]*input{in})
-	require.Zero(t, s.limit)
-	s.succeeded()
-	require.Zero(t, s.limit)
+	b.passed([]*input{in})
+	require.Zero(t, b.limit)
+	b.grow()
+	require.Zero(t, b.limit)
 }

@@ -59,7 +59,7 @@ func hear(t *testing.T, receiver *progress, topic string, sender *progress) {
 	for _, rec := range markRecords(topic, 2, sender.partition, sender.mark(topic).Token()) {
 		if rec.Partition == receiver.partition {
 			require.True(t, isMark(rec))
-			require.NoError(t, receiver.heard(rec))
+			require.NoError(t, receiver.recordMark(rec))
 		}
 	}
 	receiver.advance(nil)
@@ -122,7 +122,7 @@ func TestProgress_survivesARestartAndForgetsWhatTheTopologyNoLongerReads(t *test
 func TestProgress_brokenMarkIsAnError(t *testing.T) {
 	p := newProgress(threeStages(t)["second"], 0, state.NewPosition())
 	rec := &kgo.Record{Topic: "t", Partition: 1, Offset: 5, Value: []byte("!"), Headers: []kgo.RecordHeader{{Key: markHeader}}}
-	require.ErrorContains(t, p.heard(rec), `topic "t" partition 1 offset 5`)
+	require.ErrorContains(t, p.recordMark(rec), `topic "t" partition 1 offset 5`)
 }
 
 // Two repartition topics carry the same source: it is reflected as far as the slower of them.
@@ -188,7 +188,7 @@ func TestProgress_aForeignJoinFallsSilent(t *testing.T) {
 	})
 	left, right := newProgress(plans["joined"], 0, state.NewPosition()), newProgress(plans["right"], 0, state.NewPosition())
 	news := func(p *progress, topic string) bool {
-		_, ok := p.news(topic)
+		_, ok := p.changedMark(topic)
 		p.committed()
 		return ok
 	}
@@ -199,9 +199,9 @@ func TestProgress_aForeignJoinFallsSilent(t *testing.T) {
 	hear(t, left, response, right)
 	require.False(t, news(left, registration))
 	left.advance([]*input{{topic: "left", next: 2}})
-	_, ok := left.news(registration)
+	_, ok := left.changedMark(registration)
 	require.True(t, ok)
-	_, ok = left.news(registration)
+	_, ok = left.changedMark(registration)
 	require.True(t, ok, "the commit failed: the marks are not out")
 }
 
@@ -256,7 +256,7 @@ func TestProgress_nothingIsMissingOfAnInputThatIsNotThere(t *testing.T) {
 // While a topic that matches is new, tasks upstream may know of it and those downstream not yet. They say nothing of it then, since
 // they do not know by how many ways it comes; and when they know, they say so also if nothing more comes.
 func TestProgress_sourcesThatAreNotKnownYet(t *testing.T) {
-	r := readingOf(t, map[string]int32{"in-a": 1}, func(b *topology.Builder) {
+	r := subscriptionOf(t, map[string]int32{"in-a": 1}, func(b *topology.Builder) {
 		all := matching(b, "all", "in-.*")
 		through(all, "left").Merge(through(all, "right")).GroupByKey().Count("counts")
 	})
@@ -266,18 +266,18 @@ func TestProgress_sourcesThatAreNotKnownYet(t *testing.T) {
 	source, sink := newProgress(after["all"], 0, state.NewPosition()), newProgress(before["counts"], 0, state.NewPosition())
 	source.position.Direct[tp("in-a", 0)], source.position.Direct[tp("in-b", 0)] = 5, 7
 	hearOne := func(topic string) {
-		require.NoError(t, sink.heard(markRecords(topic, 1, 0, source.mark(topic).Token())[0]))
+		require.NoError(t, sink.recordMark(markRecords(topic, 1, 0, source.mark(topic).Token())[0]))
 		sink.advance(nil)
 	}
 	hearOne(left)
 	require.Empty(t, sink.position.Derived)
 	hearOne(right)
 	require.Equal(t, map[state.TopicPartition]int64{tp("in-a", 0): 5}, sink.position.Derived)
-	require.False(t, sink.outdated())
+	require.False(t, sink.derivedChanged())
 
 	sink = newProgress(after["counts"], 0, sink.position.Clone())
-	require.True(t, sink.outdated(), "its state reflects more than it says")
+	require.True(t, sink.derivedChanged(), "its state reflects more than it says")
 	sink.advance(nil)
 	require.Equal(t, map[state.TopicPartition]int64{tp("in-a", 0): 5, tp("in-b", 0): 7}, sink.position.Derived)
-	require.False(t, sink.outdated())
+	require.False(t, sink.derivedChanged())
 }

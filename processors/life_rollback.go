@@ -10,97 +10,95 @@ import (
 	"github.com/seed84377926/millrace/internal/fault"
 )
 
-// carefulCommits is for how many commits after a failure a task commits each unit by itself. A record that fails then
-// costs no more than the work of one unit, and what is read again is still in memory.
-const carefulCommits = 64
+// singleUnitCommits is for how many commits after a failure a task commits each unit by itself. A record that fails then
+// costs no more than the work of one unit, and the records to be processed again are still in memory.
+const singleUnitCommits = 64
 
-// overcome deals with an error of the work under way. If a record is to blame, and is to be tried again or skipped, the
-// task returns in place to the last commit and goes on; any other error ends the life.
+// handleFault handles an error of the work under way. If the error is attributed to a record, and the record is to be
+// tried again or skipped, the life returns in place to the last commit and goes on; any other error ends it.
 //
-// It is safe because nothing is guessed: see takeBack.
-func (t *task) overcome(ctx context.Context, err error) error {
+// This is safe because nothing is guessed: see rollBackOutputs.
+func (l *life) handleFault(ctx context.Context, err error) error {
 	f, ok := errors.AsType[*recordFault](err)
 	if !ok || f.verdict == giveUp {
 		return err
 	}
-	if rollbackErr := t.rollback(ctx, err); rollbackErr != nil {
-		return fmt.Errorf("roll back after a failure (%w): %w", rollbackErr, &rolledBack{f})
+	if rollbackErr := l.rollBack(ctx, err); rollbackErr != nil {
+		return fmt.Errorf("roll back after a failure (%w): %w", rollbackErr, &attributedError{f})
 	}
 	if f.verdict == skipRecord {
 		return nil
 	}
-	t.failed(err, false)
-	if !t.wait(ctx, t.trouble.records[f.id].backoff.next()) {
+	l.task.recordFailure(err, false)
+	if !l.task.waitToRetry(ctx, l.faults.records[f.id].backoff.next()) {
 		return err // the task is ending
 	}
-	t.enter(taskRunning)
+	l.task.enter(taskRunning)
 	return nil
 }
 
-// rolledBack names a failure whose verdict was carried out already; it is not to be judged again.
-type rolledBack struct{ fault *recordFault }
+// attributedError names a fault whose verdict is already applied, so that it is not classified again: it does not unwrap
+// to the recordFault.
+type attributedError struct{ fault *recordFault }
 
-func (r *rolledBack) Error() string { return r.fault.Error() }
+func (e *attributedError) Error() string { return e.fault.Error() }
 
-// rollback returns to the last commit, because of a failure.
-func (t *task) rollback(ctx context.Context, cause error) error {
-	l := t.life
+// rollBack returns to the last commit, because of a failure.
+func (l *life) rollBack(ctx context.Context, cause error) error {
 	if l.open {
-		if err := t.takeBack(ctx); err != nil {
+		if err := l.rollBackOutputs(ctx); err != nil {
 			return err
 		}
-		t.stats.rolledBack(l, nil)
-		endSpan(&t.spans.transaction, cause)
+		l.stats.recordRollback(l, nil)
+		endSpan(&l.spans.transaction, cause)
 		l.open = false
 	}
-	l.task.Rollback()
-	for _, r := range t.trouble.records {
+	l.operators.Rollback()
+	for _, r := range l.faults.records {
 		r.reached = false
 	}
-	position, err := t.restoredPosition(nil, l.writer.MayDiffer)
+	position, err := l.restoredPosition(nil, l.writer.MayDiffer)
 	if err != nil {
 		return err
 	}
-	l.progress = newProgress(t.plan, t.partition, position)
+	l.progress = newProgress(l.plan, l.partition, position)
 	switch {
-	case l.units == 0: // the wall clock made it do something, and no record
+	case l.units == 0: // no record was processed: the wall clock made an operator act
 	case l.units == 1 && len(l.unit.records) > 0:
 		l.inputs.putBack(l.unit.records)
 	default:
-		l.inputs.restart(func(in *input) feed {
-			return t.group.reads.Add(in.topic, t.partition, in.from, t.stats.ready)
-		})
+		l.inputs.restart(func(in *input) feed { return l.openFeed(in.topic, in.from) })
 	}
 	l.unit.records = l.unit.records[:0]
-	l.units, l.size = 0, commitSize{}
-	l.careful = carefulCommits
+	l.units, l.uncommitted = 0, commitSize{}
+	l.singleUnits = singleUnitCommits
 	return nil
 }
 
-// takeBack takes back what was sent since the last commit. If that is nothing, the broker need not know. Else it is what a
-// takeover does, without the restore: fence whoever held the transactional id, itself included, which aborts the open
-// transaction; then read the committed offsets. Every commit moves the offsets. So if they are those of this task's last
-// commit, whose outcome it knows, nobody has committed since, and the state here is the one that a restore would bring.
-func (t *task) takeBack(ctx context.Context) error {
-	l := t.life
+// rollBackOutputs takes back what was sent since the last commit. If nothing was sent, the broker need not know.
+// Otherwise it does what a takeover does, without the restore: it fences every holder of the transactional id, itself
+// included, which aborts the open transaction, and then reads the committed offsets and the names of the commits. Every
+// commit names itself in their metadata. So if they are those of this task's last commit, whose outcome it knows, nobody
+// has committed since, and the local state is the one that a restore would bring.
+func (l *life) rollBackOutputs(ctx context.Context) error {
 	if done, err := l.writer.Discard(ctx); done || err != nil {
 		return err
 	}
 	l.writer.Close()
 	commits := l.writer.LastCommits()
-	writer, err := t.takeOver(ctx)
+	writer, err := l.takeOver(ctx)
 	if err != nil {
 		return err
 	}
-	l.writer, l.logged = writer, writer.Promise(l.acked)
+	l.writer, l.rowAcked = writer, writer.Promise(l.recordAck)
 	fault.Point("rollback.fenced")
-	offsets, err := writer.Committed(ctx, t.plan.topicsOf(t.partition), t.partition)
+	offsets, err := writer.Committed(ctx, l.plan.topicsOf(l.partition), l.partition)
 	if err != nil {
 		return err
 	}
-	if !maps.Equal(offsets, l.offsets) || !maps.Equal(writer.LastCommits(), commits) {
+	if !maps.Equal(offsets, l.groupOffsets) || !maps.Equal(writer.LastCommits(), commits) {
 		return fmt.Errorf("offsets are %v of commits %v and were %v of %v: %w",
-			offsets, writer.LastCommits(), l.offsets, commits, broker.ErrFenced)
+			offsets, writer.LastCommits(), l.groupOffsets, commits, broker.ErrFenced)
 	}
 	return nil
 }

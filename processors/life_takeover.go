@@ -11,99 +11,104 @@ import (
 	"github.com/seed84377926/millrace/internal/fault"
 )
 
-// live is one life, in the order that is the proof: fence, offsets, watermark and restore, work. It returns how often it
-// committed and why it ended; a nil error only when the task is stopping.
-func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int64, err error) {
-	sub := t.plan.sub
-	before := t.stats.commits.Load()
-	defer func() { commits = t.stats.commits.Load() - before }()
-
+// run is one life, in the order that is the proof of I1: fence, offsets, watermark and restore, work. It returns why the
+// life ended; a nil error only when the task is stopping.
+func (l *life) run(ctx context.Context, sessions *broker.Sessions) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	atWork := t.cancelIfStopped(cancel)
+	atWork := l.cancelWhenStopped(cancel)
 	defer atWork()
 
-	if err := t.group.app.admission.wait(ctx); err != nil {
-		return 0, err
+	if err := l.inst.admission.wait(ctx); err != nil {
+		return err
 	}
-	t.enter(taskTakingOver)
-	if err := t.openState(); err != nil {
-		return 0, err
+	l.task.enter(taskTakingOver)
+	if err := l.openState(); err != nil {
+		return err
 	}
-	writer, err := t.takeOver(ctx)
+	writer, err := l.takeOver(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer writer.Close()
+	l.writer = writer
 	fault.Point("takeover.fenced")
-	who, err := t.identity(ctx)
+	now, err := l.currentIdentity(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if _, _, err := t.verify(who); err != nil { // before anything is added to what is here already
-		return 0, err
+	if _, _, err := l.checkIdentity(now); err != nil { // before the restore adds anything to the local state
+		return err
 	}
-	offsets, err := writer.Committed(ctx, t.plan.topicsOf(t.partition), t.partition)
+	offsets, err := writer.Committed(ctx, l.plan.topicsOf(l.partition), l.partition)
 	if err != nil {
-		return 0, err
+		return err
 	}
 
 	fault.Point("takeover.offsets")
-	t.enter(taskRestoring)
-	end, err := t.group.app.client.EndOffset(ctx, sub.TableTopic(), t.partition)
+	l.task.enter(taskRestoring)
+	end, err := l.inst.client.EndOffset(ctx, l.plan.sub.TableTopic(), l.partition)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	t.table.begin(end)
+	l.table.begin(end)
 	if err := sessions.Start(ctx); err != nil {
-		return 0, errors.Join(t.table.failure, err)
+		return errors.Join(l.table.failure, err)
 	}
-	t.table.finish()
+	l.table.finish()
 	fault.Point("takeover.restored")
 
-	l, err := t.begin(ctx, writer, offsets, who)
-	if err != nil {
-		return 0, t.contradicted(ctx, writer, offsets, err)
+	if err := l.begin(ctx, offsets, now); err != nil {
+		return l.recheckInconsistency(ctx, offsets, err)
 	}
 	defer l.close()
-	t.life = l
 	atWork()
-	if err = t.buildIndexes(ctx, sessions); err == nil && !l.task.Building() {
-		t.enter(taskRunning)
-		err = t.work(ctx, sessions)
+	if err = l.buildIndexes(ctx, sessions); err == nil && !l.operators.Building() {
+		l.task.enter(taskRunning)
+		err = l.work(ctx, sessions)
 	}
-	t.stats.lived(l, err)
+	l.stats.recordEnd(l, err)
 	if err != nil {
-		t.spans.failed(err)
+		l.spans.endFailed(err)
 	}
-	return 0, err
+	return err
+}
+
+// openState opens the task's local state. It is open already unless this is the task's first life.
+func (l *life) openState() error {
+	part, err := l.group.engine.Open(l.partition)
+	if err != nil {
+		return fmt.Errorf("open state: %w", err)
+	}
+	l.table.part = part
+	return nil
 }
 
 // takeOver fences every earlier owner of the partition.
-func (t *task) takeOver(ctx context.Context) (*broker.Writer, error) {
-	group := t.plan.sub.Group()
-	writer, err := broker.TakeOver(ctx, t.group.app.client, broker.WriterConfig{
-		TransactionalID: fault.TransactionalID(fmt.Sprintf("%s.%s.%d", t.group.app.client.ClusterID(), group, t.partition)),
+func (l *life) takeOver(ctx context.Context) (*broker.Writer, error) {
+	group := l.plan.sub.Group()
+	writer, err := broker.TakeOver(ctx, l.inst.client, broker.WriterConfig{
+		TransactionalID: fault.TransactionalID(fmt.Sprintf("%s.%s.%d", l.inst.client.ClusterID(), group, l.partition)),
 		Group:           group,
-		Timeout:         t.group.app.cfg.TransactionTimeout,
-		MaxBytes:        t.group.maxBytes(ctx),
-		Membership:      t.group.membership(),
-		Lease:           t.group.app.cfg.SessionTimeout,
-		BufferBytes:     t.group.app.memory.produce,
+		Timeout:         l.inst.cfg.TransactionTimeout,
+		MaxBytes:        l.group.maxBytes(ctx),
+		Membership:      l.group.membership(),
+		Lease:           l.inst.cfg.SessionTimeout,
+		BufferBytes:     l.inst.memory.produce,
 	})
 	if err == nil {
-		context.AfterFunc(ctx, writer.Interrupt) // the life is over: nothing of the writer may hold it up
+		context.AfterFunc(ctx, writer.Interrupt) // the life is over: nothing of the writer may delay its end
 	}
 	return writer, err
 }
 
-// cancelIfStopped calls cancel if the task is stopped before it is at work: a takeover or a restore has nothing to commit,
-// and whoever waits for the partition need not wait for its end. The function it returns ends the watch.
-func (t *task) cancelIfStopped(cancel context.CancelFunc) (atWork func()) {
+// cancelWhenStopped calls cancel if the task is stopped before it is at work: a takeover or a restore has nothing to
+// commit, and the next owner of the partition need not wait for its end. The function it returns ends the watch.
+func (l *life) cancelWhenStopped(cancel context.CancelFunc) (atWork func()) {
 	working := make(chan struct{})
 	go func() {
 		select {
-		case <-t.stopping:
+		case <-l.task.stopping:
 			cancel()
 		case <-working:
 		}
@@ -111,18 +116,19 @@ func (t *task) cancelIfStopped(cancel context.CancelFunc) (atWork func()) {
 	return sync.OnceFunc(func() { close(working) })
 }
 
-// contradicted looks twice at an inconsistency between state and offsets. An instance that stood still between reading
-// the two may have been overtaken: then the state it restored is that of a later owner, and so are the offsets by now.
-func (t *task) contradicted(ctx context.Context, writer *broker.Writer, offsets map[string]int64, err error) error {
+// recheckInconsistency reads the offsets again if state and offsets contradict each other. An instance that stood still
+// between reading the two may have been overtaken: then the state it restored is a later owner's, and so are the offsets
+// by now.
+func (l *life) recheckInconsistency(ctx context.Context, offsets map[string]int64, err error) error {
 	if _, ok := errors.AsType[*inconsistentError](err); !ok {
 		return err
 	}
-	now, readErr := writer.Committed(ctx, t.plan.topicsOf(t.partition), t.partition)
+	now, readErr := l.writer.Committed(ctx, l.plan.topicsOf(l.partition), l.partition)
 	if readErr != nil {
 		return readErr
 	}
 	if !maps.Equal(now, offsets) {
-		return fmt.Errorf("take over partition %d: %w", t.partition, broker.ErrFenced)
+		return fmt.Errorf("take over partition %d: %w", l.partition, broker.ErrFenced)
 	}
 	return err
 }

@@ -1,32 +1,55 @@
 package processors
 
-import "time"
+import (
+	"time"
 
-// pace bounds the records of one unit, so that a task with slow operators still notices in time that a commit is due, or
-// that it is to stop: nothing interrupts a unit. It belongs to the task and outlives its lives, since a unit that was so
-// slow that its transaction timed out must not be as large in the next one.
-type pace struct {
-	size   int
-	target time.Duration // what a unit may take
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// unit is what a task processes in one go: records of its inputs, merged by timestamp.
+type unit struct {
+	records []unitRecord
 }
+
+type unitRecord struct {
+	input  int
+	record *kgo.Record
+}
+
+// maxUnit bounds the records a task hands to goka at once; slow tasks take fewer, see unitSize.
+const maxUnit = 4096
 
 // firstUnit is small: nothing is known yet of what the operators cost.
 const firstUnit = 64
 
-// newPace returns the pace of a task that commits after each interval.
-func newPace(interval time.Duration) pace {
-	return pace{size: firstUnit, target: min(max(interval/4, time.Millisecond), 50*time.Millisecond)}
+// unitSize bounds the records of one unit, so that a task with slow operators still notices in time that a commit is due,
+// or that it is to stop: nothing interrupts a unit. It outlives the lives of its task, since a unit that was so slow that
+// its transaction timed out must not be as large in the next life.
+type unitSize struct {
+	limit  int
+	target time.Duration // what a unit may take
 }
 
-// limit returns how many records the next unit may have.
-func (p *pace) limit() int { return p.size }
+// newUnitSize returns the unit size of a task that commits after each interval.
+func newUnitSize(interval time.Duration) unitSize {
+	return unitSize{limit: firstUnit, target: min(max(interval/4, time.Millisecond), 50*time.Millisecond)}
+}
 
-// took learns that a unit of n records was processed in d.
-func (p *pace) took(n int, d time.Duration) {
+// record adapts the limit to a unit of n records that took d.
+func (s *unitSize) record(n int, d time.Duration) {
 	switch {
-	case d > p.target:
-		p.size = max(1, int(int64(n)*int64(p.target)/int64(d)))
-	case n >= p.size && d < p.target/2:
-		p.size = min(2*p.size, maxUnit)
+	case d > s.target:
+		s.limit = max(1, int(int64(n)*int64(s.target)/int64(d)))
+	case n >= s.limit && d < s.target/2:
+		s.limit = min(2*s.limit, maxUnit)
 	}
+}
+
+// unitLimit returns how many records the next unit may have.
+func (l *life) unitLimit() int {
+	limit := int(min(int64(l.unitSize.limit), l.inst.cfg.CommitRecords-l.uncommitted.records))
+	if bisecting := l.faults.bisection.limit; bisecting > 0 {
+		limit = min(limit, bisecting)
+	}
+	return limit
 }

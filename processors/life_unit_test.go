@@ -7,11 +7,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestPace_followsWhatTheOperatorsCost(t *testing.T) {
-	p := newPace(100 * time.Millisecond)
+func TestUnitSize_followsWhatTheOperatorsCost(t *testing.T) {
+	s := newUnitSize(100 * time.Millisecond)
 	process := func(cost time.Duration) int {
-		n := p.limit()
-		p.took(n, time.Duration(n)*cost)
+		n := s.limit
+		s.record(n, time.Duration(n)*cost)
 		return n
 	}
 	units := 0
@@ -30,17 +30,17 @@ func TestPace_followsWhatTheOperatorsCost(t *testing.T) {
 	for range 20 {
 		process(time.Microsecond)
 	}
-	require.Equal(t, maxUnit, p.limit(), "slow operators are not held against the task for ever")
-	p.took(1, time.Microsecond)
-	require.Equal(t, maxUnit, p.limit())
-	p.size = firstUnit
-	p.took(1, time.Microsecond)
-	require.Equal(t, firstUnit, p.limit(), "a unit that had room to spare proves nothing")
+	require.Equal(t, maxUnit, s.limit, "slow operators are not held against the task for ever")
+	s.record(1, time.Microsecond)
+	require.Equal(t, maxUnit, s.limit)
+	s.limit = firstUnit
+	s.record(1, time.Microsecond)
+	require.Equal(t, firstUnit, s.limit, "a unit that had room to spare proves nothing")
 }
 
-func TestPace_aLongIntervalDoesNotMakeUnitsLong(t *testing.T) {
-	p := newPace(time.Minute)
-	require.Equal(t, 50*time.Millisecond, p.target)
-	p = newPace(time.Nanosecond)
-	require.Equal(t, time.Millisecond, p.target)
+func TestUnitSize_aLongIntervalDoesNotMakeUnitsLong(t *testing.T) {
+	s := newUnitSize(time.Minute)
+	require.Equal(t, 50*time.Millisecond, s.target)
+	s = newUnitSize(time.Nanosecond)
+	require.Equal(t, time.Millisecond, s.target)
 }

@@ -10,16 +10,29 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// reflectsLike says whether tasks of both plans read the same topics and say the same of the sources before them.
-func (p *groupPlan) reflectsLike(other *groupPlan) bool {
+// replan makes the groups go on whose plans have changed, all at once.
+func (a *App) replan(ctx context.Context, plans []*groupPlan) {
+	var replanned sync.WaitGroup
+	for _, g := range a.groups() {
+		for _, p := range plans {
+			if p.sub.Group() == g.plan().sub.Group() && !p.sameInputs(g.plan()) {
+				replanned.Go(func() { g.replan(ctx, p) })
+			}
+		}
+	}
+	replanned.Wait()
+}
+
+// sameInputs says whether tasks of both plans read the same topics, which come from the same sources.
+func (p *groupPlan) sameInputs(other *groupPlan) bool {
 	return slices.EqualFunc(p.inputs, other.inputs, func(a, b topology.Input) bool {
 		return a.Topic == b.Topic && slices.Equal(a.Origins, b.Origins)
 	})
 }
 
-// replan has the group go on with other inputs: it tells the other members which topics it reads, and lets each task end with a
-// commit and begin anew, as after any takeover. Nothing moves to another instance. It returns when the tasks have begun, or ctx
-// ends: then close waits for those that end.
+// replan makes the group go on with other inputs: it tells the other members which topics it reads, and lets each task end
+// with a commit and begin anew, as after any takeover. Nothing moves to another instance. It returns when the tasks have
+// begun, or when ctx ends: then close waits for the tasks that end.
 func (g *group) replan(ctx context.Context, plan *groupPlan) {
 	start := time.Now()
 	before := g.plan().topics()
@@ -39,17 +52,17 @@ func (g *group) replan(ctx context.Context, plan *groupPlan) {
 	g.logger.Info("group goes on with other topics", slog.Any("added", added), slog.Any("removed", removed),
 		slog.Any("inputs", now), slog.Int("tasks", restarted), slog.Duration("took", time.Since(start)))
 	if len(added)+len(removed) == 0 {
-		return // only what is before its repartition topics is other
+		return // only the sources upstream of its repartition topics have changed
 	}
 	g.reads.Forget(removed...)
-	g.stats.inputChanges.Add(1)
-	if hook := g.app.cfg.Hooks.InputsChanged; hook != nil {
+	g.stats.InputChanges.Add(1)
+	if hook := g.inst.cfg.Hooks.InputsChanged; hook != nil {
 		hook(plan.sub.Group(), added, removed)
 	}
 }
 
-// restart ends the tasks that were begun with another plan, side by side, and begins each with the present one as soon as it has
-// ended. Whoever releases a task meanwhile has the last word.
+// restart ends the tasks that began with another plan, side by side, and starts each with the present plan as soon as it
+// has ended. It does not start a task that is released meanwhile.
 func (g *group) restart(ctx context.Context) (restarted int) {
 	plan := g.plan()
 	stale := slices.DeleteFunc(g.tasks(), func(t *task) bool { return t.plan == plan })
@@ -63,7 +76,7 @@ func (g *group) restart(ctx context.Context) (restarted int) {
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			if ctx.Err() == nil && g.mu.tasks[t.partition] == t {
-				g.begin(t.partition)
+				g.startTask(t.partition)
 			}
 		})
 	}
@@ -76,21 +89,6 @@ func (g *group) restart(ctx context.Context) (restarted int) {
 	case <-done:
 	case <-ctx.Done():
 	}
-	g.app.taskChanged()
+	g.inst.taskChanged()
 	return len(stale)
-}
-
-// begin makes and starts the task of a partition. The lock is held.
-func (g *group) begin(p int32) {
-	t := g.newTask(p)
-	g.mu.tasks[p] = t
-	t.start(g.ctx)
-}
-
-// read is told, after each rebalance, which topics any member of the group reads. One that is not known here is looked for at once.
-func (g *group) read(topics []string) {
-	known := g.plan().topics()
-	if slices.ContainsFunc(topics, func(topic string) bool { return !slices.Contains(known, topic) }) {
-		g.app.topics.hurry()
-	}
 }

@@ -10,66 +10,66 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// reading is what an application reads whose sources match topics: the topology, resolved with those that match, and the sizes of
-// everything. It is never changed; see next.
-type reading struct {
+// subscription is what an application reads whose sources match topics: the topology, resolved with the topics that match,
+// and the sizes of all topics and groups. It does not change; see next.
+type subscription struct {
 	top *topology.Topology
-	// sizes are those that the groups and their internal topics were made with, and those of the external topics now.
+	// sizes has the sizes that the groups and their internal topics were created with, and the present ones of external topics.
 	sizes partitions.Sizes
 }
 
-// topicsChange is what has happened to the topics that match since they were last looked at.
-type topicsChange struct {
-	reading        reading
+// subscriptionChange is the difference between what is read and the topics that exist.
+type subscriptionChange struct {
+	to             subscription
 	added, removed []string         // in order
 	refused        map[string]error // topics that match and cannot be read, with the reason
 }
 
-// next compares what is read with the topics that there are now, with their numbers of partitions. Topics that are gone are left,
-// and each new one is taken up if it fits: all that is there already stays as it is.
-func (r reading) next(now map[string]int32) topicsChange {
-	change := topicsChange{refused: make(map[string]error)}
+// next compares what is read with the topics that exist now, given with their numbers of partitions. Topics that are gone
+// are dropped. Each new one is added if it fits, without changing anything that exists already.
+func (s subscription) next(now map[string]int32) subscriptionChange {
+	change := subscriptionChange{refused: make(map[string]error)}
 	var kept []string
-	for _, topic := range r.matching() {
+	for _, topic := range s.matching() {
 		if _, ok := now[topic]; ok {
 			kept = append(kept, topic)
 		} else {
 			change.removed = append(change.removed, topic)
 		}
 	}
-	change.reading = r
+	change.to = s
 	if len(change.removed) > 0 {
 		var err error
-		if change.reading, err = r.with(kept, now); err != nil { // nothing can be said against what was read before
-			change.reading, change.removed = r, nil
+		if change.to, err = s.withTopics(kept, now); err != nil { // cannot happen: what was read before is valid
+			change.to, change.removed = s, nil
 		}
 	}
 	for _, topic := range slices.Sorted(maps.Keys(now)) {
-		if now[topic] == 0 || slices.Contains(kept, topic) || !matches(r.top, topic) {
-			continue // 0: it cannot be said yet how many
+		if now[topic] == 0 || slices.Contains(kept, topic) || !matches(s.top, topic) {
+			continue // 0: the number is not known yet
 		}
-		with, err := change.reading.with(append(slices.Clone(kept), topic), now)
+		with, err := change.to.withTopics(append(slices.Clone(kept), topic), now)
 		if err == nil {
-			err = with.fits(topic)
+			err = with.checkFits(topic)
 		}
 		if err != nil {
 			change.refused[topic] = err
 			continue
 		}
 		kept = append(kept, topic)
-		change.reading, change.added = with, append(change.added, topic)
+		change.to, change.added = with, append(change.added, topic)
 	}
 	return change
 }
 
-// with returns what is read if these topics match. What the groups have been made with stays.
-func (r reading) with(matching []string, now map[string]int32) (reading, error) {
-	top, err := r.top.Resolve(matching)
+// withTopics returns the subscription if these topics match. The sizes that the groups were created with stay.
+func (s subscription) withTopics(matching []string, now map[string]int32) (subscription, error) {
+	top, err := s.top.Resolve(matching)
 	if err != nil {
-		return reading{}, err
+		return subscription{}, err
 	}
-	with := reading{top: top, sizes: partitions.Sizes{Topics: maps.Clone(r.sizes.Topics), Groups: r.sizes.Groups}}
-	for _, topic := range r.matching() {
+	with := subscription{top: top, sizes: partitions.Sizes{Topics: maps.Clone(s.sizes.Topics), Groups: s.sizes.Groups}}
+	for _, topic := range s.matching() {
 		if !slices.Contains(matching, topic) {
 			delete(with.sizes.Topics, topic)
 		}
@@ -82,17 +82,17 @@ func (r reading) with(matching []string, now map[string]int32) (reading, error) 
 	return with, nil
 }
 
-// fits says why a topic that has been added cannot be read with the state that there is.
-func (r reading) fits(topic string) error {
-	subs := r.top.SubTopologies()
+// checkFits says why a topic that has been added cannot be read with the existing state, nil if it can.
+func (s subscription) checkFits(topic string) error {
+	subs := s.top.SubTopologies()
 	var errs []error
 	for _, sub := range subs {
-		errs = append(errs, r.sizes.Check(sub)...)
+		errs = append(errs, s.sizes.Check(sub)...)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	wanted := partitions.Sizes{Topics: maps.Clone(r.sizes.Topics), Groups: make(map[string]int32)}
+	wanted := partitions.Sizes{Topics: maps.Clone(s.sizes.Topics), Groups: make(map[string]int32)}
 	for _, sub := range subs {
 		for _, in := range sub.Inputs() {
 			if in.Repartition {
@@ -102,18 +102,18 @@ func (r reading) fits(topic string) error {
 	}
 	wanted.Derive(subs)
 	for _, sub := range subs {
-		if has := r.sizes.Groups[sub.Group()]; wanted.Groups[sub.Group()] > has {
+		if has := s.sizes.Groups[sub.Group()]; wanted.Groups[sub.Group()] > has {
 			return fmt.Errorf("it has %d partitions, and the state of group %s has a place for %d: equal keys would be in other partitions; "+
 				"delete it and create it with at most %d partitions, or narrow the expression of the source down",
-				r.sizes.Topics[topic], sub.Group(), has, has)
+				s.sizes.Topics[topic], sub.Group(), has, has)
 		}
 	}
 	return nil
 }
 
-// matching returns the topics that are read since they match.
-func (r reading) matching() (topics []string) {
-	for _, sub := range r.top.SubTopologies() {
+// matching returns the topics that are read because they match a source.
+func (s subscription) matching() (topics []string) {
+	for _, sub := range s.top.SubTopologies() {
 		for _, in := range sub.Inputs() {
 			if !in.Repartition && sub.Matches(in.Topic) {
 				topics = append(topics, in.Topic)
@@ -123,11 +123,12 @@ func (r reading) matching() (topics []string) {
 	return topics
 }
 
-// matches says whether a topic matches any source.
+// matches says whether a topic matches a source.
 func matches(top *topology.Topology, topic string) bool {
 	return slices.ContainsFunc(top.SubTopologies(), func(sub *topology.SubTopology) bool { return sub.Matches(topic) })
 }
 
+// hasPatterns says whether a source of the topology matches topics.
 func hasPatterns(top *topology.Topology) bool {
 	return slices.ContainsFunc(top.SubTopologies(), func(sub *topology.SubTopology) bool {
 		return slices.ContainsFunc(sub.Inputs(), func(in topology.Input) bool { return in.Pattern != "" })

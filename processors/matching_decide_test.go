@@ -12,8 +12,8 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// readingOf is what an application reads that started when there were these topics.
-func readingOf(t *testing.T, topics map[string]int32, define func(b *topology.Builder)) reading {
+// subscriptionOf is what an application reads that started when there were these topics.
+func subscriptionOf(t *testing.T, topics map[string]int32, define func(b *topology.Builder)) subscription {
 	t.Helper()
 	b := topology.NewBuilder("app")
 	define(b)
@@ -23,7 +23,7 @@ func readingOf(t *testing.T, topics map[string]int32, define func(b *topology.Bu
 	require.NoError(t, err)
 	sizes := partitions.Sizes{Topics: maps.Clone(topics), Groups: make(map[string]int32)}
 	sizes.Derive(top.SubTopologies())
-	return reading{top: top, sizes: sizes}
+	return subscription{top: top, sizes: sizes}
 }
 
 func matching(b *topology.Builder, name, expression string) topology.Stream[string, string] {
@@ -35,18 +35,18 @@ func merged(b *topology.Builder) {
 }
 
 // changed says what is other and what the plans are then, by the name of the sub-topology.
-func changed(t *testing.T, r reading, now map[string]int32) (topicsChange, map[string]*groupPlan) {
+func changed(t *testing.T, s subscription, now map[string]int32) (subscriptionChange, map[string]*groupPlan) {
 	t.Helper()
-	change := r.next(now)
+	change := s.next(now)
 	plans := make(map[string]*groupPlan)
-	for _, p := range planGroups(change.reading.top.SubTopologies(), change.reading.sizes) {
+	for _, p := range planGroups(change.to.top.SubTopologies(), change.to.sizes) {
 		plans[p.sub.Name()] = p
 	}
 	return change, plans
 }
 
 func TestReading_topicsComeAndGo(t *testing.T) {
-	r := readingOf(t, map[string]int32{"in-a": 2, "other": 4}, merged)
+	r := subscriptionOf(t, map[string]int32{"in-a": 2, "other": 4}, merged)
 	change, before := changed(t, r, map[string]int32{"in-a": 2, "other": 4, "unread": 9, "app-again-repartition": 4})
 	require.Empty(t, change.added)
 	require.Empty(t, change.removed)
@@ -60,26 +60,26 @@ func TestReading_topicsComeAndGo(t *testing.T) {
 	require.Equal(t, []string{"in-a", "in-b", "in-c", "other"}, plans["counts"].inputs[0].Origins)
 	require.Equal(t, map[string]bool{"in-a": true, "in-b": true, "in-c": true, "other": true},
 		plans["counts"].upstreamDirect["app-again-repartition"])
-	require.False(t, plans["all"].reflectsLike(before["all"]))
-	require.False(t, plans["counts"].reflectsLike(before["counts"]), "it must know what comes through its repartition topic")
+	require.False(t, plans["all"].sameInputs(before["all"]))
+	require.False(t, plans["counts"].sameInputs(before["counts"]), "it must know what comes through its repartition topic")
 	require.Equal(t, before["all"].sub.Fingerprint(), plans["all"].sub.Fingerprint())
 	require.NotContains(t, r.sizes.Topics, "in-b", "what was read before is not touched")
 
-	change, plans = changed(t, change.reading, map[string]int32{"other": 4, "in-c": 4, "in-b": 1})
+	change, plans = changed(t, change.to, map[string]int32{"other": 4, "in-c": 4, "in-b": 1})
 	require.Equal(t, []string{"in-a"}, change.removed)
 	require.Empty(t, change.added)
 	require.Equal(t, []string{"in-b", "in-c", "other"}, plans["all"].topics())
-	require.NotContains(t, change.reading.sizes.Topics, "in-a")
+	require.NotContains(t, change.to.sizes.Topics, "in-a")
 
 	// It comes back as another one.
-	change, _ = changed(t, change.reading, map[string]int32{"other": 4, "in-c": 4, "in-b": 1, "in-a": 3})
+	change, _ = changed(t, change.to, map[string]int32{"other": 4, "in-c": 4, "in-b": 1, "in-a": 3})
 	require.Equal(t, []string{"in-a"}, change.added)
-	require.Equal(t, int32(3), change.reading.sizes.Topics["in-a"])
+	require.Equal(t, int32(3), change.to.sizes.Topics["in-a"])
 }
 
 // What there is already stays as large as it is: also if the largest topic goes, or all do.
 func TestReading_sizesStay(t *testing.T) {
-	r := readingOf(t, map[string]int32{"in-a": 2, "in-b": 5}, func(b *topology.Builder) {
+	r := subscriptionOf(t, map[string]int32{"in-a": 2, "in-b": 5}, func(b *topology.Builder) {
 		through(matching(b, "all", `in-.*`), "again").GroupByKey().Count("counts")
 	})
 	change, plans := changed(t, r, map[string]int32{"in-a": 2})
@@ -88,12 +88,12 @@ func TestReading_sizesStay(t *testing.T) {
 	require.Equal(t, int32(5), plans["counts"].upstreamTasks["app-again-repartition"])
 	require.Empty(t, plans["all"].topicsOf(3))
 
-	change, plans = changed(t, change.reading, nil)
+	change, plans = changed(t, change.to, nil)
 	require.Equal(t, []string{"in-a"}, change.removed)
 	require.Empty(t, plans["all"].topics())
 	require.Empty(t, plans["counts"].inputs[0].Origins)
 
-	change, plans = changed(t, change.reading, map[string]int32{"in-c": 5, "in-d": 6})
+	change, plans = changed(t, change.to, map[string]int32{"in-c": 5, "in-d": 6})
 	require.Equal(t, []string{"in-c"}, plans["all"].topics())
 	require.EqualError(t, change.refused["in-d"], "it has 6 partitions, and the state of group app-all has a place for 5: equal keys would "+
 		"be in other partitions; delete it and create it with at most 5 partitions, or narrow the expression of the source down")
@@ -101,7 +101,7 @@ func TestReading_sizesStay(t *testing.T) {
 
 // A topic that does not fit is refused, whatever comes beside it.
 func TestReading_topicsThatDoNotFit(t *testing.T) {
-	r := readingOf(t, map[string]int32{"in-a": 2, "table": 2}, func(b *topology.Builder) {
+	r := subscriptionOf(t, map[string]int32{"in-a": 2, "table": 2}, func(b *topology.Builder) {
 		table := topology.TableOf(b, "table", codecs.String, codecs.String)
 		matching(b, "all", `in-.*`).JoinTable(table, func(v, w string) string { return v + w }).GroupByKey().Count("counts")
 		matching(b, "others", `.*-x`).GroupByKey().Count("others-counts")

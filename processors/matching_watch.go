@@ -11,39 +11,39 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// matchInterval is how often topics that match a pattern are looked for while there are none, or while somebody says that there
-// are others.
+// matchInterval is how often topics that match a pattern are looked for while there are none, or while there is a sign that
+// they have changed.
 const matchInterval = time.Second
 
-// maxHurriedLooks is how often topics are looked for at the short interval once somebody has said that they are others: the
-// broker that is asked may hear of it later.
+// maxHurriedLooks is how many times topics are looked for at the short interval after a sign that they have changed: the
+// broker that answers may learn of the change later.
 const maxHurriedLooks = 5
 
 // resolve returns the topology with the topics that match its patterns. It waits until each sub-topology has an input.
-func (a *App) resolve(ctx context.Context) (*topology.Topology, error) {
-	if !hasPatterns(a.top) {
-		return a.top, nil
+func resolve(ctx context.Context, inst *instance) (*topology.Topology, error) {
+	if !hasPatterns(inst.top) {
+		return inst.top, nil
 	}
 	ticker := time.NewTicker(matchInterval)
 	defer ticker.Stop()
-	for told := false; ; told = true {
-		topics, err := a.client.Topics(ctx)
+	for warned := false; ; warned = true {
+		topics, err := inst.client.Topics(ctx)
 		if err != nil {
 			return nil, err
 		}
-		resolved, err := a.top.Resolve(slices.Collect(maps.Keys(topics)))
+		resolved, err := inst.top.Resolve(slices.Collect(maps.Keys(topics)))
 		if err != nil {
 			return nil, err
 		}
 		missing := withoutInputs(resolved)
 		if missing == "" {
-			for _, topic := range (reading{top: resolved}).matching() {
-				a.cfg.Logger.Info("topic matches a source", slog.String("topic", topic))
+			for _, topic := range (subscription{top: resolved}).matching() {
+				inst.cfg.Logger.Info("topic matches a source", slog.String("topic", topic))
 			}
 			return resolved, nil
 		}
-		if !told {
-			a.cfg.Logger.Warn("no topic matches a source; waiting until there is one", slog.String("sub_topology", missing))
+		if !warned {
+			inst.cfg.Logger.Warn("no topic matches a source; waiting until there is one", slog.String("sub_topology", missing))
 		}
 		select {
 		case <-ticker.C:
@@ -53,39 +53,43 @@ func (a *App) resolve(ctx context.Context) (*topology.Topology, error) {
 	}
 }
 
-// topicWatch looks, while the application runs, for topics that match its sources and are not read, and for those that are read
-// and do not exist any more, and has the groups go on with what it finds (docs/decisions/0014). One goroutine, from start on.
+// topicWatch looks, while the application runs, for topics that match its sources and are not read, and for topics that
+// are read and do not exist any more. The groups then go on with what it finds (docs/decisions/0014). One goroutine, from
+// start to the function that start returns.
 type topicWatch struct {
-	app     *App
-	known   reading       // touched by the goroutine, once it runs
-	hurried chan struct{} // signalled: somebody has seen that there are others
+	inst    *instance
+	replan  func(ctx context.Context, plans []*groupPlan) // of all groups
+	known   subscription                                  // touched by the goroutine, once it runs
+	hurried chan struct{}                                 // signalled: there is a sign that topics have changed
 
 	mu struct {
 		sync.Mutex
-		unread map[string]string // topics that match and are not read: why
+		unread map[string]string // topics that match and cannot be read, with the reasons
 	}
 }
 
-func newTopicWatch(a *App) *topicWatch { return &topicWatch{app: a, hurried: make(chan struct{}, 1)} }
+func newTopicWatch(inst *instance, replan func(context.Context, []*groupPlan)) *topicWatch {
+	return &topicWatch{inst: inst, replan: replan, hurried: make(chan struct{}, 1)}
+}
 
-// start looks at an interval, if there is anything to look for. The function it returns ends that and waits for it.
-func (w *topicWatch) start(ctx context.Context, known reading) (stop func()) {
-	if !hasPatterns(w.app.top) {
+// start begins to look at an interval, if there is anything to look for. The function it returns ends that and waits for it.
+func (w *topicWatch) start(ctx context.Context, known subscription) (stop func()) {
+	if !hasPatterns(w.inst.top) {
 		return func() {}
 	}
 	w.known = known
 	return background(ctx, w.run)
 }
 
-// hurry makes it look at once.
-func (w *topicWatch) hurry() {
+// lookSoon makes it look at once.
+func (w *topicWatch) lookSoon() {
 	select {
 	case w.hurried <- struct{}{}:
 	default:
 	}
 }
 
-// unread returns the topics that match and are not read, with the reasons.
+// unread returns the topics that match and cannot be read, with the reasons.
 func (w *topicWatch) unread() map[string]string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -94,7 +98,7 @@ func (w *topicWatch) unread() map[string]string {
 
 func (w *topicWatch) run(ctx context.Context) {
 	hurry := 0
-	timer := time.NewTimer(w.app.cfg.MetadataMaxAge)
+	timer := time.NewTimer(w.inst.cfg.MetadataMaxAge)
 	defer timer.Stop()
 	for {
 		select {
@@ -107,45 +111,45 @@ func (w *topicWatch) run(ctx context.Context) {
 		}
 		switch changed, err := w.look(ctx); {
 		case err != nil:
-			w.app.cfg.Logger.Debug("topics that match sources are not known", slog.Any("error", err))
+			w.inst.cfg.Logger.Debug("topics that match sources are not known", slog.Any("error", err))
 			hurry = max(hurry, 1)
 		case changed:
 			hurry = 0
 		}
 		if hurry > 0 {
-			timer.Reset(min(matchInterval, w.app.cfg.MetadataMaxAge))
+			timer.Reset(min(matchInterval, w.inst.cfg.MetadataMaxAge))
 		} else {
-			timer.Reset(w.app.cfg.MetadataMaxAge)
+			timer.Reset(w.inst.cfg.MetadataMaxAge)
 		}
 	}
 }
 
-// look says whether the application goes on with other topics than before.
+// look compares the topics with those that are read. It reports whether the application goes on with others.
 func (w *topicWatch) look(ctx context.Context) (changed bool, err error) {
-	topics, err := w.app.client.Topics(ctx)
+	topics, err := w.inst.client.Topics(ctx)
 	if err != nil {
 		return false, err
 	}
 	change := w.known.next(topics)
-	w.tell(change)
+	w.report(change)
 	if len(change.added) == 0 && len(change.removed) == 0 {
 		return false, nil
 	}
-	w.known = change.reading
-	w.app.replan(ctx, planGroups(change.reading.top.SubTopologies(), change.reading.sizes))
+	w.known = change.to
+	w.replan(ctx, planGroups(change.to.top.SubTopologies(), change.to.sizes))
 	return true, nil
 }
 
-// tell logs what is new.
-func (w *topicWatch) tell(change topicsChange) {
-	logger := w.app.cfg.Logger
+// report logs what has changed, and keeps the topics that cannot be read.
+func (w *topicWatch) report(change subscriptionChange) {
+	logger := w.inst.cfg.Logger
 	for _, topic := range change.added {
 		logger.Info("a new topic matches a source; it is read from now on", slog.String("topic", topic))
 	}
 	for _, topic := range change.removed {
 		logger.Warn("a topic that matches a source does not exist any more; the application goes on without it", slog.String("topic", topic))
 	}
-	if missing := withoutInputs(change.reading.top); missing != "" && len(change.removed) > 0 {
+	if missing := withoutInputs(change.to.top); missing != "" && len(change.removed) > 0 {
 		logger.Warn("no topic matches a source; waiting until there is one", slog.String("sub_topology", missing))
 	}
 	w.mu.Lock()
@@ -159,17 +163,4 @@ func (w *topicWatch) tell(change topicsChange) {
 				slog.String("topic", topic), slog.Any("error", err))
 		}
 	}
-}
-
-// replan has the groups go on whose plans are others than before, all at once.
-func (a *App) replan(ctx context.Context, plans []*groupPlan) {
-	var replanned sync.WaitGroup
-	for _, g := range a.groups() {
-		for _, p := range plans {
-			if p.sub.Group() == g.plan().sub.Group() && !p.reflectsLike(g.plan()) {
-				replanned.Go(func() { g.replan(ctx, p) })
-			}
-		}
-	}
-	replanned.Wait()
 }

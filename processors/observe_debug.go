@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// DebugHandler serves what [App.Info] returns: as a table for people, or as JSON to whoever accepts application/json or
-// asks with ?format=json. It answers GET and HEAD on any path and shows no record's key or value, but topics, addresses
-// and error messages: it is for operators.
+// DebugHandler serves the result of [App.Info]: as a table for people, or as JSON if the request accepts application/json
+// or has ?format=json. It answers GET and HEAD on any path. It shows topics, addresses and error messages, and no key or
+// value of any record: it is for operators.
 func (a *App) DebugHandler() http.Handler {
 	return a.readOnly(func(w http.ResponseWriter, r *http.Request) error {
 		info := a.Info(r.Context())
@@ -27,8 +27,8 @@ func (a *App) DebugHandler() http.Handler {
 	})
 }
 
-// TopologyHandler serves the topology in the same way: as text, as JSON ([topology.Description]), or as a Graphviz graph to
-// whoever accepts text/vnd.graphviz or asks with ?format=dot.
+// TopologyHandler serves the topology in the same way: as text, as JSON ([topology.Description]), or as a Graphviz graph
+// if the request accepts text/vnd.graphviz or has ?format=dot.
 func (a *App) TopologyHandler() http.Handler {
 	description := a.top.Description()
 	return a.readOnly(func(w http.ResponseWriter, r *http.Request) error {
@@ -47,7 +47,7 @@ func (a *App) TopologyHandler() http.Handler {
 	})
 }
 
-// readOnly is a handler for GET and HEAD.
+// readOnly returns a handler for GET and HEAD.
 func (a *App) readOnly(answer func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -58,7 +58,7 @@ func (a *App) readOnly(answer func(http.ResponseWriter, *http.Request) error) ht
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if err := answer(w, r); err != nil {
-			a.cfg.Logger.Debug("state not sent", slog.Any("error", err)) // who asked is gone
+			a.cfg.Logger.Debug("state not sent", slog.Any("error", err)) // the client is gone
 		}
 	})
 }
@@ -77,7 +77,7 @@ func writeJSON(w http.ResponseWriter, answer any) error {
 	return encoder.Encode(answer)
 }
 
-// WriteTable writes the picture as a table for people.
+// WriteTable writes the description as a table for people.
 func (i AppInfo) WriteTable(w io.Writer) error {
 	t := &table{tabs: tabwriter.NewWriter(w, 0, 8, 2, ' ', 0), at: i.At}
 	t.line("application %s\t%s for %s\tthis instance is %s", i.Name, i.State, t.ago(i.Since), i.Address)
@@ -191,7 +191,7 @@ func (t *table) stores(tasks []TaskInfo) {
 	}
 }
 
-// remarks are what deserves a sentence.
+// remarks writes a sentence for each thing that an operator should notice.
 func (t *table) remarks(task TaskInfo) {
 	if r := task.Restore; r != nil && !r.Done {
 		t.line("  task %d restores: %d records so far, at offset %d of %d", task.Partition, r.Records, r.Next, r.End)

@@ -1,10 +1,52 @@
 package processors
 
 import (
+	"time"
+
 	"github.com/seed84377926/millrace/topology"
 )
 
-// FailureKind says what failed about a record.
+// Hooks are called when something happens that a program may want to act on. Nil functions are skipped; JoinHooks makes one
+// of several. They are called from the runtime's goroutines and must return soon.
+type Hooks struct {
+	// StateChanged is called after each change of the application's state.
+	StateChanged func(from, to State)
+	// TaskFailed is called when a task's life ended with an error; the task tries again unless fatal.
+	TaskFailed func(group string, partition int32, err error, fatal bool)
+	// RestoreProgress is called while a task restores: after each batch that is written, and once more when it is done.
+	RestoreProgress func(RestoreProgress)
+	// StateDamaged is called when a task found files of its local state damaged or missing. The state is dropped and
+	// restored from its changelog; nothing is lost, and no other task is touched. Its disk may need a look.
+	StateDamaged func(group string, partition int32, err error)
+	// Dropped is called for each record that was dropped, with the reason; again if the work is aborted and done again.
+	Dropped func(group string, drop topology.Drop)
+	// InputsChanged is called when a group goes on, on this instance, with other topics that match a source of it:
+	// see topology.SourceMatching.
+	InputsChanged func(group string, added, removed []string)
+	// Skipped is called for each record that the policy of the topology passed over, once that is committed. If the
+	// process dies between the two, it is not called, and what remains is the log.
+	Skipped func(Skipped)
+}
+
+// RestoreProgress says how far the restore of one task is.
+type RestoreProgress struct {
+	Group     string `json:"group"`
+	Partition int32  `json:"partition"`
+	Start     int64  `json:"start"`     // first changelog offset that was missing locally
+	Next      int64  `json:"next"`      // next offset to restore
+	End       int64  `json:"end"`       // where the restore ends
+	Remaining int64  `json:"remaining"` // offsets from Next to End; not all of them hold a record
+	Records   int64  `json:"records"`   // changelog records read so far
+	Rows      int64  `json:"rows"`      // rows written so far: of many records of one key only the last is
+	Bytes     int64  `json:"bytes"`     // keys and values of the records read so far
+	Done      bool   `json:"done"`
+
+	Elapsed time.Duration `json:"elapsed_ns"`         // since the restore began
+	Rate    float64       `json:"records_per_second"` // Records over Elapsed
+	ETA     time.Duration `json:"eta_ns"`             // what Remaining takes if it goes on like this; 0 if that cannot be told yet
+}
+
+// FailureKind says how a record failed.
 type FailureKind uint8
 
 // The kinds of failure, one for each policy of a topology.
@@ -28,14 +70,14 @@ func (k FailureKind) String() string {
 	}
 }
 
-// Skipped is an input record, or a punctuation, that was passed over because the policy of the topology says so.
+// Skipped is an input record or a punctuation that was skipped by the policy of the topology.
 type Skipped struct {
 	Group string
-	// Topic is that of the record, "" if it was a punctuation: Err says which one ([topology.PunctuationError]).
+	// Topic is the topic of the record, "" for a punctuation: Err says which one ([topology.PunctuationError]).
 	Topic     string
 	Partition int32
 	Kind      FailureKind
-	// Node is where it failed: an operator as Topology.Describe shows it, or the topic or store that its output was for.
+	// Node is where it failed: an operator as Topology.Describe shows it, or the topic or store of its output.
 	Node string
 	// Record is the record as it was read, with its offset. Its slices must not be modified.
 	Record topology.RawRecord
@@ -51,7 +93,7 @@ func newSkipped(group string, partition int32, f *recordFault) *Skipped {
 	return s
 }
 
-// JoinHooks returns hooks that call all of the given ones, in their order: an application may have several listeners.
+// JoinHooks returns hooks that call all of the given hooks in order: an application may have several listeners.
 func JoinHooks(all ...Hooks) Hooks {
 	var joined Hooks
 	for _, h := range all {

@@ -7,17 +7,18 @@ import (
 	"time"
 
 	"github.com/seed84377926/millrace/internal/assignment"
+	"github.com/seed84377926/millrace/processors/internal/observe"
 	"github.com/seed84377926/millrace/state/pebblestore"
 )
 
-// AppInfo is a picture of the application on this instance, for people; it marshals to JSON.
+// AppInfo describes the application on this instance, for people. It marshals to JSON.
 type AppInfo struct {
 	Name    string      `json:"name"`
 	State   string      `json:"state"`
 	Paused  bool        `json:"paused,omitempty"` // all groups are
-	Since   time.Time   `json:"since"`            // of the state
+	Since   time.Time   `json:"since"`            // when the state began
 	Address string      `json:"address"`          // of this instance, as the members of the groups know it
-	At      time.Time   `json:"at"`               // when the picture was taken
+	At      time.Time   `json:"at"`               // when this was read
 	Groups  []GroupInfo `json:"groups"`
 	// Globals are the copies of the global tables on this instance.
 	Globals []GlobalInfo `json:"globals,omitempty"`
@@ -34,10 +35,10 @@ type GroupInfo struct {
 	DiskBytes  int64                `json:"disk_bytes,omitempty"` // of the group's state on this instance
 	Tasks      []TaskInfo           `json:"tasks"`                // those of this instance
 	Standbys   []StandbyInfo        `json:"standbys,omitempty"`
-	Leftovers  []int32              `json:"leftovers,omitempty"` // partitions whose state is on this disk for no present use
+	Leftovers  []int32              `json:"leftovers,omitempty"` // partitions whose state is on this disk and not needed
 }
 
-// Placement is what one member of a group is to do.
+// Placement is what a group has planned for one of its members.
 type Placement = assignment.Placement
 
 // StandbyInfo is one copy of a task's state that this instance keeps.
@@ -54,7 +55,7 @@ type TaskInfo struct {
 	Partition     int32              `json:"partition"`
 	State         string             `json:"state"`
 	Paused        bool               `json:"paused,omitempty"` // all groups are
-	Since         time.Time          `json:"since"`            // of the state
+	Since         time.Time          `json:"since"`            // when the state began
 	Activity      string             `json:"activity"`         // what the task does right now
 	ActivitySince time.Time          `json:"activity_since"`
 	WaitsFor      string             `json:"waits_for,omitempty"` // what keeps it from going on, if it knows
@@ -70,12 +71,12 @@ type TaskInfo struct {
 	Inputs        []InputInfo        `json:"inputs"`
 	Outputs       []OutputInfo       `json:"outputs"`
 	Restore       *RestoreProgress   `json:"restore,omitempty"`
-	DiskBytes     int64              `json:"disk_bytes,omitempty"` // of the task's state, roughly; what is in memory only is not counted
+	DiskBytes     int64              `json:"disk_bytes,omitempty"` // of the task's state, roughly; rows that are in memory only are not counted
 	Stores        []StoreInfo        `json:"stores"`
 	Goka          any                `json:"goka"` // goka's own statistics of the task's processor
 }
 
-// CommitInfo is what is known of a task's commits on this instance.
+// CommitInfo describes a task's commits on this instance.
 type CommitInfo struct {
 	Last           time.Time `json:"last"`
 	AverageSeconds float64   `json:"average_seconds"`
@@ -91,7 +92,7 @@ type TaskError struct {
 	At      time.Time `json:"at"`
 }
 
-// InputInfo is where a task is in one of its inputs. Unknown offsets are -1.
+// InputInfo is the position of a task in one of its inputs. Unknown offsets are -1.
 type InputInfo struct {
 	Topic       string  `json:"topic"`
 	Position    int64   `json:"position"` // next offset to process
@@ -103,7 +104,7 @@ type InputInfo struct {
 	Bytes       int64   `json:"bytes"`
 }
 
-// OutputInfo is what a task committed to a topic.
+// OutputInfo counts what a task has committed to a topic.
 type OutputInfo struct {
 	Topic   string `json:"topic"`
 	Records int64  `json:"records"`
@@ -124,10 +125,11 @@ type StoreInfo struct {
 	Expired     int64   `json:"expired"`
 }
 
-// Info returns a picture of the application, with goka's own statistics of every processor.
+// Info describes the application as it is now, with goka's own statistics of every processor.
 func (a *App) Info(ctx context.Context) AppInfo {
 	now := time.Now()
-	info := AppInfo{Name: a.top.Name(), State: a.State().String(), Paused: a.Paused(), Since: a.states.stateSince(), Address: a.cfg.Address, At: now}
+	_, since, _ := a.states.Read(now)
+	info := AppInfo{Name: a.top.Name(), State: a.State().String(), Paused: a.Paused(), Since: since, Address: a.cfg.Address, At: now}
 	info.Unread = a.topics.unread()
 	for _, g := range a.groups() {
 		info.Groups = append(info.Groups, g.info(ctx, now))
@@ -168,17 +170,17 @@ func (g *group) info(ctx context.Context, now time.Time) GroupInfo {
 }
 
 func (t *task) info(ctx context.Context, now time.Time) TaskInfo {
-	p := t.stats.picture(now)
+	p := t.stats.snapshot(now)
 	info := TaskInfo{
 		Partition: t.partition, State: taskState(t.state.Load()).String(), Since: p.stateSince,
-		Activity: p.activity.String(), ActivitySince: p.activitySince, WaitsFor: t.waits(&p, taskState(t.state.Load())),
+		Activity: p.activity.String(), ActivitySince: p.activitySince, WaitsFor: t.waitReason(&p, taskState(t.state.Load())),
 		Seconds:   make(map[string]float64),
 		Processed: t.stats.records.Load(), Commits: t.stats.commits.Load(), Transactions: make(map[string]int64),
 		LastError: p.lastError, Dropped: p.drops, Restore: t.stats.restore.Load(),
 		Inputs: []InputInfo{}, Outputs: []OutputInfo{}, Stores: []StoreInfo{},
 	}
-	for a, spent := range p.spent {
-		info.Seconds[activity(a).String()] = spent.Seconds()
+	for activity := range observe.Activities {
+		info.Seconds[activity.String()] = p.spent[activity].Seconds()
 	}
 	for o, n := range p.transactions {
 		info.Transactions[outcomeNames[o]] = n
@@ -186,10 +188,10 @@ func (t *task) info(ctx context.Context, now time.Time) TaskInfo {
 	for _, n := range p.failures {
 		info.Failures += n
 	}
-	if n := p.commit.latency.count(); n > 0 {
+	if n := p.commit.latency.Count(); n > 0 {
 		info.Commit = &CommitInfo{
 			Last: p.commit.last, Rows: p.commit.rows,
-			AverageSeconds: p.commit.latency.sum / float64(n), SlowestSeconds: p.commit.slowest.Seconds(),
+			AverageSeconds: p.commit.latency.Sum() / float64(n), SlowestSeconds: p.commit.slowest.Seconds(),
 		}
 	}
 	for i := range p.inputs {

@@ -3,18 +3,18 @@ package processors
 import (
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/seed84377926/millrace/processors/internal/observe"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/state/pebblestore"
 )
 
-// Collector returns the application's metrics for a Prometheus registry: of its tasks, stores, restores and of the
-// connections to the brokers. docs/metrics.md has a table of them beside those of Kafka Streams. It can be registered
-// before Run. Two applications of one process need a label that tells them apart (prometheus.WrapRegistererWith).
+// Collector returns the application's metrics for a Prometheus registry: tasks, stores, restores and the connections to
+// the brokers. docs/metrics.md lists them next to the metrics of Kafka Streams. The collector can be registered before
+// Run. Two applications in one process need a label that distinguishes them (prometheus.WrapRegistererWith).
 func (a *App) Collector() prometheus.Collector { return collector{a, newMetricDescs()} }
 
 type collector struct {
@@ -22,14 +22,14 @@ type collector struct {
 	descs metricDescs
 }
 
-// metricDescs are the descriptions of all metrics but those of the broker clients.
+// metricDescs are the descriptions of all metrics except those of the broker clients.
 type metricDescs struct {
 	all []*prometheus.Desc
 
 	clientState, clientStateSeconds *prometheus.Desc
 
-	moved [moves]*prometheus.Desc
-	tasks *prometheus.Desc
+	rebalanced [observe.Rebalances]*prometheus.Desc
+	tasks      *prometheus.Desc
 
 	inputChanges, unread *prometheus.Desc
 
@@ -77,8 +77,8 @@ func newMetricDescs() metricDescs {
 
 	d.clientState = desc("client_state", "1 for the state that the application on this instance is in.", "application", "state")
 	d.clientStateSeconds = desc("client_state_seconds_total", "Time spent in a state.", "application", "state")
-	for m := range moves {
-		d.moved[m] = desc("group_tasks_"+moveNames[m]+"_latency_seconds", "Time that this instance took to carry out a rebalance: tasks "+moveNames[m]+".", "group")
+	for step := range observe.Rebalances {
+		d.rebalanced[step] = desc("group_tasks_"+step.String()+"_latency_seconds", "Time that this instance took to carry out a rebalance: tasks "+step.String()+".", "group")
 	}
 	d.tasks = desc("group_tasks", "Partitions that this instance works on (active) or keeps a copy of (standby, warmup).", "group", "role")
 	d.inputChanges = desc("group_input_changes_total", "Times that a group went on with other topics that match a source.", "group")
@@ -174,41 +174,41 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
-	d, now := &c.descs, time.Now()
+	a, d, now := c.app, &c.descs, time.Now()
 	out := series{ch: ch}
-	current, spent := c.app.states.read(now)
-	out.gauge(d.clientState, 1, c.app.top.Name(), current.String())
-	for s, time := range spent {
-		out.counter(d.clientStateSeconds, time.Seconds(), c.app.top.Name(), State(s).String())
+	current, _, spent := a.states.Read(now)
+	out.gauge(d.clientState, 1, a.top.Name(), current.String())
+	for s := Created; s <= Failed; s++ {
+		out.counter(d.clientStateSeconds, spent[s].Seconds(), a.top.Name(), s.String())
 	}
-	out.gauge(d.unread, float64(len(c.app.topics.unread())), c.app.top.Name())
-	for _, g := range c.app.groups() {
+	out.gauge(d.unread, float64(len(a.topics.unread())), a.top.Name())
+	for _, g := range a.groups() {
 		c.collectGroup(series{ch, []string{g.plan().sub.Group()}}, g)
 		for _, t := range g.tasks() {
 			c.collectTask(series{ch, []string{g.plan().sub.Group(), strconv.Itoa(int(t.partition))}}, t, now)
 		}
 	}
-	if globals := c.app.globals(); globals != nil {
+	if globals := a.globals(); globals != nil {
 		for _, t := range globals.tables {
 			out.gauge(d.globalLag, float64(t.remaining()), t.plan.Name)
 			out.counter(d.globalRecords, float64(t.records.Load()), t.plan.Name)
 			out.counter(d.globalDamaged, float64(t.damaged.Load()), t.plan.Name)
 		}
 	}
-	for part, bytes := range c.app.memory.split.parts() {
+	for part, bytes := range a.memory.split.parts() {
 		out.gauge(d.memory, float64(bytes), part)
 	}
-	out.gauge(d.cache, float64(c.app.memory.cache.Used()))
-	out.gauge(d.cacheDirty, float64(c.app.memory.cache.Dirty()))
-	out.gauge(d.cacheLimit, float64(c.app.memory.cache.Limit()))
-	c.app.requests.Collect(ch)
+	out.gauge(d.cache, float64(a.memory.cache.Used()))
+	out.gauge(d.cacheDirty, float64(a.memory.cache.Dirty()))
+	out.gauge(d.cacheLimit, float64(a.memory.cache.Limit()))
+	a.requests.Collect(ch)
 }
 
 func (c collector) collectGroup(out series, g *group) {
 	d := &c.descs
-	for m := range moves {
-		h := g.stats.moves[m].read()
-		out.histogram(d.moved[m], &h)
+	for step := range observe.Rebalances {
+		h := g.stats.Rebalance(step)
+		out.histogram(d.rebalanced[step], &h)
 	}
 	roles := map[string]int{"active": len(g.tasks()), "standby": 0, "warmup": 0}
 	for _, s := range g.standbys.all() {
@@ -225,8 +225,8 @@ func (c collector) collectGroup(out series, g *group) {
 	for role, n := range roles {
 		out.gauge(d.tasks, float64(n), role)
 	}
-	out.counter(d.inputChanges, float64(g.stats.inputChanges.Load()))
-	g.stats.eachLatency(func(point latencyPoint, h histogram) { out.histogram(d.age, &h, point.topic, point.at) })
+	out.counter(d.inputChanges, float64(g.stats.InputChanges.Load()))
+	g.stats.EachLatency(func(point observe.LatencyPoint, h observe.Histogram) { out.histogram(d.age, &h, point.Topic, point.At) })
 	if engine, ok := g.engine.(pebblestore.Measured); ok {
 		if m, err := engine.Metrics(); err == nil { // it is closed at the end
 			for _, e := range d.engine {
@@ -237,10 +237,10 @@ func (c collector) collectGroup(out series, g *group) {
 }
 
 func (c collector) collectTask(out series, t *task, now time.Time) {
-	d, p := &c.descs, t.stats.picture(now)
+	d, p := &c.descs, t.stats.snapshot(now)
 	out.gauge(d.state, 1, taskState(t.state.Load()).String())
-	for a, spent := range p.spent {
-		out.counter(d.time, spent.Seconds(), activity(a).String())
+	for activity := range observe.Activities {
+		out.counter(d.time, p.spent[activity].Seconds(), activity.String())
 	}
 	out.counter(d.process, float64(t.stats.records.Load()))
 	out.counter(d.enforced, float64(p.enforced))
@@ -313,35 +313,6 @@ func (s series) counter(desc *prometheus.Desc, v float64, labels ...string) {
 	s.send(desc, prometheus.CounterValue, v, labels...)
 }
 
-func (s series) histogram(desc *prometheus.Desc, h *histogram, labels ...string) {
-	s.ch <- h.metric(desc, slices.Concat(s.labels, labels)...)
-}
-
-// stateClock measures how long an application is in which state.
-type stateClock struct {
-	mu      sync.Mutex
-	current State
-	since   time.Time
-	spent   [Failed + 1]time.Duration
-}
-
-func (c *stateClock) enter(to State, now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.spent[c.current] += now.Sub(c.since)
-	c.current, c.since = to, now
-}
-
-func (c *stateClock) stateSince() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.since
-}
-
-func (c *stateClock) read(now time.Time) (current State, spent [Failed + 1]time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	spent = c.spent
-	spent[c.current] += now.Sub(c.since)
-	return c.current, spent
+func (s series) histogram(desc *prometheus.Desc, h *observe.Histogram, labels ...string) {
+	s.ch <- prometheus.MustNewConstHistogram(desc, h.Count(), h.Sum(), h.Buckets(), slices.Concat(s.labels, labels)...)
 }

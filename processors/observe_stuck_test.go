@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/processors/internal/observe"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
 )
@@ -19,11 +20,11 @@ import (
 func standing(now time.Time) (*task, *bytes.Buffer) {
 	var log bytes.Buffer
 	t := &task{partition: 2, logger: slog.New(slog.NewTextHandler(&log, nil))}
-	newTaskStats(&t.stats, newGroupStats(), &groupPlan{
+	initTaskStats(&t.stats, observe.NewGroup(), &groupPlan{
 		inputs: []topology.Input{{Topic: "a"}, {Topic: "b"}}, sizes: map[string]int32{"a": 3, "b": 3},
 	}, 2)
 	t.state.Store(int32(taskRunning))
-	t.stats.activity.enter(activityWait, now)
+	t.stats.activity.Enter(observe.ActivityWait, now)
 	t.stats.publishInputs(&inputs{all: []*input{{topic: "a", next: 10}, {index: 1, topic: "b", next: 10}}})
 	return t, &log
 }
@@ -38,12 +39,12 @@ func endsAt(a, b int64) map[state.TopicPartition]broker.LogEnd {
 func TestStuckDetector_warnsOnceThenLessAndLessOften(t *testing.T) {
 	now := time.Unix(1000, 0)
 	stuck, log := standing(now)
-	d := stuckDetector{after: time.Minute, tasks: make(map[*task]*suspect)}
-	stuck.stats.known(2, endsAt(15, 10))
+	d := stuckDetector{after: time.Minute, tasks: make(map[*task]*standstill)}
+	stuck.stats.recordEnds(2, endsAt(15, 10))
 	var warned []time.Duration
 	start := now
 	for range 20 * 60 {
-		d.look(stuck, now)
+		d.check(stuck, now)
 		d.forget(now)
 		if log.Len() > 0 {
 			require.Contains(t, log.String(), "task makes no progress")
@@ -58,36 +59,36 @@ func TestStuckDetector_warnsOnceThenLessAndLessOften(t *testing.T) {
 	require.Equal(t, []time.Duration{1 * time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 16 * time.Minute}, warned)
 
 	stuck.stats.publishInputs(&inputs{all: []*input{{topic: "a", next: 11}, {index: 1, topic: "b", next: 10}}})
-	d.look(stuck, now)
+	d.check(stuck, now)
 	require.Contains(t, log.String(), "task makes progress again")
 }
 
 func TestStuckDetector_idleTasksAreNotStuck(t *testing.T) {
 	now := time.Unix(1000, 0)
 	stuck, log := standing(now)
-	d := stuckDetector{after: time.Minute, tasks: make(map[*task]*suspect)}
+	d := stuckDetector{after: time.Minute, tasks: make(map[*task]*standstill)}
 	for range 600 {
-		d.look(stuck, now) // nobody knows the ends
+		d.check(stuck, now) // nobody knows the ends
 		now = now.Add(time.Second)
 	}
-	stuck.stats.known(2, endsAt(10, 10))
+	stuck.stats.recordEnds(2, endsAt(10, 10))
 	for range 600 {
-		d.look(stuck, now) // it is at the ends
+		d.check(stuck, now) // it is at the ends
 		now = now.Add(time.Second)
 	}
 	require.Empty(t, log.String())
 
 	// Lag that has just come is not old because the task was idle before.
-	stuck.stats.known(2, endsAt(10, 11))
+	stuck.stats.recordEnds(2, endsAt(10, 11))
 	for range 59 {
-		d.look(stuck, now)
+		d.check(stuck, now)
 		now = now.Add(time.Second)
 	}
 	require.Empty(t, log.String())
 
 	stuck.state.Store(int32(taskStopped))
 	for range 600 {
-		d.look(stuck, now)
+		d.check(stuck, now)
 		now = now.Add(time.Second)
 	}
 	require.Empty(t, log.String())
@@ -96,14 +97,14 @@ func TestStuckDetector_idleTasksAreNotStuck(t *testing.T) {
 func TestStuckDetector_offWhenNegativeAndForgetsTasksThatAreGone(t *testing.T) {
 	now := time.Unix(1000, 0)
 	stuck, log := standing(now)
-	stuck.stats.known(2, endsAt(15, 10))
-	off := stuckDetector{after: -1, tasks: make(map[*task]*suspect)}
-	off.look(stuck, now)
-	off.look(stuck, now.Add(time.Hour))
+	stuck.stats.recordEnds(2, endsAt(15, 10))
+	off := stuckDetector{after: -1, tasks: make(map[*task]*standstill)}
+	off.check(stuck, now)
+	off.check(stuck, now.Add(time.Hour))
 	require.Empty(t, log.String())
 
-	d := stuckDetector{after: time.Minute, tasks: make(map[*task]*suspect)}
-	d.look(stuck, now)
+	d := stuckDetector{after: time.Minute, tasks: make(map[*task]*standstill)}
+	d.check(stuck, now)
 	d.forget(now)
 	require.Len(t, d.tasks, 1)
 	d.forget(now.Add(time.Second))
@@ -113,20 +114,20 @@ func TestStuckDetector_offWhenNegativeAndForgetsTasksThatAreGone(t *testing.T) {
 func TestWaits_saysWhatKeepsATaskFromGoingOn(t *testing.T) {
 	now := time.Unix(1000, 0)
 	stuck, _ := standing(now)
-	waits := func(a activity, s taskState) string {
-		stuck.stats.activity.enter(a, now)
-		p := stuck.stats.picture(now)
-		return p.waits(s)
+	waits := func(a observe.Activity, s taskState) string {
+		stuck.stats.activity.Enter(a, now)
+		p := stuck.stats.snapshot(now)
+		return p.waitReason(s)
 	}
-	require.Empty(t, waits(activityWait, taskRunning), "at the end of its inputs it waits for nothing")
-	require.Contains(t, waits(activityProcess, taskRunning), "an operator")
-	require.Contains(t, waits(activityCommit, taskRunning), "take the transaction")
-	require.Contains(t, waits(activityRestore, taskRestoring), "changelog")
-	require.Contains(t, waits(activityTakeOver, taskTakingOver), "owner before")
-	stuck.stats.failed(errors.New("no leader"), now)
-	require.Contains(t, waits(activityRetry, taskWaiting), "no leader")
+	require.Empty(t, waits(observe.ActivityWait, taskRunning), "at the end of its inputs it waits for nothing")
+	require.Contains(t, waits(observe.ActivityProcess, taskRunning), "an operator")
+	require.Contains(t, waits(observe.ActivityCommit, taskRunning), "take the transaction")
+	require.Contains(t, waits(observe.ActivityRestore, taskRestoring), "changelog")
+	require.Contains(t, waits(observe.ActivityTakeOver, taskTakingOver), "owner before")
+	stuck.stats.recordFailure(errors.New("no leader"), now)
+	require.Contains(t, waits(observe.ActivityRetry, taskWaiting), "no leader")
 	stuck.stats.publishInputs(&inputs{waitsFor: "b, which is not read to its end"})
-	require.True(t, strings.HasPrefix(waits(activityWait, taskRunning), "b, which"))
+	require.True(t, strings.HasPrefix(waits(observe.ActivityWait, taskRunning), "b, which"))
 }
 
 func TestLag_ageIsThatOfTheOldestRecordThatWaits(t *testing.T) {
@@ -139,18 +140,4 @@ func TestLag_ageIsThatOfTheOldestRecordThatWaits(t *testing.T) {
 	lag, age = in.lag(now)
 	require.Zero(t, lag)
 	require.Zero(t, age, "however old the record processed last")
-}
-
-func TestActivityClock_timeUnderWayCounts(t *testing.T) {
-	var c activityClock
-	at := time.Unix(0, 0)
-	c.enter(activityWait, at)
-	c.enter(activityCommit, at.Add(time.Second))
-	_, since, spent := c.read(at.Add(4 * time.Second))
-	require.Equal(t, at.Add(time.Second), since)
-	require.Equal(t, time.Second, spent[activityWait])
-	require.Equal(t, 3*time.Second, spent[activityCommit])
-	c.stop(at.Add(5 * time.Second))
-	_, _, spent = c.read(at.Add(time.Hour))
-	require.Equal(t, 4*time.Second, spent[activityCommit])
 }

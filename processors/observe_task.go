@@ -11,20 +11,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/processors/internal/observe"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
 )
 
-// taskStats is what a task counts of itself. What it counts for each record it counts in plain numbers of its own (live)
-// and publishes after each unit and each commit; under mu is what was published, for whoever looks.
+// taskStats is what a task records of itself. What it counts for each record goes into plain numbers of its own (live),
+// which it publishes after each unit and each commit. The fields under mu are what was published; any goroutine may read
+// them.
 type taskStats struct {
 	ready     chan struct{} // signalled by the task's feeds
 	processor atomic.Pointer[broker.GroupTask]
 	restore   atomic.Pointer[RestoreProgress]
 	records   atomic.Int64 // input records processed
 	commits   atomic.Int64
-	activity  activityClock
-	group     *groupStats
+	activity  observe.Clock[observe.Activity]
+	group     *observe.Group
 
 	live tally // touched by the goroutine that runs the task
 
@@ -66,25 +68,25 @@ func (f *flow) add(key, value []byte) {
 type inputTally struct {
 	flow
 	topic  string
-	last   int64     // timestamp of the record processed last
-	source histogram // age of the records when they are processed
-	open   pending   // records of the open transaction
+	last   int64             // timestamp of the record processed last
+	source observe.Histogram // age of the records when they are processed
+	open   observe.Pending   // records of the open transaction
 }
 
 type outputTally struct {
 	flow
-	open pending
+	open observe.Pending
 }
 
 // inputStats is what is known of an input of a task.
 type inputStats struct {
 	topic  string
-	absent bool // it has no such partition
+	absent bool // the task has no partition of it
 	flow
 	position int64 // -1: not known yet
 	oldest   int64 // timestamp of the oldest record that waits, as far as it is known; 0 if none is
-	end      int64 // of the committed log, -1 if nobody has asked yet
-	high     int64 // high watermark: what is beyond end belongs to open transactions
+	end      int64 // of the committed log, -1 if not known yet
+	high     int64 // high watermark: records from end on belong to open transactions
 }
 
 // lag returns how many offsets the input is behind and for how long its oldest record has waited, 0 if that is not
@@ -94,13 +96,13 @@ func (in *inputStats) lag(now time.Time) (offsets int64, age time.Duration) {
 		return 0, 0
 	}
 	if in.oldest > 0 {
-		age = max(0, millis(now.UnixMilli()-in.oldest))
+		age = max(0, observe.Millis(now.UnixMilli()-in.oldest))
 	}
 	return in.end - in.position, age
 }
 
 type commitStats struct {
-	latency histogram
+	latency observe.Histogram
 	rows    int64 // written to the changelog and the local index
 	last    time.Time
 	slowest time.Duration
@@ -119,7 +121,8 @@ const (
 
 var outcomeNames = [outcomes]string{"committed", "aborted", "fenced", "unknown"} //nolint:gochecknoglobals // a table
 
-func newTaskStats(s *taskStats, group *groupStats, plan *groupPlan, partition int32) {
+// initTaskStats prepares the stats of a task, in place.
+func initTaskStats(s *taskStats, group *observe.Group, plan *groupPlan, partition int32) {
 	s.ready = make(chan struct{}, 1)
 	s.group = group
 	s.live.inputs = make([]inputTally, len(plan.inputs))
@@ -132,13 +135,13 @@ func newTaskStats(s *taskStats, group *groupStats, plan *groupPlan, partition in
 	s.mu.outputs = make(map[string]flow)
 }
 
-// took counts an input record that is about to be processed; now is in milliseconds.
-func (s *taskStats) took(input int, rec *kgo.Record, now int64) {
+// recordInput counts an input record that is about to be processed; now is in milliseconds.
+func (s *taskStats) recordInput(input int, rec *kgo.Record, now int64) {
 	in := &s.live.inputs[input]
 	in.add(rec.Key, rec.Value)
 	in.last = rec.Timestamp.UnixMilli()
-	in.source.observe(millis(now-in.last), 1)
-	in.open.add(in.last)
+	in.source.Observe(observe.Millis(now-in.last), 1)
+	in.open.Add(in.last)
 }
 
 // output returns the tally of an output topic.
@@ -151,15 +154,15 @@ func (s *taskStats) output(topic string) *outputTally {
 	return out
 }
 
-// publish makes visible what was counted of inputs and stores.
+// publish publishes the numbers of inputs and stores.
 func (s *taskStats) publish(l *life) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.publishInputs(l.inputs)
-	s.publishStores(l.task)
+	s.publishStores(l.operators)
 }
 
-// publishInputs makes visible what was counted of the inputs. mu is held.
+// publishInputs publishes the numbers of the inputs. mu is held.
 func (s *taskStats) publishInputs(inputs *inputs) {
 	for _, in := range inputs.all {
 		to, from := &s.mu.inputs[in.index], &s.live.inputs[in.index]
@@ -172,15 +175,15 @@ func (s *taskStats) publishInputs(inputs *inputs) {
 	s.mu.waitsFor = inputs.waitsFor
 }
 
-// committed counts a commit, whose effects can be seen from now on.
-func (s *taskStats) committed(spent time.Duration, rows int, task *topology.Task) {
+// recordCommit counts a commit, whose effects can be seen from now on.
+func (s *taskStats) recordCommit(spent time.Duration, rows int, task *topology.Task) {
 	now := time.Now()
 	s.publishLatencies(now.UnixMilli())
 	s.commits.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.transactions[outcomeCommitted]++
-	s.mu.commit.latency.observe(spent, 1)
+	s.mu.commit.latency.Observe(spent, 1)
 	s.mu.commit.rows += int64(rows)
 	s.mu.commit.last = now
 	s.mu.commit.slowest = max(s.mu.commit.slowest, spent)
@@ -192,24 +195,24 @@ func (s *taskStats) committed(spent time.Duration, rows int, task *topology.Task
 
 // publishLatencies hands the ages of the records of the transaction to the group.
 func (s *taskStats) publishLatencies(now int64) {
-	var h histogram
+	var h observe.Histogram
 	for i := range s.live.inputs {
 		in := &s.live.inputs[i]
 		if len(in.open) > 0 {
-			s.group.latency(atSource, in.topic).take(&in.source)
-			in.open.observe(now, &h)
-			s.group.latency(atCommit, in.topic).take(&h)
+			s.group.Latency(observe.AtSource, in.topic).Take(&in.source)
+			in.open.Observe(now, &h)
+			s.group.Latency(observe.AtCommit, in.topic).Take(&h)
 		}
 	}
 	for topic, out := range s.live.outputs {
 		if len(out.open) > 0 {
-			out.open.observe(now, &h)
-			s.group.latency(atSink, topic).take(&h)
+			out.open.Observe(now, &h)
+			s.group.Latency(observe.AtSink, topic).Take(&h)
 		}
 	}
 }
 
-// publishStores adds what the stores did since it was called last. They count from 0 in each life. mu is held.
+// publishStores adds what the stores counted since the last call. They count from 0 in each life. mu is held.
 func (s *taskStats) publishStores(task *topology.Task) {
 	now := task.StoreStats(s.live.scratch[:0])
 	if len(s.mu.stores) != len(now) {
@@ -234,9 +237,9 @@ func (s *taskStats) publishStores(task *topology.Task) {
 	s.live.stores, s.live.scratch = now, s.live.stores
 }
 
-// lived forgets what belongs to a life that is over, and counts how its open transaction ended, if there is one.
-func (s *taskStats) lived(l *life, err error) {
-	s.rolledBack(l, err)
+// recordEnd forgets the numbers of a life that is over, and counts how its open transaction ended, if it has one.
+func (s *taskStats) recordEnd(l *life, err error) {
+	s.recordRollback(l, err)
 	s.live.stores = nil
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -246,8 +249,8 @@ func (s *taskStats) lived(l *life, err error) {
 	}
 }
 
-// rolledBack forgets what was done since the last commit, and counts how the open transaction ended, if there is one.
-func (s *taskStats) rolledBack(l *life, err error) {
+// recordRollback forgets the numbers since the last commit, and counts how the open transaction ended, if there is one.
+func (s *taskStats) recordRollback(l *life, err error) {
 	for i := range s.live.inputs {
 		s.live.inputs[i].open = s.live.inputs[i].open[:0]
 	}
@@ -255,7 +258,7 @@ func (s *taskStats) rolledBack(l *life, err error) {
 	defer s.mu.Unlock()
 	for topic, out := range s.live.outputs {
 		out.open = out.open[:0]
-		out.flow = s.mu.outputs[topic] // what was produced since is aborted
+		out.flow = s.mu.outputs[topic] // the outputs since then are aborted
 	}
 	if l == nil || !l.open {
 		return
@@ -267,7 +270,8 @@ func (s *taskStats) rolledBack(l *life, err error) {
 	s.mu.transactions[end]++
 }
 
-func (s *taskStats) drop(reason string) {
+// recordDrop counts a record that was dropped.
+func (s *taskStats) recordDrop(reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.drops == nil {
@@ -276,8 +280,8 @@ func (s *taskStats) drop(reason string) {
 	s.mu.drops[reason]++
 }
 
-// failed counts a life that ended with an error.
-func (s *taskStats) failed(err error, at time.Time) {
+// recordFailure counts a life that ended with an error.
+func (s *taskStats) recordFailure(err error, at time.Time) {
 	cause := failureCause(err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -288,11 +292,11 @@ func (s *taskStats) failed(err error, at time.Time) {
 	s.mu.lastError = &TaskError{Cause: cause, Message: err.Error(), At: at}
 }
 
-// failureCause sorts failures into a few classes that call for different people.
+// failureCause classifies failures by the people who must look at them.
 func failureCause(err error) string {
 	var inconsistent *inconsistentError
 	switch {
-	case isRecordsFault(err):
+	case isRecordFault(err):
 		return "record"
 	case errors.Is(err, broker.ErrFenced):
 		return "fenced"
@@ -303,8 +307,8 @@ func failureCause(err error) string {
 	}
 }
 
-// restoring publishes how far a restore is.
-func (s *taskStats) restoring(p RestoreProgress) {
+// recordRestore publishes the progress of a restore.
+func (s *taskStats) recordRestore(p RestoreProgress) {
 	s.restore.Store(&p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -312,8 +316,8 @@ func (s *taskStats) restoring(p RestoreProgress) {
 	s.live.restored = p.Records
 }
 
-// known publishes where the inputs end.
-func (s *taskStats) known(partition int32, ends map[state.TopicPartition]broker.LogEnd) {
+// recordEnds publishes where the inputs end.
+func (s *taskStats) recordEnds(partition int32, ends map[state.TopicPartition]broker.LogEnd) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.mu.inputs {
@@ -324,8 +328,8 @@ func (s *taskStats) known(partition int32, ends map[state.TopicPartition]broker.
 	}
 }
 
-// taskPicture is a copy of all that a task has published.
-type taskPicture struct {
+// taskSnapshot is a copy of everything that a task has published.
+type taskSnapshot struct {
 	stateSince   time.Time
 	inputs       []inputStats
 	outputs      map[string]flow
@@ -339,27 +343,27 @@ type taskPicture struct {
 	restored     int64
 	lastError    *TaskError
 
-	activity      activity
+	activity      observe.Activity
 	activitySince time.Time
-	spent         [activities]time.Duration
+	spent         [observe.MaxStates]time.Duration // by activity
 }
 
-func (s *taskStats) picture(now time.Time) taskPicture {
+func (s *taskStats) snapshot(now time.Time) taskSnapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := taskPicture{
+	p := taskSnapshot{
 		stateSince: s.mu.stateSince, inputs: slices.Clone(s.mu.inputs), outputs: maps.Clone(s.mu.outputs),
 		stores: slices.Clone(s.mu.stores), commit: s.mu.commit, enforced: s.mu.enforced, waitsFor: s.mu.waitsFor,
 		drops: maps.Clone(s.mu.drops), failures: maps.Clone(s.mu.failures), transactions: s.mu.transactions,
 		restored: s.mu.restored, lastError: s.mu.lastError,
 	}
 	p.inputs = slices.DeleteFunc(p.inputs, func(in inputStats) bool { return in.absent })
-	p.activity, p.activitySince, p.spent = s.activity.read(now)
+	p.activity, p.activitySince, p.spent = s.activity.Read(now)
 	return p
 }
 
-// observe follows the task from state to state.
-func (t *task) observe(s taskState) {
+// recordState records that the task enters a state.
+func (t *task) recordState(s taskState) {
 	now := time.Now()
 	t.stats.mu.Lock()
 	if taskState(t.state.Load()) != s || t.stats.mu.stateSince.IsZero() {
@@ -372,16 +376,16 @@ func (t *task) observe(s taskState) {
 	t.spans.enter(s, t.stats.live.restored)
 	switch s {
 	case taskStarting:
-		t.stats.activity.enter(activityStart, now)
+		t.stats.activity.Enter(observe.ActivityStart, now)
 	case taskTakingOver:
-		t.stats.activity.enter(activityTakeOver, now)
+		t.stats.activity.Enter(observe.ActivityTakeOver, now)
 	case taskRestoring:
-		t.stats.activity.enter(activityRestore, now)
+		t.stats.activity.Enter(observe.ActivityRestore, now)
 	case taskRunning, taskPaused:
-		t.stats.activity.enter(activityWait, now)
+		t.stats.activity.Enter(observe.ActivityWait, now)
 	case taskWaiting:
-		t.stats.activity.enter(activityRetry, now)
+		t.stats.activity.Enter(observe.ActivityRetry, now)
 	case taskStopped:
-		t.stats.activity.stop(now)
+		t.stats.activity.Stop(now)
 	}
 }

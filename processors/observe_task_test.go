@@ -10,10 +10,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/processors/internal/observe"
 	"github.com/seed84377926/millrace/topology"
 )
 
-func TestLived_countsHowTheOpenTransactionEnded(t *testing.T) {
+func TestRecordEnd_countsHowTheOpenTransactionEnded(t *testing.T) {
 	fenced := fmt.Errorf("commit: %w", broker.ErrFenced)
 	for _, c := range []struct {
 		name    string
@@ -30,22 +31,22 @@ func TestLived_countsHowTheOpenTransactionEnded(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var s taskStats
-			newTaskStats(&s, newGroupStats(), &groupPlan{inputs: []topology.Input{{Topic: "a"}}, sizes: map[string]int32{"a": 1}}, 0)
-			s.lived(&life{open: c.open, outcome: c.outcome}, c.err)
-			p := s.picture(time.Now())
+			initTaskStats(&s, observe.NewGroup(), &groupPlan{inputs: []topology.Input{{Topic: "a"}}, sizes: map[string]int32{"a": 1}}, 0)
+			s.recordEnd(&life{open: c.open, outcome: c.outcome}, c.err)
+			p := s.snapshot(time.Now())
 			require.Equal(t, c.want, p.transactions)
 		})
 	}
 }
 
 // What a life produced and did not commit must neither be counted as committed nor be seen by the next one.
-func TestLived_forgetsWhatWasNotCommitted(t *testing.T) {
+func TestRecordEnd_forgetsWhatWasNotCommitted(t *testing.T) {
 	var s taskStats
-	newTaskStats(&s, newGroupStats(), &groupPlan{inputs: []topology.Input{{Topic: "a"}}, sizes: map[string]int32{"a": 1}}, 0)
-	s.took(0, &kgo.Record{Key: []byte("k")}, 0)
+	initTaskStats(&s, observe.NewGroup(), &groupPlan{inputs: []topology.Input{{Topic: "a"}}, sizes: map[string]int32{"a": 1}}, 0)
+	s.recordInput(0, &kgo.Record{Key: []byte("k")}, 0)
 	s.output("out").add([]byte("k"), nil)
-	s.output("out").open.add(1)
-	s.lived(&life{open: true, outcome: outcomeAborted}, errors.New("x"))
+	s.output("out").open.Add(1)
+	s.recordEnd(&life{open: true, outcome: outcomeAborted}, errors.New("x"))
 	require.Empty(t, s.live.inputs[0].open)
 	require.Empty(t, s.output("out").open)
 	require.Zero(t, s.output("out").records)
@@ -53,9 +54,9 @@ func TestLived_forgetsWhatWasNotCommitted(t *testing.T) {
 }
 
 // What counting costs for each input record: no allocation, and nothing that another goroutine touches.
-func BenchmarkTook(b *testing.B) {
+func BenchmarkRecordInput(b *testing.B) {
 	var s taskStats
-	newTaskStats(&s, newGroupStats(), &groupPlan{inputs: []topology.Input{{Topic: "a"}}, sizes: map[string]int32{"a": 1}}, 0)
+	initTaskStats(&s, observe.NewGroup(), &groupPlan{inputs: []topology.Input{{Topic: "a"}}, sizes: map[string]int32{"a": 1}}, 0)
 	now := time.Now()
 	rec := &kgo.Record{Key: make([]byte, 8), Value: make([]byte, 100), Timestamp: now}
 	b.ReportAllocs()
@@ -64,6 +65,6 @@ func BenchmarkTook(b *testing.B) {
 			s.live.inputs[0].open = s.live.inputs[0].open[:0]
 		}
 		rec.Timestamp = now.Add(time.Duration(i) * time.Millisecond)
-		s.took(0, rec, now.UnixMilli())
+		s.recordInput(0, rec, now.UnixMilli())
 	}
 }

@@ -6,26 +6,26 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// Tracer makes spans of what tasks do; package telemetry has one for OpenTelemetry. Without one nothing is traced and
-// the runtime pays a look at a nil for each unit of records.
+// Tracer makes spans of what tasks do; package telemetry has one for OpenTelemetry. Without one nothing is traced, and the
+// cost is one nil check for each unit of records.
 //
-// Spans nest: a transaction holds the units of records that were processed and the commit. What a single record went
-// through is a span of its own, in the trace of whoever produced the record, and only if that trace is sampled.
+// Spans nest: a transaction holds the units of records that were processed and the commit. The processing of a single
+// record is a span of its own in the trace of the record's producer, and only if that trace is sampled.
 //
 // A Tracer is used by all tasks at once; a Span by one goroutine at a time. Neither may block.
 type Tracer interface {
-	// Start begins the span of an operation, below parent or, if that is nil, as the first of a trace.
+	// Start begins the span of an operation, as a child of parent or, if that is nil, as the first of a trace.
 	Start(op Operation, parent Span) Span
 	// StartRecord begins the span of one input record, which is processed in unit. If the record carries no sampled
 	// trace it returns nil. Otherwise it also returns the headers with which the record goes through the topology, so
-	// that all that it leads to carries them: those of the record, with the span as the trace's context. The headers
-	// and values of rec must not be modified.
+	// that all records it leads to carry them: the headers of the record, with the span as the trace's context. The
+	// headers and values of rec must not be modified.
 	StartRecord(rec TracedRecord, unit Span) (Span, []topology.Header)
 }
 
 // Span is an operation under way.
 type Span interface {
-	// Count notes how many there were of something: "records", "rows".
+	// Count adds a number to the span; what is "records" or "rows".
 	Count(what string, n int64)
 	// End ends the span, as failed if err is not nil.
 	End(err error)
@@ -88,7 +88,7 @@ func endSpan(s *Span, err error) {
 	}
 }
 
-// enter follows the task's states: the end of one is the beginning of the next.
+// enter follows the task's states: the end of one state is the beginning of the next.
 func (s *spans) enter(state taskState, restored int64) {
 	if s.phase != nil && state == taskRunning {
 		s.phase.Count("records", restored)
@@ -103,8 +103,8 @@ func (s *spans) enter(state taskState, restored int64) {
 	}
 }
 
-// failed ends whatever is open.
-func (s *spans) failed(err error) {
+// endFailed ends all open spans with the error.
+func (s *spans) endFailed(err error) {
 	endSpan(&s.phase, err)
 	endSpan(&s.unit, err)
 	endSpan(&s.transaction, err)
@@ -117,7 +117,8 @@ func (s *spans) beginUnit(records int) {
 	}
 }
 
-// record begins the span of a record, if it is to have one, and gives raw the headers that carry it on.
+// record begins the span of a record whose trace is sampled, and sets the headers of raw so that its outputs carry the
+// trace.
 func (s *spans) record(rec *kgo.Record, raw *topology.RawRecord) Span {
 	if len(raw.Headers) == 0 {
 		return nil

@@ -9,29 +9,29 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// restoredTable is a task's committed state as goka's recovery fills it, with an account of how far it is. A standby
-// follows one for as long as it lives, without an account.
+// restoredTable is the committed state of a partition, which goka's recovery fills before a task works on it, together with
+// the progress of the restore. A standby follows one for as long as it lives, and keeps no progress.
 type restoredTable struct {
 	part     state.Partition
 	layout   *state.Layout
 	batch    state.Batch
-	large    bool  // the batch has the size of a run in bulk
-	failure  error // why the last restore could not keep what it read; goka's error does not carry it
+	large    bool  // the batch has grown to the size of a run in bulk
+	failure  error // why the last restore could not write what it read; goka's error does not carry it
 	progress RestoreProgress
-	tell     func(RestoreProgress)
+	report   func(RestoreProgress)
 	logger   *slog.Logger
 	began    time.Time // zero unless a task restores
 	logged   time.Time
 	now      func() time.Time
 }
 
-// largeBatch is more than a table that is merely followed needs.
+// largeBatch is more than the batches of a table that a standby follows.
 const largeBatch = 1 << 20
 
-// restoreLogInterval is how often a restore that takes long says how far it is.
+// restoreLogInterval is how often a restore that takes long logs its progress.
 const restoreLogInterval = 5 * time.Second
 
-// begin starts the account of a restore up to the changelog offset end.
+// begin starts the progress of a restore up to the changelog offset end.
 func (t *restoredTable) begin(end int64) {
 	t.progress = RestoreProgress{Group: t.progress.Group, Partition: t.progress.Partition, End: end}
 	t.failure = nil
@@ -42,18 +42,19 @@ func (t *restoredTable) begin(end int64) {
 	t.logged = t.began
 }
 
+// finish ends the progress of a restore.
 func (t *restoredTable) finish() {
 	t.batch, t.large = state.Batch{}, false
 	t.progress.Done = true
 	t.measure(t.now())
-	t.tell(t.progress)
+	t.report(t.progress)
 	if t.progress.Records > 0 {
-		t.logger.Info("restored", t.account()...)
+		t.logger.Info("restored", t.attrs()...)
 	}
 	t.began = time.Time{}
 }
 
-// measure fills in what follows from the offsets and the time.
+// measure computes the parts of the progress that follow from the offsets and the time.
 func (t *restoredTable) measure(now time.Time) {
 	p := &t.progress
 	p.Elapsed = now.Sub(t.began)
@@ -72,8 +73,8 @@ func (t *restoredTable) measure(now time.Time) {
 	}
 }
 
-// account is the progress for the log.
-func (t *restoredTable) account() []any {
+// attrs returns the progress for the log.
+func (t *restoredTable) attrs() []any {
 	p := &t.progress
 	attrs := []any{
 		slog.Int64("records", p.Records), slog.Int64("rows", p.Rows), slog.Int64("bytes", p.Bytes),
@@ -107,7 +108,7 @@ func (t *restoredTable) Restore(run *broker.Run) error {
 	}
 	t.large = t.batch.Size() > largeBatch
 	if t.began.IsZero() {
-		return nil // somebody follows the table, and has an account of its own
+		return nil // a standby follows the table
 	}
 	now := t.now()
 	t.progress.Next = run.Last() + 1
@@ -115,10 +116,10 @@ func (t *restoredTable) Restore(run *broker.Run) error {
 	t.progress.Rows += int64(t.batch.Len())
 	t.progress.Bytes += run.Bytes()
 	t.measure(now)
-	t.tell(t.progress)
+	t.report(t.progress)
 	if now.Sub(t.logged) > restoreLogInterval {
 		t.logged = now
-		t.logger.Info("restoring", t.account()...)
+		t.logger.Info("restoring", t.attrs()...)
 	}
 	return nil
 }

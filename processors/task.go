@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/state/pebblestore"
 )
 
 // taskState is what a task is doing.
@@ -29,17 +30,18 @@ var taskStateNames = [...]string{"starting", "taking over", "restoring", "runnin
 
 func (s taskState) String() string { return taskStateNames[s] }
 
-// task runs one sub-topology on one partition. It lives one life after the other: take over, restore, work and commit
-// until something fails; then everything that was not committed is dropped and the next life begins with a takeover,
-// which settles whatever the last one left open. Its goroutine starts with start and ends with stop or abandon.
+// task runs one sub-topology on one partition. It has one life after the other: a life takes over, restores, works and
+// commits until something fails. Then everything that is not committed is dropped, and the next life begins with a
+// takeover, which settles whatever the last one left open.
+//
+// The task itself starts, stops and knows its state; what happens in a life is in the files life*.go. Its goroutine
+// starts with start and ends with stop or abandon.
 type task struct {
+	inst      *instance
 	group     *group
-	plan      *groupPlan // that of the group when it began
+	plan      *groupPlan // the group's plan when the task began
 	partition int32
 	logger    *slog.Logger
-	table     *restoredTable
-	stats     taskStats
-	spans     spans // touched by the goroutine that runs the task
 
 	stopping chan struct{} // closed: commit and end
 	stopOnce sync.Once
@@ -47,11 +49,15 @@ type task struct {
 	done     chan struct{}
 
 	state atomic.Int32
-	fatal bool // it gave up; touched by the task's goroutine
+	stats taskStats
 
-	pace    pace
-	life    *life // of the session under way; touched by the goroutine that runs the task
-	trouble trouble
+	// The goroutine that runs the task touches these. All but the life outlive the lives.
+	fatal    bool // the task gave up
+	table    *restoredTable
+	spans    spans
+	unitSize unitSize
+	faults   faults
+	life     *life
 }
 
 // start starts the task's goroutine.
@@ -71,14 +77,14 @@ func (t *task) stop() {
 	t.cancel()
 }
 
-// abandon ends the task at once: somebody else owns the partition already, so nothing of it could be committed.
+// abandon ends the task at once: another instance owns the partition already, so nothing of the task could be committed.
 func (t *task) abandon() {
 	t.cancel()
 	t.stop()
 }
 
-// run keeps a goka processor for the task running until the task is stopped. goka's processor ends early only when it
-// cannot be set up, since the loop over lives is inside.
+// run keeps a goka processor for the task running until the task is stopped. goka's processor ends early only if it
+// cannot be set up, since the loop over lives is inside it.
 func (t *task) run(ctx context.Context) {
 	var backoff retryBackoff
 	for {
@@ -86,8 +92,8 @@ func (t *task) run(ctx context.Context) {
 		if t.ending(ctx) || t.fatal {
 			return
 		}
-		t.failed(err, false)
-		if !t.wait(ctx, backoff.next()) {
+		t.recordFailure(err, false)
+		if !t.waitToRetry(ctx, backoff.next()) {
 			return
 		}
 	}
@@ -96,7 +102,7 @@ func (t *task) run(ctx context.Context) {
 func (t *task) runProcessor(ctx context.Context) error {
 	t.enter(taskStarting)
 	processor, err := broker.NewGroupTask(broker.GroupTaskConfig{
-		Client: t.group.app.client, Restores: t.group.restores,
+		Client: t.inst.client, Restores: t.group.restores,
 		Group: t.plan.sub.Group(), Inputs: t.plan.topicsOf(t.partition), Partition: t.partition,
 		Table: t.table, Process: t.process, Run: t.lives, Logger: t.logger,
 	})
@@ -120,28 +126,64 @@ func (t *task) lives(ctx context.Context, sessions *broker.Sessions) error {
 		}
 		if committed > 0 {
 			backoff.reset()
-			t.trouble.lasting = 0
+			t.faults.lasting = 0
 		}
-		if _, ok := errors.AsType[*searching](err); ok {
+		if _, ok := errors.AsType[*bisectingError](err); ok {
 			t.logger.Warn("a commit failed; looking for the record that makes it fail",
-				slog.Int("records", t.trouble.search.limit), slog.Any("error", err))
+				slog.Int("records", t.faults.bisection.limit), slog.Any("error", err))
 			continue
 		}
-		t.fatal = !t.group.dropDamaged(t.partition, err) && t.hopeless(err)
-		t.failed(err, t.fatal)
+		t.fatal = !t.group.dropDamaged(t.partition, err) && t.isFatal(err)
+		t.recordFailure(err, t.fatal)
 		if t.fatal {
 			return nil
 		}
-		if !t.wait(ctx, backoff.next()) {
+		if !t.waitToRetry(ctx, backoff.next()) {
 			return nil
 		}
 	}
 }
 
+// live runs one life. It returns how often the life committed and why it ended; the error is nil only if the task is
+// stopping.
+func (t *task) live(ctx context.Context, sessions *broker.Sessions) (commits int64, err error) {
+	before := t.stats.commits.Load()
+	t.life = newLife(t)
+	err = t.life.run(ctx, sessions)
+	return t.stats.commits.Load() - before, err
+}
+
+// process is called by goka with a unit of records.
+func (t *task) process(work any) error {
+	u, ok := work.(*unit)
+	if !ok {
+		return fmt.Errorf("goka delivered %T", work)
+	}
+	return t.life.process(u)
+}
+
+// isFatal says whether a life that ended with err is the last one: a person must do something.
+func (t *task) isFatal(err error) bool {
+	if f, ok := errors.AsType[*recordFault](err); ok {
+		return f.verdict == giveUp
+	}
+	refusal, refused := errors.AsType[*broker.ProduceError](err)
+	if errors.Is(err, broker.ErrTopicMissing) || refused && refusal.Lasting() && !refusal.OfTopic() {
+		t.inst.lookForTopics() // the missing topic may be one that matches a source, which may come and go
+		t.faults.lasting++
+		return t.faults.lasting > t.inst.cfg.ProcessingRetries
+	}
+	var inconsistent *inconsistentError
+	return errors.As(err, &inconsistent) || errors.Is(err, broker.ErrOffsetLost) || errors.Is(err, broker.ErrTimeoutRefused) ||
+		errors.Is(err, errNoCommittedOffset) ||
+		errors.Is(err, pebblestore.ErrForeign)
+}
+
+// enter moves the task to a state.
 func (t *task) enter(s taskState) {
-	t.observe(s)
+	t.recordState(s)
 	if taskState(t.state.Swap(int32(s))) != s {
-		t.group.app.taskChanged()
+		t.inst.taskChanged()
 	}
 }
 
@@ -149,25 +191,33 @@ func (t *task) isStopping() bool { return isClosed(t.stopping) }
 
 func (t *task) ending(ctx context.Context) bool { return t.isStopping() || ctx.Err() != nil }
 
-// failed tells that a life ended with err.
-func (t *task) failed(err error, fatal bool) {
-	t.stats.failed(err, time.Now())
-	t.spans.failed(err)
+// recordFailure counts and reports that a life, or an attempt within it, ended with err. A fatal failure ends the App.
+func (t *task) recordFailure(err error, fatal bool) {
+	t.stats.recordFailure(err, time.Now())
+	t.spans.endFailed(err)
 	if fatal {
 		t.logger.Error("task failed for good", slog.Any("error", err))
 	} else {
 		t.logger.Warn("task failed and tries again", slog.Any("error", err))
 	}
-	if hook := t.group.app.cfg.Hooks.TaskFailed; hook != nil {
+	if hook := t.inst.cfg.Hooks.TaskFailed; hook != nil {
 		hook(t.plan.sub.Group(), t.partition, err, fatal)
 	}
 	if fatal {
-		t.group.app.fail(fmt.Errorf("group %s, partition %d: %w", t.plan.sub.Group(), t.partition, err))
+		t.inst.fail(fmt.Errorf("group %s, partition %d: %w", t.plan.sub.Group(), t.partition, err))
 	}
 }
 
-// wait pauses before the next attempt and reports whether there is to be one.
-func (t *task) wait(ctx context.Context, d time.Duration) bool {
+// waitToRetry waits before the next attempt. It returns false if the task is to end instead.
+func (t *task) waitToRetry(ctx context.Context, d time.Duration) bool {
 	t.enter(taskWaiting)
-	return pause(ctx, d, t.stopping)
+	return sleep(ctx, d, t.stopping)
+}
+
+// wake makes an idle task look for something to do.
+func (t *task) wake() {
+	select {
+	case t.stats.ready <- struct{}{}:
+	default:
+	}
 }

@@ -37,7 +37,8 @@ func layers() []row {
 		{"internal/comments/...", []string{"internal/comments"}, "text in, text out"},
 
 		{"embedded", []string{"internal/clientlog"}, "a broker of its own; who does not import it links no kfake, and it knows nothing of streams"},
-		{"processors", []string{"security", "topology", "state", "state/pebblestore", "codecs", "internal/..."}, "the runtime brings logic, state and broker together"},
+		{"processors/internal/observe", nil, "instruments of the runtime: it records into them, and they know nothing of it"},
+		{"processors", []string{"processors/internal/observe", "security", "topology", "state", "state/pebblestore", "codecs", "internal/..."}, "the runtime brings logic, state and broker together"},
 		{"telemetry", []string{"processors", "topology"}, "an adapter of the runtime's hooks: the runtime must not know it"},
 		{"views", []string{"security", "state", "state/pebblestore", "codecs", "internal/..."}, "a view reads tables; it must not know which topology wrote them"},
 		{"edge", []string{"security", "views", "aggregates", "state", "state/pebblestore", "codecs", "internal/..."}, "commands go to aggregates, whose owner keeps them in an engine of state; queries go to views. Never topology or processors: an edge scales alone"},

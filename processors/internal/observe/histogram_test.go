@@ -1,4 +1,4 @@
-package processors
+package observe
 
 import (
 	"testing"
@@ -18,9 +18,9 @@ func TestHistogram_bucketsAreThoseThatPrometheusWouldChoose(t *testing.T) {
 	} {
 		naive := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "x", Help: "x", Buckets: bounds})
 		naive.Observe(max(d, 0).Seconds())
-		var h histogram
-		h.observe(d, 1)
-		require.Equal(t, buckets(t, naive), buckets(t, h.metric(desc)), "%s", d)
+		var h Histogram
+		h.Observe(d, 1)
+		require.Equal(t, buckets(t, naive), buckets(t, prometheus.MustNewConstHistogram(desc, h.Count(), h.Sum(), h.Buckets())), "%s", d)
 	}
 }
 
@@ -36,28 +36,28 @@ func buckets(t *testing.T, m prometheus.Metric) (counts []uint64) {
 }
 
 func TestPending_everyRecordIsObservedOnceAndNoneTwice(t *testing.T) {
-	var p pending
-	var h histogram
+	var p Pending
+	var h Histogram
 	const records = 2 * maxPending
 	for i := range int64(records) {
-		p.add(i)
-		p.add(i)
+		p.Add(i)
+		p.Add(i)
 	}
 	require.Len(t, p, maxPending, "memory is bounded")
-	p.observe(records, &h)
-	require.Equal(t, uint64(2*records), h.count())
-	p.observe(records, &h)
-	require.Equal(t, uint64(2*records), h.count())
+	p.Observe(records, &h)
+	require.Equal(t, uint64(2*records), h.Count())
+	p.Observe(records, &h)
+	require.Equal(t, uint64(2*records), h.Count())
 }
 
 func TestPending_ageIsThatOfEachRecord(t *testing.T) {
-	var p pending
-	var h histogram
-	p.add(1000)
-	p.add(1000)
-	p.add(1500)
-	p.add(-1 << 62) // no clock was ever there
-	p.observe(2000, &h)
+	var p Pending
+	var h Histogram
+	p.Add(1000)
+	p.Add(1000)
+	p.Add(1500)
+	p.Add(-1 << 62) // no clock was ever there
+	p.Observe(2000, &h)
 	require.Equal(t, uint64(2), h.counts[11], "1 s is within 2^11 × 0.5 ms")
 	require.Equal(t, uint64(1), h.counts[10])
 	require.Equal(t, uint64(1), h.counts[histogramBuckets], "longer than any bucket")
