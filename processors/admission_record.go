@@ -26,7 +26,7 @@ type topologyRecord struct {
 	stored topology.Description // as it was read, with what has been deleted since
 }
 
-// equal ignores who wrote it and when.
+// equal ignores the writer and the time.
 func (r *topologyRecord) equal(next topologyRecord) bool {
 	before, err := json.Marshal(r.stored)
 	after, errAfter := json.Marshal(next.Topology)

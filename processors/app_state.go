@@ -8,22 +8,24 @@ import (
 
 // State is the state of an App:
 //
-//		                             ┌──────────────────────────┐
-//		                             ▼                          ▼
-//		Created ──▶ Starting ──▶ Rebalancing ⇄ Restoring ──▶ Running
-//		   │           │              │            │            │
-//		   │           └──────┬───────┴────────────┴────────────┤
-//		   │                  ▼                                 ▼
-//		   │               Draining ───────────────────────▶ Failed
-//		   │                  │
-//		   └──────────────▶ Closed
+//	                             ┌──────────────────────────┐
+//	                             ▼                          ▼
+//	Created ──▶ Starting ──▶ Rebalancing ⇄ Restoring ──▶ Running
+//	   │           │              │            │            │
+//	   │           └──────┬───────┴────────────┴────────────┤
+//	   │                  ▼                                 ▼
+//	   │               Draining ───────────────────────▶ Failed
+//	   │                  │
+//	   └──────────────▶ Closed
 //
-//	  - Starting verifies the topics and joins the groups. If there are global tables, the App is Restoring in between, until
-//	    they are up to date.
-//	  - Rebalancing waits for this instance's share of a group, or for a task that is being taken over or about to try again.
-//	  - Restoring has taken over all tasks, and some are still read from the changelog.
-//	  - Running has every task of this instance at work. A paused application is Running, too: see App.Pause.
-//	  - Draining finishes and commits what is open.
+// The states of an application that runs:
+//
+//   - Starting verifies the topics and joins the groups. If there are global tables, the App is Restoring in between, until
+//     they are up to date.
+//   - Rebalancing waits for this instance's share of a group, or for a task that is being taken over or about to try again.
+//   - Restoring has taken over all tasks, and some are still read from the changelog.
+//   - Running has every task of this instance at work. A paused application is Running, too: see App.Pause.
+//   - Draining finishes and commits what is open.
 type State uint8
 
 // The states of an App.

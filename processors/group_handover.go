@@ -43,7 +43,7 @@ func (g *group) hasSuccessors() bool {
 	return false
 }
 
-// leave commits what is open and leaves the group, so that others take over at once.
+// leave commits what is open and leaves the group, so that other instances take over at once.
 func (g *group) leave(ctx context.Context) error {
 	g.mu.Lock()
 	member := g.mu.member

@@ -40,7 +40,7 @@ func (s subscription) next(now map[string]int32) subscriptionChange {
 	change.to = s
 	if len(change.removed) > 0 {
 		var err error
-		if change.to, err = s.withTopics(kept, now); err != nil { // cannot happen: what was read before is valid
+		if change.to, err = s.withTopics(kept, now); err != nil { // keep what was read before
 			change.to, change.removed = s, nil
 		}
 	}

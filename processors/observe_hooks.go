@@ -6,29 +6,30 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// Hooks are called when something happens that a program may want to act on. Nil functions are skipped; JoinHooks makes one
-// of several. They are called from the runtime's goroutines and must return soon.
+// Hooks are called when something happens that a program may want to act on. Nil functions are skipped; JoinHooks joins
+// several Hooks. The runtime's goroutines call them, so they must return soon.
 type Hooks struct {
 	// StateChanged is called after each change of the application's state.
 	StateChanged func(from, to State)
-	// TaskFailed is called when a task's life ended with an error; the task tries again unless fatal.
+	// TaskFailed is called when an attempt of a task has ended with an error. The task tries again unless the error is fatal.
 	TaskFailed func(group string, partition int32, err error, fatal bool)
-	// RestoreProgress is called while a task restores: after each batch that is written, and once more when it is done.
+	// RestoreProgress is called while a task restores, after each batch that is written, and once more at the end.
 	RestoreProgress func(RestoreProgress)
-	// StateDamaged is called when a task found files of its local state damaged or missing. The state is dropped and
-	// restored from its changelog; nothing is lost, and no other task is touched. Its disk may need a look.
+	// StateDamaged is called when files of the local state of a task are damaged or missing. The state is dropped and
+	// restored from its changelog; nothing is lost, and no other task is affected. The disk may need attention.
 	StateDamaged func(group string, partition int32, err error)
-	// Dropped is called for each record that was dropped, with the reason; again if the work is aborted and done again.
+	// Dropped is called for each record that is dropped, with the reason. If the work is rolled back, the record is processed
+	// and dropped again.
 	Dropped func(group string, drop topology.Drop)
-	// InputsChanged is called when a group goes on, on this instance, with other topics that match a source of it:
-	// see topology.SourceMatching.
+	// InputsChanged is called when a group on this instance goes on with other topics that match a source: see
+	// topology.SourceMatching.
 	InputsChanged func(group string, added, removed []string)
-	// Skipped is called for each record that the policy of the topology passed over, once that is committed. If the
-	// process dies between the two, it is not called, and what remains is the log.
+	// Skipped is called for each record that the policy of the topology skipped, after the commit. If the process dies
+	// between the two, it is not called; the log has the record.
 	Skipped func(Skipped)
 }
 
-// RestoreProgress says how far the restore of one task is.
+// RestoreProgress is the progress of the restore of one task.
 type RestoreProgress struct {
 	Group     string `json:"group"`
 	Partition int32  `json:"partition"`
@@ -37,13 +38,13 @@ type RestoreProgress struct {
 	End       int64  `json:"end"`       // where the restore ends
 	Remaining int64  `json:"remaining"` // offsets from Next to End; not all of them hold a record
 	Records   int64  `json:"records"`   // changelog records read so far
-	Rows      int64  `json:"rows"`      // rows written so far: of many records of one key only the last is
+	Rows      int64  `json:"rows"`      // rows written so far: only the last of many records of one key
 	Bytes     int64  `json:"bytes"`     // keys and values of the records read so far
 	Done      bool   `json:"done"`
 
 	Elapsed time.Duration `json:"elapsed_ns"`         // since the restore began
 	Rate    float64       `json:"records_per_second"` // Records over Elapsed
-	ETA     time.Duration `json:"eta_ns"`             // what Remaining takes if it goes on like this; 0 if that cannot be told yet
+	ETA     time.Duration `json:"eta_ns"`             // estimated time for Remaining; 0 if not known yet
 }
 
 // FailureKind says how a record failed.

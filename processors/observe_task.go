@@ -78,7 +78,7 @@ type outputTally struct {
 	open observe.Pending
 }
 
-// inputStats is what is known of an input of a task.
+// inputStats are the published numbers of an input.
 type inputStats struct {
 	topic  string
 	absent bool // the task has no partition of it

@@ -52,7 +52,7 @@ type task struct {
 	stats taskStats
 
 	// The goroutine that runs the task touches these. All but the life outlive the lives.
-	fatal    bool // the task gave up
+	fatal    bool // the task has given up
 	table    *restoredTable
 	spans    spans
 	unitSize unitSize
