@@ -14,7 +14,7 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// globals are the global tables on this instance: goka views of their topics. They run from openGlobals to close.
+// globals are the global tables of this instance: goka views of their topics. They run from openGlobals to close.
 type globals struct {
 	inst    *instance
 	tables  []*globalTable
@@ -23,7 +23,7 @@ type globals struct {
 	running sync.WaitGroup
 }
 
-// globalPlan is a global table with what the cluster says about its topic.
+// globalPlan is a global table and what the cluster says about its topic.
 type globalPlan struct {
 	topology.Global
 
@@ -31,7 +31,7 @@ type globalPlan struct {
 	id         [16]byte // of the topic
 }
 
-// planGlobals asks for the topics of the global tables. Everything that is wrong is in the error.
+// planGlobals asks the cluster about the topics of the global tables. The error names everything that is wrong.
 func planGlobals(ctx context.Context, top *topology.Topology, client *broker.Client) ([]globalPlan, error) {
 	var plans []globalPlan
 	var errs []error
@@ -49,7 +49,7 @@ func planGlobals(ctx context.Context, top *topology.Topology, client *broker.Cli
 	return plans, errors.Join(errs...)
 }
 
-// openGlobals opens what there is of the global tables on the disk and starts to follow their topics.
+// openGlobals opens the copies of the global tables on disk and starts to follow their topics.
 func openGlobals(ctx context.Context, inst *instance, plans []globalPlan) (_ *globals, err error) {
 	g := &globals{inst: inst}
 	ctx, g.cancel = context.WithCancel(ctx)
@@ -78,29 +78,30 @@ func openGlobals(ctx context.Context, inst *instance, plans []globalPlan) (_ *gl
 	return g, nil
 }
 
-// open opens one table. No group has a directory whose name has dots.
+// open opens one table and makes its view. No group has a directory with such a name: names of groups have no dots.
 func (g *globals) open(ctx context.Context, p globalPlan) (*globalTable, error) {
-	t := newGlobalTable(p, g.inst.cfg.Logger.With(slog.String("global_table", p.Name)))
-	var err error
-	if t.engine, err = pebblestore.Open(filepath.Join(g.inst.cfg.Dir, fmt.Sprintf("global.%s.%s", g.inst.top.Name(), p.Name)), pebblestore.Options{
-		Memory: g.inst.memory.state, Logger: t.logger,
-	}); err != nil {
+	logger := g.inst.cfg.Logger.With(slog.String("global_table", p.Name))
+	engine, err := pebblestore.Open(filepath.Join(g.inst.cfg.Dir, fmt.Sprintf("global.%s.%s", g.inst.top.Name(), p.Name)), pebblestore.Options{
+		Memory: g.inst.memory.state, Logger: logger,
+	})
+	if err != nil {
 		return nil, err
+	}
+	t, err := openGlobalTable(ctx, p, g.inst.client, engine, logger)
+	if err != nil {
+		return nil, errors.Join(err, engine.Close())
 	}
 	g.tables = append(g.tables, t)
-	if err := t.open(ctx, g.inst.client); err != nil {
-		return nil, err
-	}
 	t.view, err = broker.NewTableView(broker.TableViewConfig{
-		Client: g.inst.client, Fetcher: g.fetcher, Topic: p.Topic, Foreign: true, Logger: t.logger,
-		Open:    func(partition int32) (broker.TableStore, error) { return globalPartition{t, partition}, nil },
-		Restart: t.restarted,
+		Client: g.inst.client, Fetcher: g.fetcher, Topic: p.Topic, Foreign: true, Logger: logger,
+		Open:    func(partition int32) (broker.TableStore, error) { return t.copy.Store(partition), nil },
+		Restart: t.copy.Restart,
 	})
 	return t, err
 }
 
-// await waits until all tables have what was in their topics when they were opened, and tells how far they are if that takes
-// long. It returns why the application ends if that comes first.
+// await waits until all tables have reached the ends that their topics had when they were opened, and logs their progress. If
+// the application fails first, it returns the failure.
 func (g *globals) await(ctx context.Context) error {
 	ticker := time.NewTicker(restoreLogInterval)
 	defer ticker.Stop()
@@ -134,7 +135,7 @@ func (g *globals) rows(name string) topology.GlobalRows {
 	return nil
 }
 
-// askEnds asks how far the topics reach. What could not be asked stays as it was known.
+// askEnds asks where the topics end. If the question fails, the ends that were known before stay.
 func (g *globals) askEnds(ctx context.Context, interval time.Duration) {
 	if len(g.tables) == 0 {
 		return
@@ -151,11 +152,11 @@ func (g *globals) askEnds(ctx context.Context, interval time.Duration) {
 		return
 	}
 	for _, t := range g.tables {
-		t.known(ends)
+		t.recordEnds(ends)
 	}
 }
 
-// close ends the views and closes the tables. No task may use them any more.
+// close ends the views and closes the tables. Tasks must not use them any more.
 func (g *globals) close() error {
 	g.cancel()
 	g.running.Wait()

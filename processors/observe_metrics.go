@@ -192,7 +192,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		for _, t := range globals.tables {
 			out.gauge(d.globalLag, float64(t.remaining()), t.plan.Name)
 			out.counter(d.globalRecords, float64(t.records.Load()), t.plan.Name)
-			out.counter(d.globalDamaged, float64(t.damaged.Load()), t.plan.Name)
+			out.counter(d.globalDamaged, float64(t.copy.Damaged()), t.plan.Name)
 		}
 	}
 	for part, bytes := range a.memory.split.parts() {

@@ -19,7 +19,7 @@ func partitionOf[K any](ctx context.Context, g *groupView, codec codecs.Codec[K]
 	if err != nil {
 		return nil, fmt.Errorf("view %s: key: %w", g.group, err)
 	}
-	return g.tables[murmur2.Partition(encoded, g.partitions)].part, nil
+	return g.tables[murmur2.Partition(encoded, g.partitions)].rows, nil
 }
 
 // inPartitionOf yields what read finds in the partition of key. It ends when ctx does, with its error.

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 	"github.com/seed84377926/millrace/state/pebblestore"
 )
 
-// Config says where the tables are and where the local copies go. Brokers and Dir are required.
+// Config says where the tables and the local copies are. Brokers and Dir are required.
 type Config struct {
 	// Brokers are host:port addresses of the Kafka cluster; one that answers is enough.
 	Brokers []string
@@ -27,12 +28,11 @@ type Config struct {
 	Security security.Config
 	// Dir is the directory of the local copies, kept between runs. Two processes never share one.
 	Dir string
-	// MemoryBytes is what all views together take in memory: a half for blocks of files and rows on their way to disk, a
-	// quarter for records on their way in, and the rest for the garbage of these. The default is 256 MiB; with many
-	// partitions they take at least 320 KiB for each. In a process that runs an application as well it comes on top of
-	// what that takes.
+	// MemoryBytes is the memory that all views together take: a half for blocks of files and rows on their way to disk, a
+	// quarter for records that are being read, and the rest for their garbage. The default is 256 MiB. With many
+	// partitions the views take at least 320 KiB for each. An application in the same process has a budget of its own, which comes on top.
 	MemoryBytes int64
-	// Logger receives what happens. Nil discards it.
+	// Logger receives the log. The default discards it.
 	Logger *slog.Logger
 }
 
@@ -58,8 +58,8 @@ func (c Config) validate() error {
 	return nil
 }
 
-// Views are local copies of the stores of one or several processor groups. Open it, make typed views, Run it. Reads are
-// safe for concurrent use and may begin before Ready: they then see what an earlier run left.
+// Views are local copies of the stores of one or several processor groups. Open them, make typed views, then call Run.
+// Reads are safe for concurrent use. Reads before Ready see the rows that an earlier run left.
 type Views struct {
 	logger  *slog.Logger
 	client  *broker.Client
@@ -70,7 +70,7 @@ type Views struct {
 	close   sync.Once
 }
 
-// groupView is the copy of one group's table, with the stores that were asked for.
+// groupView is the copy of one group's table. It has the stores that were given to Open.
 type groupView struct {
 	group      string
 	topic      string
@@ -83,18 +83,14 @@ type groupView struct {
 	freshness  *freshness
 }
 
-// Open opens the views of the stores in tables. It waits, bounded by ctx, until the groups' tables exist: the
-// application creates them when it first runs. Close releases what Open took if Run is never called.
+// Open opens the views of the stores in tables. It waits, bounded by ctx, until the tables of the groups exist: the
+// application creates them when it first runs. If Run is never called, call Close.
 func Open(ctx context.Context, cfg Config, tables ...state.TableRef) (_ *Views, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	if cfg.MemoryBytes == 0 {
-		cfg.MemoryBytes = defaultMemoryBytes
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	cfg.MemoryBytes = cmp.Or(cfg.MemoryBytes, defaultMemoryBytes)
 	vs := &Views{
 		logger: cfg.Logger, ready: make(chan struct{}),
 		groups: make(map[string]*groupView), stores: make(map[string]*groupView),
@@ -126,9 +122,9 @@ func Open(ctx context.Context, cfg Config, tables ...state.TableRef) (_ *Views, 
 		return nil, err
 	}
 	memory := pebblestore.NewMemory(cfg.MemoryBytes/2, total)
-	defer memory.Close() // the engines hold it
+	defer memory.Close() // the engines keep it open
 	for _, g := range groups {
-		if err := vs.openGroup(g, filepath.Join(cfg.Dir, g.group), memory); err != nil {
+		if err := vs.openGroup(ctx, g, filepath.Join(cfg.Dir, g.group), memory); err != nil {
 			return nil, fmt.Errorf("group %s: %w", g.group, err)
 		}
 		for _, ref := range g.refs {
@@ -138,11 +134,11 @@ func Open(ctx context.Context, cfg Config, tables ...state.TableRef) (_ *Views, 
 	return vs, nil
 }
 
-func (vs *Views) openGroup(g *groupView, dir string, memory *pebblestore.Memory) error {
+func (vs *Views) openGroup(ctx context.Context, g *groupView, dir string, memory *pebblestore.Memory) error {
 	var specs []state.Spec
 	for _, ref := range g.refs {
 		kept := ref.Store
-		kept.TTL = 0 // the table's owner expires rows; a view follows its tombstones and needs no index of its own
+		kept.TTL = 0 // the task expires rows; a view follows its tombstones and needs no order of expiry
 		specs = append(specs, kept)
 	}
 	layout, err := state.NewLayout(specs...)
@@ -161,7 +157,7 @@ func (vs *Views) openGroup(g *groupView, dir string, memory *pebblestore.Memory)
 	opening.SetLimit(maxOpening)
 	for p := range g.partitions {
 		opening.Go(func() (err error) {
-			g.tables[p], err = newViewTable(g, p, layout, vs.logger)
+			g.tables[p], err = openViewTable(ctx, g, p, layout, vs.logger)
 			return err
 		})
 	}
@@ -170,25 +166,25 @@ func (vs *Views) openGroup(g *groupView, dir string, memory *pebblestore.Memory)
 	}
 	g.view, err = broker.NewTableView(broker.TableViewConfig{
 		Client: vs.client, Fetcher: vs.fetcher, Topic: g.topic, Logger: vs.logger,
-		Open:    func(p int32) (broker.TableStore, error) { return g.tables[p], nil },
-		Restart: func(p int32) <-chan struct{} { return g.tables[p].restart() },
+		Open:    func(p int32) (broker.TableStore, error) { return g.tables[p].copy.Store(p), nil },
+		Restart: func(p int32) <-chan struct{} { return g.tables[p].copy.Restart(p) },
 	})
 	return err
 }
 
-// maxOpening bounds the partitions that are opened side by side, most of which wait for the disk.
+// maxOpening bounds how many partitions are opened at the same time. Most of that time they wait for the disk.
 const maxOpening = 8
 
-// topicPoll is how often a table that does not exist yet is looked for.
+// topicPoll is the pause between two checks whether a table exists.
 const topicPoll = 100 * time.Millisecond
 
 func (vs *Views) waitForTopic(ctx context.Context, topic string) (int32, error) {
-	for told := false; ; told = true {
+	for logged := false; ; logged = true {
 		n, err := vs.client.Partitions(ctx, topic)
 		if err == nil || !errors.Is(err, broker.ErrTopicMissing) {
 			return n, err
 		}
-		if !told {
+		if !logged {
 			vs.logger.Info("waiting for the application to create its table", slog.String("topic", topic))
 		}
 		timer := time.NewTimer(topicPoll)
@@ -201,7 +197,7 @@ func (vs *Views) waitForTopic(ctx context.Context, topic string) (int32, error) 
 	}
 }
 
-// Run fills the views and follows their tables until ctx ends, then closes them and returns nil. It may be called once.
+// Run fills the views and follows their tables until ctx ends. It then closes them and returns nil. It may be called once.
 func (vs *Views) Run(ctx context.Context) error {
 	running, ctx := errgroup.WithContext(ctx)
 	for _, g := range vs.groups {
@@ -225,10 +221,10 @@ func (vs *Views) Run(ctx context.Context) error {
 	return errors.Join(err, vs.Close())
 }
 
-// Ready is closed once every view has caught up with the end its table had when Run began.
+// Ready returns a channel that is closed once every view has reached the end that its table had when Run began.
 func (vs *Views) Ready() <-chan struct{} { return vs.ready }
 
-// Close releases files and connections. It is called by Run at its end and may be called again.
+// Close releases files and connections. Run calls it at its end; it may be called again.
 func (vs *Views) Close() error {
 	var errs []error
 	vs.close.Do(func() {
@@ -248,7 +244,7 @@ func (vs *Views) Close() error {
 	return nil
 }
 
-// Wait blocks until all views cover the offsets required. When ctx ends first it returns a *BehindError.
+// Wait blocks until all views cover the offsets required. If ctx ends first, it returns a *BehindError.
 func (vs *Views) Wait(ctx context.Context, required state.Offsets) error {
 	for _, g := range vs.groups {
 		if err := g.freshness.wait(ctx, required); err != nil {
@@ -278,17 +274,17 @@ func (vs *Views) Position() state.Offsets {
 	return all
 }
 
-// Info is a picture of the views, for people; it marshals to JSON.
+// Info describes the view of one group for people. It marshals to JSON.
 type Info struct {
 	Group    string                `json:"group"`
 	Topic    string                `json:"topic"`
 	Stores   []string              `json:"stores"`
 	Position map[string]int64      `json:"position"` // next source offset reflected, by topic/partition
-	Damaged  int64                 `json:"damaged"`  // times that a partition was damaged on disk and read again
+	Damaged  int64                 `json:"damaged"`  // how often a partition was found damaged on disk and read again
 	Goka     broker.TableViewStats `json:"goka"`     // goka's own statistics
 }
 
-// Info returns a picture of every view, with goka's own statistics.
+// Info describes the views of all groups, with goka's own statistics.
 func (vs *Views) Info(ctx context.Context) []Info {
 	var infos []Info
 	for _, group := range slices.Sorted(maps.Keys(vs.groups)) {
@@ -296,7 +292,7 @@ func (vs *Views) Info(ctx context.Context) []Info {
 		info := Info{Group: g.group, Topic: g.topic, Position: make(map[string]int64), Goka: g.view.Stats(ctx)}
 		info.Stores = slices.Sorted(maps.Keys(g.specs))
 		for _, table := range g.tables {
-			info.Damaged += table.damaged.Load()
+			info.Damaged += table.copy.Damaged()
 		}
 		for tp, offset := range g.freshness.position() {
 			info.Position[tp.String()] = offset
@@ -306,7 +302,7 @@ func (vs *Views) Info(ctx context.Context) []Info {
 	return infos
 }
 
-// find returns the group that has the store, of the kind wanted.
+// find returns the group of a store and its spec. The store must be of the given kind.
 func (vs *Views) find(store string, kind state.Kind) (*groupView, state.Spec, error) {
 	g, ok := vs.stores[store]
 	if !ok {

@@ -32,6 +32,7 @@ func layers() []row {
 		{"internal/fault", nil, "places where the crash suite breaks the runtime; anything impure may name one"},
 		{"internal/assignment", nil, "who gets which task is a pure function of what the members tell"},
 		{"internal/broker", []string{"security", "state", "codecs", "internal/murmur2", "internal/assignment", "internal/clientlog", "internal/fault"}, "offsets and positions are vocabulary of state; topologies are not its concern"},
+		{"internal/localcopy", []string{"state", "state/pebblestore", "internal/broker"}, "a copy of a topic that is dropped and read again when it is damaged; what its rows mean is known to its user"},
 		{"internal/arch", nil, "it reads the others as text"},
 		{"internal/arch/structure", nil, "it measures the others from outside"},
 		{"internal/comments/...", []string{"internal/comments"}, "text in, text out"},
