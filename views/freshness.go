@@ -11,13 +11,13 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// BehindError says that a view did not reach the required offsets in time.
+// BehindError is returned by a Wait that ended before the view covered the required offsets.
 type BehindError struct {
-	Required state.Offsets // what was asked for
-	Current  state.Offsets // what the view reflects
+	Required state.Offsets // the offsets that Wait was given
+	Current  state.Offsets // the offsets that the view reflects
 }
 
-// Error names the first offset that is missing.
+// Error names an offset that is missing.
 func (e *BehindError) Error() string {
 	for tp, want := range e.Required {
 		if have, ok := e.Current[tp]; !ok || have < want {
@@ -27,9 +27,9 @@ func (e *BehindError) Error() string {
 	return "view is behind"
 }
 
-// freshness knows which source offsets a group's view reflects, and wakes those who wait for more.
+// freshness tracks which source offsets a group's view reflects, and wakes the callers that wait for more.
 type freshness struct {
-	direct, derived sources // that the group reads itself, or through repartition topics
+	direct, derived sources // source topics that the group reads itself, and those it reads through repartition topics
 
 	mu struct {
 		sync.Mutex
@@ -38,7 +38,7 @@ type freshness struct {
 	}
 }
 
-// sources are source topics: those with these names, and those that match.
+// sources is a set of source topics, given by names and by patterns.
 type sources struct {
 	topics   []string
 	matching []*regexp.Regexp
@@ -60,8 +60,8 @@ func (s *sources) has(topic string) bool {
 	return slices.Contains(s.topics, topic) || slices.ContainsFunc(s.matching, func(re *regexp.Regexp) bool { return re.MatchString(topic) })
 }
 
-// newFreshness follows the stores of refs, all of one group. A source topic counts if it reaches any of them: they share
-// the group's commits and so its positions.
+// newFreshness returns the freshness of the stores in refs, all of one group. A source topic counts if it reaches any of
+// them, because they share the commits of the group and therefore its positions.
 func newFreshness(partitions int32, refs []state.TableRef) (*freshness, error) {
 	f := &freshness{}
 	for _, ref := range refs {
@@ -83,8 +83,7 @@ func (f *freshness) advance(partition int32, position state.Position) {
 	f.mu.changed = make(chan struct{})
 }
 
-// wait blocks until the view reflects everything required that can reach it; offsets of topics that never do are
-// passed over.
+// wait blocks until the view reflects all required offsets whose topics reach it. Offsets of other topics are ignored.
 func (f *freshness) wait(ctx context.Context, required state.Offsets) error {
 	for {
 		f.mu.Lock()
@@ -110,9 +109,9 @@ func (f *freshness) coveredLocked(required state.Offsets) bool {
 	return true
 }
 
-// reflectedLocked returns up to which offset of a source partition the whole view reflects it, and false if the topic
-// never reaches the view. What a task reads itself is all in its own partition; what comes through a repartition topic
-// may have gone to any, so that the slowest partition counts.
+// reflectedLocked returns the offset up to which the whole view reflects a source partition, and false if the topic never
+// reaches the view. Records that a task reads itself have effects in its own partition only. Records that come through a
+// repartition topic may have effects in any partition, so the slowest partition counts.
 func (f *freshness) reflectedLocked(tp state.TopicPartition) (offset int64, relevant bool) {
 	if f.direct.has(tp.Topic) && int(tp.Partition) < len(f.mu.positions) {
 		offset, relevant = f.mu.positions[tp.Partition].Direct[tp], true
@@ -128,7 +127,7 @@ func (f *freshness) reflectedLocked(tp state.TopicPartition) (offset int64, rele
 	return offset, relevant
 }
 
-// position returns the source offsets the view reflects as a whole.
+// position returns the source offsets that the whole view reflects.
 func (f *freshness) position() state.Offsets {
 	f.mu.Lock()
 	defer f.mu.Unlock()

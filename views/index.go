@@ -9,16 +9,16 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// IndexView finds the rows of a key-value store by an index of it. It is safe for concurrent use.
+// IndexView finds the rows of a key-value store by a secondary index. It is safe for concurrent use.
 type IndexView[I, K, V any] struct {
-	group  *groupView
+	typed[K]
+
 	index  codecs.Codec[I]
-	key    codecs.Codec[K]
 	reader *state.IndexReader[I, K, V]
 }
 
-// Index returns the typed view of an index of vs, and of the store that it leads to, which must have been opened as well. The
-// codecs are those of the index and of the table.
+// Index returns the typed view of a secondary index of vs. The store that the index belongs to must have been opened as well.
+// The codecs must be those that the topology writes the index and the table with.
 func Index[I, K, V any](
 	vs *Views, name string, index codecs.Codec[I], key codecs.Codec[K], value codecs.Codec[V],
 ) (*IndexView[I, K, V], error) {
@@ -34,19 +34,19 @@ func Index[I, K, V any](
 	if err != nil {
 		return nil, fmt.Errorf("view %q: %w", name, err)
 	}
-	return &IndexView[I, K, V]{group: group, index: index, key: key, reader: reader}, nil
+	return &IndexView[I, K, V]{typed: typed[K]{group, key}, index: index, reader: reader}, nil
 }
 
-// Find yields the rows that have the index key, in the order of their encoded keys, over all partitions. It ends after the first
-// error: [state.ErrIndexIncomplete] if the index was added a short time ago and is not built yet.
+// Find yields the rows with this index key, over all partitions, in the order of their encoded keys. It ends after the first
+// error. The error is [state.ErrIndexIncomplete] if the index was added recently and is not built yet.
 func (v *IndexView[I, K, V]) Find(ctx context.Context, index I) iter.Seq2[state.IndexEntry[I, K, V], error] {
 	return merge(ctx, v.group, v.appendKey, func(part state.Partition) iter.Seq2[state.IndexEntry[I, K, V], error] {
 		return v.reader.Find(part, index)
 	})
 }
 
-// Range yields the rows with lo <= index key < hi in the order of their encoded index keys, and then of their encoded keys, over
-// all partitions; nil leaves that end open. A row with several index keys comes for each. It ends as Find does.
+// Range yields the rows with lo <= index key < hi, over all partitions, in the order of their encoded index keys and then of
+// their encoded keys. A bound that is nil is open. A row with several index keys is yielded once for each. It ends as Find does.
 func (v *IndexView[I, K, V]) Range(ctx context.Context, lo, hi *I) iter.Seq2[state.IndexEntry[I, K, V], error] {
 	return merge(ctx, v.group, v.appendKey, func(part state.Partition) iter.Seq2[state.IndexEntry[I, K, V], error] {
 		return v.reader.Range(part, lo, hi)
@@ -64,11 +64,3 @@ func (v *IndexView[I, K, V]) appendKey(dst []byte, e state.IndexEntry[I, K, V]) 
 	}
 	return state.AppendIndexKey(dst, index, key), nil
 }
-
-// Wait blocks until the view covers the offsets required. When ctx ends first it returns a *BehindError.
-func (v *IndexView[I, K, V]) Wait(ctx context.Context, required state.Offsets) error {
-	return v.group.freshness.wait(ctx, required)
-}
-
-// Position returns the source offsets the view reflects.
-func (v *IndexView[I, K, V]) Position() state.Offsets { return v.group.freshness.position() }

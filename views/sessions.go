@@ -10,23 +10,23 @@ import (
 
 // SessionView is the typed view of a session store. It is safe for concurrent use.
 type SessionView[K, V any] struct {
-	group  *groupView
-	key    codecs.Codec[K]
+	typed[K]
+
 	reader *state.SessionReader[K, V]
 }
 
-// Sessions returns the typed view of a session store of vs. The codecs must be those the topology writes it with.
+// Sessions returns the typed view of a session store of vs. The codecs must be those that the topology writes it with.
 func Sessions[K, V any](vs *Views, store string, key codecs.Codec[K], value codecs.Codec[V]) (*SessionView[K, V], error) {
 	group, _, err := vs.find(store, state.SessionKind)
 	if err != nil {
 		return nil, err
 	}
-	return &SessionView[K, V]{group: group, key: key, reader: state.NewSessionReader(store, key, value)}, nil
+	return &SessionView[K, V]{typed: typed[K]{group, key}, reader: state.NewSessionReader(store, key, value)}, nil
 }
 
-// Get returns the value of the session of key that is exactly this one, and whether there is one.
+// Get returns the value of key's session with exactly these bounds, and whether it exists.
 func (v *SessionView[K, V]) Get(ctx context.Context, key K, session state.Session) (value V, ok bool, err error) {
-	part, err := partitionOf(ctx, v.group, v.key, key)
+	part, err := v.partitionOf(ctx, key)
 	if err != nil {
 		return value, false, err
 	}
@@ -34,18 +34,10 @@ func (v *SessionView[K, V]) Get(ctx context.Context, key K, session state.Sessio
 	return value, ok, err
 }
 
-// Fetch yields the sessions of key that have something in [from, to], in milliseconds since the epoch, by their ends. It ends
-// after the first error.
+// Fetch yields the sessions of key that overlap [from, to], in milliseconds since the epoch, in the order of their ends. It
+// ends after the first error.
 func (v *SessionView[K, V]) Fetch(ctx context.Context, key K, from, to int64) iter.Seq2[state.SessionEntry[K, V], error] {
-	return inPartitionOf(ctx, v.group, v.key, key, func(part state.Partition) iter.Seq2[state.SessionEntry[K, V], error] {
+	return v.inPartitionOf(ctx, key, func(part state.Partition) iter.Seq2[state.SessionEntry[K, V], error] {
 		return v.reader.FindSessions(part, key, from, to)
 	})
 }
-
-// Wait blocks until the view covers the offsets required. When ctx ends first it returns a *BehindError.
-func (v *SessionView[K, V]) Wait(ctx context.Context, required state.Offsets) error {
-	return v.group.freshness.wait(ctx, required)
-}
-
-// Position returns the source offsets the view reflects.
-func (v *SessionView[K, V]) Position() state.Offsets { return v.group.freshness.position() }
