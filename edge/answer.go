@@ -4,7 +4,7 @@ import (
 	"net/http"
 )
 
-// answer is a whole HTTP answer, ready to be sent, stored and sent again.
+// answer is a complete HTTP answer, which can be sent, stored, and sent again.
 type answer struct {
 	status int
 	header []field // in order, each name once or more
@@ -15,7 +15,7 @@ type field struct{ name, value string }
 
 func (a *answer) set(name, value string) { a.header = append(a.header, field{name, value}) }
 
-// send writes the answer. An error of the connection is nobody's: the client is gone.
+// send writes the answer. Errors of the connection are ignored: the client is gone.
 func (a *answer) send(w http.ResponseWriter) {
 	for _, f := range a.header {
 		w.Header().Add(f.name, f.value)

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,11 +15,11 @@ import (
 // Config configures a [Server]. Name and Dir are required, Brokers too if there are aggregates; the zero value of
 // every other field is its documented default.
 type Config struct {
-	// Name of the application: lower-case letters, digits and hyphens, beginning with a letter. It begins the names of
-	// the topics and transactional ids that the edge owns, so it never changes.
+	// Name of the application: lower-case letters, digits and hyphens, beginning with a letter. The names of the topics and
+	// transactional ids of the edge begin with it, so it never changes.
 	Name string
 
-	// Listen is the address to serve on. The default is 127.0.0.1:8080. Port 0 takes a free one, see Server.Addr.
+	// Listen is the address to serve on. The default is 127.0.0.1:8080. Port 0 takes a free port, see Server.Addr.
 	Listen string
 
 	// Brokers of the Kafka cluster, host:port.
@@ -27,64 +28,63 @@ type Config struct {
 	// Security protects the connections to the brokers. The default is neither encryption nor authentication.
 	Security security.Config
 
-	// Dir holds the state of the aggregates and the key that signs cursors. It is created if it is missing. What is in
-	// it belongs to this server alone; apart from the key it can be rebuilt from Kafka.
+	// Dir holds the state of the aggregates and the key that signs cursors. It is created if it is missing. It belongs to
+	// this server alone. Everything in it except the key can be rebuilt from Kafka.
 	Dir string
 
-	// MemoryBytes bounds what the state of all aggregates takes in memory: blocks of files and rows on their way to disk.
-	// Requests and the connections to the brokers come on top of it. The default is 64 MiB; with less than 320 KiB for
-	// each partition it takes that.
+	// MemoryBytes bounds the memory of the state of all aggregates: blocks of files, and rows on their way to disk. Requests
+	// and the connections to the brokers come on top. The default is 64 MiB; the least is 320 KiB for each partition.
 	MemoryBytes int64
 
-	// Logger receives the access log and everything else. The default discards it.
+	// Logger receives the access log and all other logs. The default discards them.
 	Logger *slog.Logger
 
-	// Registry receives the metrics and is what /metrics shows. The default is a registry of its own.
+	// Registry receives the metrics; /metrics shows it. The default is a new registry.
 	Registry *prometheus.Registry
 
-	// CursorKey signs cursors; at least 32 bytes. All edges behind one address need the same key. The default is a
+	// CursorKey signs cursors. It has at least 32 bytes. All edges behind one address need the same key. The default is a
 	// random key that is kept in Dir.
 	CursorKey []byte
 
 	// MaxBodyBytes bounds the body of a request. The default is 1 MiB.
 	MaxBodyBytes int64
 
-	// ReadHeaderTimeout, ReadTimeout and IdleTimeout bound how long a client may take for the header, for a whole
-	// request, and between two requests. The defaults are 5 s, 30 s and 2 min.
+	// ReadHeaderTimeout, ReadTimeout and IdleTimeout bound how long a client may take for the header of a request, for a
+	// whole request, and between two requests. The defaults are 5 s, 30 s and 2 min.
 	ReadHeaderTimeout, ReadTimeout, IdleTimeout time.Duration
 
 	// CommandTimeout bounds how long a command waits for its answer, in the queue and in the transaction. The default
 	// is 15 s.
 	CommandTimeout time.Duration
 
-	// QueryTimeout bounds how long a query takes, without the waiting for views. The default is 10 s.
+	// QueryTimeout bounds how long a query takes, without the wait for views. The default is 10 s.
 	QueryTimeout time.Duration
 
-	// DefaultWait is how long a query with a consistency token waits for its views if it does not say (Prefer: wait).
-	// The default is 2 s. MaxWait is the most it may ask for; the default is 30 s.
+	// DefaultWait is how long a query with a consistency token waits for its views if the client does not send Prefer: wait.
+	// The default is 2 s. MaxWait is the longest wait that a client may ask for; the default is 30 s.
 	DefaultWait, MaxWait time.Duration
 
 	// IdempotencyWindow is how long the answer of a command with an Idempotency-Key is kept. The default is 24 h.
 	IdempotencyWindow time.Duration
 
-	// MaxBatch is how many commands of a partition are committed in one transaction at most. The default is 256.
+	// MaxBatch is how many commands of a partition one transaction commits at most. The default is 256.
 	MaxBatch int
 
-	// Linger is how long an owner waits for further commands once it has one. While a transaction is under way
-	// commands gather anyway. The default is 1 ms; a negative value does not wait.
+	// Linger is how long an owner waits for more commands after the first of a batch. Commands that arrive during a
+	// transaction are in the next batch anyway. The default is 1 ms; a negative value means no wait.
 	Linger time.Duration
 
-	// QueueDepth is how many commands may wait for one owner; further ones are refused. The default is 1024.
+	// QueueDepth is how many commands may wait for one owner; more are refused. The default is 1024.
 	QueueDepth int
 
-	// CommitTimeout bounds a transaction; one that takes longer has an unknown outcome. The default is 10 s.
+	// CommitTimeout bounds a transaction. One that takes longer may have an unknown outcome. The default is 10 s.
 	CommitTimeout time.Duration
 
-	// DrainDelay is how long the server goes on as usual after it was told to stop and /readyz says so, for load
-	// balancers to notice. The default is none.
+	// DrainDelay is how long the server still serves as usual after its context has ended, while /readyz answers 503, so that
+	// load balancers notice. The default is 0.
 	DrainDelay time.Duration
 
-	// DrainTimeout bounds how long the server then waits for requests under way. The default is 15 s.
+	// DrainTimeout bounds how long the server then waits for requests in progress. The default is 15 s.
 	DrainTimeout time.Duration
 }
 
@@ -111,50 +111,39 @@ const (
 
 // withDefaults returns c with every unset field filled in, except CursorKey.
 func (c Config) withDefaults() Config {
-	orDefault(&c.Listen, defaultListen)
-	orDefault(&c.MemoryBytes, defaultMemoryBytes)
-	orDefault(&c.MaxBodyBytes, defaultMaxBodyBytes)
-	orDefault(&c.ReadHeaderTimeout, defaultReadHeaderTimeout)
-	orDefault(&c.ReadTimeout, defaultReadTimeout)
-	orDefault(&c.IdleTimeout, defaultIdleTimeout)
-	orDefault(&c.CommandTimeout, defaultCommandTimeout)
-	orDefault(&c.QueryTimeout, defaultQueryTimeout)
-	orDefault(&c.DefaultWait, defaultWait)
-	orDefault(&c.MaxWait, defaultMaxWait)
-	orDefault(&c.IdempotencyWindow, defaultIdempotencyWindow)
-	orDefault(&c.MaxBatch, defaultMaxBatch)
-	orDefault(&c.Linger, defaultLinger)
-	orDefault(&c.QueueDepth, defaultQueueDepth)
-	orDefault(&c.CommitTimeout, defaultCommitTimeout)
-	orDefault(&c.DrainTimeout, defaultDrainTimeout)
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.Registry == nil {
-		c.Registry = prometheus.NewRegistry()
-	}
+	c.Listen = cmp.Or(c.Listen, defaultListen)
+	c.MemoryBytes = cmp.Or(c.MemoryBytes, defaultMemoryBytes)
+	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, defaultMaxBodyBytes)
+	c.ReadHeaderTimeout = cmp.Or(c.ReadHeaderTimeout, defaultReadHeaderTimeout)
+	c.ReadTimeout = cmp.Or(c.ReadTimeout, defaultReadTimeout)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, defaultIdleTimeout)
+	c.CommandTimeout = cmp.Or(c.CommandTimeout, defaultCommandTimeout)
+	c.QueryTimeout = cmp.Or(c.QueryTimeout, defaultQueryTimeout)
+	c.DefaultWait = cmp.Or(c.DefaultWait, defaultWait)
+	c.MaxWait = cmp.Or(c.MaxWait, defaultMaxWait)
+	c.IdempotencyWindow = cmp.Or(c.IdempotencyWindow, defaultIdempotencyWindow)
+	c.MaxBatch = cmp.Or(c.MaxBatch, defaultMaxBatch)
+	c.Linger = cmp.Or(c.Linger, defaultLinger)
+	c.QueueDepth = cmp.Or(c.QueueDepth, defaultQueueDepth)
+	c.CommitTimeout = cmp.Or(c.CommitTimeout, defaultCommitTimeout)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, defaultDrainTimeout)
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	c.Registry = cmp.Or(c.Registry, prometheus.NewRegistry())
 	return c
 }
 
-func orDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}
-
-// validate reports everything that is wrong with c, which has its defaults, at once.
+// validate reports everything that is wrong with c, which has its defaults.
 func (c Config) validate() error {
-	var problems []error
-	fault := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	var mistakes []error
+	mistake := func(format string, args ...any) { mistakes = append(mistakes, fmt.Errorf(format, args...)) }
 	if !validName(c.Name) {
-		fault("Config.Name is %q; give lower-case letters, digits and hyphens, beginning with a letter", c.Name)
+		mistake("Config.Name is %q; give lower-case letters, digits and hyphens, beginning with a letter", c.Name)
 	}
 	if c.Dir == "" {
-		fault("Config.Dir is empty; give a directory that belongs to this server alone")
+		mistake("Config.Dir is empty; give a directory that belongs to this server alone")
 	}
 	if n := len(c.CursorKey); n > 0 && n < minCursorKey {
-		fault("Config.CursorKey has %d bytes; give at least %d, or none for a key of its own", n, minCursorKey)
+		mistake("Config.CursorKey has %d bytes; give at least %d, or none for a key of its own", n, minCursorKey)
 	}
 	for _, limit := range []struct {
 		name  string
@@ -176,23 +165,23 @@ func (c Config) validate() error {
 		{"DrainTimeout", int64(c.DrainTimeout)},
 	} {
 		if limit.value < 0 {
-			fault("Config.%s is negative; give a positive value, or 0 for the default", limit.name)
+			mistake("Config.%s is negative; give a positive value, or 0 for the default", limit.name)
 		}
 	}
 	if c.DrainDelay < 0 {
-		fault("Config.DrainDelay is %s; give 0 or more", c.DrainDelay)
+		mistake("Config.DrainDelay is %s; give 0 or more", c.DrainDelay)
 	}
 	if c.DefaultWait > c.MaxWait {
-		fault("Config.DefaultWait is %s, more than MaxWait, %s", c.DefaultWait, c.MaxWait)
+		mistake("Config.DefaultWait is %s, more than MaxWait, %s", c.DefaultWait, c.MaxWait)
 	}
-	problems = append(problems, c.Security.Validate())
-	if err := errors.Join(problems...); err != nil {
+	mistakes = append(mistakes, c.Security.Validate())
+	if err := errors.Join(mistakes...); err != nil {
 		return fmt.Errorf("edge: %w", err)
 	}
 	return nil
 }
 
-// validName says whether name can stand in topic names.
+// validName reports whether name may be a part of topic names.
 func validName(name string) bool {
 	for i, c := range name {
 		letter := 'a' <= c && c <= 'z'

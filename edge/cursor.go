@@ -13,14 +13,14 @@ import (
 	"path/filepath"
 )
 
-// signer makes and checks cursors: JSON that the client carries but cannot change, nor use for another query.
+// signer makes and checks cursors: signed JSON, which the client cannot change or use for another query.
 //
 //	base64url( HMAC-SHA256(key, scope ‖ 00 ‖ JSON) ‖ JSON )
 type signer struct{ key []byte }
 
 const keyFile = "cursor.key"
 
-// newSigner takes the key from the configuration, or keeps one in its directory.
+// newSigner takes the key from the configuration, or makes one and keeps it in the directory.
 func newSigner(config Config) (*signer, error) {
 	if len(config.CursorKey) > 0 {
 		return &signer{config.CursorKey}, nil
@@ -37,7 +37,7 @@ func newSigner(config Config) (*signer, error) {
 	}
 	key = make([]byte, minCursorKey)
 	_, _ = rand.Read(key) // never fails
-	// Under another name first: a crash must not leave half a key.
+	// It gets its name when it is complete: a crash must not leave half a key.
 	temporary := path + ".new"
 	if err := os.WriteFile(temporary, key, 0o600); err != nil {
 		return nil, fmt.Errorf("edge: key of cursors: %w", err)
@@ -50,7 +50,7 @@ func newSigner(config Config) (*signer, error) {
 
 func (s *signer) mac(scope string, data []byte) []byte {
 	h := hmac.New(sha256.New, s.key)
-	_, _ = h.Write(append([]byte(scope), 0)) // a hash takes everything
+	_, _ = h.Write(append([]byte(scope), 0)) // a hash never fails
 	_, _ = h.Write(data)
 	return h.Sum(nil)
 }
@@ -77,7 +77,7 @@ func (s *signer) open(scope, cursor string, v any) error {
 		return errCursor
 	}
 	if err := json.Unmarshal(data, v, durations()); err != nil {
-		return errCursor // signed by us, for another version of the query
+		return errCursor // signed by this edge, for another version of the query
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
-// Package edge is the HTTP side of a stream processing application: commands come in and become events, queries read
-// views.
+// Package edge is the HTTP side of a stream processing application: it turns commands into events, and answers queries
+// from views. docs/commands-and-queries.md shows it from a client's side.
 //
 //	            POST …/commands/{command}                        GET …
 //	                     │                                          │
@@ -20,35 +20,44 @@
 //
 // # Commands
 //
-// Each partition of an aggregate's event topic has one owner: a goroutine with a fenced transactional writer. It
-// decides on one command after the other, and commits many of them together: their events, the new states and the
-// answers are one transaction. Nothing is answered before the transaction is committed.
+// Each partition of an aggregate's event topic has one owner: a goroutine with a fenced transactional writer. It decides
+// on one command after the other, and commits many of them together: their events, the new states and the answers are one
+// transaction. No command is acknowledged before its transaction is committed.
 //
-// Beside the event topic there are two topics with as many partitions: <name>-<aggregate>-state, the changelog of
-// states and answers, and <name>-<aggregate>-owners, where an owner says its name before it fences the one before it.
-// A fenced owner that reads another name there steps down for good.
+// Two more topics have as many partitions as the event topic: <name>-<aggregate>-state is the changelog of states and
+// answers, and in <name>-<aggregate>-owners an owner writes its claim before it fences the previous owner. A fenced owner
+// that finds the claim of another instance there steps down for good.
 //
-//   - E1: a positive answer means that the events are committed, and a definite error that they are not and never
-//     will be. When the owner cannot know, the answer is 503 with "outcome": "unknown".
-//   - E2: answers that depend on state, rejections included, are given only after a commit that proves that nobody
-//     had taken over when they were decided. A fenced owner acknowledges nothing.
-//   - E3: state reaches the local store only after Kafka has confirmed the transaction that changed it, together with
-//     the changelog offset; the changelog alone is enough to rebuild it.
-//   - E4: a command with an Idempotency-Key is executed once within the window. Its answer is stored in the
-//     transaction of its events and repeated byte for byte. The key stands for aggregate, path and body; a client that
-//     decides anew, say after 412, makes a new key.
-//   - E5: one aggregate is in one partition, and one partition has one owner at a time, who sees every event that was
-//     ever acknowledged: the history of each aggregate is linear.
+//   - E1, answers are true. A positive answer means that the events are committed. An error means that they are not and
+//     never will be, with one exception: when the owner cannot know, the answer is 503 with "outcome": "unknown".
+//   - E2, the commit is the proof. Answers that depend on state, rejections included, are given only after a commit, which
+//     proves that no other owner had taken over when they were decided. A fenced owner acknowledges nothing.
+//   - E3, Kafka first. State reaches the local store only after Kafka has confirmed the transaction that changed it, and
+//     together with the changelog offset. The changelog alone is enough to rebuild the store.
+//   - E4, once for each key. A command with an Idempotency-Key is executed once within the window. Its answer is stored in
+//     the transaction of its events and repeated byte for byte. A key belongs to one aggregate and stands for one method,
+//     path and body; a client that decides anew, for example after 412, makes a new key.
+//   - E5, linear histories. An aggregate is in one partition, and a partition has one owner at a time, which has seen every
+//     event that was ever acknowledged.
 //
 // # Queries
 //
-// A command's answer carries a Consistency-Token. A query that sends it back waits, as long as its Prefer: wait allows,
-// until the views it reads reflect what the token stands for; its own answer carries a token that covers what it saw, so
-// that a client that always sends the last token never sees time run backwards, whichever edge it asks.
+// The answer to a command has a Consistency-Token. A query that sends it waits, as long as its Prefer: wait allows, until
+// its views reflect the offsets in the token. Its own answer has a token that covers everything that it saw. So a client
+// that always sends its last token never sees time run backwards, whichever edge it asks.
 //
 // # Errors
 //
 // Every error is a problem document (RFC 9457). See [Problem].
 //
-// Authentication is not done here yet: put the edge behind something that does it, or on a loopback address.
+// # Files
+//
+//   - server, serverowners, config, routes, middleware, exchange, health, metrics: the server and every request
+//   - problem, answer, negotiate, cursor: parts of requests and answers
+//   - aggregateoptions, command, commandanswer, commandproblems, precondition, idempotency: commands as HTTP
+//   - owner, ownerqueue, ownerset: who decides; decide, cloudevent, transaction: how it decides and commits
+//   - takeover, restore, ledger, ownerrows: how it becomes the owner, and what it keeps in Kafka and on disk
+//   - query, queryrequest, queryanswer, consistencytoken: queries
+//
+// The edge does not authenticate clients: serve it on a loopback address, or through a proxy that authenticates.
 package edge

@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// exchange is what identifies one request in logs, problems and events. It is made once by the outermost handler and
-// belongs to the goroutine of the request.
+// exchange identifies one request in logs, problems and events. The outermost handler makes it. It belongs to the goroutine of
+// the request.
 type exchange struct {
 	requestID string
 	method    string
 	path      string // as sent, escaped, without the query
 	trace     trace
-	route     string // template of the route, "" before and without routing
+	route     string // template of the route, "" if there is none or it is not known yet
 }
 
-// newID returns a text that nothing else has: 26 letters and digits, 130 bits of randomness.
+// newID returns a unique text: 26 letters and digits, 130 random bits.
 func newID() string { return rand.Text() }
 
 type exchangeKey struct{}
@@ -27,12 +27,12 @@ type exchangeKey struct{}
 func exchangeOf(ctx context.Context) *exchange {
 	e, ok := ctx.Value(exchangeKey{}).(*exchange)
 	if !ok {
-		return &exchange{} // not a request of ours: a test, or code that made its own context
+		return &exchange{} // ctx is not of a request: a test, or code that made its own context
 	}
 	return e
 }
 
-// newExchange takes over the ids that the client sent, if they are well-formed, and makes the missing ones.
+// newExchange takes the ids that the client sent, if they are well-formed, and makes the others.
 func newExchange(r *http.Request) *exchange {
 	e := &exchange{method: r.Method, path: r.URL.EscapedPath(), requestID: r.Header.Get("X-Request-Id")}
 	if !validRequestID(e.requestID) {
@@ -45,7 +45,7 @@ func newExchange(r *http.Request) *exchange {
 	return e
 }
 
-// validRequestID accepts what can be logged and sent back without harm.
+// validRequestID accepts ids that can be logged and sent back without harm.
 func validRequestID(id string) bool {
 	if id == "" || len(id) > 128 {
 		return false
@@ -58,7 +58,7 @@ func validRequestID(id string) bool {
 	return true
 }
 
-// trace is a traceparent of W3C Trace Context, as text.
+// trace is the text of a W3C traceparent.
 type trace string
 
 // newTrace starts a trace that is not sampled.
@@ -68,7 +68,7 @@ func newTrace() trace {
 	return trace("00-" + hex.EncodeToString(id[:16]) + "-" + hex.EncodeToString(id[16:]) + "-00")
 }
 
-// parseTrace accepts version 00 and what later versions promise to keep.
+// parseTrace accepts version 00, and of later versions the fields that they promise to keep.
 func parseTrace(s string) (trace, bool) {
 	parts := strings.Split(s, "-")
 	if len(parts) < 4 || (parts[0] == "00" && len(parts) != 4) || parts[0] == "ff" {
@@ -85,7 +85,7 @@ func parseTrace(s string) (trace, bool) {
 	return trace(s), true
 }
 
-// traceID returns the part that is the same for the whole trace.
+// traceID returns the id of the whole trace.
 func (t trace) traceID() string {
 	if len(t) < 35 {
 		return ""

@@ -17,14 +17,14 @@ type check struct {
 	ready func(context.Context) error
 }
 
-// checkReport is what /readyz says of a check.
+// checkReport is a check in the answer of /readyz.
 type checkReport struct {
 	Name   string `json:"name"`
 	Ready  bool   `json:"ready"`
 	Detail string `json:"detail,omitempty"`
 }
 
-// operational adds the routes that operators and their tools use.
+// operational adds the routes for operators and their tools.
 func (s *Server) operational(rs *routes) {
 	read := []string{http.MethodGet, http.MethodHead}
 	rs.handle("/livez", s.serveLive, read...)
@@ -35,12 +35,12 @@ func (s *Server) operational(rs *routes) {
 	rs.handle("/debug/state/{name}", s.serveDebug, read...)
 }
 
-// serveLive says that the process answers at all.
+// serveLive answers 200: the process is alive.
 func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 	s.plain(w, r, map[string]string{"status": "alive"})
 }
 
-// serveReady says whether the server should get requests: 200 or 503. With ?verbose it lists every check.
+// serveReady answers 200 if the server should get requests, and 503 otherwise. With ?verbose it lists every check.
 func (s *Server) serveReady(w http.ResponseWriter, r *http.Request) {
 	reports, ready := s.readiness(r.Context())
 	if !ready {
@@ -84,7 +84,7 @@ func (s *Server) readiness(ctx context.Context) (reports []checkReport, ready bo
 	return reports, ready
 }
 
-// serveDebug shows the reports of all that registered one, or of one of them.
+// serveDebug shows one debug report, or all of them.
 func (s *Server) serveDebug(w http.ResponseWriter, r *http.Request) {
 	reports := make(map[string]func() any, len(s.debugs)+1)
 	maps.Copy(reports, s.debugs)
@@ -113,7 +113,7 @@ func (s *Server) serveDebug(w http.ResponseWriter, r *http.Request) {
 	s.plain(w, r, report())
 }
 
-// plain answers 200 with JSON that nobody should cache.
+// plain answers 200 with JSON that must not be cached.
 func (s *Server) plain(w http.ResponseWriter, r *http.Request, v any) {
 	about := exchangeOf(r.Context())
 	body, err := marshal(v)

@@ -12,21 +12,21 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// ledger is what Kafka is to the owner of one partition.
+// ledger is the part of Kafka that the owner of one partition uses.
 type ledger interface {
-	// claim makes known who is about to take over, outside of any transaction and fence.
+	// claim announces who is about to take over. It is independent of the owner's transactions and fence.
 	claim(ctx context.Context, row []byte) error
-	// claimed returns the last claim that anybody made.
+	// claimed returns the last claim of any instance.
 	claimed(ctx context.Context) (row []byte, err error)
 	// takeOver fences all earlier owners of the partition.
 	takeOver(ctx context.Context) (writer, error)
-	// restore reads the committed changelog from an offset on, up to the high watermark of the moment of the call.
+	// restore reads the committed changelog from an offset to the high watermark that it has at the call.
 	restore(ctx context.Context, from int64, apply func([]*kgo.Record) error) (next int64, err error)
-	// changelog identifies the changelog topic and says where its partition ends.
+	// changelog returns the id of the changelog topic and the end of its partition.
 	changelog(ctx context.Context) (id [16]byte, end int64, err error)
 }
 
-// writer is what a takeover gives: see broker.Writer, which is one.
+// writer is the writer that a takeover returns, a broker.Writer.
 type writer interface {
 	Begin() error
 	Produce(record *kgo.Record, acked func(*kgo.Record))
@@ -47,11 +47,22 @@ type kafkaLedger struct {
 	instance        string // of this server
 }
 
-// The claims have a topic of their own, since the changelog must have a single writer: its owner takes the offset of
-// its last row for the offset of all that is in its store.
+// The claims have a topic of their own, because the changelog must have a single writer: its owner takes the offset of the
+// last row that it wrote for the offset that its store reflects.
+
+// kafkaLedgers returns a function that makes the ledgers of one aggregate type. The transactional id includes the id of the
+// cluster, so that clusters that are bridged or share a proxy do not fence each other.
+func kafkaLedgers(client *broker.Client, group, instance string) func(int32) ledger {
+	return func(partition int32) ledger {
+		return &kafkaLedger{
+			client: client, instance: instance, topic: group + "-state", owners: group + "-owners", partition: partition,
+			transactionalID: fmt.Sprintf("%s.%s.%d", client.ClusterID(), group, partition),
+		}
+	}
+}
 
 func (l *kafkaLedger) claim(ctx context.Context, row []byte) error {
-	// With an id that nobody else has: a claim fences nobody.
+	// The transactional id is unique: a claim fences nobody.
 	w, err := broker.TakeOver(ctx, l.client, broker.WriterConfig{TransactionalID: l.transactionalID + ".claim." + l.instance})
 	if err != nil {
 		return err
@@ -97,20 +108,5 @@ func (l *kafkaLedger) changelog(ctx context.Context) (id [16]byte, end int64, er
 	return id, end, err
 }
 
-// outcomeError is a failed transaction, and what is known of it.
-type outcomeError struct {
-	unknown bool // it may be committed nevertheless
-	err     error
-}
-
-func (e *outcomeError) Error() string {
-	if e.unknown {
-		return fmt.Sprintf("outcome unknown: %v", e.err)
-	}
-	return fmt.Sprintf("not committed: %v", e.err)
-}
-
-func (e *outcomeError) Unwrap() error { return e.err }
-
-// isFenced says whether err means that somebody took over.
+// isFenced reports whether err means that another owner took over.
 func isFenced(err error) bool { return errors.Is(err, broker.ErrFenced) }

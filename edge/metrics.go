@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are the measurements of one server.
+// metrics are the metrics of one server.
 type metrics struct {
 	requests *prometheus.HistogramVec // seconds, by method, route template and status
 	batch    *prometheus.HistogramVec // commands in a batch, by aggregate
@@ -35,19 +35,19 @@ func newMetrics() *metrics {
 
 // register adds the metrics of s to its registry.
 func (m *metrics) register(s *Server) error {
-	var problems []error
+	var mistakes []error
 	for _, c := range []prometheus.Collector{m.requests, m.batch, m.commit, &ownerCollector{s}} {
 		if err := s.config.Registry.Register(c); err != nil {
-			problems = append(problems, err)
+			mistakes = append(mistakes, err)
 		}
 	}
-	if err := errors.Join(problems...); err != nil {
+	if err := errors.Join(mistakes...); err != nil {
 		return fmt.Errorf("edge: metrics: %w; give each server a registry of its own", err)
 	}
 	return nil
 }
 
-// ownerCollector reads the state of the owners when it is asked.
+// ownerCollector reads the state of the owners at each collection.
 type ownerCollector struct{ s *Server }
 
 func ownerDescs() (serving, queue, commits, fenced, damaged *prometheus.Desc) {
@@ -93,7 +93,7 @@ func (c *ownerCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// methodLabel keeps methods that clients make up from becoming series of their own.
+// methodLabel returns "other" for unknown methods, so that clients cannot create series.
 func methodLabel(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,

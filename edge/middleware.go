@@ -12,7 +12,7 @@ import (
 	"github.com/seed84377926/millrace/aggregates"
 )
 
-// recorder remembers what was answered.
+// recorder records the status and the size of an answer.
 type recorder struct {
 	http.ResponseWriter
 	status int
@@ -35,10 +35,10 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap lets http.ResponseController through.
+// Unwrap lets http.ResponseController reach the writer below.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// observed wraps the whole server: identity, access log, metrics, and the end of every panic.
+// observed wraps the whole server. It identifies each request, writes the access log and the metrics, and ends panics.
 func (s *Server) observed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := s.clock()
@@ -51,7 +51,7 @@ func (s *Server) observed(next http.Handler) http.Handler {
 		defer func() {
 			value := recover()
 			if value != nil {
-				s.survive(rec, about, value)
+				s.recoverPanic(rec, about, value)
 			}
 			s.observe(ctx, about, rec, s.clock().Sub(start))
 			if value != nil && rec.status == statusAborted {
@@ -62,11 +62,11 @@ func (s *Server) observed(next http.Handler) http.Handler {
 	})
 }
 
-// statusAborted stands in the log and metrics for answers that were cut off.
+// statusAborted is the status, in the log and the metrics, of an answer that was cut off.
 const statusAborted = 0
 
-// survive turns a panic of a handler into a problem, or cuts the connection if the answer has begun.
-func (s *Server) survive(rec *recorder, about *exchange, value any) {
+// recoverPanic turns a panic of a handler into a problem. If the answer has begun, it marks it as cut off.
+func (s *Server) recoverPanic(rec *recorder, about *exchange, value any) {
 	if err, ok := value.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		rec.status = statusAborted
 		return
@@ -81,20 +81,20 @@ func (s *Server) survive(rec *recorder, about *exchange, value any) {
 	internalError(incident).answer(about).send(rec)
 }
 
-// observe writes the access log and the metrics. The path is logged without its query, which may hold anything.
-func (s *Server) observe(ctx context.Context, about *exchange, rec *recorder, took time.Duration) {
+// observe writes the access log and the metrics. The query string is not logged, since it may contain secrets.
+func (s *Server) observe(ctx context.Context, about *exchange, rec *recorder, elapsed time.Duration) {
 	route := about.route
 	if route == "" {
 		route = "none"
 	}
-	s.metrics.requests.WithLabelValues(methodLabel(about.method), route, strconv.Itoa(rec.status)).Observe(took.Seconds())
+	s.metrics.requests.WithLabelValues(methodLabel(about.method), route, strconv.Itoa(rec.status)).Observe(elapsed.Seconds())
 	s.log.LogAttrs(ctx, slog.LevelInfo, "request",
 		slog.String("method", about.method), slog.String("path", about.path), slog.String("route", route),
-		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", took),
+		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", elapsed),
 		slog.String("requestId", about.requestID), slog.String("traceId", about.trace.traceID()))
 }
 
-// incident logs a failure that clients must not see the inside of, and returns the problem that names it.
+// incident logs a failure whose text clients must not see, and returns a problem with its incident id.
 func incident(log *slog.Logger, about *exchange, err error) *Problem {
 	id := newID()
 	attrs := []slog.Attr{

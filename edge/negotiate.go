@@ -12,16 +12,16 @@ import (
 
 const jsonType = "application/json"
 
-// durations keeps time.Duration what it is in the rest of the system: a number of nanoseconds.
+// durations encodes a time.Duration as elsewhere in this module: as a number of nanoseconds.
 func durations() json.Options { return jsonv1.FormatDurationAsNano(true) }
 
-// acceptsJSON says whether the client can take JSON. No Accept header means anything goes.
+// acceptsJSON reports whether the client accepts JSON. Without an Accept header it accepts everything.
 func acceptsJSON(h http.Header) bool {
 	values := h.Values("Accept")
 	if len(values) == 0 {
 		return true
 	}
-	// The most specific range that matches decides, so "application/json;q=0, */*" refuses JSON.
+	// The most specific range that matches decides: "application/json;q=0, */*" refuses JSON.
 	best, accepted := -1, false
 	for part := range strings.SplitSeq(strings.Join(values, ","), ",") {
 		if strings.TrimSpace(part) == "" {
@@ -64,7 +64,7 @@ func notAcceptable() *Problem {
 		"the answer can be %s", jsonType).with("available", []string{jsonType})
 }
 
-// checkContent says what is wrong with the way a body is encoded.
+// checkContent returns the problem of a body whose header fields say that it is not plain JSON, or nil.
 func checkContent(h http.Header) *Problem {
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return problem(http.StatusUnsupportedMediaType, "unsupported-encoding", "The content encoding is not supported",
@@ -82,7 +82,7 @@ func checkContent(h http.Header) *Problem {
 	return nil
 }
 
-// preferences is what the edge understands of Prefer (RFC 7240). What it does not understand it ignores, as it must.
+// preferences are the preferences of Prefer (RFC 7240) that the edge knows. It ignores others, as the RFC demands.
 type preferences struct {
 	wait    time.Duration
 	hasWait bool
@@ -96,7 +96,7 @@ func parsePreferences(h http.Header) preferences {
 		name, value, _ := strings.Cut(strings.TrimSpace(strings.SplitN(part, ";", 2)[0]), "=")
 		name, value = strings.ToLower(strings.TrimSpace(name)), strings.Trim(strings.TrimSpace(value), `"`)
 		if seen[name] {
-			continue // the first of several counts
+			continue // the first one counts
 		}
 		seen[name] = true
 		switch name {
@@ -111,7 +111,7 @@ func parsePreferences(h http.Header) preferences {
 	return p
 }
 
-// applied renders Preference-Applied.
+// applied returns the value of Preference-Applied. wait is the wait that was applied.
 func (p preferences) applied(wait time.Duration) string {
 	var parts []string
 	if p.hasWait {

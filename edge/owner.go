@@ -5,20 +5,19 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed84377926/millrace/aggregates"
 	"github.com/seed84377926/millrace/state"
 )
 
-// ownerStatus is where an owner is in its life.
+// ownerStatus is the state of an owner.
 //
 //	      ┌─────────── failed, or outcome unknown ───────────┐
 //	      ▼                                                  │
 //	takingOver ──▶ restoring ──▶ serving ────────────────────┘
 //	      │                         │
-//	      │ somebody else claimed   │ stop
+//	      │ another one claimed     │ stop
 //	      ▼                         ▼
 //	   fenced                    stopped
 type ownerStatus string
@@ -31,7 +30,7 @@ const (
 	stopped    ownerStatus = "stopped"
 )
 
-// ownerConfig is what all owners of an aggregate type share.
+// ownerConfig is the part that all owners of an aggregate type share.
 type ownerConfig struct {
 	typ       aggregates.Type
 	topic     string // of events
@@ -50,14 +49,15 @@ type ownerConfig struct {
 	metrics       *metrics
 }
 
-// owner decides on the commands of one partition of an aggregate type. Its goroutine is run; everything else may be
-// called from anywhere.
+// owner decides on the commands of one partition of an aggregate type. ownerSet starts its goroutine, which is run; stop ends
+// it. Methods that say nothing else are called by run; submit, abandon, stop, state and report may be called from any
+// goroutine.
 type owner struct {
 	ownerConfig
 	partition int32
 	ledger    ledger
 	engine    state.Engine
-	store     state.Partition // open while run works; touched by run alone
+	store     state.Partition // open while run works; used by run alone
 
 	queue    chan *pending
 	stopping chan struct{} // closed by stop: finish the queue, then end
@@ -67,40 +67,14 @@ type owner struct {
 		sync.Mutex
 		status   ownerStatus
 		detail   string                      // why, if it is not serving
-		refusing bool                        // nothing gets into the queue any more
-		inFlight map[idempotencyKey][32]byte // fingerprints of keyed commands that have no answer yet
+		refusing bool                        // submit refuses all commands
+		inFlight map[idempotencyKey][32]byte // fingerprints of commands with a key that have no answer yet
 		commits  int64
 		fences   int64
-		damaged  int64 // how often the local state was dropped because it was damaged
+		damaged  int64 // how often damaged local state was dropped
 		batch    int   // commands in the last transaction
 	}
 }
-
-// idempotencyKey is the scope of an Idempotency-Key.
-type idempotencyKey struct{ id, key string }
-
-// pending is a command on its way through an owner.
-type pending struct {
-	about       *exchange
-	id          string // of the aggregate
-	location    string // URL path of the aggregate
-	key         string // Idempotency-Key, "" if none
-	fingerprint [32]byte
-	commandID   string
-	command     aggregates.Command
-	asked       precondition
-
-	stage  atomic.Int32  // queued → taken by the owner, or abandoned by the client
-	done   chan struct{} // closed when answer is set
-	answer *answer
-	failed *Problem // instead of answer
-}
-
-const (
-	stageQueued int32 = iota
-	stageTaken
-	stageAbandoned
-)
 
 func newOwner(cfg ownerConfig, partition int32, l ledger, engine state.Engine) *owner {
 	o := &owner{
@@ -113,69 +87,7 @@ func newOwner(cfg ownerConfig, partition int32, l ledger, engine state.Engine) *
 	return o
 }
 
-// submit puts a command into the queue, or says why it cannot. It does not block. After nil the caller waits for
-// p.done, or abandons p.
-func (o *owner) submit(p *pending) *Problem {
-	p.done = make(chan struct{})
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.mu.refusing {
-		return notReady(o.mu.status, o.mu.detail)
-	}
-	scope := idempotencyKey{p.id, p.key}
-	if p.key != "" {
-		if fingerprint, busy := o.mu.inFlight[scope]; busy {
-			if fingerprint != p.fingerprint {
-				return keyReused()
-			}
-			return keyInFlight()
-		}
-	}
-	select {
-	case o.queue <- p:
-	default:
-		return overloaded(cap(o.queue))
-	}
-	if p.key != "" {
-		o.mu.inFlight[scope] = p.fingerprint
-	}
-	return nil
-}
-
-// abandon takes a command back, if the owner has not begun with it: then it is certain that it will not be executed.
-func (o *owner) abandon(p *pending) bool {
-	if !p.stage.CompareAndSwap(stageQueued, stageAbandoned) {
-		return false
-	}
-	o.release(p)
-	return true
-}
-
-// release lets the key of a finished command be used again.
-func (o *owner) release(p *pending) {
-	if p.key == "" {
-		return
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.mu.inFlight, idempotencyKey{p.id, p.key})
-}
-
-// finish answers a command.
-func (o *owner) finish(p *pending, a *answer) {
-	p.answer = a
-	o.release(p)
-	close(p.done)
-}
-
-// fail answers a command with a problem, which the goroutine of the request renders.
-func (o *owner) fail(p *pending, problem *Problem) {
-	p.failed = problem
-	o.release(p)
-	close(p.done)
-}
-
-// stop makes the owner refuse commands, finish those it has, and end. It returns at once; done is closed at the end.
+// stop makes the owner refuse new commands, finish the queued ones, and end. It returns at once; done is closed at the end.
 // It may be called more than once.
 func (o *owner) stop() {
 	o.mu.Lock()
@@ -191,14 +103,14 @@ func (o *owner) stop() {
 	}
 }
 
-// state returns the status and why it is that.
+// state returns the status and the reason for it.
 func (o *owner) state() (ownerStatus, string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.mu.status, o.mu.detail
 }
 
-func (o *owner) become(status ownerStatus, detail string) {
+func (o *owner) setStatus(status ownerStatus, detail string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if status == o.mu.status && detail == o.mu.detail {
@@ -208,14 +120,14 @@ func (o *owner) become(status ownerStatus, detail string) {
 	o.log.Info("owner", slog.String("status", string(status)), slog.String("detail", detail))
 }
 
-// errStopped ends an owner that was told to.
-var errStopped = errors.New("the owner was told to stop")
+// errStopped ends an owner that was told to stop.
+var errStopped = errors.New("edge: the owner was told to stop")
 
-// run takes over, serves, and takes over again whenever something went wrong, until it is stopped, ctx ends, or
-// somebody else owns the partition. Before it returns every command has its answer.
+// run takes over and serves, and takes over again after every failure, until the owner is stopped, ctx ends, or another
+// instance owns the partition. Every command has its answer before it returns.
 func (o *owner) run(ctx context.Context) {
 	defer close(o.done)
-	var unresolved []*pending // their transaction has an unknown outcome
+	var unresolved []*pending // the commands of a transaction with an unknown outcome
 	var failure error
 	for {
 		w, err := o.acquire(ctx, failure)
@@ -223,8 +135,8 @@ func (o *owner) run(ctx context.Context) {
 			o.end(err, unresolved)
 			return
 		}
-		o.settle(unresolved)
-		o.become(serving, "")
+		o.resolve(unresolved)
+		o.setStatus(serving, "")
 		unresolved, failure = o.serve(ctx, w)
 		w.Close()
 		if failure == nil {
@@ -240,7 +152,7 @@ func (o *owner) run(ctx context.Context) {
 	}
 }
 
-// end answers everything that is left.
+// end answers all commands that are left.
 func (o *owner) end(reason error, unresolved []*pending) {
 	status, detail := stopped, "the server is shutting down"
 	if isFenced(reason) {
@@ -249,7 +161,7 @@ func (o *owner) end(reason error, unresolved []*pending) {
 	o.mu.Lock()
 	o.mu.refusing = true
 	o.mu.Unlock()
-	o.become(status, detail)
+	o.setStatus(status, detail)
 	for _, p := range unresolved {
 		o.fail(p, outcomeUnknown(p.key != ""))
 	}
@@ -265,8 +177,8 @@ func (o *owner) end(reason error, unresolved []*pending) {
 	}
 }
 
-// serve executes commands until the owner is stopped and its queue is empty, or a transaction fails. Then it returns
-// the failure and the commands of which nobody knows whether they were executed.
+// serve executes commands until the owner is stopped and its queue is empty, or a transaction fails. It then returns the
+// failure and the commands whose outcome is unknown.
 func (o *owner) serve(ctx context.Context, w writer) (unresolved []*pending, failure error) {
 	for {
 		batch := o.next(ctx)
@@ -277,57 +189,4 @@ func (o *owner) serve(ctx context.Context, w writer) (unresolved []*pending, fai
 			return unresolved, failure
 		}
 	}
-}
-
-// next waits for commands and returns a batch of them, or none if the owner shall end.
-func (o *owner) next(ctx context.Context) []*pending {
-	var batch []*pending
-	take := func(p *pending) {
-		if p.stage.CompareAndSwap(stageQueued, stageTaken) {
-			batch = append(batch, p)
-		}
-	}
-	for len(batch) == 0 {
-		select {
-		case p := <-o.queue:
-			take(p)
-		case <-ctx.Done():
-			return nil
-		case <-o.stopping:
-			select {
-			case p := <-o.queue: // nothing can follow: the queue is closed to submit before stopping is closed
-				take(p)
-			default:
-				return nil
-			}
-		}
-	}
-	var timeout <-chan time.Time
-	if o.linger > 0 {
-		timer := time.NewTimer(o.linger)
-		defer timer.Stop()
-		timeout = timer.C
-	}
-	for len(batch) < o.maxBatch {
-		select {
-		case p := <-o.queue:
-			take(p)
-			continue
-		default:
-		}
-		if timeout == nil {
-			return batch
-		}
-		select {
-		case p := <-o.queue:
-			take(p)
-		case <-timeout:
-			return batch
-		case <-o.stopping:
-			timeout = nil
-		case <-ctx.Done():
-			return batch
-		}
-	}
-	return batch
 }

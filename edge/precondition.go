@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// precondition is what If-Match and If-None-Match ask of the version of an aggregate.
+// precondition is the condition of If-Match and If-None-Match on the version of an aggregate.
 type precondition struct {
 	match     *etags
 	noneMatch *etags
@@ -22,7 +22,7 @@ type etags struct {
 
 func versionTag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
-// allows reports whether the aggregate has a version that was asked for. Version 0 means that it does not exist yet.
+// allows reports whether a version meets the condition. Version 0 means that the aggregate does not exist yet.
 func (p precondition) allows(version int64) bool {
 	tag := versionTag(version)
 	exists := version > 0
@@ -31,10 +31,10 @@ func (p precondition) allows(version int64) bool {
 	return matches && !excluded
 }
 
-// strong compares as If-Match does: weak tags never match.
+// strong reports whether a tag of the list equals tag, as If-Match compares: weak tags never match.
 func (e *etags) strong(tag string) bool { return slices.Contains(e.tags, tag) }
 
-// weak compares as If-None-Match does.
+// weak reports whether a tag of the list equals tag, as If-None-Match compares: weak or not.
 func (e *etags) weak(tag string) bool {
 	return slices.ContainsFunc(e.tags, func(t string) bool { return strings.TrimPrefix(t, "W/") == strings.TrimPrefix(tag, "W/") })
 }

@@ -14,29 +14,29 @@ import (
 
 const problemType = "application/problem+json"
 
-// Problem is an error as clients see it (RFC 9457). It is an error, so that a [QueryFunc] can return one. What it says
-// must be fit for clients: causes and internals go to the log.
+// Problem is an error as clients see it (RFC 9457). It implements error, so that a [QueryFunc] can return one. Clients see
+// everything in it: causes and internals belong into the log.
 type Problem struct {
 	// Status is the HTTP status, 400 to 599.
 	Status int
-	// Type is a URI that identifies the kind of problem and never changes. Those of the edge are
-	// "/problems/" and a name; those of broken rules "/problems/", the aggregate type, "/", the code of the rule.
+	// Type is a URI that identifies the kind of problem and never changes. The edge's own are "/problems/{name}"; the ones of
+	// broken rules are "/problems/{aggregate type}/{code of the rule}".
 	Type string
-	// Title says the same in words. It is the same for all problems of the type.
+	// Title describes the type in words. All problems of the type have the same.
 	Title string
-	// Detail explains this occurrence. May be empty.
+	// Detail explains this occurrence. It may be empty.
 	Detail string
-	// Errors are the parts of the request that are wrong, if it is about several.
+	// Errors are the parts of the request that are wrong. It may be empty.
 	Errors []ProblemError
-	// Extra are further members, by name.
+	// Extra are more members, by name.
 	Extra map[string]any
-	// RetryAfter, if positive, tells the client when to try again. It is rounded up to seconds.
+	// RetryAfter, if positive, tells the client how long to wait before it tries again. It is rounded up to seconds.
 	RetryAfter time.Duration
 
-	header http.Header // further header fields of the answer
+	header http.Header // more header fields of the answer
 }
 
-// ProblemError says what is wrong with one part of a request. One of Pointer, Parameter and Header names the part.
+// ProblemError says what is wrong with one part of a request. Exactly one of Pointer, Parameter and Header names the part.
 type ProblemError struct {
 	Pointer   *string `json:"pointer,omitempty"` // JSON pointer into the body; "" is the whole of it
 	Parameter string  `json:"parameter,omitempty"`
@@ -52,18 +52,18 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("%d %s: %s", p.Status, p.Title, p.Detail)
 }
 
-// NotFound returns the problem of a thing that does not exist, for query functions.
+// NotFound returns the problem 404 of a thing that does not exist, for query functions.
 func NotFound(format string, args ...any) *Problem {
 	return problem(http.StatusNotFound, "not-found", "There is nothing here", format, args...)
 }
 
-// BadRequest returns the problem of a request that makes no sense, for query functions. For parameters the methods of
-// [Request] make better ones.
+// BadRequest returns the problem 400 of a request that makes no sense, for query functions. The methods of [Request] make
+// better problems for parameters.
 func BadRequest(format string, args ...any) *Problem {
 	return problem(http.StatusBadRequest, "bad-request", "The request makes no sense", format, args...)
 }
 
-// problem returns a problem of the edge's own types.
+// problem returns a problem of one of the edge's own types.
 func problem(status int, name, title, format string, args ...any) *Problem {
 	return &Problem{Status: status, Type: "/problems/" + name, Title: title, Detail: fmt.Sprintf(format, args...)}
 }
@@ -86,7 +86,7 @@ func (p *Problem) withHeader(name, value string) *Problem {
 	return p
 }
 
-// retryAfter sets when to try again.
+// retryAfter sets RetryAfter.
 func (p *Problem) retryAfter(d time.Duration) *Problem {
 	p.RetryAfter = d
 	return p
@@ -108,7 +108,7 @@ func (p *Problem) answer(about *exchange) *answer {
 	return a
 }
 
-// reserved are the members that extensions must not shadow.
+// reserved reports whether name is a member that Extra must not replace.
 func reserved(name string) bool {
 	switch name {
 	case "type", "title", "status", "detail", "instance", "requestId", "traceId", "errors":
@@ -117,8 +117,7 @@ func reserved(name string) bool {
 	return false
 }
 
-// render writes the members in an order that reads well. Extensions that JSON cannot carry are left out: the problem
-// itself must not fail.
+// render encodes the problem. Members of Extra that cannot be encoded are left out: an answer with a problem must not fail.
 func (p *Problem) render(about *exchange) []byte {
 	var b bytes.Buffer
 	enc := jsontext.NewEncoder(&b)
@@ -127,7 +126,7 @@ func (p *Problem) render(about *exchange) []byte {
 		if err != nil {
 			return
 		}
-		// Neither can fail: the buffer takes everything and both tokens are well-formed here.
+		// Neither can fail: the buffer accepts everything, and both are well-formed here.
 		_ = enc.WriteToken(jsontext.String(name))
 		_ = enc.WriteValue(data)
 	}
@@ -153,11 +152,10 @@ func (p *Problem) render(about *exchange) []byte {
 	return b.Bytes()
 }
 
-// marshal is how the edge writes JSON: deterministic, so that equal data has equal ETags.
+// marshal encodes JSON deterministically, so that equal data has equal ETags.
 func marshal(v any) ([]byte, error) { return json.Marshal(v, json.Deterministic(true), durations()) }
 
-// internalError is the problem of a failure that is nobody's business but ours; the log has the rest under its
-// incident id.
+// internalError is the problem of a failure whose text clients must not see. The log has the text, with the incident id.
 func internalError(incident string) *Problem {
 	return problem(http.StatusInternalServerError, "internal", "Something went wrong inside",
 		"the failure was logged as incident %s", incident).with("incident", incident)

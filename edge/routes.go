@@ -9,39 +9,39 @@ import (
 	"github.com/gorilla/mux"
 )
 
-// methodQuery is the method of RFC 10008: a safe request with a body.
+// methodQuery is the method QUERY: a safe request with a body.
 const methodQuery = "QUERY"
 
-// routes collects the routes of a server. It is the only one that knows the router.
+// routes collects the routes of a server. Only this file and the readers of path variables know the router.
 type routes struct {
 	router   *mux.Router
 	known    map[string]bool // method and template
 	methods  []string
-	problems []error
+	mistakes []error
 }
 
-// handle adds a route. The template of the path is what the metrics call it.
+// handle adds a route. The metrics name it by the template of its path.
 func (rs *routes) handle(path string, handler http.HandlerFunc, methods ...string) {
 	for _, method := range methods {
 		if rs.known[method+" "+path] {
-			rs.problems = append(rs.problems, fmt.Errorf("%s %s is registered twice", method, path))
+			rs.mistakes = append(rs.mistakes, fmt.Errorf("%s %s is registered twice", method, path))
 		}
 		rs.known[method+" "+path] = true
 		if !slices.Contains(rs.methods, method) {
 			rs.methods = append(rs.methods, method)
 		}
 	}
-	// The path first: the router takes a route with a fitting method for a hit and forgets that another one had the path.
+	// Path before Methods: if a route matches the method first, the router forgets that another route matched the path.
 	route := rs.router.Path(path).Methods(methods...).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		exchangeOf(r.Context()).route = path
 		handler(w, r)
 	})
 	if err := route.GetError(); err != nil {
-		rs.problems = append(rs.problems, fmt.Errorf("route %s: %w", path, err))
+		rs.mistakes = append(rs.mistakes, fmt.Errorf("route %s: %w", path, err))
 	}
 }
 
-// finish returns the handler. Requests without a route get problems too.
+// finish returns the handler. Requests without a route get problems, too.
 func (rs *routes) finish() http.Handler {
 	unrouted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		about, allow := exchangeOf(r.Context()), rs.allowed(r)
@@ -57,7 +57,7 @@ func (rs *routes) finish() http.Handler {
 	return rs.router
 }
 
-// allowed returns the methods that the path of r can be asked with, sorted. The router does not tell.
+// allowed returns the methods that routes with the path of r have, sorted. The router does not tell them.
 func (rs *routes) allowed(r *http.Request) []string {
 	var allow []string
 	for _, method := range rs.methods {

@@ -17,9 +17,9 @@ import (
 	"github.com/gorilla/mux"
 )
 
-// Request is a query as its handler sees it. The methods that read parameters never fail: they return the default, and
-// remember what is wrong. Read all parameters, then return Err if it is not nil; the client learns about all mistakes
-// at once. A Request belongs to one goroutine.
+// Request is the request of a query. The methods that read parameters never fail: if a parameter is invalid, they return the
+// default and record the mistake. Read all parameters, and then return Err if it is not nil, so that the client learns about
+// all mistakes at once. A Request belongs to one goroutine.
 type Request struct {
 	query  *query
 	http   *http.Request
@@ -28,21 +28,21 @@ type Request struct {
 	signer *signer
 
 	errs []ProblemError
-	bug  error // a mistake of the handler
-	next string
-	read bool // the body
+	bug  error  // a mistake of the QueryFunc
+	next string // cursor of the next page
+	read bool   // Body was called
 }
 
 // Path returns a variable of the path, such as "code" of "/v1/carriers/{code}/delays".
 func (r *Request) Path(name string) string {
 	value, ok := mux.Vars(r.http)[name]
 	if !ok {
-		r.misuse("path variable", name)
+		r.handlerBug("path variable", name)
 		return ""
 	}
 	unescaped, err := url.PathUnescape(value)
 	if err != nil {
-		r.wrong(name, "it is not a valid part of a URL")
+		r.addError(name, "it is not a valid part of a URL")
 		return ""
 	}
 	return unescaped
@@ -57,7 +57,7 @@ func (r *Request) Has(name string) bool {
 	return ok
 }
 
-// Text returns a query parameter as it is.
+// Text returns a query parameter as it was sent.
 func (r *Request) Text(name, def string) string {
 	if value, ok := r.value(name); ok {
 		return value
@@ -65,20 +65,20 @@ func (r *Request) Text(name, def string) string {
 	return def
 }
 
-// OneOf returns a query parameter that is one of the allowed values.
+// OneOf returns a query parameter, which must be one of the allowed values.
 func (r *Request) OneOf(name, def string, allowed ...string) string {
 	value, ok := r.value(name)
 	switch {
 	case !ok:
 		return def
 	case !slices.Contains(allowed, value):
-		r.wrong(name, "%q is not allowed; send one of %s", value, strings.Join(allowed, ", "))
+		r.addError(name, "%q is not allowed; send one of %s", value, strings.Join(allowed, ", "))
 		return def
 	}
 	return value
 }
 
-// Int returns a query parameter that is a whole number from least to most.
+// Int returns a query parameter, which must be a whole number from least to most.
 func (r *Request) Int(name string, least, most, def int) int {
 	value, ok := r.value(name)
 	if !ok {
@@ -86,13 +86,13 @@ func (r *Request) Int(name string, least, most, def int) int {
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil || n < least || n > most {
-		r.wrong(name, "%q is not a whole number from %d to %d", value, least, most)
+		r.addError(name, "%q is not a whole number from %d to %d", value, least, most)
 		return def
 	}
 	return n
 }
 
-// Bool returns a query parameter that is true or false. Present and empty means true.
+// Bool returns a query parameter, which must be true or false. A parameter without a value is true.
 func (r *Request) Bool(name string, def bool) bool {
 	switch value, ok := r.value(name); {
 	case !ok:
@@ -102,17 +102,17 @@ func (r *Request) Bool(name string, def bool) bool {
 	case value == "false":
 		return false
 	default:
-		r.wrong(name, "%q is neither true nor false", value)
+		r.addError(name, "%q is neither true nor false", value)
 		return def
 	}
 }
 
-// Time returns a query parameter that is a time as in RFC 3339, such as 2026-11-23T04:00:00Z.
+// Time returns a query parameter, which must be a time as in RFC 3339, such as 2026-11-23T04:00:00Z.
 func (r *Request) Time(name string, def time.Time) time.Time {
 	return r.time(name, time.RFC3339Nano, "a time as in RFC 3339, such as 2026-11-23T04:00:00Z", def)
 }
 
-// Date returns a query parameter that is a day, such as 2026-11-23: its first instant in UTC.
+// Date returns the first instant, in UTC, of a query parameter, which must be a day such as 2026-11-23.
 func (r *Request) Date(name string, def time.Time) time.Time {
 	return r.time(name, time.DateOnly, "a day such as 2026-11-23", def)
 }
@@ -128,31 +128,31 @@ func (r *Request) time(name, layout, what string, def time.Time) time.Time {
 		if strings.Contains(value, " ") {
 			hint = "; write + as %2B"
 		}
-		r.wrong(name, "%q is not %s%s", value, what, hint)
+		r.addError(name, "%q is not %s%s", value, what, hint)
 		return def
 	}
 	return t
 }
 
-// cursorParam is the query parameter that carries cursors. Queries that use cursors allow it.
+// cursorParam is the query parameter of cursors. Queries that use cursors must have it in QueryOptions.Params.
 const cursorParam = "cursor"
 
-// Cursor reads the parameter "cursor" into v and reports whether there was one. Only what Next made for the same query,
-// path and other parameters is accepted, except that "limit" may change.
+// Cursor reads the parameter "cursor" into v and reports whether there was one. It accepts only cursors that Next made for
+// the same query, path and other parameters; "limit" may change.
 func (r *Request) Cursor(v any) bool {
 	value, ok := r.value(cursorParam)
 	if !ok {
 		return false
 	}
 	if err := r.signer.open(r.scope(), value, v); err != nil {
-		r.wrong(cursorParam, "%v; start without one", err)
+		r.addError(cursorParam, "%v; start without one", err)
 		return false
 	}
 	return true
 }
 
-// Next says that there is more, and where: a value that Cursor of the next request will read, encoded as JSON. Clients
-// can see it but not change it.
+// Next says that there is another page. v is where it begins: the Cursor of the next request reads it. It is encoded as
+// JSON; clients can see it but not change it.
 func (r *Request) Next(v any) {
 	cursor, err := r.signer.sign(r.scope(), v)
 	if err != nil {
@@ -162,7 +162,7 @@ func (r *Request) Next(v any) {
 	r.next = cursor
 }
 
-// scope is what a cursor is bound to.
+// scope is the request that a cursor is bound to: method, path and parameters, without cursor and limit.
 func (r *Request) scope() string {
 	params := url.Values{}
 	for name, values := range r.params {
@@ -180,7 +180,8 @@ func (r *Request) nextLink() string {
 	return r.http.URL.EscapedPath() + "?" + params.Encode()
 }
 
-// Body reads the JSON body of a QUERY request into v, strictly: unknown and repeated fields are mistakes of the client.
+// Body reads the JSON body of a QUERY request into v. Unknown and repeated fields are mistakes of the client. It may be
+// called once.
 func (r *Request) Body(v any) {
 	if r.query.method != methodQuery || r.read {
 		r.bug = errors.Join(r.bug, errors.New("Body is for QUERY requests, and can be called once"))
@@ -208,10 +209,10 @@ func (r *Request) Body(v any) {
 	r.errs = append(r.errs, ProblemError{Pointer: &pointer, Detail: detail})
 }
 
-// Invalid remembers that a parameter is wrong for a reason that only the handler knows.
-func (r *Request) Invalid(name, format string, args ...any) { r.wrong(name, format, args...) }
+// Invalid records that a parameter is invalid for a reason that the QueryFunc found.
+func (r *Request) Invalid(name, format string, args ...any) { r.addError(name, format, args...) }
 
-// Err returns the problem of all parameters that were wrong so far, or nil.
+// Err returns one problem with all mistakes that were recorded so far, or nil.
 func (r *Request) Err() error {
 	if r.bug != nil {
 		return r.bug
@@ -232,10 +233,10 @@ func (r *Request) Err() error {
 	return p
 }
 
-// value returns a query parameter that the query allows.
+// value returns a query parameter, which must be one of QueryOptions.Params.
 func (r *Request) value(name string) (string, bool) {
 	if !slices.Contains(r.query.options.Params, name) {
-		r.misuse("query parameter", name)
+		r.handlerBug("query parameter", name)
 		return "", false
 	}
 	values, ok := r.params[name]
@@ -245,16 +246,16 @@ func (r *Request) value(name string) (string, bool) {
 	return values[0], true
 }
 
-// misuse is for names that the handler made up: a bug that the first test of it meets.
-func (r *Request) misuse(kind, name string) {
+// handlerBug records that the QueryFunc asked for a name that the query does not have.
+func (r *Request) handlerBug(kind, name string) {
 	r.bug = errors.Join(r.bug, fmt.Errorf("query %s %s has no %s %q; declare it where the query is registered", r.query.method, r.query.path, kind, name))
 }
 
-func (r *Request) wrong(name, format string, args ...any) {
+func (r *Request) addError(name, format string, args ...any) {
 	r.errs = append(r.errs, ProblemError{Parameter: name, Detail: fmt.Sprintf(format, args...)})
 }
 
-// checkParams refuses what the query does not know, and what is there twice.
+// checkParams refuses unknown parameters, and parameters that were sent twice.
 func (q *query) checkParams(params url.Values) *Problem {
 	var wrong []ProblemError
 	for name, values := range params {

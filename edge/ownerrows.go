@@ -15,17 +15,17 @@ import (
 //
 //	snapshots ‖ 00 ‖ id                       timestamp(8) ‖ 01 ‖ version ‖ next offset ‖ state
 //	results   ‖ 00 ‖ id ‖ 00 ‖ key            timestamp(8) ‖ 01 ‖ fingerprint(32) ‖ status ‖ header ‖ body
-//	00 "fence"                                 empty: what a commit writes that has nothing else to say
+//	00 "fence"                                 empty: the row of a commit that has no other
 //
 // and, in the local store only:
 //
 //	01 ‖ results ‖ 00 ‖ timestamp(8) ‖ id ‖ 00 ‖ key      empty: the results by age
-//	00 "changelog"                             the topic id of the changelog that the rows came from
+//	00 "changelog"                             the topic id of the changelog of the rows
 //
 // The topic <name>-<aggregate>-owners has a claim for each takeover: the partition as decimal key, and JSON.
 //
-// Versions, offsets, statuses and lengths are uvarints; a header is a count and, for each field, name and value; texts
-// are a length and bytes. The body goes to the end.
+// Versions, offsets, statuses and lengths are uvarints. A header is a count and, for each field, name and value. A text is a
+// length and bytes. The body extends to the end of the row.
 const (
 	snapshotStore = "snapshots"
 	resultStore   = "results"
@@ -33,12 +33,12 @@ const (
 	fenceKey     = "\x00fence"
 	changelogKey = "\x00changelog"
 
-	resultIndex = "\x01" + resultStore + "\x00"
+	resultAges = "\x01" + resultStore + "\x00"
 
 	rowVersion = 1
 )
 
-var errRow = errors.New("written in a format that this program does not know")
+var errRow = errors.New("edge: the row has a format that this program does not know")
 
 func snapshotKey(id string) []byte { return state.AppendRowKey(nil, snapshotStore, []byte(id)) }
 
@@ -75,7 +75,7 @@ func decodeSnapshot(row []byte) (snapshot, error) {
 	return s, nil
 }
 
-// result is the stored answer of a command.
+// result is the stored answer to a command.
 type result struct {
 	timestamp   int64 // when it was decided, in milliseconds since the Unix epoch
 	fingerprint [32]byte
@@ -117,18 +117,18 @@ func decodeResult(row []byte) (result, error) {
 	return decoded, nil
 }
 
-// indexKey is the key of the local row that finds a result by its age.
-func indexKey(timestamp int64, storeKey []byte) []byte {
-	key := append([]byte(resultIndex), state.AppendRowValue(nil, timestamp, nil)...)
+// resultAgeKey returns the key of the local row that orders a result by its age.
+func resultAgeKey(timestamp int64, storeKey []byte) []byte {
+	key := append([]byte(resultAges), state.AppendRowValue(nil, timestamp, nil)...)
 	return append(key, storeKey...)
 }
 
-// splitIndexKey is the inverse of indexKey. The slice shares memory with key.
-func splitIndexKey(key []byte) (timestamp int64, storeKey []byte, err error) {
-	return state.SplitRowValue(bytes.TrimPrefix(key, []byte(resultIndex)))
+// splitResultAgeKey is the inverse of resultAgeKey. The slice shares memory with key.
+func splitResultAgeKey(key []byte) (timestamp int64, storeKey []byte, err error) {
+	return state.SplitRowValue(bytes.TrimPrefix(key, []byte(resultAges)))
 }
 
-// claim says who is about to take over a partition.
+// claim announces that an instance is about to take over a partition.
 type claim struct {
 	Instance string    `json:"instance"` // unique for each run of a server
 	Address  string    `json:"address"`
@@ -145,7 +145,7 @@ func decodeClaim(row []byte) (claim, error) {
 	return c, nil
 }
 
-// rowReader reads the parts of a row. After the first failure everything is zero.
+// rowReader reads the parts of a row. After the first failure all parts are zero.
 type rowReader struct {
 	data   []byte
 	failed bool
