@@ -6,30 +6,29 @@ import (
 	"strings"
 )
 
-// Rejection says that a rule of the business forbids a command in the present state. It is an answer, not a failure.
+// Rejection says that a business rule forbids a command in the present state. It is an answer, not a failure.
 type Rejection struct {
-	// Code names the rule for programs, in lower-case letters, digits and hyphens. It never changes.
+	// Code identifies the rule for programs: lower-case letters, digits and hyphens. It never changes.
 	Code string
-	// Message explains it to people.
+	// Message explains the rejection to people.
 	Message string
-	// Conflict tells the two kinds apart: the command is fine and comes at the wrong moment (true), or no state would
-	// allow it (false).
+	// Conflict is true if another state of the aggregate would allow the command, and false if no state would.
 	Conflict bool
-	// Data is what a program may want to know, by name. May be nil.
+	// Data is more information for programs, by name. It may be nil.
 	Data map[string]any
 }
 
-// Reject returns a rejection of a command that breaks a rule. Return it from a decide function.
+// Reject returns the rejection of a command that no state would allow. Return it from a decide function.
 func Reject(code, format string, args ...any) *Rejection {
 	return &Rejection{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Conflict returns a rejection of a command that would be in order in another state of the same aggregate.
+// Conflict returns the rejection of a command that another state of the aggregate would allow.
 func Conflict(code, format string, args ...any) *Rejection {
 	return &Rejection{Code: code, Message: fmt.Sprintf(format, args...), Conflict: true}
 }
 
-// With returns a copy of r that carries value under name.
+// With returns a copy of r that has value under name in its Data.
 func (r *Rejection) With(name string, value any) *Rejection {
 	with := *r
 	with.Data = maps.Clone(r.Data)
@@ -46,7 +45,7 @@ func (r *Rejection) Error() string { return r.Code + ": " + r.Message }
 // UnknownCommandError says that an aggregate type has no such command.
 type UnknownCommandError struct {
 	Aggregate, Command string
-	Known              []string // the commands there are, sorted
+	Known              []string // the names of its commands, sorted
 }
 
 // Error implements error.
@@ -54,11 +53,11 @@ func (e *UnknownCommandError) Error() string {
 	return fmt.Sprintf("aggregate %q has no command %q; it has %s", e.Aggregate, e.Command, strings.Join(e.Known, ", "))
 }
 
-// FieldError says what is wrong with one part of a command.
+// FieldError says why one part of a command is invalid.
 type FieldError struct {
-	// Pointer is the JSON pointer (RFC 6901) of the part; "" is the whole.
+	// Pointer is the JSON pointer (RFC 6901) of the part; "" is the whole command.
 	Pointer string
-	// Detail explains it to people.
+	// Detail explains the mistake to people.
 	Detail string
 }
 
@@ -75,12 +74,12 @@ func (e *FieldError) Error() string {
 	return e.Pointer + ": " + e.Detail
 }
 
-// InvalidCommandError says that a payload is not a command, whatever the state.
+// InvalidCommandError says that a payload is not a valid command, whatever the state is.
 type InvalidCommandError struct {
 	Command string
-	// Malformed is true if the payload cannot be read as the command at all, and false if its own Validate refused it.
+	// Malformed is true if the payload could not be decoded as the command, and false if the command's Validate refused it.
 	Malformed bool
-	// Offset is where in the payload reading stopped, in bytes, if Malformed.
+	// Offset is the position in the payload, in bytes, where decoding stopped, if Malformed.
 	Offset int64
 	// Fields has at least one element.
 	Fields []*FieldError
@@ -95,17 +94,17 @@ func (e *InvalidCommandError) Error() string {
 	return fmt.Sprintf("command %q is invalid: %s", e.Command, strings.Join(parts, "; "))
 }
 
-// PanicError is what a panic of a user's function became.
+// PanicError is the error for a panic of a user's function.
 type PanicError struct {
 	Where string // which function, of which aggregate
-	Value any    // what it panicked with
+	Value any    // the value of the panic
 	Stack []byte
 }
 
 // Error implements error. It does not include the stack.
 func (e *PanicError) Error() string { return fmt.Sprintf("%s: panic: %v", e.Where, e.Value) }
 
-// Unwrap returns what the function panicked with, if that was an error.
+// Unwrap returns the value of the panic, if it is an error.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// decodeCommand reads payload strictly as a C and lets it validate itself. The result is a *C.
+// decodeCommand decodes payload strictly as a C, and calls its Validate. The result is a *C.
 func decodeCommand[C any](name string, payload []byte) (any, error) {
 	malformed := func(offset int64, field *FieldError) error {
 		return &InvalidCommandError{Command: name, Malformed: true, Offset: offset, Fields: []*FieldError{field}}
@@ -35,13 +35,13 @@ func decodeCommand[C any](name string, payload []byte) (any, error) {
 	return c, nil
 }
 
-// strict is how commands are read. Names that repeat and trailing data are refused by default. A duration is a number
-// of nanoseconds, as in the events, which encoding/json writes.
+// strict returns the options for commands. Repeated names and trailing data are refused by default. A duration is a number of
+// nanoseconds, as encoding/json writes it in the events.
 func strict() json.Options {
 	return json.JoinOptions(json.RejectUnknownMembers(true), jsonv1.FormatDurationAsNano(true))
 }
 
-// explain translates an error of the decoder into words that do not show Go types to a client.
+// explain returns an error of the decoder in words for clients, which do not show Go types.
 func explain(err error) (offset int64, field *FieldError) {
 	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		pointer := string(syntactic.JSONPointer)
@@ -76,7 +76,7 @@ const (
 	wantBytes = "a string in base64"
 )
 
-// wanted says in terms of JSON what a Go type is read from.
+// wanted describes the JSON that a Go type is decoded from.
 func wanted(t reflect.Type) string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -128,7 +128,7 @@ func kindName(k jsontext.Kind) string {
 	}
 }
 
-// fieldErrors flattens what Validate returned.
+// fieldErrors appends the single errors of an error of Validate to fields.
 func fieldErrors(fields []*FieldError, err error) []*FieldError {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, one := range joined.Unwrap() {

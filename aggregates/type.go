@@ -9,32 +9,33 @@ import (
 	"slices"
 )
 
-// Type is an aggregate type as machinery sees it, with all types of the domain erased. [Aggregate] is its only
-// implementation. All methods are pure and safe for concurrent use once everything is registered.
+// Type is an aggregate type with all types of the domain erased, for code that serves or tests any aggregate. [Aggregate] is
+// its only implementation. All methods are pure and, once everything is registered, safe for concurrent use.
 type Type interface {
 	// Name returns the name of the aggregate type.
 	Name() string
-	// Validate reports what is wrong with the registration.
+	// Validate returns all mistakes in the registration.
 	Validate() error
 	// CommandNames returns the names of the commands, sorted.
 	CommandNames() []string
 	// EventNames returns the names of the events, sorted.
 	EventNames() []string
 
-	// Decode reads a command strictly. The error is an [*UnknownCommandError] or an [*InvalidCommandError].
+	// Decode decodes a command strictly. The error is an [*UnknownCommandError], an [*InvalidCommandError], or a [*PanicError]
+	// if its Validate panicked.
 	Decode(command string, payload []byte) (Command, error)
-	// Initial returns the state of an aggregate that has no events. It shares nothing with any other state.
+	// Initial returns the state of an aggregate without events. It shares no memory with any other state.
 	Initial() (State, error)
-	// DecodeState reads what AppendState wrote.
+	// DecodeState decodes a state that AppendState encoded.
 	DecodeState(data []byte) (State, error)
 	// AppendState appends the encoding of a state to dst.
 	AppendState(dst []byte, state State) ([]byte, error)
 
 	// Decide returns the events that a command causes in a state. The error is a [*Rejection] if a rule forbids the
-	// command, a [*PanicError] if a function of the user's panicked, or another error that means a bug.
+	// command, a [*PanicError] if a user's function panicked, and any other error is a bug.
 	Decide(state State, command Command, stamp Stamp) ([]Fact, error)
-	// Evolve returns the state after an event. A panic of the user's function is a [*PanicError]; the state given must
-	// then not be used any more.
+	// Evolve returns the state after an event. If the user's function panics, the error is a [*PanicError], and state must
+	// not be used any more.
 	Evolve(state State, fact Fact) (State, error)
 
 	sealed()
@@ -45,7 +46,7 @@ var _ Type = (*Aggregate[struct{}])(nil)
 // State is the state of one aggregate, of a type that only its [Type] knows. It is immutable.
 type State struct{ value any }
 
-// Command is a command that was read and is valid in itself. It is good for one call of Decide at a time.
+// Command is a command that was decoded and is valid. Only one call of Decide at a time may use it.
 type Command struct {
 	name    string
 	payload any
@@ -54,14 +55,14 @@ type Command struct {
 // Name returns the registered name of the command.
 func (c Command) Name() string { return c.name }
 
-// NoTime is the Time of a fact whose event does not know when it happened.
+// NoTime is the Time of a Fact whose event does not know when it happened.
 const NoTime int64 = -1
 
-// Fact is an event as it stands on the log.
+// Fact is an event as it is on the log.
 type Fact struct {
 	Type string // registered name of the event
 	Data []byte // JSON
-	Time int64  // what the event says it happened at, in milliseconds since the Unix epoch, or NoTime
+	Time int64  // when it happened, in milliseconds since the Unix epoch, or NoTime
 }
 
 // CommandNames implements [Type].
@@ -139,7 +140,7 @@ func (a *Aggregate[S]) Decide(state State, command Command, stamp Stamp) (facts 
 	return facts, nil
 }
 
-// Encode returns event as it would stand on the log. An event of a type that is not registered is an error.
+// Encode returns event as it would be on the log. An event of a type that is not registered is an error.
 func (a *Aggregate[S]) Encode(event Event) (Fact, error) {
 	name, ok := a.types[reflect.TypeOf(event)]
 	if !ok {
@@ -174,7 +175,7 @@ func (a *Aggregate[S]) Evolve(state State, fact Fact) (next State, err error) {
 	return State{evolved}, nil
 }
 
-// Value returns the state of a as the type it has.
+// Value returns a state of this aggregate type as an S.
 func (a *Aggregate[S]) Value(state State) (S, error) { return a.own(state) }
 
 func (a *Aggregate[S]) own(state State) (S, error) {
@@ -187,7 +188,7 @@ func (a *Aggregate[S]) own(state State) (S, error) {
 
 func (*Aggregate[S]) sealed() {}
 
-// recovered turns a panic of a user's function into an error of the method that defers it.
+// recovered turns a panic of a user's function into the error of the method that defers it.
 func (a *Aggregate[S]) recovered(err *error, kind, name string) {
 	if value := recover(); value != nil {
 		*err = &PanicError{Where: fmt.Sprintf("%s %q of aggregate %q", kind, name, a.name), Value: value, Stack: debug.Stack()}

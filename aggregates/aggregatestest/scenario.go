@@ -1,5 +1,5 @@
-// Package aggregatestest tests aggregate types as they are specified: given events, when a command comes, then other
-// events happen, or a rule is broken.
+// Package aggregatestest tests aggregate types in the words of their specification: given events, when a command comes, then
+// other events happen, or a rule forbids it.
 //
 //	aggregatestest.Given(t, account, Deposited{Amount: 10}).
 //	    When("withdraw", Withdraw{Amount: 4}).
@@ -7,8 +7,8 @@
 //	    When("withdraw", Withdraw{Amount: 7}).
 //	    ThenRejected("insufficient-funds")
 //
-// Commands and events pass through their encodings on the way, as they do in production: a field that JSON does not
-// carry, or a command that its own strict decoding refuses, fails the test. A failure prints the whole story.
+// Commands, events and states pass through their encodings, as in production: a field that JSON loses, or a command that the
+// strict decoding refuses, fails the test. A failure prints the whole scenario.
 package aggregatestest
 
 import (
@@ -27,7 +27,7 @@ type T interface {
 	Fatalf(format string, args ...any)
 }
 
-// Scenario is one aggregate with a history. It belongs to one goroutine, as its T does.
+// Scenario is one aggregate with its history. It belongs to one goroutine, as its T does.
 type Scenario[S any] struct {
 	t       T
 	typ     *aggregates.Aggregate[S]
@@ -36,7 +36,7 @@ type Scenario[S any] struct {
 	stamp   aggregates.Stamp
 }
 
-// Given starts a scenario with the events that have happened so far.
+// Given starts a scenario with the events that happened so far.
 func Given[S any](t T, typ *aggregates.Aggregate[S], history ...aggregates.Event) *Scenario[S] {
 	t.Helper()
 	s := &Scenario[S]{t: t, typ: typ, stamp: aggregates.Stamp{ID: "test", CommandID: "test-command"}}
@@ -58,14 +58,14 @@ func Given[S any](t T, typ *aggregates.Aggregate[S], history ...aggregates.Event
 	return s
 }
 
-// At sets what the following commands are told about their circumstances (see [aggregates.Stamped]): the id of the
-// aggregate and the time in milliseconds since the Unix epoch. Without it they are "test" and 0.
+// At sets the id and the time, in milliseconds since the Unix epoch, that the next commands are stamped with (see
+// [aggregates.Stamped]). The defaults are "test" and 0.
 func (s *Scenario[S]) At(id string, millis int64) *Scenario[S] {
 	s.stamp.ID, s.stamp.Time = id, millis
 	return s
 }
 
-// When sends a command. payload is encoded as JSON, unless it is a []byte, which is taken for JSON.
+// When sends a command. payload is encoded as JSON, unless it is a []byte, which must be JSON already.
 func (s *Scenario[S]) When(command string, payload any) *Outcome[S] {
 	s.t.Helper()
 	data, raw := payload.([]byte)
@@ -95,7 +95,7 @@ func (s *Scenario[S]) State() S {
 	return value
 }
 
-// happen folds one more event, and then the state through its snapshot, as after a restart.
+// happen applies one more event to the state, and then encodes and decodes the state, as a restart does.
 func (s *Scenario[S]) happen(fact aggregates.Fact) {
 	s.t.Helper()
 	next, err := s.typ.Evolve(s.state, fact)
@@ -112,8 +112,7 @@ func (s *Scenario[S]) happen(fact aggregates.Fact) {
 	s.history = append(s.history, fact)
 }
 
-// Outcome is what a command led to. One of its Then methods must be called; each returns the scenario for the next
-// command.
+// Outcome is the result of a command. Call one of its Then methods; each returns the scenario for the next command.
 type Outcome[S any] struct {
 	scenario *Scenario[S]
 	command  string
@@ -121,7 +120,7 @@ type Outcome[S any] struct {
 	err      error
 }
 
-// Then expects exactly these events, in order; none means that the command was accepted and changed nothing. They
+// Then expects exactly these events, in order. None means that the command was accepted and changed nothing. The events
 // become part of the history.
 func (o *Outcome[S]) Then(want ...aggregates.Event) *Scenario[S] {
 	s := o.scenario
@@ -152,7 +151,7 @@ func (o *Outcome[S]) ThenRejected(code string) *Scenario[S] {
 	return o.scenario
 }
 
-// ThenInvalid expects that the command is refused whatever the state, for the parts at these JSON pointers, in order.
+// ThenInvalid expects that the command is invalid in the parts at these JSON pointers, in order.
 func (o *Outcome[S]) ThenInvalid(pointers ...string) *Scenario[S] {
 	o.scenario.t.Helper()
 	got := []string{}
@@ -167,7 +166,7 @@ func (o *Outcome[S]) ThenInvalid(pointers ...string) *Scenario[S] {
 	return o.scenario
 }
 
-// fail tells the story: what was given, what was sent, what came out and what should have.
+// fail prints the scenario: the history, the command, the expected result and the actual one.
 func (o *Outcome[S]) fail(want []string) {
 	o.scenario.t.Helper()
 	got := lines(o.facts)
