@@ -161,8 +161,8 @@ func (tx *transaction) refuse(p *pending, a *draft, problem *Problem) {
 	}})
 }
 
-// storeFailed answers a command that met an storeFailed store. A store that is damaged ends the owner's turn: the
-// takeover mends it.
+// storeFailed answers a command that could not read the store. Damage makes the owner take over again, which repairs the
+// store.
 func (tx *transaction) storeFailed(p *pending, err error) {
 	if errors.Is(err, pebblestore.ErrCorrupt) {
 		tx.damage = err

@@ -18,7 +18,7 @@ import (
 // A failed transaction does not show whether another instance took over: a lost fence appears as one of several errors,
 // and all of them have other causes, too, such as a transaction that outlasted its timeout. So after a failure the owner
 // first reads who claimed the partition last, and steps down if that was another instance. Otherwise two owners could fence
-// each other for ever. Every owner claims before it fences, so the claim of the owner that fenced this one is seen.
+// each other forever. Every owner claims before it fences, so the claim of the owner that fenced this one is seen.
 func (o *owner) acquire(ctx context.Context, failure error) (writer, error) {
 	ctx, cancel := o.untilStopped(ctx)
 	defer cancel()

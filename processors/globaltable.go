@@ -134,7 +134,8 @@ func (t *globalTable) Applied(_ int32, run localcopy.Run) error {
 // Dropped implements localcopy.Contents.
 func (t *globalTable) Dropped() { t.version.Add(1) }
 
-// Rebuilding implements localcopy.Contents. The cause is told in words only: it is not the state of a task that is damaged.
+// Rebuilding implements localcopy.Contents. The error has the text of the cause and does not wrap it: ErrCorrupt would
+// mean that the state of the task is damaged.
 func (t *globalTable) Rebuilding(cause error) error {
 	if cause == nil {
 		return errGlobalRebuilding

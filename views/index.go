@@ -18,7 +18,7 @@ type IndexView[I, K, V any] struct {
 }
 
 // Index returns the typed view of a secondary index of vs. The store that the index belongs to must have been opened as well.
-// The codecs must be those that the topology writes the index and the table with.
+// The codecs must be the ones that the topology uses for the index and the table.
 func Index[I, K, V any](
 	vs *Views, name string, index codecs.Codec[I], key codecs.Codec[K], value codecs.Codec[V],
 ) (*IndexView[I, K, V], error) {

@@ -15,7 +15,7 @@ type KeyValueView[K, V any] struct {
 	reader *state.KeyValueReader[K, V]
 }
 
-// KeyValue returns the typed view of a key-value store of vs. The codecs must be those that the topology writes it with.
+// KeyValue returns the typed view of a key-value store of vs. The codecs must be the ones that the topology uses.
 func KeyValue[K, V any](vs *Views, store string, key codecs.Codec[K], value codecs.Codec[V]) (*KeyValueView[K, V], error) {
 	group, _, err := vs.find(store, state.KeyValueKind)
 	if err != nil {

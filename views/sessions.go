@@ -15,7 +15,7 @@ type SessionView[K, V any] struct {
 	reader *state.SessionReader[K, V]
 }
 
-// Sessions returns the typed view of a session store of vs. The codecs must be those that the topology writes it with.
+// Sessions returns the typed view of a session store of vs. The codecs must be the ones that the topology uses.
 func Sessions[K, V any](vs *Views, store string, key codecs.Codec[K], value codecs.Codec[V]) (*SessionView[K, V], error) {
 	group, _, err := vs.find(store, state.SessionKind)
 	if err != nil {

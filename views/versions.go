@@ -15,7 +15,7 @@ type VersionView[K, V any] struct {
 	reader *state.VersionReader[K, V]
 }
 
-// Versions returns the typed view of a versioned store of vs. The codecs must be those that the topology writes it with.
+// Versions returns the typed view of a versioned store of vs. The codecs must be the ones that the topology uses.
 func Versions[K, V any](vs *Views, store string, key codecs.Codec[K], value codecs.Codec[V]) (*VersionView[K, V], error) {
 	group, _, err := vs.find(store, state.VersionedKind)
 	if err != nil {

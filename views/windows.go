@@ -15,7 +15,7 @@ type WindowView[K, V any] struct {
 	reader *state.WindowReader[K, V]
 }
 
-// Windows returns the typed view of a window store of vs. The codecs must be those that the topology writes it with.
+// Windows returns the typed view of a window store of vs. The codecs must be the ones that the topology uses.
 func Windows[K, V any](vs *Views, store string, key codecs.Codec[K], value codecs.Codec[V]) (*WindowView[K, V], error) {
 	group, spec, err := vs.find(store, state.WindowKind)
 	if err != nil {
