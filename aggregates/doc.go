@@ -25,12 +25,12 @@
 //
 // # Invariants
 //
-//   - A1, the log is the truth. The state of an aggregate is the fold of evolve over its events as they are on the log:
+//   - A1: the log is the truth. The state of an aggregate is the fold of evolve over its events as they are on the log:
 //     [Type.Evolve] reads the encoded event, so a field that the encoding loses is never in the state.
-//   - A2, purity. decide and evolve are pure. Clock, identifiers and version reach decide through the command (see
+//   - A2: purity. decide and evolve are pure. Clock, identifiers and version reach decide through the command (see
 //     [Stamped]).
-//   - A3, no trace. A rejection and an invalid command leave no events.
-//   - A4, no panics. A panic of a user's function becomes an error of the call ([PanicError]).
+//   - A3: no trace. A rejection and an invalid command leave no events.
+//   - A4: no panics. A panic of a user's function becomes an error of the call ([PanicError]).
 //
 // # Payloads
 //

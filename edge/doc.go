@@ -28,16 +28,16 @@
 // answers, and in <name>-<aggregate>-owners an owner writes its claim before it fences the previous owner. A fenced owner
 // that finds the claim of another instance there steps down for good.
 //
-//   - E1, answers are true. A positive answer means that the events are committed. An error means that they are not and
+//   - E1: answers are true. A positive answer means that the events are committed. An error means that they are not and
 //     never will be, with one exception: when the owner cannot know, the answer is 503 with "outcome": "unknown".
-//   - E2, the commit is the proof. Answers that depend on state, rejections included, are given only after a commit, which
+//   - E2: the commit is the proof. Answers that depend on state, rejections included, are given only after a commit, which
 //     proves that no other owner had taken over when they were decided. A fenced owner acknowledges nothing.
-//   - E3, Kafka first. State reaches the local store only after Kafka has confirmed the transaction that changed it, and
+//   - E3: Kafka first. State reaches the local store only after Kafka has confirmed the transaction that changed it, and
 //     together with the changelog offset. The changelog alone is enough to rebuild the store.
-//   - E4, once for each key. A command with an Idempotency-Key is executed once within the window. Its answer is stored in
+//   - E4: once for each key. A command with an Idempotency-Key is executed once within the window. Its answer is stored in
 //     the transaction of its events and repeated byte for byte. A key belongs to one aggregate and stands for one method,
 //     path and body; a client that decides anew, for example after 412, makes a new key.
-//   - E5, linear histories. An aggregate is in one partition, and a partition has one owner at a time, which has seen every
+//   - E5: linear histories. An aggregate is in one partition, and a partition has one owner at a time, which has seen every
 //     event that was ever acknowledged.
 //
 // # Queries

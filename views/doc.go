@@ -21,10 +21,10 @@
 //
 // # Invariants
 //
-//   - V1, committed state only. Tables are read read_committed.
-//   - V2, rows before position. The rows of a commit are applied before its position, or with it. Once the position
+//   - V1: committed state only. Tables are read read_committed.
+//   - V2: rows before position. The rows of a commit are applied before its position, or with it. Once the position
 //     covers an offset, every effect of the records below that offset can be read.
-//   - V3, all rows or none. A partition that is being read again answers [ErrRebuilding], and its position is empty.
-//   - V4, one snapshot for each partition. A read of one partition sees one moment; a range over several partitions sees
+//   - V3: all rows or none. A partition that is being read again answers [ErrRebuilding], and its position is empty.
+//   - V4: one snapshot for each partition. A read of one partition sees one moment; a range over several partitions sees
 //     one moment of each.
 package views
