@@ -207,7 +207,7 @@ func (c *Copy) begin(source int32) (int64, bool) {
 	return s.offset, s.offset != none
 }
 
-// apply applies a run of a source together with its offset (C1), unless it was read for rows that were dropped (C2).
+// apply applies a run of a source together with its offset (LC1), unless it was read for rows that were dropped (LC2).
 func (c *Copy) apply(source int32, run Run) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -250,12 +250,12 @@ func (c *Copy) allFollowing() bool {
 	return true
 }
 
-// drop drops all rows because of damage that was found in the rows of a generation (C4). The lock is held.
+// drop drops all rows because of damage that was found in the rows of a generation (LC4). The lock is held.
 func (c *Copy) drop(damage error, generation int64) {
 	if generation != c.damaged.Load() {
 		return
 	}
-	// First the flag, then the generation: a reader that sees the new generation sees the flag, too (C3).
+	// First the flag, then the generation: a reader that sees the new generation sees the flag, too (LC3).
 	before := c.rebuilding.Swap(true)
 	c.reportDamage(damage)
 	if err := c.engine.Drop(c.partition); err != nil {

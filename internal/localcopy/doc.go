@@ -32,12 +32,12 @@
 //
 // # Invariants
 //
-//   - C1: one batch. Rows are applied together with the offset that they reflect; a drop removes both.
-//   - C2: no gap. A run is applied only if it was read from the offset that the copy has now: between a drop and the
+//   - LC1: one batch. Rows are applied together with the offset that they reflect; a drop removes both.
+//   - LC2: no gap. A run is applied only if it was read from the offset that the copy has now: between a drop and the
 //     next Offset nothing is applied.
-//   - C3: nothing missing is taken for deleted. Readers are refused before the first row is dropped and until every
+//   - LC3: nothing missing is taken for deleted. Readers are refused before the first row is dropped and until every
 //     source has reached its goal again. A read that a drop overlaps is refused, too.
-//   - C4: one drop for one damage. Several readers may meet the same damage; those that began before the drop change
+//   - LC4: one drop for one damage. Several readers may meet the same damage; those that began before the drop change
 //     nothing.
 //
 // # The race between Offset and Restart
@@ -52,5 +52,5 @@
 //     for good.
 //
 // So the closed channel stays in place until the next Offset, and in step 3 goka gets a channel that is closed already.
-// A run that was read before it notices is refused (C2).
+// A run that was read before it notices is refused (LC2).
 package localcopy
