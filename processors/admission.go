@@ -207,7 +207,7 @@ func (ad *admission) checkOrphans(ctx context.Context, changes topology.Changes)
 	}
 	described, err := ad.inst.client.Admin().DescribeGroups(ctx, groups...)
 	if err != nil {
-		return fmt.Errorf("ask for groups %s: %w", strings.Join(groups, ", "), err)
+		return fmt.Errorf("describe groups %s: %w", strings.Join(groups, ", "), err)
 	}
 	for _, group := range described.Sorted() {
 		if len(group.Members) > 0 {
@@ -348,5 +348,5 @@ func (ad *admission) waitReason() string {
 		groups = append(groups, group)
 	}
 	slices.Sort(groups)
-	return fmt.Sprintf("this instance to be let into %s, whose topology has changed", strings.Join(groups, ", "))
+	return fmt.Sprintf("%s to accept this instance, because their topology has changed", strings.Join(groups, ", "))
 }

@@ -38,7 +38,7 @@ func (g *globals) info(ctx context.Context) []GlobalInfo {
 	return infos
 }
 
-func (t *table) globals(globals []GlobalInfo) {
+func (t *textTable) globals(globals []GlobalInfo) {
 	if len(globals) == 0 {
 		return
 	}

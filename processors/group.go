@@ -103,7 +103,7 @@ func (g *group) newTask(p int32) *task {
 	plan := g.plan()
 	t := &task{
 		inst: g.inst, group: g, plan: plan, partition: p, logger: g.logger.With(slog.Int("partition", int(p))),
-		stopping: make(chan struct{}), done: make(chan struct{}),
+		ready: make(chan struct{}, 1), stopping: make(chan struct{}), done: make(chan struct{}),
 		unitSize: newUnitSize(g.inst.cfg.CommitInterval),
 		spans:    spans{tracer: g.inst.cfg.Tracer, group: plan.sub.Group(), partition: p},
 	}

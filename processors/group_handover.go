@@ -26,7 +26,7 @@ func (g *group) handOver(ctx context.Context) {
 		select {
 		case <-g.replanned:
 		case <-ctx.Done():
-			g.logger.Warn("not all tasks could be handed over in time; those who get them restore what they lack",
+			g.logger.Warn("not all tasks could be handed over in time; their next owners restore the rest",
 				slog.Int("tasks", len(g.tasks())), slog.Duration("waited", cfg.HandoverTimeout))
 			return
 		}

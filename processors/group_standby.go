@@ -203,7 +203,7 @@ func (s *standbys) reconcile() {
 		}
 		created, err := s.group.newStandby(p, warmup)
 		if err != nil {
-			s.group.logger.Error("no copy of a partition can be kept", slog.Int("partition", int(p)), slog.Any("error", err))
+			s.group.logger.Error("the copy of a partition cannot be opened", slog.Int("partition", int(p)), slog.Any("error", err))
 			continue
 		}
 		s.mu.running[p] = created

@@ -13,7 +13,7 @@ import (
 func (g *group) heldOffsets() map[int32]int64 {
 	partitions, err := g.engine.Partitions()
 	if err != nil {
-		g.logger.Warn("the group cannot be told which state is here", slog.Any("error", err))
+		g.logger.Warn("the state on this instance cannot be listed; the group plans as if there were none", slog.Any("error", err))
 		return nil
 	}
 	offsets := make([]int64, len(partitions))
@@ -37,7 +37,7 @@ func (g *group) heldOffsets() map[int32]int64 {
 func (g *group) heldOffset(p int32) int64 {
 	part, err := g.engine.Open(p)
 	if err != nil {
-		g.logger.Warn("the group cannot be told of the state of a partition", slog.Int("partition", int(p)), slog.Any("error", err))
+		g.logger.Warn("the state of a partition cannot be opened; the group plans as if there were none", slog.Int("partition", int(p)), slog.Any("error", err))
 		return -1
 	}
 	if offset, ok := part.Offset(); ok {

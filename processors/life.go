@@ -25,7 +25,7 @@ import (
 // One goroutine at a time has it: the task's own, and goka's while that processes a unit.
 type life struct {
 	// What the life uses of its task, which outlives it.
-	task      *task // for its state and its end; everything else is below
+	task      *task // for its state, its end and its signal; everything else is below
 	inst      *instance
 	group     *group
 	plan      *groupPlan
@@ -139,7 +139,7 @@ func (l *life) openInputs(ctx context.Context, position state.Position, offsets 
 }
 
 func (l *life) openFeed(topic string, from int64) feed {
-	return l.group.reads.Add(topic, l.partition, from, l.stats.ready)
+	return l.group.reads.Add(topic, l.partition, from, l.task.ready)
 }
 
 // stamp returns the function that reads the timestamps of an input's records before they are processed. It is nil if

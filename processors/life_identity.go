@@ -103,7 +103,7 @@ func (l *life) currentIdentity(ctx context.Context) (identity, error) {
 	for _, topic := range l.plan.topics() {
 		if _, ok := ids[topic]; !ok {
 			return identity{}, fmt.Errorf("%w: %s, an input of group %s, was deleted; a topic that is created in its place is another one: "+
-				"the state cannot be gone on with", broker.ErrTopicMissing, topic, sub.Group())
+				"the application cannot go on with this state", broker.ErrTopicMissing, topic, sub.Group())
 		}
 	}
 	id := func(topic string) string {

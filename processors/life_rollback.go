@@ -97,7 +97,7 @@ func (l *life) rollBackOutputs(ctx context.Context) error {
 		return err
 	}
 	if !maps.Equal(offsets, l.groupOffsets) || !maps.Equal(writer.LastCommits(), commits) {
-		return fmt.Errorf("offsets are %v of commits %v and were %v of %v: %w",
+		return fmt.Errorf("the committed offsets are %v, of commits %v, and were %v, of commits %v: %w",
 			offsets, writer.LastCommits(), l.groupOffsets, commits, broker.ErrFenced)
 	}
 	return nil

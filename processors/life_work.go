@@ -85,7 +85,7 @@ func (l *life) waitWhilePaused(ctx context.Context, sessions *broker.Sessions) e
 	l.task.enter(taskPaused)
 	for l.group.paused() {
 		select {
-		case <-l.stats.ready:
+		case <-l.task.ready:
 		case <-l.task.stopping:
 			return nil
 		case <-ctx.Done():
@@ -119,7 +119,7 @@ func (l *life) idle(ctx context.Context, wait time.Duration) error {
 		alarm = timer.C
 	}
 	select {
-	case <-l.stats.ready:
+	case <-l.task.ready:
 	case <-alarm:
 	case <-l.task.stopping:
 	case <-ctx.Done():

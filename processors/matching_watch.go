@@ -111,7 +111,7 @@ func (w *topicWatch) run(ctx context.Context) {
 		}
 		switch changed, err := w.look(ctx); {
 		case err != nil:
-			w.inst.cfg.Logger.Debug("topics that match sources are not known", slog.Any("error", err))
+			w.inst.cfg.Logger.Debug("topics cannot be listed; they are looked for again", slog.Any("error", err))
 			hurry = max(hurry, 1)
 		case changed:
 			hurry = 0

@@ -79,7 +79,7 @@ func writeJSON(w http.ResponseWriter, answer any) error {
 
 // WriteTable writes the description as a table for people.
 func (i AppInfo) WriteTable(w io.Writer) error {
-	t := &table{tabs: tabwriter.NewWriter(w, 0, 8, 2, ' ', 0), at: i.At}
+	t := &textTable{tabs: tabwriter.NewWriter(w, 0, 8, 2, ' ', 0), at: i.At}
 	t.line("application %s\t%s for %s\tthis instance is %s", i.Name, i.State, t.ago(i.Since), i.Address)
 	for _, g := range i.Groups {
 		t.group(g)
@@ -91,27 +91,27 @@ func (i AppInfo) WriteTable(w io.Writer) error {
 	return t.tabs.Flush()
 }
 
-// table writes lines until one fails.
-type table struct {
+// textTable writes lines until one fails.
+type textTable struct {
 	tabs *tabwriter.Writer
 	at   time.Time
 	err  error
 }
 
-func (t *table) line(format string, args ...any) {
+func (t *textTable) line(format string, args ...any) {
 	if t.err == nil {
 		_, t.err = fmt.Fprintf(t.tabs, format+"\n", args...)
 	}
 }
 
 // section begins columns of their own.
-func (t *table) section() {
+func (t *textTable) section() {
 	if t.err == nil {
 		t.err = t.tabs.Flush()
 	}
 }
 
-func (t *table) ago(since time.Time) string {
+func (t *textTable) ago(since time.Time) string {
 	if since.IsZero() {
 		return "-"
 	}
@@ -122,7 +122,7 @@ func (t *table) ago(since time.Time) string {
 	return d.Round(time.Second).String()
 }
 
-func (t *table) group(g GroupInfo) {
+func (t *textTable) group(g GroupInfo) {
 	t.section()
 	t.line("")
 	t.line("group %s\t%d partitions\t%s on disk", g.Group, g.Partitions, bytesText(g.DiskBytes))
@@ -178,7 +178,7 @@ func (t *table) group(g GroupInfo) {
 	}
 }
 
-func (t *table) stores(tasks []TaskInfo) {
+func (t *textTable) stores(tasks []TaskInfo) {
 	if !slices.ContainsFunc(tasks, func(task TaskInfo) bool { return len(task.Stores) > 0 }) {
 		return
 	}
@@ -192,7 +192,7 @@ func (t *table) stores(tasks []TaskInfo) {
 }
 
 // remarks writes a sentence for each thing that an operator should notice.
-func (t *table) remarks(task TaskInfo) {
+func (t *textTable) remarks(task TaskInfo) {
 	if r := task.Restore; r != nil && !r.Done {
 		t.line("  task %d restores: %d records so far, at offset %d of %d", task.Partition, r.Records, r.Next, r.End)
 	}

@@ -20,7 +20,6 @@ import (
 // which it publishes after each unit and each commit. The fields under mu are what was published; any goroutine may read
 // them.
 type taskStats struct {
-	ready     chan struct{} // signalled by the task's feeds
 	processor atomic.Pointer[broker.GroupTask]
 	restore   atomic.Pointer[RestoreProgress]
 	records   atomic.Int64 // input records processed
@@ -37,7 +36,7 @@ type taskStats struct {
 		outputs    map[string]flow
 		stores     []state.StoreStats
 		commit     commitStats
-		enforced   int64 // units taken although an input was empty, since its idle time was over
+		enforced   int64 // units taken although an input was empty, because its idle time was over
 		waitsFor   string
 
 		drops        map[string]int64
@@ -48,7 +47,7 @@ type taskStats struct {
 	}
 }
 
-// tally is what a task has counted and not yet published.
+// tally holds the numbers that a task has counted and not yet published.
 type tally struct {
 	inputs   []inputTally
 	outputs  map[string]*outputTally
@@ -85,7 +84,7 @@ type inputStats struct {
 	flow
 	position int64 // -1: not known yet
 	oldest   int64 // timestamp of the oldest record that waits, as far as it is known; 0 if none is
-	end      int64 // of the committed log, -1 if not known yet
+	end      int64 // end of the committed log, -1 if not known yet
 	high     int64 // high watermark: records from end on belong to open transactions
 }
 
@@ -113,9 +112,9 @@ type outcome uint8
 
 const (
 	outcomeCommitted outcome = iota
-	outcomeAborted           // given up before its end was asked for
+	outcomeAborted           // given up before its commit was requested
 	outcomeFenced            // another owner took over
-	outcomeUnknown           // asked to commit, and no answer: the takeover that follows finds out
+	outcomeUnknown           // the commit was requested, and there was no answer: the next takeover finds out
 	outcomes
 )
 
@@ -123,7 +122,6 @@ var outcomeNames = [outcomes]string{"committed", "aborted", "fenced", "unknown"}
 
 // initTaskStats prepares the stats of a task, in place.
 func initTaskStats(s *taskStats, group *observe.Group, plan *groupPlan, partition int32) {
-	s.ready = make(chan struct{}, 1)
 	s.group = group
 	s.live.inputs = make([]inputTally, len(plan.inputs))
 	s.live.outputs = make(map[string]*outputTally)

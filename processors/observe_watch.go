@@ -59,7 +59,7 @@ func (g *group) readEnds(ctx context.Context, interval time.Duration) {
 	defer cancel()
 	ends, err := g.inst.client.Ends(ctx, topics...)
 	if err != nil {
-		g.logger.Debug("ends of topics are not known", slog.Any("error", err))
+		g.logger.Debug("the ends of topics cannot be read", slog.Any("error", err))
 		return
 	}
 	for _, t := range tasks {

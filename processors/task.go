@@ -43,6 +43,7 @@ type task struct {
 	partition int32
 	logger    *slog.Logger
 
+	ready    chan struct{} // signalled: there may be something to do; by feeds, calls that end, and wake
 	stopping chan struct{} // closed: commit and end
 	stopOnce sync.Once
 	cancel   context.CancelFunc // ends at once, nothing is committed
@@ -217,7 +218,7 @@ func (t *task) waitToRetry(ctx context.Context, d time.Duration) bool {
 // wake makes an idle task look for something to do.
 func (t *task) wake() {
 	select {
-	case t.stats.ready <- struct{}{}:
+	case t.ready <- struct{}{}:
 	default:
 	}
 }
