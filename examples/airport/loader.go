@@ -33,7 +33,7 @@ type Loader struct {
 	Commands   []Command
 	InFlight   int         // 0 means defaultInFlight
 	Checkpoint *Checkpoint // nil keeps none
-	Progress   Progress
+	Progress   *progress
 	Logger     *slog.Logger
 }
 
@@ -62,8 +62,8 @@ func (l *Loader) Load(ctx context.Context) (LoadReport, error) {
 	run := &loading{Loader: l}
 	first, token := l.resume(ctx)
 	run.mu.report.Skipped, run.mu.report.Token = first, token
-	l.Progress.Advance(first)
-	defer l.Progress.Done()
+	l.Progress.advance(first)
+	defer l.Progress.end()
 
 	started := time.Now()
 	err := run.sendAll(ctx, first)
@@ -146,7 +146,7 @@ func wait(ctx context.Context, done <-chan struct{}) bool {
 }
 
 func (run *loading) count(command *Command, answer Answer) {
-	run.Progress.Advance(1)
+	run.Progress.advance(1)
 	if answer.Outcome == refused {
 		run.Logger.Warn("command refused", slog.String("command", command.Name),
 			slog.String("flight", command.Flight.String()), slog.String("reason", answer.Detail))

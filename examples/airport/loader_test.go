@@ -140,7 +140,7 @@ func commandsOfDays(t *testing.T, days int) []Command {
 func newTestLoader(client *Client, commands []Command, inFlight int) *Loader {
 	return &Loader{
 		Client: client, Commands: commands, InFlight: inFlight,
-		Progress: &progressLines{out: io.Discard, total: len(commands)}, Logger: slog.New(slog.DiscardHandler),
+		Progress: &progress{out: io.Discard, total: len(commands)}, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -5,46 +5,14 @@ import (
 	"io"
 	"os"
 	"sync"
-	"time"
-
-	"github.com/schollz/progressbar/v3"
 )
 
-// Progress shows how far a load has come. Its methods may be called by many goroutines.
-type Progress interface {
-	// Advance counts n more commands.
-	Advance(n int)
-	// Done ends the display.
-	Done()
-}
-
-// newProgress draws a bar if out is a terminal, and writes a line at each tenth of the way if it is not.
-func newProgress(out *os.File, total int) Progress {
-	info, err := out.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return &progressLines{out: out, total: total}
-	}
-	return progressBar{progressbar.NewOptions(total,
-		progressbar.OptionSetWriter(out),
-		progressbar.OptionSetDescription("loading"),
-		progressbar.OptionSetItsString("commands"),
-		progressbar.OptionShowCount(),
-		progressbar.OptionShowIts(),
-		progressbar.OptionThrottle(100*time.Millisecond),
-	)}
-}
-
-// progressBar ignores the errors of the bar: a terminal that went away is no reason to stop loading.
-type progressBar struct{ bar *progressbar.ProgressBar }
-
-func (p progressBar) Advance(n int) { _ = p.bar.Add(n) }
-
-func (p progressBar) Done() { _ = p.bar.Exit() }
-
-// progressLines writes plain lines, for logs.
-type progressLines struct {
+// progress shows how far a load has come. Its methods may be called concurrently. Write errors are ignored: a load does
+// not stop because a terminal went away.
+type progress struct {
 	out   io.Writer
 	total int
+	live  bool // out is a terminal: rewrite one line at each hundredth instead of writing a line at each tenth
 
 	mu struct {
 		sync.Mutex
@@ -52,16 +20,42 @@ type progressLines struct {
 	}
 }
 
-func (p *progressLines) Advance(n int) {
+func newProgress(out *os.File, total int) *progress {
+	info, err := out.Stat()
+	return &progress{out: out, total: total, live: err == nil && info.Mode()&os.ModeCharDevice != 0}
+}
+
+// advance counts n more commands.
+func (p *progress) advance(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before := p.tenths()
+	before := p.part()
 	p.mu.done += n
-	if p.tenths() > before {
-		_, _ = fmt.Fprintf(p.out, "loading: %d of %d commands (%d%%)\n", p.mu.done, p.total, p.mu.done*100/p.total)
+	if p.part() == before {
+		return
+	}
+	line := fmt.Sprintf("loading: %d of %d commands (%d%%)", p.mu.done, p.total, p.mu.done*100/p.total)
+	if p.live {
+		_, _ = fmt.Fprint(p.out, "\r\x1b[K"+line)
+	} else {
+		_, _ = fmt.Fprintln(p.out, line)
 	}
 }
 
-func (p *progressLines) Done() {}
+// end leaves the last line on the terminal.
+func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.live && p.mu.done > 0 {
+		_, _ = fmt.Fprintln(p.out)
+	}
+}
 
-func (p *progressLines) tenths() int { return p.mu.done * 10 / max(p.total, 1) }
+// part returns how many hundredths or tenths of the commands are done. The caller holds mu.
+func (p *progress) part() int {
+	parts := 10
+	if p.live {
+		parts = 100
+	}
+	return p.mu.done * parts / max(p.total, 1)
+}

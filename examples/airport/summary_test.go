@@ -65,19 +65,30 @@ top routes:
 `, out.String())
 }
 
-func TestProgressLines(t *testing.T) {
+func TestProgress(t *testing.T) {
 	var out strings.Builder
-	progress := &progressLines{out: &out, total: 40}
-	progress.Advance(9) // as a checkpoint does
+	p := &progress{out: &out, total: 40}
+	p.advance(9) // as a checkpoint does
 	for range 31 {
-		progress.Advance(1)
+		p.advance(1)
 	}
-	progress.Done()
+	p.end()
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	require.Len(t, lines, 9)
 	require.Equal(t, "loading: 9 of 40 commands (22%)", lines[0])
 	require.Equal(t, "loading: 12 of 40 commands (30%)", lines[1])
 	require.Equal(t, "loading: 40 of 40 commands (100%)", lines[8])
+}
+
+// A terminal gets one line, which is rewritten and in the end left there.
+func TestProgress_onTerminal(t *testing.T) {
+	var out strings.Builder
+	p := &progress{out: &out, total: 200, live: true}
+	for range 4 {
+		p.advance(1)
+	}
+	p.end()
+	require.Equal(t, "\r\x1b[Kloading: 2 of 200 commands (1%)\r\x1b[Kloading: 4 of 200 commands (2%)\n", out.String())
 }
 
 func TestParseOptions(t *testing.T) {
