@@ -1,8 +1,6 @@
-# millrace: everything there is to run, from the airport example to the whole
-# of continuous integration. `make` alone explains itself.
+# Everything a developer runs, from the airport example to continuous integration. `make` alone lists the targets.
 #
-# The only thing that must be installed is Go, 1.21 or later: the version
-# that go.mod asks for is fetched by it. The targets that need a real Apache
+# Only Go must be installed, 1.21 or later: it fetches the version that go.mod names. Targets that need a real Apache
 # Kafka also need Java 17 and Maven.
 
 export GOTOOLCHAIN := auto
@@ -47,10 +45,22 @@ ORACLE   := $(CURDIR)/.data/oracle
 BIN      := $(CURDIR)/.bin
 DEVTOOLS := internal/devtools
 
-# The files that the formatters own: all of ours, and no fixture.
+# The modules below the root: ./... of the root does not reach their packages.
+NESTED := telemetry
+
+# $(call each,COMMAND) runs COMMAND on PKG. If PKG is the default, it also runs COMMAND on the nested modules.
+each = $(1) $(PKG)$(if $(filter ./...,$(PKG)),$(foreach module,$(NESTED),$(newline)cd $(module) && $(1) ./...))
+
+define newline
+
+
+endef
+
+# The files that the formatters rewrite: all Go files except test data.
 GO_FILES = git ls-files --cached --others --exclude-standard '*.go' | grep -v /testdata/
 
-# ---------------------------------------------------------------- for everyone
+# The groups of imports, as in .golangci.yml.
+GCI_SECTIONS := -s standard -s default -s 'prefix(github.com/seed84377926/millrace)'
 
 .PHONY: help
 help: ## show this list
@@ -64,7 +74,7 @@ help: ## show this list
 
 ## Use it
 .PHONY: run
-run: ## run the airport example (its own broker unless BROKERS is given; ONCE=1 ends it when all is processed)
+run: ## run the airport example (with its own broker unless BROKERS is given; ONCE=1 exits after everything is processed)
 	@go run ./examples/airport \
 		$(if $(DATA),--data '$(DATA)') \
 		$(if $(BROKERS),--brokers '$(BROKERS)') \
@@ -74,23 +84,23 @@ run: ## run the airport example (its own broker unless BROKERS is given; ONCE=1 
 
 .PHONY: build
 build: ## build the millrace command into .bin
-	go build -o '$(BIN)/' ./cmd/...
+	go build -trimpath -ldflags='-s -w' -o '$(BIN)/' ./cmd/...
 
 ## Check it
 .PHONY: test
 test: ## run all tests, with the race detector
-	go test -race -timeout $(TIMEOUT) $(PKG)
+	$(call each,go test -race -timeout $(TIMEOUT))
 
 .PHONY: race
 race: ## run the tests again and again in random order, to find races (PKG=./processors/...)
-	go test -race -timeout $(TIMEOUT) -count 5 -shuffle on $(PKG)
+	$(call each,go test -race -timeout $(TIMEOUT) -count 5 -shuffle on)
 
 .PHONY: test-kafka
 test-kafka: ## run the suites against the Apache Kafka at MILLRACE_KAFKA (see kafka-start)
 	MILLRACE_KAFKA='$(MILLRACE_KAFKA)' go test -race -timeout $(TIMEOUT) -count 1 -p 1 $(KAFKA_PKG)
 
 .PHONY: conformance
-conformance: ## run the conformance programs as applications that are disturbed, with SEEDS seeds each (20)
+conformance: ## run the conformance programs as applications under random disturbances, with SEEDS seeds each (20)
 	MILLRACE_SEEDS='$(or $(SEEDS),20)' go test -count 1 -parallel 4 -timeout 60m -run TestRuntime ./test/conformance
 
 .PHONY: bench
@@ -102,11 +112,11 @@ bench-quick: ## compare the exactly-once count with Kafka Streams, on the Kafka 
 	@go run ./test/bench --brokers '$(or $(BROKERS),$(MILLRACE_KAFKA))'
 
 .PHONY: crash
-crash: ## kill and stall real processes for a minute and check every key (BROKERS=host:port for a real Kafka, SEED=1)
+crash: ## kill and stall real processes for a minute, then check every key (BROKERS=host:port for a real Kafka, SEED=1)
 	@go run ./test/crash --seed $(SEED) --duration $(DURATION) --instances 3 --broker '$(or $(BROKERS),embedded)'
 
 .PHONY: oracle
-oracle: $(ORACLE)/classes ## ask Kafka Streams itself about other inputs and compare (SEEDS="101 102", STEPS=100; needs Java 17 and Maven)
+oracle: $(ORACLE)/classes ## run Kafka Streams itself on other inputs and compare the results (SEEDS="101 102", STEPS=100; needs Java 17 and Maven)
 	@rm -rf '$(ORACLE)/recorded' '$(ORACLE)/tmp' && mkdir -p '$(ORACLE)/tmp'
 	@printf 'Kafka Streams answers for seeds %s: ' '$(SEEDS)'
 	@java -Djava.io.tmpdir='$(ORACLE)/tmp' -cp '$(ORACLE)/classes:$(ORACLE)/lib/*' Oracle '$(ORACLE)/recorded' '$(STEPS)' $(SEEDS)
@@ -115,12 +125,16 @@ oracle: $(ORACLE)/classes ## ask Kafka Streams itself about other inputs and com
 	@printf 'millrace gives the same answers, after every step and with interruptions\n'
 
 .PHONY: rescale
-rescale: ## measure how long tasks stand still while instances come, go and die, on the Kafka at BROKERS
+rescale: ## measure how long tasks pause while instances join, leave and die, on the Kafka at BROKERS
 	@go run ./test/rescale --brokers '$(or $(BROKERS),$(MILLRACE_KAFKA))'
 
 .PHONY: memory
-memory: ## hold 10 million keys in a memory budget of 512 MiB, on the Kafka at BROKERS (KEYS=10000000, BUDGET=512; some minutes)
+memory: ## keep 10 million keys within a memory budget of 512 MiB, on the Kafka at BROKERS (KEYS=10000000, BUDGET=512; some minutes)
 	@go run ./test/memory --brokers '$(or $(BROKERS),$(MILLRACE_KAFKA))' --keys $(KEYS) --budget $(BUDGET)
+
+.PHONY: footprint
+footprint: ## measure what a program that uses millrace inherits: modules, packages, bytes
+	@examples/minimal/footprint.sh
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME
@@ -132,7 +146,7 @@ fuzz: ## run each fuzz target for FUZZTIME
 	done
 
 .PHONY: cover
-cover: ## write test coverage to .cover and print it for each function
+cover: ## write the test coverage of the root module to .cover and print the total
 	@mkdir -p .cover
 	go test -timeout $(TIMEOUT) -covermode atomic -coverpkg ./... -coverprofile .cover/profile $(PKG)
 	go tool cover -html .cover/profile -o .cover/index.html
@@ -144,35 +158,39 @@ structure: ## measure the structure: files, lines, names and references of each 
 
 .PHONY: vet
 vet: ## run go vet
-	go vet $(PKG)
+	$(call each,go vet)
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## run golangci-lint (its first build takes minutes)
-	'$(BIN)/golangci-lint' run $(PKG)
+	$(call each,'$(BIN)/golangci-lint' run)
+
+.PHONY: vuln
+vuln: $(BIN)/govulncheck ## look for known vulnerabilities (needs the Go vulnerability database, or GOVULNDB=file:///… with a copy)
+	$(call each,'$(BIN)/govulncheck' $(if $(GOVULNDB),-db '$(GOVULNDB)'))
 
 .PHONY: fmt
 fmt: $(BIN)/gofumpt $(BIN)/gci ## format all Go files
 	@$(GO_FILES) | xargs '$(BIN)/gofumpt' -w
-	@$(GO_FILES) | xargs '$(BIN)/gci' write -s standard -s default -s localmodule
+	@$(GO_FILES) | xargs '$(BIN)/gci' write $(GCI_SECTIONS)
 
 .PHONY: fmt-check
 fmt-check: $(BIN)/gofumpt $(BIN)/gci ## fail if a Go file is not formatted
 	@bad=$$( { $(GO_FILES) | xargs '$(BIN)/gofumpt' -l; \
-		$(GO_FILES) | xargs '$(BIN)/gci' list -s standard -s default -s localmodule; } | sort -u); \
+		$(GO_FILES) | xargs '$(BIN)/gci' list $(GCI_SECTIONS); } | sort -u); \
 	if [ -n "$$bad" ]; then printf 'not formatted; run make fmt:\n%s\n' "$$bad" >&2; exit 1; fi
 
 .PHONY: tidy-check
-tidy-check: ## fail if go.mod or go.sum is not tidy
+tidy-check: ## fail if a go.mod or go.sum is not tidy
 	go mod tidy -diff
-	go -C $(DEVTOOLS) mod tidy -diff
+	$(foreach module,$(NESTED) $(DEVTOOLS),$(newline)go -C $(module) mod tidy -diff)
 
 ## A real Apache Kafka
 .PHONY: kafka-start
-kafka-start: ## start one node of Apache Kafka in KAFKA_DIR (needs Java 17 and Maven)
+kafka-start: ## start a single Apache Kafka node in KAFKA_DIR (needs Java 17 and Maven)
 	@test/kafka/kafka.sh start '$(KAFKA_DIR)' '$(KAFKA_PORT)'
 
 .PHONY: kafka-stop
-kafka-stop: ## stop it
+kafka-stop: ## stop that node
 	@test/kafka/kafka.sh stop '$(KAFKA_DIR)'
 
 ## Everything
@@ -181,17 +199,17 @@ ci: ## what continuous integration runs
 	.ci/run
 
 .PHONY: clean
-clean: ## remove what make built, and the data of its Kafka
+clean: ## remove .bin, .cover and .data (the Kafka that make started keeps its data there)
 	rm -rf .bin .cover .data
 
-# The programs of Kafka Streams, with what they need from Maven Central.
+# The Kafka Streams programs and their libraries from Maven Central.
 $(ORACLE)/classes: test/conformance/oracle/Oracle.java test/conformance/oracle/pom.xml
 	@printf 'building the Kafka Streams side (the first time, Maven fetches what it needs)\n'
 	@mvn -q -B -f test/conformance/oracle/pom.xml dependency:copy-dependencies -DoutputDirectory='$(ORACLE)/lib'
 	@javac -nowarn -cp '$(ORACLE)/lib/*' -d '$@' $<
 	@touch '$@'
 
-# Tools are built once for each version in internal/devtools/go.mod.
+# The tools are built again when internal/devtools/go.mod changes.
 $(BIN)/gofumpt: $(DEVTOOLS)/go.mod
 	go -C $(DEVTOOLS) build -o '$@' mvdan.cc/gofumpt
 
@@ -200,3 +218,6 @@ $(BIN)/gci: $(DEVTOOLS)/go.mod
 
 $(BIN)/golangci-lint: $(DEVTOOLS)/go.mod
 	go -C $(DEVTOOLS) build -o '$@' github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(BIN)/govulncheck: $(DEVTOOLS)/go.mod
+	go -C $(DEVTOOLS) build -o '$@' golang.org/x/vuln/cmd/govulncheck

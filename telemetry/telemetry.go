@@ -1,22 +1,21 @@
-// Package telemetry makes OpenTelemetry traces of what an application of package processors does:
+// Package telemetry traces applications of package processors with OpenTelemetry:
 //
 //	processors.Config{Tracer: telemetry.NewTracer(provider)}
 //
-// A program that does not import it links nothing of OpenTelemetry.
+// It is a module of its own: a program that does not import it inherits nothing of OpenTelemetry.
 //
 // # Records
 //
-// A record whose traceparent header (W3C Trace Context) says that its trace is sampled gets a span for its processing, a
-// child of the span that produced it. All records that come of it carry that span's context, through repartition topics
-// to the last sink, so that one trace shows the whole way. Records without such a header, or of traces that are not
-// sampled, get no span and keep their headers: how much is traced is decided where traces begin. Baggage and all other
-// headers travel on unchanged.
+// A record whose traceparent header (W3C Trace Context) names a sampled trace gets a span for its processing, a child of
+// the span that produced it. All records derived from it carry the context of that span, through repartition topics to the
+// last sink, so that one trace shows the whole way. Records without such a header, or of traces that are not sampled, get no
+// span and keep their headers: the producer decides how much is traced. Baggage and all other headers travel on unchanged.
 //
 // # Tasks
 //
-// Takeovers, restores and transactions are traces of their own; a transaction holds a span for each unit of records, and
-// its commit. The sampler of the provider decides how many of them are kept: at ten commits a second for each task, a
-// sampler by ratio is advised. The span of a record links to the unit in which it was processed.
+// Takeovers, restores and transactions are traces of their own. A transaction holds a span for each unit of records and a
+// span for its commit. The sampler of the provider decides how many of them are kept; at ten commits per second and task,
+// sample by ratio. The span of a record links to the span of its unit.
 package telemetry
 
 import (
@@ -35,8 +34,8 @@ import (
 // scope names the library that makes the spans.
 const scope = "github.com/seed84377926/millrace/telemetry"
 
-// NewTracer returns a tracer for processors.Config whose spans come from provider. The provider, its sampler and its
-// exporters are the program's: it shuts them down after the application has ended. The tracer is safe for concurrent use.
+// NewTracer returns a tracer for processors.Config that creates its spans with provider. The caller owns the provider with
+// its sampler and exporters, and shuts it down after the application has ended. The tracer is safe for concurrent use.
 func NewTracer(provider trace.TracerProvider) processors.Tracer {
 	return &tracer{spans: provider.Tracer(scope)}
 }
@@ -71,7 +70,7 @@ func (t *tracer) StartRecord(rec processors.TracedRecord, unit processors.Span) 
 	}
 	options := []trace.SpanStartOption{
 		trace.WithSpanKind(trace.SpanKindConsumer),
-		// The names of OpenTelemetry's conventions for messaging.
+		// The names are OpenTelemetry's conventions for messaging.
 		trace.WithAttributes(
 			attribute.String("messaging.system", "kafka"),
 			attribute.String("messaging.operation.type", "process"),
@@ -87,7 +86,7 @@ func (t *tracer) StartRecord(rec processors.TracedRecord, unit processors.Span) 
 	}
 	ctx, s := t.spans.Start(ctx, "process "+rec.Topic, options...)
 	if !s.SpanContext().IsSampled() {
-		// Nobody will see it: what comes of the record stays a child of its producer's span.
+		// The sampler dropped the span, so records derived from this one stay children of the producer's span.
 		s.End()
 		return nil, nil
 	}
@@ -115,7 +114,7 @@ func (s span) End(err error) {
 
 func isParent(h topology.Header) bool { return h.Key == "traceparent" }
 
-// carrier reads and writes the headers of a record. Slices of values are replaced, never modified.
+// carrier reads and writes the headers of a record. It replaces slices of values and never modifies them.
 type carrier struct{ headers *[]topology.Header }
 
 var _ propagation.TextMapCarrier = carrier{}
@@ -130,7 +129,7 @@ func (c carrier) Get(key string) string {
 	return ""
 }
 
-// Set implements propagation.TextMapCarrier. Kafka allows a key to repeat; a context must not.
+// Set implements propagation.TextMapCarrier. Kafka allows repeated keys, but a trace context must occur once.
 func (c carrier) Set(key, value string) {
 	kept := slices.DeleteFunc(*c.headers, func(h topology.Header) bool { return h.Key == key })
 	*c.headers = append(kept, topology.Header{Key: key, Value: []byte(value)})

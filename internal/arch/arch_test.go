@@ -2,6 +2,7 @@ package arch
 
 import (
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -47,6 +48,20 @@ func watchFolders(t *testing.T, root string) {
 		}
 		return err
 	}))
+}
+
+// TestMakefile: the targets of the Makefile check each module except the one that pins the tools.
+func TestMakefile(t *testing.T) {
+	repo, err := Load(t.Context(), "../..")
+	require.NoError(t, err)
+	makefile, err := os.ReadFile("../../Makefile")
+	require.NoError(t, err)
+	for name := range repo.Paths {
+		folder, nested := strings.CutSuffix(name, "/go.mod")
+		if nested && !strings.Contains(name, "/testdata/") && folder != "internal/devtools" {
+			require.Regexp(t, `(?m)^NESTED := .*\b`+folder+`\b`, string(makefile), "a module that no target checks")
+		}
+	}
 }
 
 // TestRules runs every script of testdata/rules: each shows one rule passing and failing. The commands are

@@ -1,5 +1,5 @@
-// The tools that check this repository, pinned apart from the library so that
-// nothing of them reaches a user's module graph. The Makefile builds them.
+// The tools that check this repository. They are a module of their own, so that none of them reaches a user's module
+// graph. The Makefile builds them.
 module github.com/seed84377926/millrace/internal/devtools
 
 go 1.27.0
@@ -9,6 +9,7 @@ toolchain go1.27.4
 tool (
 	github.com/daixiang0/gci
 	github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	golang.org/x/vuln/cmd/govulncheck
 	mvdan.cc/gofumpt
 )
 
@@ -215,8 +216,10 @@ require (
 	golang.org/x/mod v0.42.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/telemetry v0.0.0-20261010193011-f71dc92da45e // indirect
 	golang.org/x/text v0.41.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect
+	golang.org/x/vuln v1.9.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 	gopkg.in/ini.v1 v1.67.0 // indirect
 	gopkg.in/yaml.v2 v2.4.0 // indirect
