@@ -166,7 +166,7 @@ func ids(spans tracetest.SpanStubs) (ids []trace.SpanID) {
 	return ids
 }
 
-// What fails shows in the spans of the record, its unit and its transaction; what comes out is of the attempt that was
+// A failure shows in the spans of the record, its unit and its transaction. The output belongs to the attempt that was
 // committed.
 func TestTracer_failedAttemptsShow(t *testing.T) {
 	provider, exporter := newProvider(t)
@@ -187,7 +187,7 @@ func TestTracer_failedAttemptsShow(t *testing.T) {
 	require.Equal(t, len(named(spans, "transaction chain-words")), len(named(spans, "commit chain-words"))+1, "every span ended")
 }
 
-// A sampler that drops a span must not cut the trace: what follows is a child of the producer's span.
+// A sampler that drops a span must not cut the trace: later spans are children of the producer's span.
 func TestTracer_aSpanThatIsNotSampledLeavesTheContextAlone(t *testing.T) {
 	provider, exporter := newProvider(t, sdk.WithSampler(sdk.NeverSample()))
 	out := runChain(t, telemetry.NewTracer(provider), word("w", "traceparent", sampled))
@@ -195,7 +195,7 @@ func TestTracer_aSpanThatIsNotSampledLeavesTheContextAlone(t *testing.T) {
 	require.Empty(t, exporter.GetSpans())
 }
 
-// A provider that does nothing, and none at all, pass contexts on.
+// Contexts pass through with a provider that does nothing, and without a provider.
 func TestTracer_withoutAProviderContextsTravel(t *testing.T) {
 	for name, tracer := range map[string]processors.Tracer{"noop": telemetry.NewTracer(noop.NewTracerProvider()), "none": nil} {
 		t.Run(name, func(t *testing.T) {

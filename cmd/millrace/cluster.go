@@ -17,11 +17,11 @@ import (
 // topic is one topic as a cluster reports it.
 type topic struct {
 	Name          string      `json:"name"`
-	Replication   int         `json:"replication"` // of the partition with the fewest replicas
+	Replication   int         `json:"replication"` // replicas of the partition that has the fewest
 	CleanupPolicy string      `json:"cleanup_policy"`
 	RetentionMS   *int64      `json:"retention_ms"` // negative is forever, null is unknown
-	Offsets       int64       `json:"offsets"`      // between start and end, summed; compaction and transaction markers make it more than records
-	Bytes         int64       `json:"bytes"`        // of one replica of each partition; -1 is unknown
+	Offsets       int64       `json:"offsets"`      // end minus start, summed over the partitions; compaction and transaction markers make it more than the records
+	Bytes         int64       `json:"bytes"`        // size of one replica of each partition; -1 is unknown
 	Partitions    []partition `json:"partitions"`
 }
 
@@ -34,29 +34,28 @@ type partition struct {
 	Bytes     int64 `json:"bytes"`
 }
 
-// inspector asks one cluster.
+// inspector reads the state of one cluster.
 type inspector struct {
 	admin    *kadm.Client
 	logger   *slog.Logger
 	progress *progress
 }
 
-// inspectorSteps is how many steps of progress the method topics takes.
+// inspectorSteps is the number of progress steps that the method topics reports.
 const inspectorSteps = 4
 
 func newInspector(client *broker.Client, opts *options, steps int) *inspector {
 	return &inspector{admin: client.Admin(), logger: opts.logger, progress: newProgress(opts.stderr, steps)}
 }
 
-// belongsTo reports whether a topic or group is of the application: millrace
-// names groups, tables and repartition topics "<app>-…", and applications name
-// their event topics "<app>.…". An application whose name continues another
-// one's ("air" and "air-cargo") cannot be told apart by names.
+// belongsTo reports whether a topic or group belongs to the application app. millrace names groups, tables and repartition
+// topics "<app>-…"; applications name their event topics "<app>.…". If one application's name is a prefix of another's ("air"
+// and "air-cargo"), names cannot tell them apart.
 func belongsTo(app, name string) bool {
 	return app == "" || name == app || strings.HasPrefix(name, app+"-") || strings.HasPrefix(name, app+".")
 }
 
-// topics returns the topics whose name is wanted, by name.
+// topics returns the topics that wanted accepts, sorted by name.
 func (i *inspector) topics(ctx context.Context, wanted func(name string) bool) ([]topic, error) {
 	i.progress.step("topics")
 	details, err := i.admin.ListTopics(ctx)
@@ -76,7 +75,7 @@ func (i *inspector) topics(ctx context.Context, wanted func(name string) bool) (
 		found = append(found, newTopic(detail))
 	}
 	if len(found) == 0 {
-		return nil, nil // an empty list of names would ask for all topics
+		return nil, nil // a request with an empty list of names means all topics
 	}
 	i.progress.step("configuration")
 	if err := i.addConfigs(ctx, found, names); err != nil {
@@ -100,7 +99,7 @@ func newTopic(detail kadm.TopicDetail) topic {
 	return t
 }
 
-// addConfigs fills in the cleanup policies and retentions.
+// addConfigs sets the cleanup policies and retentions.
 func (i *inspector) addConfigs(ctx context.Context, topics []topic, names []string) error {
 	configs, err := i.admin.DescribeTopicConfigs(ctx, names...)
 	if err != nil {
@@ -126,7 +125,7 @@ func (i *inspector) addConfigs(ctx context.Context, topics []topic, names []stri
 	return nil
 }
 
-// addOffsets fills in where partitions start and end.
+// addOffsets sets the first and last offsets of partitions.
 func (i *inspector) addOffsets(ctx context.Context, topics []topic, names []string) error {
 	starts, err := i.admin.ListStartOffsets(ctx, names...)
 	if err = errors.Join(err, starts.Error()); err != nil {
@@ -149,8 +148,7 @@ func (i *inspector) addOffsets(ctx context.Context, topics []topic, names []stri
 	return nil
 }
 
-// addSizes fills in the sizes on disk. They are an extra: not every cluster
-// tells them to everyone, so a refusal is only logged.
+// addSizes sets the sizes on disk. They are optional: a cluster may refuse to tell them, and then the refusal is logged.
 func (i *inspector) addSizes(ctx context.Context, topics []topic) {
 	dirs, err := i.admin.DescribeAllLogDirs(ctx, nil)
 	if err != nil {
@@ -163,7 +161,7 @@ func (i *inspector) addSizes(ctx context.Context, topics []topic) {
 		topic     string
 		partition int32
 	}
-	largest := make(map[id]int64) // over the replicas; some may be behind
+	largest := make(map[id]int64) // the largest replica, since others may lag
 	dirs.Each(func(dir kadm.DescribedLogDir) {
 		dir.Topics.Each(func(p kadm.DescribedLogDirPartition) {
 			if !p.IsFuture {

@@ -17,8 +17,7 @@ import (
 	"github.com/seed84377926/millrace/internal/broker"
 )
 
-// application is what `millrace describe` prints: what a cluster has of one
-// application.
+// application is the output of `millrace describe`: the groups and topics of one application on a cluster.
 type application struct {
 	Name    string     `json:"name"`
 	Cluster string     `json:"cluster"`
@@ -26,25 +25,24 @@ type application struct {
 	Topics  []appTopic `json:"topics"`
 }
 
-// appTopic is a topic and what it is for.
+// appTopic is a topic with its role in an application.
 type appTopic struct {
 	topic
 	Role  string `json:"role"`            // input, repartition, table, topology, aggregate or other
-	Group string `json:"group,omitempty"` // of a table
+	Group string `json:"group,omitempty"` // the owner, if the topic is a table
 }
 
 // The roles of topics.
 const (
-	roleTable       = "table"       // the changelog of a group's state
+	roleTable       = "table"       // changelog of a group's state
 	roleRepartition = "repartition" // between two groups
 	roleInput       = "input"       // read by a group
-	roleTopology    = "topology"    // the record of what the application is
-	roleAggregate   = "aggregate"   // the state of an edge's aggregates, and who owns them
-	roleOther       = "other"       // named after the application
+	roleTopology    = "topology"    // record of the topology
+	roleAggregate   = "aggregate"   // state and owners of an edge's aggregates
+	roleOther       = "other"       // anything else that is named after the application
 )
 
-// group is a consumer group: one sub-topology, or the command owners of an
-// edge.
+// group is a consumer group: a sub-topology, or the owners of an edge's commands.
 type group struct {
 	Name       string           `json:"name"`
 	State      string           `json:"state"` // Stable, Empty, PreparingRebalance, …
@@ -58,7 +56,7 @@ type member struct {
 	ID       string           `json:"id"`
 	ClientID string           `json:"client_id"`
 	Host     string           `json:"host"`
-	Address  string           `json:"address,omitempty"` // where it serves, if it told the group
+	Address  string           `json:"address,omitempty"` // where it serves, if it announced that to the group
 	Assigned []topicPartition `json:"assigned"`
 }
 
@@ -67,7 +65,7 @@ type topicPartition struct {
 	Partition int32  `json:"partition"`
 }
 
-// groupPartition is how far a group has read one partition.
+// groupPartition is the progress of a group in one partition.
 type groupPartition struct {
 	topicPartition
 	Committed int64  `json:"committed"` // next offset to read; -1 is none yet
@@ -80,15 +78,15 @@ func newDescribe(opts *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "describe APP",
 		Short: "Show an application's groups, lag, members and topics",
-		Long: `Show what a cluster has of an application: its groups with their members, how far
-each has read every partition, and its topics.
+		Long: `Show the groups of an application with their members and their progress in each
+partition, and the topics of the application.
 
-An application is recognized by names: its groups, tables and repartition topics
-are called "APP-…", its event topics "APP.…". Nothing of the application needs
-to be running.
+Names identify an application: its groups, tables and repartition topics are
+called "APP-…", its event topics "APP.…". The application does not need to be
+running.
 
-LAG counts offsets from the committed one to the end of the log. Markers of
-transactions count too, so that an idle group may stay one or two behind.`,
+LAG is the number of offsets between the committed one and the end of the log.
+Transaction markers count, so an idle group may show a lag of one or two.`,
 		Example: `  millrace describe airport
   millrace describe airport -o json | jq '.groups[] | {name, lag}'`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -114,7 +112,7 @@ transactions count too, so that an idle group may stay one or two behind.`,
 	return cmd
 }
 
-// application gathers everything about the application called name.
+// application reads everything about the application called name.
 func (i *inspector) application(ctx context.Context, name string) (application, error) {
 	all, err := i.groups(ctx)
 	if err != nil {
@@ -151,7 +149,7 @@ func (i *inspector) application(ctx context.Context, name string) (application, 
 	return app, nil
 }
 
-// notFound says what there is instead.
+// notFound returns an error that names the groups of the cluster instead.
 func notFound(name string, groups []string) error {
 	instead := "no groups at all; is it the right one, and has the application run?"
 	if len(groups) > 0 {
@@ -166,7 +164,7 @@ func notFound(name string, groups []string) error {
 	return fmt.Errorf("describe %q: no group and no topic is named after this application on the cluster, which has %s", name, instead)
 }
 
-// withRole says what a topic is for.
+// withRole determines the role of a topic.
 func withRole(t topic, app string, groups []string, inputs map[string]bool) appTopic {
 	owner, isTable := strings.CutSuffix(t.Name, "-table")
 	switch {
@@ -185,16 +183,16 @@ func withRole(t topic, app string, groups []string, inputs map[string]bool) appT
 	}
 }
 
-// roleOrder puts topics in the order in which data flows.
+// roleOrder sorts topics in the order of the data flow.
 func roleOrder(role string) int {
 	return slices.Index([]string{roleInput, roleRepartition, roleTable, roleTopology, roleAggregate, roleOther}, role)
 }
 
-// describeGroups asks for members and committed offsets.
+// describeGroups reads the members and committed offsets of groups.
 func (i *inspector) describeGroups(ctx context.Context, names []string) ([]group, error) {
 	groups := make([]group, 0, len(names))
 	if len(names) == 0 {
-		return groups, nil // an empty list would mean all groups
+		return groups, nil // a request with an empty list means all groups
 	}
 	i.progress.step("members")
 	described, err := i.admin.DescribeGroups(ctx, names...)
@@ -213,8 +211,8 @@ func (i *inspector) describeGroups(ctx context.Context, names []string) ([]group
 	return groups, nil
 }
 
-// newGroup joins what a group committed with what its members are assigned:
-// either may know partitions that the other does not.
+// newGroup merges the committed offsets of a group with the assignments of its members. Either may have partitions that the
+// other lacks.
 func newGroup(d kadm.DescribedGroup, committed kadm.OffsetResponses) group {
 	g := group{Name: d.Group, State: d.State, Members: []member{}, Partitions: []groupPartition{}}
 	partitions := make(map[topicPartition]*groupPartition)
@@ -257,8 +255,7 @@ func newMember(m kadm.DescribedGroupMember) member {
 	return instance
 }
 
-// printable returns data as text if it is some: other kinds of consumers put
-// binary data in its place.
+// printable returns data if it is printable text, and "" otherwise: other kinds of consumers put binary data there.
 func printable(data []byte) string {
 	if !utf8.Valid(data) {
 		return ""
@@ -271,7 +268,7 @@ func printable(data []byte) string {
 	return string(data)
 }
 
-// label is the shortest name of a member that tells it from others.
+// label is the shortest unique name of a member.
 func (m member) label() string {
 	if m.Address != "" {
 		return m.Address
@@ -283,7 +280,7 @@ func (tp topicPartition) compare(other topicPartition) int {
 	return cmp.Or(cmp.Compare(tp.Topic, other.Topic), cmp.Compare(tp.Partition, other.Partition))
 }
 
-// addEnds fills in the ends of the logs and what follows from them.
+// addEnds sets the ends of the logs and computes the lags.
 func (g *group) addEnds(topics []topic) {
 	logs := make(map[topicPartition]partition)
 	for _, t := range topics {
@@ -294,7 +291,7 @@ func (g *group) addEnds(topics []topic) {
 	for n := range g.Partitions {
 		p := &g.Partitions[n]
 		log, ok := logs[p.topicPartition]
-		if !ok { // the topic is gone, and the group's offsets outlive it
+		if !ok { // the topic was deleted, but the group's offsets were not
 			continue
 		}
 		p.End = log.End

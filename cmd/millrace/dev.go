@@ -26,10 +26,10 @@ func newDev(opts *options) *cobra.Command {
 		Short: "Run a broker for development in the foreground",
 		Long: `Run the embedded broker in the foreground until it is interrupted.
 
-It speaks the Kafka protocol to any client on this machine. With --data it keeps
-what it was given and can be stopped, and even killed, and started again. It is
+The broker speaks the Kafka protocol to any client on this machine. With --data
+it keeps its data: it can be stopped, or even killed, and started again. It is
 one process without replication, meant for development and tests. When it is
-ready to be used, its address is printed on standard output.`,
+ready, it prints its address on standard output.`,
 		Example: `  millrace dev
   millrace dev --data /var/tmp/airport --port 0`,
 		Args: noArguments,
@@ -41,13 +41,13 @@ ready to be used, its address is printed on standard output.`,
 			return serve(cmd.Context(), config, cmd.OutOrStdout(), opts.stderr)
 		},
 	}
-	cmd.Flags().StringVar(&config.Dir, "data", "", "folder that keeps the data, made if it is missing; without it, data is in memory only")
-	cmd.Flags().IntVar(&config.Port, "port", 9092, "port on the loopback interface; 0 is any free one")
-	cmd.Flags().BoolVar(&config.NoSync, "no-sync", false, "do not wait for the disk: faster, and the last seconds are lost if the machine dies")
+	cmd.Flags().StringVar(&config.Dir, "data", "", "folder for the data, created if it is missing; without it, the data is only in memory")
+	cmd.Flags().IntVar(&config.Port, "port", 9092, "port on the loopback interface; 0 means any free port")
+	cmd.Flags().BoolVar(&config.NoSync, "no-sync", false, "do not wait for the disk: faster, but the last seconds are lost if the machine crashes")
 	return cmd
 }
 
-// serve runs the broker until ctx ends, which is not an error.
+// serve runs the broker until ctx ends and then returns nil.
 func serve(ctx context.Context, config embedded.Config, stdout, stderr io.Writer) error {
 	data := "The data is in memory and gone at the end; --data keeps it"
 	if config.Dir != "" {

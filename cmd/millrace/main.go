@@ -1,17 +1,14 @@
-// Command millrace is the operator's tool: it runs the embedded broker and
-// shows what an application has on a cluster.
+// Command millrace is a tool for operators: it runs the embedded broker and shows the groups and topics of applications.
 //
-//	millrace dev                 a broker in the foreground, for development
-//	millrace topics              the topics of a cluster
-//	millrace describe airport    groups, lag, members and topics of an application
-//	millrace version
+//	millrace dev                 run a broker in the foreground, for development
+//	millrace topics              list the topics of a cluster
+//	millrace describe airport    show the groups, lag, members and topics of an application
+//	millrace version             print the version of the tool
 //
-// Results go to standard output and everything else to standard error, so that
-// output can be piped. With -o json the output is one JSON document, whose
-// fields are only ever added to.
+// Results go to standard output and everything else goes to standard error, so that the output can be piped. With -o json
+// the output is one JSON document; later versions may add fields to it and remove none.
 //
-// It exits with 0 if all went well, 1 if something failed, 2 if it was called
-// in a way that makes no sense, and 130 if it was interrupted.
+// The exit code is 0 for success, 1 for a failure, 2 for a usage error, and 130 for an interruption.
 package main
 
 import (
@@ -25,8 +22,7 @@ func main() {
 	os.Exit(interruptible(os.Args[1:]))
 }
 
-// interruptible runs the command until it ends or the process is asked to; a
-// second signal kills it.
+// interruptible runs the command until it ends or the process gets a signal. A second signal kills the process.
 func interruptible(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// call runs the command and returns its exit code and what it printed.
+// call runs the command and returns its exit code and output.
 func call(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs strings.Builder
@@ -40,9 +40,8 @@ func startBroker(t *testing.T) (address string, client *broker.Client) {
 	return addrs[0], client
 }
 
-// startAirport fills a cluster with what an application called airport has:
-// events that its group has read in part, a table, a repartition topic and a
-// live member.
+// startAirport fills a cluster with the topics and the group of an application called airport: events that the group has
+// partly read, a table, a repartition topic and a live member.
 func startAirport(t *testing.T) (address string) {
 	t.Helper()
 	address, client := startBroker(t)
@@ -185,7 +184,7 @@ func TestDescribeOnEmptyCluster(t *testing.T) {
 	require.Contains(t, stderr, "which has no groups at all; is it the right one")
 }
 
-// A wrong call is answered with what is wrong, the usage, and exit code 2.
+// A usage error prints the mistake and the usage, and exits with 2.
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -239,7 +238,7 @@ func TestNoBroker(t *testing.T) {
 	require.Equal(t, 1, strings.Count(stderr, "\n"), "one mistake, one line: %s", stderr)
 }
 
-// Something that accepts connections and never answers is cut off by --timeout.
+// --timeout ends a call of a server that accepts connections and never answers.
 func TestSilentBroker(t *testing.T) {
 	t.Parallel()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -261,7 +260,7 @@ func TestInterrupted(t *testing.T) {
 	require.Equal(t, "millrace: interrupted\n", stderr.String())
 }
 
-// dev serves until it is told to stop, and finds its data again.
+// dev serves until it is stopped, and finds its data again at the next start.
 func TestDev(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -321,8 +320,7 @@ func TestVersion(t *testing.T) {
 	require.NotEmpty(t, v.Go)
 }
 
-// A printed result that cannot be written is an error: a full disk behind a
-// redirection must not look like success.
+// A result that cannot be written is an error: if output is redirected to a full disk, the command must not succeed.
 func TestPrintFails(t *testing.T) {
 	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -335,8 +333,8 @@ func TestPrintFails(t *testing.T) {
 	require.Contains(t, stderr.String(), "print the result")
 }
 
-// squeeze returns the lines of a table with single spaces and the sizes of
-// stored records, which belong to the broker, replaced.
+// squeeze returns the lines of a table with single spaces. It replaces the sizes of stored records, which depend on the
+// broker.
 func squeeze(s string) []string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	for i, line := range lines {

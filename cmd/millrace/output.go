@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// report is a result that can be printed for people; as JSON it is printed as
-// it is.
+// report is a result that can print itself as a table. As JSON, its fields are printed.
 type report interface {
 	writeTable(w io.Writer) error
 }
@@ -33,23 +32,23 @@ func (o *options) print(w io.Writer, r report) error {
 	return nil
 }
 
-// table writes rows in columns as wide as their widest cell.
+// table aligns rows in columns.
 type table struct{ w *tabwriter.Writer }
 
-// newTable begins a table with its heading.
+// newTable starts a table with its heading.
 func newTable(w io.Writer, heading ...string) table {
 	t := table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
 	t.row(heading...)
 	return t
 }
 
-// row adds a line; errors come out of end.
+// row adds a line. Write errors are returned by end.
 func (t table) row(cells ...string) { fmt.Fprintln(t.w, strings.Join(cells, "\t")) }
 
 // end writes the table.
 func (t table) end() error { return t.w.Flush() }
 
-// number prints a count; a negative one is unknown.
+// number formats a count. A negative count is unknown.
 func number(n int64) string {
 	if n < 0 {
 		return "-"
@@ -57,7 +56,7 @@ func number(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// bytes prints a size with three digits at most; a negative one is unknown.
+// bytes formats a size with a binary unit. A negative size is unknown.
 func bytes(n int64) string {
 	if n < 0 {
 		return "-"
@@ -76,7 +75,7 @@ func bytes(n int64) string {
 	return strconv.FormatFloat(size, 'f', 1, 64) + " " + units[unit]
 }
 
-// retention prints a topic's retention.ms for people.
+// retention formats a topic's retention.ms.
 func retention(ms *int64) string {
 	switch {
 	case ms == nil:

@@ -58,7 +58,7 @@ func TestPrintable(t *testing.T) {
 	require.Empty(t, printable([]byte{0xff, 0xfe}))
 }
 
-// A bar appears only when somebody has waited for it, and leaves no trace.
+// A bar appears only after a while, and its end removes it.
 func TestProgress(t *testing.T) {
 	var out strings.Builder
 	begun := time.Unix(0, 0)
@@ -75,7 +75,7 @@ func TestProgress(t *testing.T) {
 	require.Equal(t, "\r\x1b[K", out.String())
 }
 
-// Standard error that is no terminal gets no bar.
+// If standard error is not a terminal, no bar is drawn.
 func TestProgressIsForTerminals(t *testing.T) {
 	var out strings.Builder
 	require.Nil(t, newProgress(&out, 1).w)

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// progressAfter is how long something may take before it is worth a bar.
+// progressAfter is the time after which the bar appears.
 const progressAfter = 500 * time.Millisecond
 
-// progressWidth is that of the bar, without its brackets.
+// progressWidth is the width of the bar without its brackets.
 const progressWidth = 20
 
-// progress draws a bar of steps on a terminal, and nothing anywhere else.
+// progress draws a bar of steps on a terminal. Elsewhere it draws nothing.
 type progress struct {
 	w     io.Writer // nil: draw nothing
 	now   func() time.Time
@@ -24,7 +24,7 @@ type progress struct {
 	drawn bool
 }
 
-// newProgress starts a bar of total steps. The caller ends it with end.
+// newProgress starts a bar of total steps. The caller must call end.
 func newProgress(stderr io.Writer, total int) *progress {
 	p := &progress{now: time.Now, begun: time.Now(), total: total}
 	if file, ok := stderr.(*os.File); ok {
@@ -35,7 +35,7 @@ func newProgress(stderr io.Writer, total int) *progress {
 	return p
 }
 
-// step announces the next step.
+// step starts the next step.
 func (p *progress) step(what string) {
 	if p.w != nil && p.now().Sub(p.begun) >= progressAfter {
 		filled := progressWidth * p.done / p.total

@@ -24,7 +24,7 @@ const (
 	exitInterrupted = 130
 )
 
-// usageError is a mistake in the call itself, answered with the usage.
+// usageError is a mistake in the command line. run prints the usage after it.
 type usageError struct {
 	command *cobra.Command
 	err     error
@@ -33,7 +33,7 @@ type usageError struct {
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// options are the flags that all commands share.
+// options are the flags that commands share.
 type options struct {
 	brokers  []string
 	security security.Config
@@ -45,7 +45,7 @@ type options struct {
 	stderr io.Writer
 }
 
-// run executes one call of the command and returns its exit code.
+// run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot(stderr)
 	root.SetArgs(args)
@@ -74,7 +74,7 @@ func newRoot(stderr io.Writer) *cobra.Command {
 	opts := &options{stderr: stderr}
 	root := &cobra.Command{
 		Use:           "millrace",
-		Short:         "Run a development broker; look at applications on a cluster",
+		Short:         "Run a development broker; inspect applications on a cluster",
 		Args:          noArguments,
 		SilenceErrors: true, // run prints them
 		SilenceUsage:  true,
@@ -91,23 +91,23 @@ func newRoot(stderr io.Writer) *cobra.Command {
 	return root
 }
 
-// clusterFlags adds the flags of commands that ask a cluster.
+// clusterFlags adds the flags of commands that connect to a cluster.
 func (o *options) clusterFlags(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&o.brokers, "brokers", []string{"127.0.0.1:9092"}, "addresses of the cluster, as host:port; one that answers is enough")
+	cmd.Flags().StringSliceVar(&o.brokers, "brokers", []string{"127.0.0.1:9092"}, "addresses of brokers, as host:port; one that answers is enough")
 	o.securityFlags(cmd)
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second, "how long the cluster may take to answer everything")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second, "how long the whole command may take")
 	o.outputFlag(cmd)
 }
 
 // outputFlag adds -o.
 func (o *options) outputFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&o.output, "output", "o", "table", "how to print: table or json")
+	cmd.Flags().StringVarP(&o.output, "output", "o", "table", "output format: table or json")
 }
 
-// prepare checks the shared flags and makes what follows from them.
+// prepare checks the shared flags and creates the logger.
 func (o *options) prepare(cmd *cobra.Command) error {
 	if o.logLevel == "" {
-		o.logLevel = "error" // what a command could not do, it says itself
+		o.logLevel = "error" // commands report their own failures
 		if cmd.Name() == "dev" {
 			o.logLevel = "warn"
 		}
@@ -129,8 +129,7 @@ func (o *options) prepare(cmd *cobra.Command) error {
 	return nil
 }
 
-// ask connects to the cluster of --brokers and calls fn with it, all within
-// --timeout.
+// ask connects to the cluster at --brokers and calls fn. --timeout bounds both together.
 func (o *options) ask(ctx context.Context, fn func(context.Context, *broker.Client) error) error {
 	bounded, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
@@ -150,7 +149,7 @@ func (o *options) connected(ctx context.Context, fn func(context.Context, *broke
 	return fn(ctx, client)
 }
 
-// noArguments refuses arguments; at the root, one is a misspelt command.
+// noArguments rejects arguments. At the root, an argument is a misspelt command.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

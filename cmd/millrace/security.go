@@ -10,17 +10,17 @@ import (
 	"github.com/seed84377926/millrace/security"
 )
 
-// securityFlags adds the flags that protect the connection. There is none for
-// a password itself: arguments are seen by everybody on the machine.
+// securityFlags adds the flags that protect the connection. No flag takes a password itself, since every user of the machine
+// can read the arguments of a process.
 func (o *options) securityFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.BoolVar(&o.security.TLS, "tls", false, "encrypt the connection; the other --tls flags do so too")
-	flags.StringVar(&o.security.CAFile, "tls-ca", "", "file with the authorities that sign for the brokers (default: those the system trusts)")
+	flags.BoolVar(&o.security.TLS, "tls", false, "encrypt the connection; the other --tls flags imply it")
+	flags.StringVar(&o.security.CAFile, "tls-ca", "", "file with the certificate authorities of the brokers (default: the system's)")
 	flags.StringVar(&o.security.CertFile, "tls-cert", "", "file with the client certificate")
 	flags.StringVar(&o.security.KeyFile, "tls-key", "", "file with the private key of --tls-cert")
-	flags.StringVar(&o.security.ServerName, "tls-server-name", "", "name that the certificates of the brokers are for (default: the host connected to)")
+	flags.StringVar(&o.security.ServerName, "tls-server-name", "", "name in the certificates of the brokers (default: the host of the connection)")
 	flags.StringVar((*string)(&o.security.Mechanism), "sasl-mechanism", "", "how to authenticate: "+mechanismNames())
-	flags.StringVar(&o.security.User, "sasl-user", "", "who to authenticate as")
+	flags.StringVar(&o.security.User, "sasl-user", "", "user to authenticate as")
 	flags.StringVar(&o.security.PasswordFile, "sasl-password-file", "", "file with the password of --sasl-user")
 	flags.StringVar(&o.security.TokenFile, "sasl-token-file", "", "file with the token for OAUTHBEARER")
 }
@@ -33,7 +33,7 @@ func mechanismNames() string {
 	return strings.Join(names, ", ")
 }
 
-// checkSecurity reports flags that make no sense together, in terms of flags.
+// checkSecurity rejects combinations of flags that make no sense. Its errors name the flags.
 func (o *options) checkSecurity(cmd *cobra.Command) error {
 	s := &o.security
 	s.TLS = s.TLS || s.CAFile != "" || s.CertFile != "" || s.KeyFile != "" || s.ServerName != ""

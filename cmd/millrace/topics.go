@@ -10,7 +10,7 @@ import (
 	"github.com/seed84377926/millrace/internal/broker"
 )
 
-// topicList is what `millrace topics` prints.
+// topicList is the output of `millrace topics`.
 type topicList struct {
 	Cluster string  `json:"cluster"`
 	Topics  []topic `json:"topics"`
@@ -25,8 +25,8 @@ func newTopics(opts *options) *cobra.Command {
 retention, offsets and size.
 
 OFFSETS is the distance between the first and the last offset, summed over the
-partitions. Compaction and the markers of transactions leave gaps, so that it is
-an upper bound of the number of records.`,
+partitions. It is an upper bound of the number of records: compaction leaves
+gaps, and transaction markers take offsets.`,
 		Example: `  millrace topics
   millrace topics --app airport --brokers kafka-1:9092,kafka-2:9092
   millrace topics -o json | jq -r '.topics[].name'`,
@@ -47,7 +47,7 @@ an upper bound of the number of records.`,
 		},
 	}
 	opts.clusterFlags(cmd)
-	cmd.Flags().StringVar(&app, "app", "", "only the topics of this application, whose names begin with it")
+	cmd.Flags().StringVar(&app, "app", "", "list only the topics of this application")
 	return cmd
 }
 
@@ -60,8 +60,7 @@ func (l topicList) writeTable(w io.Writer) error {
 	return rows.end()
 }
 
-// retention is how long a record stays. A topic that is only compacted keeps
-// its records whatever retention.ms says.
+// retention formats how long a record is kept. A topic that is only compacted ignores retention.ms.
 func (t topic) retention() string {
 	if t.CleanupPolicy == "compact" {
 		return "last per key"

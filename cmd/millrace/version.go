@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version says what this binary is made of.
+// version identifies this binary.
 type version struct {
 	Module   string `json:"module"`
 	Version  string `json:"version"`
@@ -34,7 +34,7 @@ func newVersion(opts *options) *cobra.Command {
 	return cmd
 }
 
-// describeBuild reads what the linker left; info may be nil.
+// describeBuild returns the version in the build information, which may be nil.
 func describeBuild(info *debug.BuildInfo) version {
 	v := version{Version: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if info == nil {
@@ -57,7 +57,7 @@ func describeBuild(info *debug.BuildInfo) version {
 	return v
 }
 
-// writeTable prints v for people.
+// writeTable prints v as text.
 func (v version) writeTable(w io.Writer) error {
 	_, err := fmt.Fprintf(w, "millrace %s (%s, %s)\n", v.Version, v.Go, v.Platform)
 	if err == nil && v.Revision != "" {

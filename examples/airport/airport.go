@@ -20,7 +20,7 @@ import (
 	"github.com/seed84377926/millrace/views"
 )
 
-// airport is everything that runs in this process.
+// airport holds everything that runs in this process.
 type airport struct {
 	options
 	dir     string
@@ -31,7 +31,7 @@ type airport struct {
 	server  *edge.Server
 }
 
-// run opens the airport, loads January into it and keeps it open until ctx ends or, with --once, until that is done.
+// run opens the airport and loads January. It returns when ctx ends or, with --once, when the load is done.
 func run(ctx context.Context, o options) (err error) {
 	a := &airport{options: o, brokers: o.brokers}
 	a.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: o.logLevel}))
@@ -44,7 +44,7 @@ func run(ctx context.Context, o options) (err error) {
 	if len(a.brokers) == 0 {
 		broker, err := embedded.Start(ctx, embedded.Config{
 			Dir: filepath.Join(a.dir, "broker"), Logger: a.logger,
-			NoSync: true, // what was acknowledged survives kill -9, and a power cut costs nobody a real flight
+			NoSync: true, // acknowledged records survive kill -9; after a power cut, load them again
 		})
 		if err != nil {
 			return err
@@ -88,7 +88,7 @@ func run(ctx context.Context, o options) (err error) {
 	return group.Wait()
 }
 
-// explainAddress names the flag that helps if the server cannot listen.
+// explainAddress adds the name of the flag to the error if the server cannot listen.
 func explainAddress(err error) error {
 	if network, ok := errors.AsType[*net.OpError](err); ok && network.Op == "listen" {
 		return fmt.Errorf("%w (here: --listen)", err)
@@ -120,7 +120,7 @@ func (a *airport) serve(ctx context.Context) error {
 	return group.Wait()
 }
 
-// load posts January to the airport's own edge, and then asks it what it knows.
+// load posts January to the airport's own edge and then prints a summary of its queries.
 func (a *airport) load(ctx context.Context) error {
 	flights, err := readFlights()
 	if err != nil {
@@ -166,7 +166,7 @@ func (a *airport) load(ctx context.Context) error {
 	return errors.Join(err, summary.check(countsOf(commands)))
 }
 
-// interrupted returns nil if somebody stopped the airport while it was open, and err otherwise.
+// interrupted returns nil if the user stopped an airport that stays open, and err otherwise.
 func (a *airport) interrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil && !a.once {
 		return nil
@@ -174,7 +174,7 @@ func (a *airport) interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// recordsProcessed returns how many input records all tasks have processed since the start.
+// recordsProcessed returns the number of input records that all tasks have processed since the start.
 func (a *airport) recordsProcessed(ctx context.Context) int64 {
 	var n int64
 	for _, group := range a.app.Info(ctx).Groups {

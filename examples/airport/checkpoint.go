@@ -8,21 +8,21 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// Checkpoint remembers in a file how many commands are done, so that a load that goes on need not ask again for each
-// of them. It may lag behind and it may be lost: nothing but time depends on it. A nil *Checkpoint remembers nothing.
+// Checkpoint stores in a file how many commands are done, so that a resumed load does not send them again. It may be out
+// of date or lost: that only costs time. A nil *Checkpoint stores nothing.
 type Checkpoint struct {
 	path string
 }
 
 // checkpointFile is the content of the file.
 type checkpointFile struct {
-	Commands int    `json:"commands"` // of the whole load: another number means other data
+	Commands int    `json:"commands"` // of the whole load; a different number means different data
 	Done     int    `json:"done"`
 	Token    string `json:"token"`
 }
 
-// Load returns how many of the commands are done and the token that covers them: none, if there is no checkpoint of a
-// load of that many commands.
+// Load returns how many commands are done and the token that covers them. It returns 0 and nil unless there is a checkpoint
+// of a load of that many commands.
 func (c *Checkpoint) Load(commands int) (done int, token state.Offsets) {
 	if c == nil {
 		return 0, nil
@@ -42,7 +42,7 @@ func (c *Checkpoint) Load(commands int) (done int, token state.Offsets) {
 	return file.Done, token
 }
 
-// Save replaces the checkpoint: a reader finds the old one or the new one, never half of it.
+// Save replaces the checkpoint atomically: a reader finds the old one or the new one.
 func (c *Checkpoint) Save(commands, done int, token state.Offsets) error {
 	if c == nil {
 		return nil

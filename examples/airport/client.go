@@ -17,13 +17,13 @@ import (
 )
 
 const (
-	// patience is how long a request is tried again before the load is given up.
+	// patience is how long a request is retried before the load fails.
 	patience = 2 * time.Minute
-	// attemptTimeout bounds one try.
+	// attemptTimeout bounds one attempt.
 	attemptTimeout = 30 * time.Second
 	firstPause     = 20 * time.Millisecond
 	longestPause   = time.Second
-	// maxAnswer bounds what is read of an answer.
+	// maxAnswer bounds the bytes read of a response.
 	maxAnswer = 16 << 20
 )
 
@@ -33,7 +33,7 @@ type Client struct {
 	http *http.Client
 }
 
-// newClient returns a client that keeps up to connections open.
+// newClient returns a client that keeps at most the given number of connections open.
 func newClient(address string, connections int) *Client {
 	return &Client{
 		base: "http://" + address,
@@ -48,35 +48,35 @@ func newClient(address string, connections int) *Client {
 	}
 }
 
-// Close closes the connections that are idle.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Outcome is what became of a command.
+// Outcome is the result of a command.
 type Outcome int
 
 const (
-	accepted Outcome = iota // carried out now
-	repeated                // carried out before
-	refused                 // against a rule
+	accepted Outcome = iota // executed now
+	repeated                // executed before
+	refused                 // rejected by a rule
 )
 
 // Answer is the edge's answer to a command.
 type Answer struct {
 	Outcome Outcome
-	Detail  string        // why it was refused
-	Token   state.Offsets // a query that reflects it sees the command's events
+	Detail  string        // why the command was refused
+	Token   state.Offsets // a query that reflects the token sees the command's events
 }
 
-// problem is an RFC 9457 problem document, as far as the client reads it.
+// problem holds the fields of an RFC 9457 problem document that the client reads.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
-	Code   string `json:"code"` // of the rule that a command breaks, empty for all other problems
+	Code   string `json:"code"` // code of the rule that rejected the command; empty for all other problems
 }
 
-// Post sends a command and returns when the edge has answered it for good. What may succeed later is tried again, with
-// the same Idempotency-Key, so that the command is carried out once however often it is sent.
+// Post sends a command and returns the final answer of the edge. It retries failures that may be temporary, with the same
+// Idempotency-Key, so that the command is executed once however often it is sent.
 func (c *Client) Post(ctx context.Context, command *Command) (Answer, error) {
 	path := "/v1/flights/" + command.Flight.String() + "/commands/" + command.Name
 	header := http.Header{
@@ -107,7 +107,7 @@ func (c *Client) Post(ctx context.Context, command *Command) (Answer, error) {
 	return answer, nil
 }
 
-// Get fetches a document that reflects at least token, and decodes it into result.
+// Get fetches a document that reflects at least token and decodes it into result.
 func (c *Client) Get(ctx context.Context, path string, query url.Values, token state.Offsets, result any) error {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
@@ -129,17 +129,17 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values, token s
 	return nil
 }
 
-// reply is an answer that trying again would not change.
+// reply is a final response: a retry would not change it.
 type reply struct {
 	status  int
 	header  http.Header
 	body    []byte
-	problem problem // of a status of 400 and above
+	problem problem // if the status is 400 or above
 }
 
 func (r *reply) err() error { return &statusError{Status: r.status, problem: r.problem} }
 
-// statusError is an answer that the caller did not hope for.
+// statusError is a response with an unexpected status.
 type statusError struct {
 	Status int
 	problem
@@ -149,7 +149,7 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("%d %s: %s", e.Status, e.Title, e.Detail)
 }
 
-// do sends a request until the answer is final, ctx ends or patience does.
+// do sends a request until the response is final, ctx ends or patience is over.
 func (c *Client) do(ctx context.Context, method, path string, header http.Header, body []byte) (*reply, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("no final answer in "+patience.String()))
 	defer cancel()
@@ -170,8 +170,8 @@ func (c *Client) do(ctx context.Context, method, path string, header http.Header
 	}
 }
 
-// mayChange says whether the same request may be answered differently later: the edge is starting, handing over a
-// partition or overloaded, its views are behind, or it is still busy with an earlier try of the same command.
+// mayChange reports whether a retry may get another response: the edge is starting, handing over a partition or overloaded,
+// its views lag, or it is still busy with an earlier attempt of the same command.
 func (r *reply) mayChange() bool {
 	switch r.status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
@@ -191,7 +191,7 @@ func (c *Client) try(ctx context.Context, method, path string, header http.Heade
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = response.Body.Close() }() // read to the end or given up: nothing depends on it
+	defer func() { _ = response.Body.Close() }() // the body was read or abandoned, so the error does not matter
 	r := &reply{status: response.StatusCode, header: response.Header}
 	if r.body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer)); err != nil {
 		return nil, fmt.Errorf("read answer: %w", err)
@@ -202,7 +202,7 @@ func (c *Client) try(ctx context.Context, method, path string, header http.Heade
 	return r, nil
 }
 
-// Knows reports whether the flight of a command is at least as far as the command would have brought it.
+// Knows reports whether the flight of a command has reached the status that the command leads to, or a later one.
 func (c *Client) Knows(ctx context.Context, command *Command, token state.Offsets) (bool, error) {
 	var flight FlightView
 	err := c.Get(ctx, "/v1/flights/"+command.Flight.String(), nil, token, &flight)

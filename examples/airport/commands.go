@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// scheduledAhead is how long before its departure a flight is scheduled.
+// scheduledAhead is the time between the scheduling of a flight and its scheduled departure.
 const scheduledAhead = 2 * time.Hour
 
 // Command is one command about one flight, ready to be posted.
@@ -18,11 +18,11 @@ type Command struct {
 	Body   []byte // JSON
 }
 
-// Key is the Idempotency-Key of the command. A flight gets each command at most once, so its id and the name are
-// enough, and a load that is resumed sends the same keys again.
+// Key is the Idempotency-Key of the command. A flight gets each command at most once, so the id and the name are a unique
+// key, and a resumed load sends the same keys again.
 func (c *Command) Key() string { return c.Flight.String() + "/" + c.Name }
 
-// commandsOf turns flights into the commands that report them, in the order in which things happened.
+// commandsOf turns flights into the commands that report them, in the order of time.
 func commandsOf(flights []FlightRow) ([]Command, error) {
 	var commands []Command
 	for _, f := range flights {
@@ -44,7 +44,7 @@ type step struct {
 	payload any
 }
 
-// stepsOf returns what happened to one flight.
+// stepsOf returns the commands of one flight with their times.
 func stepsOf(f FlightRow) []step {
 	planned := f.ScheduledDeparture
 	announced := planned.Add(-scheduledAhead)

@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// dataFiles holds January 2013 as published: see data/README.md for source and licence.
+// dataFiles holds the published data of January 2013. Source and licence are in data/README.md.
 //
 //go:embed data/*.csv.gz
 var dataFiles embed.FS
 
-// notAvailable is how the data say that nobody knows.
+// notAvailable marks an unknown value in the data.
 const notAvailable = "NA"
 
-// FlightRow is one line of flights.csv: a flight as it was planned and what became of it.
+// FlightRow is one line of flights.csv: the plan and the outcome of a flight.
 type FlightRow struct {
 	ID                 FlightID
 	Destination        string
@@ -32,7 +32,7 @@ type FlightRow struct {
 	AirTime            time.Duration // whole minutes; 0 if unknown: the flight was diverted, or never landed
 }
 
-// readFlights parses flights.csv. It fails at the first row that it does not understand, and if an id repeats.
+// readFlights parses flights.csv. It fails at the first invalid row and at a repeated id.
 func readFlights() ([]FlightRow, error) {
 	seen := make(map[FlightID]bool)
 	return readTable("flights", func(r *csvRow) FlightRow {
@@ -68,8 +68,7 @@ func readFlights() ([]FlightRow, error) {
 	})
 }
 
-// readTable parses data/<name>.csv.gz, calling parse for each row after the header. The error names the file and the
-// line.
+// readTable parses data/<name>.csv.gz and calls parse for each row after the header. The error names the file and the line.
 func readTable[T any](name string, parse func(*csvRow) T) (rows []T, err error) {
 	file, err := dataFiles.Open("data/" + name + ".csv.gz")
 	if err != nil {
@@ -87,7 +86,7 @@ func readTable[T any](name string, parse func(*csvRow) T) (rows []T, err error) 
 	return rows, nil
 }
 
-// parseCSV reads a header and then rows, all with as many fields as the header.
+// parseCSV reads a header and rows that have as many fields as the header.
 func parseCSV[T any](in io.Reader, parse func(*csvRow) T) ([]T, error) {
 	reader := csv.NewReader(in)
 	reader.ReuseRecord = true
@@ -103,7 +102,7 @@ func parseCSV[T any](in io.Reader, parse func(*csvRow) T) ([]T, error) {
 			return rows, nil
 		}
 		if err != nil {
-			return nil, err // names the line
+			return nil, err // it names the line
 		}
 		r := csvRow{columns: columns, fields: fields}
 		row := parse(&r)
@@ -115,8 +114,7 @@ func parseCSV[T any](in io.Reader, parse func(*csvRow) T) ([]T, error) {
 	}
 }
 
-// csvRow reads the fields of one row by column name and remembers the first thing that went wrong, so that a parser is
-// a list of fields.
+// csvRow reads the fields of one row by column name. It keeps the first error, so that a parser is a plain list of fields.
 type csvRow struct {
 	columns, fields []string
 	err             error
@@ -128,7 +126,7 @@ func (r *csvRow) fail(err error) {
 	}
 }
 
-// field returns what the row has in a column, which may be NA.
+// field returns the value of a column, which may be NA.
 func (r *csvRow) field(column string) string {
 	i := slices.Index(r.columns, column)
 	if i < 0 {
@@ -138,10 +136,10 @@ func (r *csvRow) field(column string) string {
 	return r.fields[i]
 }
 
-// known reports whether the field is something else than NA.
+// known reports whether the field is not NA.
 func (r *csvRow) known(column string) bool { return r.field(column) != notAvailable }
 
-// text returns a field that must be there.
+// text returns a field that must not be NA.
 func (r *csvRow) text(column string) string {
 	s := r.field(column)
 	if s == "" || s == notAvailable {
@@ -150,7 +148,7 @@ func (r *csvRow) text(column string) string {
 	return s
 }
 
-// optionalText returns a field, empty if it is NA.
+// optionalText returns a field, or "" if it is NA.
 func (r *csvRow) optionalText(column string) string {
 	if !r.known(column) {
 		return ""
@@ -188,7 +186,7 @@ func (r *csvRow) float(column string) float64 {
 	return number(r, column, func(s string) (float64, error) { return strconv.ParseFloat(s, 64) })
 }
 
-// number parses a field that must be there.
+// number parses a field that must not be NA.
 func number[T any](r *csvRow, column string, parse func(string) (T, error)) T {
 	v, err := parse(r.text(column))
 	if err != nil {

@@ -26,18 +26,18 @@ import (
 	"github.com/seed84377926/millrace/internal/brokertest"
 )
 
-// What the first day of January must lead to; test/airport/check.py --limit-days 1 computes the same.
+// The expected numbers of the first day of January. test/airport/check.py --limit-days 1 computes the same.
 const firstDay = "scheduled 842, cancelled 4, departed 838, arrived 831"
 
 // e2ePatience bounds each wait for the program.
 const e2ePatience = 2 * time.Minute
 
-// program is a run of the airport as a process of its own.
+// program is a run of the airport in a process of its own.
 type program struct {
 	t       *testing.T
 	command *exec.Cmd
-	exited  chan struct{} // closed when the process is gone
-	err     error         // how it ended
+	exited  chan struct{} // closed when the process has ended
+	err     error         // its exit
 
 	mu struct {
 		sync.Mutex
@@ -74,13 +74,13 @@ func startProgram(t *testing.T, args ...string) *program {
 	return p
 }
 
-// kill ends the process as a power cut would.
+// kill ends the process without any cleanup.
 func (p *program) kill() {
-	_ = p.command.Process.Kill() // it may be gone already
+	_ = p.command.Process.Kill() // it may have ended already
 	<-p.exited
 }
 
-// interrupt ends the process as Ctrl-C does and returns how it ended.
+// interrupt ends the process as Ctrl-C does and returns its exit error.
 func (p *program) interrupt() error {
 	require.NoError(p.t, p.command.Process.Signal(syscall.SIGINT))
 	return p.wait()
@@ -147,8 +147,8 @@ func TestProgram_once(t *testing.T) {
 	require.Equal(t, 12, summary.WorstHour.Departures)
 }
 
-// A run that is killed in the middle, twice, and goes on each time: nothing is lost and nothing is doubled. What then
-// stays open answers queries, and every command is seen by a query that brings its token.
+// A run is killed in the middle, twice, and continues each time: nothing is lost or duplicated. The airport that then stays
+// open answers queries, and a query that sends the token of a command sees its event.
 func TestProgram_killedAndStartedAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -166,15 +166,14 @@ func TestProgram_killedAndStartedAgain(t *testing.T) {
 	t.Run("queries", func(t *testing.T) { checkQueries(t, address) })
 	require.NoError(t, p.interrupt(), "%s", p.output())
 
-	// What is done is not done again.
+	// Commands that are done are not sent again.
 	p = startProgram(t, args...)
 	require.Equal(t, firstDay, p.waitForLine(`^scheduled .*`)[0])
 	p.waitForLine("^nothing was left to load$")
 	require.NoError(t, p.interrupt(), "%s", p.output())
 }
 
-// readYourWrites schedules 1,000 flights, several at a time, each followed at once by a query with the token of its
-// command.
+// readYourWrites schedules 1,000 flights, several at once. After each command it sends a query with the command's token.
 func readYourWrites(t *testing.T, address string) {
 	const flights, clients = 1000, 50
 	client := newClient(address, clients)
@@ -202,7 +201,7 @@ func readYourWrites(t *testing.T, address string) {
 	require.NoError(t, group.Wait())
 }
 
-// checkQueries asks for what is there and for what is not.
+// checkQueries queries for rows that exist and rows that do not.
 func checkQueries(t *testing.T, address string) {
 	for _, c := range []struct {
 		method, path, body string
@@ -245,8 +244,8 @@ func checkQueries(t *testing.T, address string) {
 		{"POST", "/v1/flights/2013-01-01.UA.1545.EWR/commands/cancel", "{}", 422, `"pointer":"/occurredAt"`},
 		{"POST", "/v1/flights/2013-01-01.UA.1545.EWR/commands/cancel", `{"occurredAt":"2013-01-01T12:00:00Z"}`, 409, "/problems/flight/has-departed"},
 		{"POST", "/v1/flights/2013-01-01.UA.9999.EWR/commands/depart", `{"occurredAt":"2013-01-01T12:00:00Z"}`, 409, "/problems/flight/not-scheduled"},
-		// Not much larger than a body may be: the server reads all of it. It resets the connection if there is more, and the
-		// client may come to know of that before it has read the answer.
+		// The body is only slightly too large, so the server reads all of it. It would reset the connection of a larger body,
+		// and the client might see the reset before the answer.
 		{"POST", "/v1/flights/2013-01-01.UA.1545.EWR/commands/cancel", `{"occurredAt":"` + strings.Repeat("x", 1<<20) + `"}`, 413, "body-too-large"},
 	} {
 		status, contentType, body := request(t, c.method, "http://"+address+c.path, c.body)
@@ -276,7 +275,7 @@ func request(t *testing.T, method, url, body string) (status int, contentType, a
 	return response.StatusCode, response.Header.Get("Content-Type"), string(data)
 }
 
-// Everything that can be wrong before the work begins ends the program with a message that says what and what to do.
+// A mistake that is found before the work begins ends the program with a message that names it and the remedy.
 func TestProgram_refusesToStart(t *testing.T) {
 	t.Parallel()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

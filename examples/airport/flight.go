@@ -8,13 +8,13 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// Status is how far a flight has come:
+// Status is the progress of a flight:
 //
 //	scheduled ──▶ departed ──▶ arrived
 //	    │
 //	    └───────▶ cancelled
 //
-// The zero Status is that of a flight that nobody scheduled.
+// The zero Status means that the flight was not scheduled.
 type Status string
 
 // The statuses of a flight.
@@ -25,7 +25,7 @@ const (
 	Cancelled Status = "cancelled"
 )
 
-// Flight is what the rules need to remember of a flight.
+// Flight is the state of a flight that the rules need.
 type Flight struct {
 	Status             Status    `json:"status"`
 	Destination        string    `json:"destination"`
@@ -33,7 +33,7 @@ type Flight struct {
 	DepartedAt         time.Time `json:"departedAt"`
 }
 
-// The commands: reports of what happened to a flight.
+// The commands report what happened to a flight.
 type (
 	// Schedule announces a flight.
 	Schedule struct {
@@ -51,13 +51,13 @@ type (
 	Cancel struct{ Report }
 )
 
-// Report is what all commands have: the flight they are about, and when what they report happened.
+// Report holds the fields of all commands: the flight, and the time of the reported event.
 type Report struct {
 	OccurredAt time.Time `json:"occurredAt"`
 	flight     FlightID
 }
 
-// The events. No two have a field in common, so that a reader tells by the time that is set which one it has before it.
+// The events. No two have a field in common, so the time that is set identifies the event.
 type (
 	// FlightScheduled says that a flight was announced.
 	FlightScheduled struct {
@@ -83,7 +83,7 @@ type (
 	}
 )
 
-// newFlightAggregate brings commands, rules and events together.
+// newFlightAggregate connects commands, rules and events.
 func newFlightAggregate() *aggregates.Aggregate[Flight] {
 	return aggregates.New("flight", Flight{}, codecs.JSON[Flight]()).
 		Command("schedule", schedule).
@@ -108,7 +108,7 @@ func newFlightAggregate() *aggregates.Aggregate[Flight] {
 		})
 }
 
-// The rules. Each command has one rejection that says "this has happened already", see alreadyCode.
+// The rules. Each command has one rejection that means "this has happened already"; see alreadyCode.
 
 func schedule(f Flight, c Schedule) ([]aggregates.Event, error) {
 	if f.Status != "" {
@@ -177,8 +177,8 @@ func cancel(f Flight, c Cancel) ([]aggregates.Event, error) {
 	}
 }
 
-// alreadyCode is the code of the rejection that says that what a command reports has happened already: who sends a
-// command again, long after the edge forgot its Idempotency-Key, learns from it that there is nothing left to do.
+// alreadyCode returns the code of the rejection that means that the reported event has happened already. A client that
+// repeats a command long after the edge forgot its Idempotency-Key learns from this code that nothing is left to do.
 func alreadyCode(command string) string {
 	switch command {
 	case "schedule":
@@ -206,7 +206,7 @@ func errCancelled() error {
 
 // Stamp implements [aggregates.Stamped].
 func (r *Report) Stamp(stamp aggregates.Stamp) {
-	r.flight, _ = ParseFlightID(stamp.ID) // the edge lets no id through that does not parse
+	r.flight, _ = ParseFlightID(stamp.ID) // cannot fail: the edge rejects an id that does not parse
 }
 
 // Validate implements [aggregates.Validated].

@@ -63,7 +63,7 @@ func TestFlight_isCancelled(t *testing.T) {
 		When("cancel", Cancel{report("10:15")}).Then(cancelled())
 }
 
-// Every command in every state that does not allow it.
+// Each command is refused in each state that does not allow it.
 func TestFlight_rules(t *testing.T) {
 	commands := map[string]any{
 		"schedule": scheduleCommand(),

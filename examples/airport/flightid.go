@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// FlightID names a flight: the local date on which it was to leave, its carrier and number, and the airport it leaves
-// from. It is written 2013-01-15.UA.1545.EWR: the key of everything that is known of the flight.
+// FlightID identifies a flight by its scheduled local date, carrier, number and origin. The text form,
+// 2013-01-15.UA.1545.EWR, is the key of all data about the flight.
 type FlightID struct {
 	Date    string // 2013-01-15, in the time zone of Origin
 	Carrier string // UA
@@ -16,12 +16,12 @@ type FlightID struct {
 	Origin  string // EWR
 }
 
-// String returns the id as it is written in URLs and keys.
+// String returns the text form, which is used in URLs and keys.
 func (id FlightID) String() string {
 	return id.Date + "." + id.Carrier + "." + strconv.Itoa(id.Number) + "." + id.Origin
 }
 
-// ParseFlightID reads an id as String writes it, and nothing else: a flight has one spelling.
+// ParseFlightID parses the text form. It accepts only what String returns, so that each flight has one id.
 func ParseFlightID(s string) (FlightID, error) {
 	part := strings.Split(s, ".")
 	if len(part) != 4 {
@@ -45,13 +45,13 @@ func ParseFlightID(s string) (FlightID, error) {
 	return id, nil
 }
 
-// firstYear and lastYear bound all times: what is outside is a mistake, and the topology relies on it (see lateness).
+// firstYear and lastYear bound all times. A time outside is a mistake. The topology relies on the bounds (see lateness).
 const (
 	firstYear = 1970
 	lastYear  = 2099
 )
 
-// leavesOn reports whether a departure at t may be on the flight's date, in whatever time zone.
+// leavesOn reports whether t is on the flight's date in any time zone.
 func (id FlightID) leavesOn(t time.Time) bool {
 	day, err := time.Parse(time.DateOnly, id.Date)
 	return err == nil && t.After(day.AddDate(0, 0, -1)) && t.Before(day.AddDate(0, 0, 2))

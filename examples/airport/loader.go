@@ -11,23 +11,23 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// defaultInFlight is how many commands are on their way at once: enough to fill every commit of every partition, few
-// enough that the partitions stay close in event time.
+// defaultInFlight is the number of commands in flight: enough to fill every commit of every partition, and few enough that
+// the partitions stay close in event time.
 const defaultInFlight = 512
 
-// checkpointEvery is how many commands are sent between two checkpoints.
+// checkpointEvery is the number of commands between two checkpoints.
 const checkpointEvery = 1000
 
-// Loader posts commands to the edge in the order in which things happened, many at a time:
+// Loader posts commands to the edge in the order of time, many at once:
 //
 //	commands:   done done done │ sent  done  sent  sent │ waiting …
 //	                           └──── InFlight at most ──┘
 //
-// It keeps the order that matters: rules L1 and L2 of the package's essay.
+// Rules L1 and L2 of the package's essay keep the necessary order.
 //
-// A load may be cut off anywhere and started again: a command that was carried out already is answered from the edge's
-// memory of its Idempotency-Key or, when the edge has forgotten that, refused by the flight's own rules with a code that
-// says so. The checkpoint only saves the time to ask again for what is known to be done.
+// A load may be interrupted anywhere and started again. If a command was executed before, the edge answers from its memory
+// of the Idempotency-Key; if it has forgotten the key, the rules of the flight refuse the command with a code that says so.
+// The checkpoint only saves the time to send commands again that are known to be done.
 type Loader struct {
 	Client     *Client
 	Commands   []Command
@@ -37,14 +37,14 @@ type Loader struct {
 	Logger     *slog.Logger
 }
 
-// LoadReport says what became of the commands.
+// LoadReport counts the outcomes of the commands.
 type LoadReport struct {
 	Skipped  int           // below the checkpoint, not sent
-	Accepted int           // carried out now
-	Repeated int           // carried out before, by an earlier run or an earlier try
-	Refused  int           // against a rule of the flight; somebody else gave it commands too
+	Accepted int           // executed now
+	Repeated int           // executed before, by an earlier run or attempt
+	Refused  int           // rejected by a rule of the flight, which got commands from somebody else, too
 	Elapsed  time.Duration // from the first command sent to the last answer
-	Token    state.Offsets // what a query must reflect to see every event
+	Token    state.Offsets // a query that reflects the token sees every event
 }
 
 // loading is one run of a Loader.
@@ -56,8 +56,8 @@ type loading struct {
 	}
 }
 
-// Load sends all commands and returns when all are answered. It retries what may succeed later until ctx ends, and stops
-// at the first answer that means a mistake in the program.
+// Load sends all commands and returns when all are answered. It retries temporary failures until ctx ends, and stops at the
+// first answer that means a mistake in the program.
 func (l *Loader) Load(ctx context.Context) (LoadReport, error) {
 	run := &loading{Loader: l}
 	first, token := l.resume(ctx)
@@ -75,8 +75,8 @@ func (l *Loader) Load(ctx context.Context) (LoadReport, error) {
 	return report, l.Checkpoint.Save(len(l.Commands), len(l.Commands), report.Token)
 }
 
-// resume returns the first command to send, and the token of those before it. A checkpoint is believed only if the edge
-// knows the last command below it: the directory may have met another broker since.
+// resume returns the first command to send, and the token of the commands before it. It uses the checkpoint only if the edge
+// knows the last command of it: since then, the directory may have been used with another broker.
 func (l *Loader) resume(ctx context.Context) (first int, token state.Offsets) {
 	next, token := l.Checkpoint.Load(len(l.Commands))
 	if next == 0 {
@@ -92,18 +92,18 @@ func (l *Loader) resume(ctx context.Context) (first int, token state.Offsets) {
 	return next, token
 }
 
-// sendAll sends the commands from first on.
+// sendAll sends the commands, beginning with first.
 func (run *loading) sendAll(ctx context.Context, first int) error {
 	inFlight := run.InFlight
 	if inFlight == 0 {
 		inFlight = defaultInFlight
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
-	window := make([]<-chan struct{}, inFlight) // of command i at i mod inFlight: closed when it is done
+	window := make([]<-chan struct{}, inFlight) // command i has the channel at i mod inFlight, which is closed when the command is done
 	lastOf := make(map[FlightID]<-chan struct{})
 	for i := first; i < len(run.Commands); i++ {
 		command := &run.Commands[i]
-		if !wait(groupCtx, window[i%inFlight]) { // L1: for command i-inFlight, after all before it
+		if !wait(groupCtx, window[i%inFlight]) { // L1: command i-inFlight, and before that all earlier ones, are done
 			break
 		}
 		if sent := i - first; sent > inFlight && sent%checkpointEvery == 0 {
@@ -129,10 +129,10 @@ func (run *loading) sendAll(ctx context.Context, first int) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return context.Cause(ctx) // the loop may have ended early with every answer in
+	return context.Cause(ctx) // the loop may have ended early although every command it sent was answered
 }
 
-// wait returns true when done is closed, at once if it is nil, and false if ctx ended first.
+// wait returns true when done is closed, or at once if done is nil. It returns false if ctx ends first.
 func wait(ctx context.Context, done <-chan struct{}) bool {
 	if done == nil {
 		return ctx.Err() == nil

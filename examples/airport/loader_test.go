@@ -19,13 +19,13 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// fakeEdge carries commands out like the real one, as far as a loader can tell, and checks the loader's rules.
+// fakeEdge executes commands like the real edge, as far as a loader can tell, and checks the loader's rules.
 type fakeEdge struct {
 	t        *testing.T
 	inFlight int
 	commands []Command
-	place    map[string]int // of each command in commands, by key
-	// trouble may answer in place of the edge, before or after the command is carried out (lost is then true).
+	place    map[string]int // index in commands, by key
+	// trouble may answer in place of the edge, before or after the command is executed (lost is then true).
 	trouble func(w http.ResponseWriter, key string, lost bool) (answered bool)
 
 	mu struct {
@@ -120,7 +120,7 @@ func answerProblem(w http.ResponseWriter, status int, p problem) {
 	_ = json.NewEncoder(w).Encode(p)
 }
 
-// carriedOut returns how many commands were carried out, and how many requests came.
+// carriedOut returns the number of executed commands and the number of requests.
 func (e *fakeEdge) carriedOut() (carried, requests int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -173,7 +173,7 @@ func TestLoader_triesAgain(t *testing.T) {
 			answerProblem(w, http.StatusServiceUnavailable, problem{Title: "not ready"})
 			return true
 		case lost && place%5 == 0 && first("cut", key):
-			panic(http.ErrAbortHandler) // the command is carried out, the answer never arrives
+			panic(http.ErrAbortHandler) // the command is executed, but the answer never arrives
 		case !lost && place%5 == 0 && first("busy", key):
 			answerProblem(w, http.StatusConflict, problem{Type: "/problems/idempotency-key-in-flight"})
 			return true
@@ -213,7 +213,7 @@ func TestLoader_resumes(t *testing.T) {
 	require.Positive(t, report.Repeated)
 	require.Equal(t, len(commands), report.Skipped+report.Repeated+report.Accepted)
 
-	// A finished load has nothing left to do, and still knows the token of all of it.
+	// A finished load has nothing left to do and still knows its token.
 	token := report.Token
 	report, err = loader.Load(t.Context())
 	require.NoError(t, err)

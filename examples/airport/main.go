@@ -1,25 +1,25 @@
-// Command airport is New York in January 2013, event by event: the first program to read to see what millrace does.
+// Command airport replays January 2013 at New York's airports, event by event. It shows all parts of millrace together.
 //
 //	make run              load January while serving http://127.0.0.1:8080, until Ctrl-C
 //	make run ONCE=1       load it at full speed, print what the airport knows, exit
 //
-// One process holds the whole flow, in the order of these files:
+// One process runs the whole flow. The files, in the order of the flow:
 //
-//	data.go, commands.go   the CSV becomes commands
-//	loader.go, client.go   which are posted over HTTP, many at a time, in the order in which things happened
-//	flight.go              the edge decides on each by the rules of a flight; what is allowed becomes an event
-//	topology.go            processors turn the events into tables
-//	routes.go              which views hold and HTTP queries read
-//	summary.go             and in the end they are asked what they know of January
+//	data.go, commands.go   turn the CSV into commands
+//	loader.go, client.go   post the commands over HTTP in the order of time, many at once
+//	flight.go              has the rules by which the edge accepts a command and emits an event
+//	topology.go            turns the events into tables
+//	routes.go              answers HTTP queries from views of the tables
+//	summary.go             queries everything about January in the end
 //
-// Two rules of the loader keep the order that matters:
+// Two rules of the loader keep the necessary order:
 //
-//   - L1: no command is sent before the one InFlight places ahead of it and all before that one are done, so event time
-//     advances together everywhere.
-//   - L2: no command is sent before the last one of the same flight is done, so a flight never departs before it is
+//   - L1: a command is sent after the command InFlight places before it, and all commands before that one, are done.
+//     Therefore event time advances together in all partitions.
+//   - L2: a command is sent after the last command of the same flight is done. Therefore a flight never departs before it is
 //     scheduled.
 //
-// Everything is kept in a directory, broker included; a run that is killed anywhere goes on where it ended.
+// All data, the broker's included, is in one directory. A run that is killed anywhere continues there.
 package main
 
 import (

@@ -17,9 +17,9 @@ const (
 	january       = 31 // days
 )
 
-// options are what the command line says.
+// options are the flags of the command line.
 type options struct {
-	data      string   // directory of everything that is kept
+	data      string   // directory of all data
 	brokers   []string // empty: start the embedded broker
 	once      bool     // load, print the summary, exit
 	listen    string
@@ -66,7 +66,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	return o, nil
 }
 
-// openData makes the data directory and returns it with what removes it, if it is a temporary one.
+// openData creates the data directory. The function remove deletes a temporary directory and keeps any other.
 func (o options) openData() (dir string, remove func() error, err error) {
 	if o.data == "" {
 		dir, err = os.MkdirTemp("", "airport-")
@@ -78,7 +78,7 @@ func (o options) openData() (dir string, remove func() error, err error) {
 	if err := os.MkdirAll(o.data, 0o755); err != nil {
 		return "", nil, fmt.Errorf("make data directory: %w; name another with --data", err)
 	}
-	// Find out now that it cannot be written to, not in the middle of the work.
+	// Find out now whether it is writable, not in the middle of the work.
 	probe, err := os.CreateTemp(o.data, ".probe-")
 	if err != nil {
 		return "", nil, fmt.Errorf("data directory %s cannot be written to: %w; change its permissions or name another with --data", o.data, err)

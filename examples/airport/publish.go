@@ -12,12 +12,12 @@ import (
 	"github.com/seed84377926/millrace/processors"
 )
 
-// tablesTime is the timestamp of all rows of the reference tables: before any flight. A task merges its inputs by
-// timestamp, so that a departure always finds the airlines loaded.
+// tablesTime is the timestamp of all rows of the reference tables. It is before any flight: a task merges its inputs by
+// timestamp, so the airlines are loaded before the first departure.
 const tablesTime = 0
 
-// publishTables makes the topics of the airport and fills the reference tables. To do so again changes nothing: the
-// last row of each key counts, and it is the same one.
+// publishTables creates the topics of the airport and writes the reference tables. It may be repeated: only the last row of
+// each key counts, and that row stays the same.
 func publishTables(ctx context.Context, brokers []string, logger *slog.Logger) error {
 	topics := []processors.Topic{{Name: eventsTopic, Kind: processors.EventLog, Partitions: partitions}}
 	for _, table := range []string{airlinesTopic, airportsTopic, planesTopic, weatherTopic} {
@@ -46,7 +46,7 @@ type publisher struct {
 	err      error
 }
 
-// publish writes one table, and returns when the brokers have all of it.
+// publish writes one table and returns when the brokers have all rows.
 func publish[V any](p *publisher, topic string, read func() ([]V, error), key func(V) string) {
 	if p.err != nil {
 		return

@@ -14,27 +14,25 @@ import (
 )
 
 const (
-	// maxLimit bounds all lists.
+	// maxLimit bounds the length of lists.
 	maxLimit      = 1000
 	defaultLimit  = 100
 	defaultRoutes = 10
 )
 
-// FlightDetails answers GET /v1/flights/{id}: what is known of the flight, of its plane, and of the weather at the
-// origin in the scheduled hour.
+// FlightDetails answers GET /v1/flights/{id}: the flight, its plane, and the weather at the origin in the scheduled hour.
 type FlightDetails struct {
 	FlightView
 	Plane   *Plane   `json:"plane,omitempty"`
 	Weather *Weather `json:"weather,omitempty"`
 }
 
-// DeparturesPage answers GET /v1/airports/{origin}/departures: the flights that were to leave on a date, in the order of
-// their scheduled times.
+// DeparturesPage answers GET /v1/airports/{origin}/departures: the flights scheduled on a date, by scheduled time.
 type DeparturesPage struct {
 	Departures []FlightView `json:"departures"`
 }
 
-// DelaysPage answers GET /v1/carriers/{carrier}/delays: the hours in which flights of the carrier departed.
+// DelaysPage answers GET /v1/carriers/{carrier}/delays: the hours with departures of the carrier.
 type DelaysPage struct {
 	Windows []DelayWindow `json:"windows"`
 }
@@ -55,13 +53,13 @@ type RoutesPage struct {
 	Routes []RouteCount `json:"routes"`
 }
 
-// RouteCount is how many flights departed on a route.
+// RouteCount is the number of departures on a route.
 type RouteCount struct {
 	Route      string `json:"route"`
 	Departures int64  `json:"departures"`
 }
 
-// queries are the views of all stores, and the HTTP queries that read them.
+// queries holds the views of all stores. Its methods are the HTTP queries.
 type queries struct {
 	flights    *views.KeyValueView[string, FlightView]
 	departures *views.KeyValueView[string, FlightView]
@@ -105,8 +103,8 @@ func openQueries(vs *views.Views) (*queries, error) {
 	return &q, errors.Join(errs[:]...)
 }
 
-// restored is a view that nobody asks before all views have restored what they had: a flight that is not there yet is
-// not unknown.
+// restored is a view that answers only after all views are restored. Before that, a missing flight may only be not restored
+// yet.
 type restored struct {
 	edge.View
 	ready <-chan struct{}
@@ -209,7 +207,7 @@ func (q *queries) listRoutes(ctx context.Context, r *edge.Request) (any, error) 
 		return nil, err
 	}
 	page := RoutesPage{Routes: []RouteCount{}}
-	for row, err := range q.routes.Range(ctx, nil, nil) { // some two hundred
+	for row, err := range q.routes.Range(ctx, nil, nil) { // about two hundred
 		if err != nil {
 			return nil, err
 		}

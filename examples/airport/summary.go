@@ -18,7 +18,7 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// Summary is what the airport knows of January, as its own HTTP queries tell.
+// Summary is what the airport's HTTP queries report about January.
 type Summary struct {
 	Scheduled int `json:"scheduled"`
 	Cancelled int `json:"cancelled"`
@@ -36,7 +36,7 @@ type Summary struct {
 	Seconds           float64 `json:"seconds"`
 }
 
-// WorstHour is the hour with the highest mean delay, of those in which enough flights departed to say so.
+// WorstHour is the hour with the highest mean delay among the hours with enough departures.
 type WorstHour struct {
 	Start             time.Time `json:"start"`
 	Departures        int       `json:"departures"`
@@ -45,10 +45,10 @@ type WorstHour struct {
 	totalDelayMinutes float64
 }
 
-// enoughDepartures is how many departures an hour needs to be called the worst.
+// enoughDepartures is the number of departures that an hour needs to count as the worst.
 const enoughDepartures = 10
 
-// counts are the numbers that the views must agree on with what was sent.
+// counts are numbers that must be equal in the views and in the commands.
 type counts struct{ scheduled, cancelled, departed, arrived int }
 
 func (c counts) String() string {
@@ -57,7 +57,7 @@ func (c counts) String() string {
 
 func (s *Summary) counts() counts { return counts{s.Scheduled, s.Cancelled, s.Departed, s.Arrived} }
 
-// countsOf returns what a complete load of the commands leads to.
+// countsOf returns the counts after a complete load of the commands.
 func countsOf(commands []Command) counts {
 	var c counts
 	for i := range commands {
@@ -75,8 +75,8 @@ func countsOf(commands []Command) counts {
 	return c
 }
 
-// summarize asks the edge for everything about the flights, carriers and days there are. Every answer reflects token,
-// so that what was loaded is all there.
+// summarize queries the edge for all flights, carriers and days. Every answer reflects token, and therefore everything that
+// was loaded.
 func summarize(ctx context.Context, client *Client, flights []FlightRow, token state.Offsets) (*Summary, error) {
 	s, reader := &Summary{}, listReader{client, token}
 	dates, origins, carriers := make(map[string]bool), make(map[string]bool), make(map[string]bool)
@@ -110,7 +110,7 @@ func summarize(ctx context.Context, client *Client, flights []FlightRow, token s
 	return s, nil
 }
 
-// add counts a flight by what became of it.
+// add counts a flight by its status.
 func (s *Summary) add(flight FlightView) {
 	s.Scheduled++
 	switch flight.Status {
@@ -125,13 +125,13 @@ func (s *Summary) add(flight FlightView) {
 	}
 }
 
-// listReader reads whole lists, as they are when they reflect token.
+// listReader reads whole lists that reflect token.
 type listReader struct {
 	client *Client
 	token  state.Offsets
 }
 
-// list gets a list, page by page, and calls add for each element of the member that holds them.
+// list gets a list page by page and calls add for each element of the named member.
 func (r listReader) list[E any](ctx context.Context, path string, query url.Values, member string, add func(E)) error {
 	for cursor := ""; ; {
 		page := url.Values{}
@@ -159,7 +159,7 @@ func (r listReader) list[E any](ctx context.Context, path string, query url.Valu
 	}
 }
 
-// awaitViews returns when every view that the summary reads reflects token.
+// awaitViews waits until every view that the summary reads reflects token.
 func awaitViews(ctx context.Context, client *Client, token state.Offsets) error {
 	for _, path := range []string{
 		"/v1/airports/JFK/departures?date=2013-01-01&limit=1",
@@ -173,7 +173,7 @@ func awaitViews(ctx context.Context, client *Client, token state.Offsets) error 
 	return nil
 }
 
-// worstHour adds the carriers up. It returns nil if no hour has enough departures.
+// worstHour sums over the carriers. It returns nil if no hour has enough departures.
 func worstHour(windows []DelayWindow) *WorstHour {
 	hours := make(map[time.Time]*WorstHour)
 	for _, w := range windows {
@@ -200,7 +200,7 @@ func worstHour(windows []DelayWindow) *WorstHour {
 	return worst
 }
 
-// addSpeed adds how fast the load was: commands until they were all answered, records until all views reflected them.
+// addSpeed adds the rates of the load: commands until all were answered, and records until all views reflected them.
 func (s *Summary) addSpeed(report LoadReport, elapsed time.Duration, records int64) {
 	s.Commands = report.Accepted + report.Repeated + report.Refused
 	s.CommandsPerSecond = perSecond(int64(s.Commands), report.Elapsed)
@@ -212,7 +212,7 @@ func perSecond(n int64, d time.Duration) float64 {
 	return math.Round(float64(n) / max(d.Seconds(), 0.001))
 }
 
-// check compares the summary with what was sent, and its parts with each other.
+// check compares the summary with the commands that were sent, and its parts with each other.
 func (s *Summary) check(sent counts) error {
 	if got := s.counts(); got != sent {
 		return fmt.Errorf("the views say %v, but sent was %v", got, sent)
@@ -230,7 +230,7 @@ func (s *Summary) check(sent counts) error {
 	return nil
 }
 
-// print writes the summary for people.
+// print writes the summary as text.
 func (s *Summary) print(out io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintln(&b, s.counts())
@@ -252,7 +252,7 @@ func (s *Summary) print(out io.Writer) error {
 	return err
 }
 
-// write replaces the file with the summary as JSON.
+// write writes the summary to the file as JSON.
 func (s *Summary) write(path string) error {
 	data, err := json.MarshalIndent(s, "", " ")
 	if err != nil {

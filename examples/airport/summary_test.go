@@ -17,7 +17,7 @@ func TestWorstHour(t *testing.T) {
 
 	worst := worstHour([]DelayWindow{
 		window("12:00", 10, 30, 35),
-		window("11:00", 10, 30, 40), // as bad, and earlier
+		window("11:00", 10, 30, 40), // as bad, but earlier
 		window("10:00", 6, -2, -1),
 		window("10:00", 4, 5, 50),
 	})
@@ -68,7 +68,7 @@ top routes:
 func TestProgress(t *testing.T) {
 	var out strings.Builder
 	p := &progress{out: &out, total: 40}
-	p.advance(9) // as a checkpoint does
+	p.advance(9) // as a resumed load does
 	for range 31 {
 		p.advance(1)
 	}
@@ -80,7 +80,7 @@ func TestProgress(t *testing.T) {
 	require.Equal(t, "loading: 40 of 40 commands (100%)", lines[8])
 }
 
-// A terminal gets one line, which is rewritten and in the end left there.
+// On a terminal, one line is rewritten, and stays at the end.
 func TestProgress_onTerminal(t *testing.T) {
 	var out strings.Builder
 	p := &progress{out: &out, total: 200, live: true}

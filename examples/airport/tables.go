@@ -4,14 +4,14 @@ import (
 	"time"
 )
 
-// The reference tables: each is a compacted topic that a topology can join and a view can read.
+// The reference tables. Each is a compacted topic: a topology can join it, and a view can read it.
 type (
 	// Airline is a carrier's name, by carrier code.
 	Airline struct {
 		Carrier string `json:"carrier"`
 		Name    string `json:"name"`
 	}
-	// Airport is where flights leave from and go to, by FAA code.
+	// Airport is an origin or destination, by FAA code.
 	Airport struct {
 		Code         string  `json:"code"`
 		Name         string  `json:"name"`
@@ -47,7 +47,7 @@ type (
 	}
 )
 
-// weatherKey is the key of the observation at an airport in the hour that t is in: "EWR 2013-01-15T10Z".
+// weatherKey is the key of the observation at an airport in the hour of t, such as "EWR 2013-01-15T10Z".
 func weatherKey(origin string, t time.Time) string {
 	return origin + " " + t.UTC().Format("2006-01-02T15Z")
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// Topics. All of them have the same number of partitions, since what is joined must be partitioned alike.
+// Topics. All have the same number of partitions, as joins require.
 const (
 	partitions    = 4
 	eventsTopic   = "airport.flight.events"
@@ -18,7 +18,7 @@ const (
 	weatherTopic  = "weather"
 )
 
-// Stores, for those who read them. Those of the tables are named like their topics.
+// Stores. Views read them by these names. The store of a table is named like its topic.
 const (
 	flightsStore    = "flights"
 	departuresStore = "departures-by-origin"
@@ -26,14 +26,13 @@ const (
 	routesStore     = "departures-by-route"
 )
 
-// lateness is how long after its hour a departure still counts: for ever, for all practical purposes. The stream time of
-// a task is that of the latest departure it has seen, from whichever flight and partition, and the airport is told of
-// flights in no order of dates: January 2013 is loaded while somebody schedules a flight of today, and after a crash one
-// partition runs ahead of the others. Since no time is before firstYear or after lastYear, nothing is ever late. The
-// price is that no window is ever removed; there is one for each carrier and hour.
+// lateness is the grace of the hourly windows. It is so long that no departure is ever late: all times are between firstYear
+// and lastYear. The airport needs this because commands arrive in no order of dates: January 2013 is loaded while a user
+// schedules a flight of today, and after a crash one partition runs ahead of the others. The stream time of a task is the
+// latest departure that it has seen. The price is that no window is ever removed; there is one per carrier and hour.
 const lateness = (lastYear - firstYear + 1) * 366 * 24 * time.Hour
 
-// newTopology says what becomes of the events:
+// newTopology turns the events into tables:
 //
 //	flight events ─┬─▶ flights ─▶ by origin ──▶ departures-by-origin
 //	               │
@@ -47,7 +46,7 @@ func newTopology() (*topology.Topology, error) {
 	topology.TableOf(b, planesTopic, codecs.String, codecs.JSON[Plane]())
 	topology.TableOf(b, weatherTopic, codecs.String, codecs.JSON[Weather]())
 
-	// One row for each flight, by id, and the same rows once more by the key that departure boards are read by.
+	// One row for each flight by id, and the same rows again by the key of departure boards.
 	flights := events.GroupByKey().
 		Aggregate(flightsStore, noFlight, addEvent, codecs.JSON[FlightView]())
 	flights.ToStream().
@@ -57,7 +56,7 @@ func newTopology() (*topology.Topology, error) {
 
 	departures := events.Filter(isDeparture)
 
-	// How late each carrier's departures were, by the hour they left in.
+	// The delays of each carrier's departures, by hour of departure.
 	departures.
 		Rekey(byCarrier).Repartition("by-carrier", codecs.String, codecs.JSON[FlightEvent]()).
 		JoinTable(airlines, withAirline).
@@ -65,7 +64,7 @@ func newTopology() (*topology.Topology, error) {
 		WindowedBy(topology.Tumbling(time.Hour).Grace(lateness)).
 		Aggregate(delaysStore, noDelays, addDelay, codecs.JSON[Delays]())
 
-	// How many departures each route had.
+	// The number of departures of each route.
 	departures.
 		Rekey(byRoute).Repartition("by-route", codecs.String, codecs.JSON[FlightEvent]()).
 		GroupByKey().
@@ -74,7 +73,7 @@ func newTopology() (*topology.Topology, error) {
 	return b.Build()
 }
 
-// FlightEvent is any of the four events, as it stands on the log; the time that is set tells which one.
+// FlightEvent is any of the four events as stored in the topic. The time that is set identifies the event.
 type FlightEvent struct {
 	FlightScheduled
 	FlightDeparted
@@ -82,7 +81,7 @@ type FlightEvent struct {
 	FlightCancelled
 }
 
-// FlightView is all that is known of a flight: a row of the store flights.
+// FlightView is a row of the store flights: everything known about a flight.
 type FlightView struct {
 	ID                 string     `json:"id"`
 	Date               string     `json:"date"` // local
@@ -102,7 +101,7 @@ type FlightView struct {
 
 func noFlight() FlightView { return FlightView{} }
 
-// addEvent adds what an event says to what was known of the flight.
+// addEvent applies an event to the row of its flight.
 func addEvent(id string, e FlightEvent, f FlightView) FlightView {
 	switch {
 	case !e.ScheduledAt.IsZero():
@@ -122,13 +121,13 @@ func addEvent(id string, e FlightEvent, f FlightView) FlightView {
 	return f
 }
 
-// departureKey orders flights by origin, date and scheduled time: EWR 2013-01-15 2013-01-15T10:15:00Z
-// 2013-01-15.UA.1545.EWR. A departure board is what begins with the first two.
+// departureKey orders flights by origin, date and scheduled time, such as "EWR 2013-01-15 2013-01-15T10:15:00Z
+// 2013-01-15.UA.1545.EWR". A departure board holds the keys that begin with one origin and date.
 func departureKey(id string, f FlightView) string {
 	return departuresOf(f.Origin, f.Date) + f.ScheduledDeparture.UTC().Format(time.RFC3339) + " " + id
 }
 
-// departuresOf is how the keys of all departures from an airport on a date begin.
+// departuresOf is the common prefix of the keys of all departures from an airport on a date.
 func departuresOf(origin, date string) string { return origin + " " + date + " " }
 
 func latest(_ string, f, _ FlightView) FlightView { return f }
@@ -152,7 +151,7 @@ func withAirline(e FlightEvent, a Airline) CarrierDeparture {
 	return CarrierDeparture{Airline: a.Name, DelayMinutes: e.DelayMinutes}
 }
 
-// Delays sums up the departures of one carrier in one hour: a row of the store delays-by-carrier.
+// Delays is a row of the store delays-by-carrier: the departures of one carrier in one hour.
 type Delays struct {
 	Airline           string `json:"airline"`
 	Departures        int    `json:"departures"`

@@ -14,7 +14,7 @@ import (
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
-// airportDriver is the topology with the airlines loaded.
+// airportDriver returns a driver of the topology with the airlines loaded.
 type airportDriver struct {
 	*topologytest.Driver
 	t      *testing.T
@@ -163,7 +163,7 @@ func TestTopology_nothingIsLate(t *testing.T) {
 	require.Empty(t, d.Drops())
 }
 
-// The order in which the events of different flights arrive must not matter, and neither must crashes.
+// Neither the order of events of different flights nor crashes change the result.
 func TestTopology_firstDaysInAnyOrder(t *testing.T) {
 	flights, err := readFlights()
 	require.NoError(t, err)
@@ -204,7 +204,7 @@ func TestTopology_firstDaysInAnyOrder(t *testing.T) {
 	require.Len(t, d.routes(), 176)
 }
 
-// eventsOf returns what happened to a flight.
+// eventsOf returns the events of a flight.
 func eventsOf(f FlightRow) []aggregates.Event {
 	planned, departedAt := f.ScheduledDeparture, f.ScheduledDeparture.Add(f.DepartureDelay)
 	events := []aggregates.Event{FlightScheduled{
