@@ -80,7 +80,7 @@ func makeInput(ctx context.Context, o options, topic string) error {
 	return nil
 }
 
-// changelog is a table as a count leaves it behind.
+// changelog is the table of a count.
 type changelog struct {
 	topic string
 	row   func(key []byte, count int64) *kgo.Record

@@ -1,4 +1,4 @@
-// Package conformance holds millrace to what Kafka Streams 4.3.1 itself answers.
+// Package conformance compares millrace with the output of Kafka Streams 4.3.1.
 //
 // # Recorded answers
 //
@@ -7,14 +7,14 @@
 // values are text, and a windowed key is written key@start/end in milliseconds. oracle/Oracle.java defines the topologies in
 // the DSL of Kafka Streams and recorded the files; the functions in programs_*_test.go define the same ones in the DSL of
 // millrace. TestRecorded runs them and compares every key, value, timestamp, null and the order after every step. Then it
-// runs each again with random commits, a tiny cache and crashes, restarts and restores in the middle: the outputs must be the
+// runs each again with random commits, a tiny cache and crashes, restarts and restores in between: the outputs must be the
 // same.
 //
 // Other seeds are recorded and compared by one command, which needs Java 17 and Maven:
 //
 //	make oracle SEEDS="101 102" STEPS=100
 //
-// Recordings that are there already, in any folder, are compared by
+// Existing recordings, in any folder, are compared by
 //
 //	MILLRACE_RECORDED=/some/folder go test ./test/conformance -run TestRecorded
 //
@@ -23,18 +23,18 @@
 // # Tables
 //
 // testdata/join_tables.json has the cases of upstream's own integration tests of joins, testdata/doc_tables.json the tables of
-// its documentation. TestJoinTables and TestDocTables run them; where our answer is another one on purpose, the exception is
+// its documentation. TestJoinTables and TestDocTables run them; where our output differs on purpose, the exception is
 // listed there, step by step, with the reason.
 //
 // # The runtime
 //
 // TestRuntime runs the same programs as applications, with several partitions on an embedded broker each, restarts them,
-// restores their state and overtakes their tasks at random places. It runs a third of them; MILLRACE_SEEDS=n runs n
+// restores their state and lets their tasks be taken over at random places. It runs a third of them; MILLRACE_SEEDS=n runs n
 // seeds of each, and
 //
 //	make conformance SEEDS=20
 //
-// is how to do that.
+// does that.
 //
 // # Reference
 //

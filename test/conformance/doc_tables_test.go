@@ -18,9 +18,9 @@ import (
 // docGrace is the grace of the documentation's join of two streams.
 const docGrace = 5 * time.Second
 
-// docExceptions are the rows of a column that are others with us, with our cells. Upstream's documentation lets a record out alone
-// when stream time reaches the end of its window and grace. Kafka Streams itself does so when stream time has passed it, as we
-// checked and as the recordings show, and so do we: here, one record later.
+// docExceptions are the rows of a column whose cells differ from ours, with our cells. According to upstream's documentation a
+// record comes out alone when stream time reaches the end of its window and grace. In Kafka Streams itself it does so when stream
+// time has passed the end, as the recordings show, and so it does here: one record later.
 func docExceptions() map[string]map[string]string {
 	return map[string]map[string]string{
 		"stream_stream/LEFT JOIN": {
@@ -37,7 +37,7 @@ func docExceptions() map[string]map[string]string {
 }
 
 // The tables of upstream's documentation: the first row has the titles; the first column is the time in seconds, the second
-// and third are the records of both sides, all others are what each kind of join makes of them.
+// and third are the records of both sides, all others are the results of each kind of join.
 func TestDocTables(t *testing.T) {
 	var tables map[string][][]string
 	load(t, filepath.Join("testdata", "doc_tables.json"), &tables)

@@ -25,7 +25,7 @@ type joinCase struct {
 	Input     string   `json:"input"`
 	// Expected are the outputs of each step.
 	Expected [][]joinRecord `json:"expected"`
-	// RowsOK says that whoever extracted the table checked that it has a row for each input.
+	// RowsOK says that the extraction of the table checked that it has a row for each input.
 	RowsOK bool `json:"rows_ok"`
 }
 
@@ -36,7 +36,7 @@ type joinRecord struct {
 	Timestamp int64   `json:"ts"`
 }
 
-// joinException is a step of a join table whose outputs are others with us, on purpose.
+// joinException is a step of a join table whose outputs differ from ours on purpose.
 type joinException struct {
 	step int
 	// outputs are ours.
@@ -45,7 +45,7 @@ type joinException struct {
 }
 
 // joinExceptions has the exceptions by the name of the case. There are none: in these tables no record that is out of order
-// stays unmatched, so that KAFKA-19536, which we do not copy, does not show.
+// stays unmatched, so KAFKA-19536, which we do not copy, has no effect.
 func joinExceptions() map[string][]joinException { return map[string][]joinException{} }
 
 func TestJoinTables(t *testing.T) {

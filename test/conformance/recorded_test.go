@@ -102,8 +102,8 @@ func replay(t *testing.T, id string, top *topology.Topology, r run) *topologytes
 }
 
 // replayInterrupted runs the steps while the driver is stopped, killed and moved, and compares in the end, since a crash
-// takes back what was not committed. Where the wall clock is part of the input, nothing but commits disturbs it: what waits
-// for it begins anew when a task does.
+// rolls back what was not committed. If the wall clock is part of the input, the only disturbance is commits: schedules of the
+// wall clock start again with the task.
 func replayInterrupted(t *testing.T, id string, top *topology.Topology, r run, seed uint64) *topologytest.Driver {
 	t.Helper()
 	dice := rand.New(rand.NewPCG(seed, uint64(r.Seed)))
@@ -150,7 +150,7 @@ func pipe(d *topologytest.Driver, s step) {
 	topologytest.Input(d, s.Topic, codecs.String, codecs.String).PipeRecord(s.record())
 }
 
-// difference tells where a run first differs, with all that happened to the keys concerned.
+// difference describes where a run first differs, with the whole history of the keys concerned.
 func difference(id string, r run, at int, want, got []record) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "topology %q, seed %d, step %d of %d\n", id, r.Seed, at, len(r.Steps))

@@ -52,7 +52,7 @@ type output struct {
 
 type record = topology.Record[string, string]
 
-// load reads a file of JSON strictly: a field that v does not have would be a claim that nobody checks.
+// load reads a file of JSON strictly: a field that v does not have would never be checked.
 func load(t *testing.T, path string, v any) {
 	t.Helper()
 	data, err := os.ReadFile(path)

@@ -27,8 +27,8 @@ func (w slidingWindows) topology() topology.SlidingWindows {
 	return topology.Sliding(millis(w.difference)).Grace(millis(w.grace))
 }
 
-// windows returns the windows of some records of one key, by start: those that end at a record and, if they are not empty, those
-// that begin right after one. None begins before 0.
+// windows returns the windows of some records of one key, by start: windows that end at a record and, if they are not empty,
+// windows that begin right after a record. None begins before 0.
 func (w slidingWindows) windows(records []record) map[int64][]record {
 	in := func(start int64) (held []record) {
 		for _, r := range records {
@@ -56,7 +56,7 @@ func (w slidingWindows) behind(records []record, before map[int64][]record, star
 		slices.ContainsFunc(slices.Collect(maps.Keys(before)), func(s int64) bool { return start-w.difference <= s && s < start })
 }
 
-// outputs are the windows that hold the last record and those that exist because of it.
+// outputs are the windows that hold the last record and the windows that exist because of it.
 func (w slidingWindows) outputs(past []event) (out []record) {
 	records := ofKey(past)
 	if records == nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// joinWindows are those of a join of two streams, in milliseconds.
+// joinWindows are the windows of a join of two streams, in milliseconds.
 type joinWindows struct{ before, after, grace int64 }
 
 func randomJoinWindows(dice *rand.Rand) joinWindows {
@@ -125,8 +125,8 @@ func (j streamJoin) alone(e event) record {
 	return r
 }
 
-// streamJoinReference joins two streams. With which record others come out alone is not defined: Kafka Streams does not always look at
-// once at those that wait, and we do as it does.
+// streamJoinReference joins two streams. It does not define at which record others come out alone: Kafka Streams does not look at
+// waiting records every time, and neither do we.
 func streamJoinReference(kind string) func(dice *rand.Rand) reference {
 	return func(dice *rand.Rand) reference {
 		j := streamJoin{kind, randomJoinWindows(dice)}

@@ -42,7 +42,7 @@ func (s *site) compare(t *testing.T) {
 	require.Positive(t, n, "nothing was written")
 }
 
-// markHeader is that of records of the runtime in repartition topics.
+// markHeader is the header of the runtime's own records in repartition topics.
 const markHeader = "millrace-mark"
 
 func withoutMarks(records []*kgo.Record) []*kgo.Record {
@@ -153,7 +153,7 @@ func printed(value []byte, timestamp int64, headers []topology.Header) string {
 	return fmt.Sprintf("%s @%d %s", quoted(value), timestamp, headers)
 }
 
-// requireSame fails if the records are others, or those of a key in another order. A key that several tasks wrote must have
+// requireSame fails if the records differ, or if records of one key are in another order. A key that several tasks wrote must have
 // the records of all of them.
 func (o outputs) requireSame(t *testing.T, topic string, written []*kgo.Record) {
 	t.Helper()
@@ -174,5 +174,5 @@ func (o outputs) requireSame(t *testing.T, topic string, written []*kgo.Record) 
 		require.Equal(t, strings.Join(want, "\n"), strings.Join(have, "\n"), "topic %s, key %s", topic, key)
 		delete(got, key)
 	}
-	require.Empty(t, got, "topic %s: keys that nobody should have written", topic)
+	require.Empty(t, got, "topic %s: keys that should not have been written", topic)
 }

@@ -234,8 +234,8 @@ func (s *site) progress(t *testing.T) (sum int64) {
 	return sum
 }
 
-// awaitEnd waits until the tasks have committed everything that there is to read. Sub-topologies may write to each other: only
-// if nobody had anything left to do twice in a row, and nothing was written in between, nobody has.
+// awaitEnd waits until the tasks have committed their whole input. Sub-topologies may write to each other: the end is reached
+// only if no task had anything left to do twice in a row and nothing was written in between.
 func (s *site) awaitEnd(t *testing.T) {
 	t.Helper()
 	before := int64(-1)
@@ -302,8 +302,8 @@ func (s *site) lastOffset(t *testing.T, tp state.TopicPartition) int64 {
 	return records[len(records)-1].Offset
 }
 
-// log returns all records of a partition that are committed, those of the runtime included. A topic that does not exist yet
-// has none.
+// log returns all committed records of a partition, including records of the runtime. A topic that does not exist yet has
+// none.
 func (s *site) log(t *testing.T, tp state.TopicPartition) []*kgo.Record {
 	t.Helper()
 	ends, err := s.admin.ListCommittedOffsets(t.Context(), tp.Topic)

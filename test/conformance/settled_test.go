@@ -11,13 +11,13 @@ import (
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
-// settles names the programs whose sub-topologies read what each other writes: which of two records comes first depends on when
-// they run, but not what the results are in the end.
+// settles names the programs whose sub-topologies read each other's output: the order of two records depends on when they run,
+// but the final results do not.
 func settles() map[string]bool {
 	return map[string]bool{"foreign-key-inner": true, "foreign-key-left": true}
 }
 
-// compareSettled holds the last values that the application has written against those of a single task without disturbance.
+// compareSettled compares the last values that the application has written with the last values of a single undisturbed task.
 func (s *site) compareSettled(t *testing.T) {
 	t.Helper()
 	d := topologytest.NewDriver(t, s.top)

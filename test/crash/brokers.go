@@ -121,7 +121,7 @@ func (b *ownBroker) close() {
 	}
 }
 
-// outside is a broker that somebody else runs.
+// outside is a broker that this program did not start.
 type outside struct{ addr, killCmd, startCmd, log string }
 
 func (b *outside) address() string { return b.addr }

@@ -185,7 +185,7 @@ func (c *conductor) strike() {
 // leaveTimeout bounds how long a worker may take to end in order: what the runtime allows itself, and some.
 const leaveTimeout = 45 * time.Second
 
-// dismiss tells a worker to end. One that does not is made to write down where its goroutines are.
+// dismiss tells a worker to end. A worker that does not end is made to print the stacks of its goroutines.
 func (c *conductor) dismiss(i *instance) {
 	i.leaving = true
 	i.process.Signal(syscall.SIGCONT)
@@ -228,7 +228,7 @@ func (c *conductor) strikeBroker(ctx context.Context) {
 	})
 }
 
-// calm ends the faults: everybody goes on, and who is down comes back to stay.
+// calm ends the faults: stopped workers continue, and dead ones are started again.
 func (c *conductor) calm() {
 	c.chaos = false
 	c.failures = 0

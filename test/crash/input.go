@@ -46,7 +46,7 @@ type input struct {
 	rng    *rand.Rand
 	rate   int
 
-	// gate is held during a step: whoever holds it knows that nothing is on its way.
+	// gate is held during a step: the holder knows that no record is being sent.
 	gate sync.Mutex
 
 	mu struct {
@@ -188,7 +188,7 @@ func (in *input) produced() int {
 	return in.mu.total
 }
 
-// offsets returns the offsets behind everything produced.
+// offsets returns the offsets after everything produced.
 func (in *input) offsets() state.Offsets {
 	in.mu.Lock()
 	defer in.mu.Unlock()

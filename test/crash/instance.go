@@ -33,13 +33,13 @@ func (i *instance) idle() bool {
 	return i.process != nil && !i.stalled && !i.leaving && !i.doomed
 }
 
-// taskID is one task of the application, whoever runs it.
+// taskID is one task of the application, on any instance.
 type taskID struct {
 	group     string
 	partition int
 }
 
-// ownership is who took a task over last, and since when and why nobody has it.
+// ownership is the instance that took a task over last, and since when and why the task has no owner.
 type ownership struct {
 	owner *instance
 	birth int
@@ -92,15 +92,15 @@ func (c *conductor) launch(i *instance, plan string) error {
 		args = append(args, "--at-least-once")
 	}
 	child, err := process.Spawn(args, []string{faultEnv + "=" + plan}, filepath.Join(c.dir, filepath.Base(i.dir)+".log"),
-		func(line string) { c.post(func() { c.heard(i, birth, line) }) },
+		func(line string) { c.post(func() { c.recordLine(i, birth, line) }) },
 		func(state *os.ProcessState) { c.post(func() { c.ended(i, birth, state) }) },
 	)
 	i.process = child
 	return err
 }
 
-// heard takes in what a worker said.
-func (c *conductor) heard(i *instance, birth int, line string) {
+// recordLine records a message of a worker.
+func (c *conductor) recordLine(i *instance, birth int, line string) {
 	words := strings.Fields(line)
 	switch {
 	case len(words) == 0:
@@ -131,7 +131,7 @@ func (c *conductor) heard(i *instance, birth int, line string) {
 	}
 }
 
-// owns notes that a task is at work again.
+// owns records that a task is working again.
 func (c *conductor) owns(i *instance, birth int, id taskID) {
 	task := c.tasks[id]
 	if task == nil {
@@ -144,7 +144,7 @@ func (c *conductor) owns(i *instance, birth int, id taskID) {
 	task.owner, task.birth, task.lost = i, birth, time.Time{}
 }
 
-// lost notes that nobody works on the tasks of an instance from now on.
+// lost records that the tasks of an instance have no owner from now on.
 func (c *conductor) lost(i *instance, why string) {
 	for _, task := range c.tasks {
 		if task.owner == i && task.birth == i.birth && task.lost.IsZero() {
@@ -153,7 +153,8 @@ func (c *conductor) lost(i *instance, why string) {
 	}
 }
 
-// stalling notes that a worker is stopped, and has it continued: some before the session timeout is over, most after.
+// stalling records that a worker is stopped and schedules its continuation: sometimes before the session timeout is over,
+// mostly after it.
 func (c *conductor) stalling(i *instance) {
 	i.stalled = true
 	c.lost(i, "stall")
@@ -171,7 +172,7 @@ func (c *conductor) stalling(i *instance) {
 	})
 }
 
-// found notes that a stalled instance goes on: what nobody took from it was never lost for good.
+// found records that a stalled instance continues: the tasks that no other instance took over were never lost.
 func (c *conductor) found(i *instance) {
 	for _, task := range c.tasks {
 		if task.owner == i && task.birth == i.birth {

@@ -1,6 +1,6 @@
 //go:build unix
 
-// Command crash breaks a running application in every way we know and then proves that every record counted exactly
+// Command crash breaks a running application in every way we know and then checks that every record counted exactly
 // once.
 //
 //	go run ./test/crash --seed 1 --duration 60s --instances 3 --broker embedded
@@ -15,16 +15,16 @@
 //
 // While records are produced without a pause it kills workers (SIGKILL), stops them for shorter and longer than the
 // session timeout (SIGSTOP), has them leave (SIGTERM) and join, so that standbys are promoted and tasks move warm, kills or stops them at a chosen place of the commit
-// protocol, loses the broker's answers to EndTxn, and kills the broker. Then it lets everything come to rest and compares
-// with the truth, which it computes from what it produced, without any code of the runtime:
+// protocol, loses the broker's answers to EndTxn, and kills the broker. Then it waits until everything is processed and compares
+// the result with the truth, which it computes from the records it produced, without any code of the runtime:
 //
-//   - every output topic, read_committed: each update forwarded once and in order, no gaps, no doubles
+//   - every output topic, read_committed: each update forwarded once and in order, no gaps, no duplicates
 //   - the tables: the last committed value of each key in the changelogs
-//   - views: a new one, and those that lived in the workers and died with them
+//   - views: a new one, and the ones that ran in the workers and died with them
 //   - the state on the disk of each worker: exactly a committed prefix of the changelog, never ahead of it
 //
 // The last line is "kills=… stalls=… commits=… keys=… wrong=0"; the exit code is 1 if anything is wrong. With --no-fence every
-// owner of a task gets a transactional id of its own, so that nobody fences anybody: the check must then fail. With
+// owner of a task gets a transactional id of its own, so that no owner fences another: the check must then fail. With
 // --at-least-once the application runs without transactions: a record may then count twice, but none may be missing.
 package main
 
@@ -94,9 +94,9 @@ func dispatch(ctx context.Context, args []string, out, errOut io.Writer) error {
 func parse(args []string, errOut io.Writer) (o options, err error) {
 	flags := flag.NewFlagSet("crash", flag.ContinueOnError)
 	flags.SetOutput(errOut)
-	flags.Int64Var(&o.seed, "seed", 1, "what happens when is drawn from this number")
+	flags.Int64Var(&o.seed, "seed", 1, "seed of the random faults and their times")
 	flags.DurationVar(&o.duration, "duration", time.Minute, "how long to break things")
-	flags.IntVar(&o.faults, "faults", 0, "stop breaking things after so many kills and stalls; 0: when the duration is over")
+	flags.IntVar(&o.faults, "faults", 0, "stop after this number of kills and stalls; 0: when the duration is over")
 	flags.IntVar(&o.instances, "instances", 3, "number of worker processes")
 	flags.IntVar(&o.standbys, "standbys", 1, "copies of each task's state that are kept warm")
 	flags.IntVar(&o.static, "static", 1, "how many of the instances are static members")

@@ -127,8 +127,8 @@ func differs(r *kgo.Record, expected any, timestamp int64) string {
 	return ""
 }
 
-// checkUnordered compares an output topic behind the repartition: whatever the order, each record must go one step on
-// from the one before, by an id that belongs to the key and was not counted before.
+// checkUnordered compares an output topic after the repartition: in any order, each record must add one id to the
+// record before it, which belongs to the key and was not counted before.
 func checkUnordered(v *verdict, t topics, topic string, got [][]*kgo.Record, want map[string][]int64) {
 	records := byOutputKey(v, t, topic, got)
 	v.compared(len(want))

@@ -18,10 +18,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// proxy stands between the workers and the brokers. It passes everything on, except that it writes its own addresses into
-// answers that tell where brokers are, so that nobody goes around it; that it loses answers to EndTxn: the broker has
-// committed, and the connection breaks before the worker hears of it; and that it holds back answers to heartbeats, so
-// that who has lost its tasks goes on for a while without knowing.
+// proxy stands between the workers and the brokers. It forwards everything, with three exceptions. It writes its own
+// addresses into answers that have the addresses of brokers, so that no worker bypasses it. It loses answers to EndTxn: the
+// broker has committed, and the connection breaks before the worker gets the answer. It delays answers to heartbeats, so
+// that a worker that has lost its tasks goes on for a while without knowing.
 type proxy struct {
 	// lose is asked for each answer to EndTxn whether it is lost, hold for each answer to Heartbeat how long it is held
 	// back. They may be called from several goroutines.
@@ -33,7 +33,7 @@ type proxy struct {
 	mu struct {
 		sync.Mutex
 		closed bool
-		fronts map[string]*front // by the address of the broker behind
+		fronts map[string]*front // by the address of the broker
 		conns  map[net.Conn]struct{}
 	}
 	running sync.WaitGroup
@@ -45,7 +45,7 @@ type front struct {
 	address  string
 }
 
-// newProxy returns a proxy that loses and holds back what it is told to. Close it.
+// newProxy returns a proxy that loses and delays answers as lose and hold say. Close it.
 func newProxy(lose func() bool, hold func() time.Duration) *proxy {
 	p := &proxy{lose: lose, hold: hold, done: make(chan struct{})}
 	p.mu.fronts = make(map[string]*front)
@@ -53,28 +53,28 @@ func newProxy(lose func() bool, hold func() time.Duration) *proxy {
 	return p
 }
 
-// front returns the address at which the proxy stands for the broker at address behind.
-func (p *proxy) front(behind string) (string, error) {
+// front returns the address at which the proxy stands for a broker.
+func (p *proxy) front(address string) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mu.closed {
 		return "", net.ErrClosed
 	}
-	if f := p.mu.fronts[behind]; f != nil {
+	if f := p.mu.fronts[address]; f != nil {
 		return f.address, nil
 	}
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("proxy: %w", err)
 	}
-	p.mu.fronts[behind] = &front{listener, listener.Addr().String()}
+	p.mu.fronts[address] = &front{listener, listener.Addr().String()}
 	p.running.Go(func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			p.running.Go(func() { p.serve(conn, behind) })
+			p.running.Go(func() { p.serve(conn, address) })
 		}
 	})
 	return listener.Addr().String(), nil
@@ -113,12 +113,12 @@ func (p *proxy) drop(conn net.Conn) {
 }
 
 // serve connects one client with the broker until either goes.
-func (p *proxy) serve(client net.Conn, behind string) {
+func (p *proxy) serve(client net.Conn, address string) {
 	defer p.drop(client)
 	if !p.keep(client) {
 		return
 	}
-	broker, err := new(net.Dialer).DialContext(context.Background(), "tcp", behind)
+	broker, err := new(net.Dialer).DialContext(context.Background(), "tcp", address)
 	if err != nil {
 		return
 	}

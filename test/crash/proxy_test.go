@@ -17,7 +17,7 @@ import (
 	"github.com/seed84377926/millrace/internal/brokertest"
 )
 
-// An answer to EndTxn is lost after the broker has committed, and nobody goes around the proxy.
+// An answer to EndTxn is lost after the broker has committed, and no client bypasses the proxy.
 func TestProxy_losesAnswersToEndTxn(t *testing.T) {
 	broker := brokertest.Start(t, embedded.Config{Dir: t.TempDir()})
 	admin, err := newAdmin(broker.Addrs()[0])

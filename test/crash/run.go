@@ -86,7 +86,7 @@ func orchestrate(ctx context.Context, o options, out io.Writer) (err error) {
 	if err := c.breakThings(ctx); err != nil {
 		return err
 	}
-	commits, err := c.judge(ctx, top)
+	commits, err := c.verify(ctx, top)
 	if err != nil {
 		return err
 	}
@@ -174,9 +174,9 @@ func (c *conductor) breakThings(ctx context.Context) error {
 	return producer.Wait()
 }
 
-// judge waits until all that was produced is processed, ends the workers and compares everything with the truth. It
+// verify waits until all produced records are processed, ends the workers and compares everything with the truth. It
 // returns the number of commits found in the tables.
-func (c *conductor) judge(ctx context.Context, top *topology.Topology) (commits int, err error) {
+func (c *conductor) verify(ctx context.Context, top *topology.Topology) (commits int, err error) {
 	c.say("input ended, %d records; waiting until all is processed", c.input.produced())
 	t := topicsOf(c.app)
 	tr := newTruth(t, &c.input.mu.events, &c.input.mu.profiles)

@@ -19,7 +19,7 @@ type update struct {
 type truth struct {
 	// ordered holds the updates of each key in the order they must have, by output topic.
 	ordered map[string]map[string][]update
-	// unordered holds the ids each key must have counted, behind the repartition, in whatever order, by output topic.
+	// unordered holds the ids that each key must have counted after the repartition, in any order, by output topic.
 	unordered map[string]map[string][]int64
 	// tables holds the final rows of each store: a tally, or the version of a profile.
 	tables map[string]map[string]any
@@ -72,7 +72,7 @@ func (tr *truth) count(topic, store, key string, s sent) {
 	tr.tables[store][key] = sum.add(s.event.ID)
 }
 
-// unite notes one update of an aggregate behind the repartition.
+// unite records one update of an aggregate after the repartition.
 func (tr *truth) unite(topic, store, key string, id int64) {
 	tr.unordered[topic][key] = append(tr.unordered[topic][key], id)
 	sum, _ := tr.tables[store][key].(tally)

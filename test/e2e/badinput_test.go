@@ -87,7 +87,7 @@ func TestBadInput_headersOfOddSizesPassThrough(t *testing.T) {
 	}
 }
 
-// What a topic takes, the application can read and write: the limit is that of the topic, not one of the client.
+// The application can read and write every record that a topic accepts: the limit is the topic's, not the client's.
 func TestBadInput_recordsAsLargeAsTheTopicsTake(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -292,7 +292,7 @@ func TestBadInput_offsetsBeforeTheStart(t *testing.T) {
 	require.ErrorContains(t, err, "build the state anew")
 }
 
-// Somebody sets the group's offset beyond the end of the input, before the first start and after it.
+// The group's offset is set beyond the end of the input, before the first start and after it.
 func TestBadInput_offsetsBeyondTheEnd(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -57,7 +57,7 @@ func (c *cluster) createSized(t *testing.T, partitions int32, topics ...string) 
 	for _, r := range responses {
 		require.NoError(t, r.Err)
 	}
-	// A broker may say that they are made before it knows them.
+	// A broker may answer that they are created before it knows them.
 	require.Eventually(t, func() bool {
 		ends, err := c.admin.ListEndOffsets(t.Context(), topics...)
 		if err != nil || ends.Error() != nil {
@@ -67,7 +67,7 @@ func (c *cluster) createSized(t *testing.T, partitions int32, topics ...string) 
 	}, waitLong, tick)
 }
 
-// Names are unique also among those of earlier runs on the same broker.
+// Names differ from the names of earlier runs on the same broker, too.
 var (
 	firstName = time.Now().UnixNano()
 	names     atomic.Int64
@@ -75,7 +75,7 @@ var (
 
 func unique(name string) string { return fmt.Sprintf("%s-%d", name, firstName+names.Add(1)) }
 
-// produceAll produces records and returns the offsets behind them.
+// produceAll produces records and returns the offsets after them.
 func (c *cluster) produceAll(t *testing.T, records ...*kgo.Record) state.Offsets {
 	t.Helper()
 	offsets := make(state.Offsets)

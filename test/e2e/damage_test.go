@@ -171,7 +171,7 @@ func cutShort(path string) error {
 	return os.Truncate(path, info.Size()/2)
 }
 
-// State that was damaged while the application was down is restored, that of the other partitions is kept, and every
+// State that was damaged while the application was down is restored, the state of the other partitions is kept, and every
 // record counts once.
 func TestDamage_atRest(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,7 @@ func (s *site) version(t *testing.T, define func(lines topology.Stream[string, s
 	return top
 }
 
-// The versions of the application. The group of the first is that of the site.
+// The versions of the application. The first one has the group of the site.
 func counted(lines topology.Stream[string, string]) { lines.GroupByKey().Count("counts") }
 
 func filtered(lines topology.Stream[string, string]) {
@@ -48,7 +48,7 @@ func moved(lines topology.Stream[string, string]) {
 	counted(lines)
 }
 
-// rerouted counts behind a repartition.
+// rerouted counts after a repartition.
 func rerouted(lines topology.Stream[string, string]) {
 	counted(lines)
 	lines.GroupBy("by-value", func(_, v string) string { return v }, codecs.String, codecs.String).Count("values")
@@ -239,7 +239,7 @@ func TestDeploy_triedBesideAnother(t *testing.T) {
 	require.Equal(t, int64(2), s.count(t))
 }
 
-// Groups and repartition topics that nobody needs any more are named, and kept in mind until they are deleted.
+// Groups and repartition topics that are no longer needed are named, and remembered until they are deleted.
 func TestDeploy_orphans(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

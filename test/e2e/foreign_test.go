@@ -220,7 +220,7 @@ func TestForeignJoin_viewsReflectWhatTheySay(t *testing.T) {
 	}
 }
 
-// What nobody writes to commits nothing, although two sub-topologies read what each other writes.
+// An application without input commits nothing, although two sub-topologies read each other's output.
 func TestForeignJoin_idleIsSilent(t *testing.T) {
 	t.Parallel()
 	j := newJoins(t, 1)

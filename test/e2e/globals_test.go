@@ -93,7 +93,7 @@ func (s *globalSite) look(t *testing.T, keys ...string) (values []string) {
 	}
 	require.NoError(t, s.kafka.ProduceSync(t.Context(), records...).FirstErr())
 	s.read += len(keys)
-	require.Eventually(t, func() bool { return len(s.values(t, s.out)) >= s.read }, waitLong, 20*time.Millisecond)
+	eventually(t, func() bool { return len(s.values(t, s.out)) >= s.read })
 	values = s.values(t, s.out)
 	require.Len(t, values, s.read, "exactly once")
 	return values[s.read-len(keys):]
@@ -142,7 +142,7 @@ func TestGlobalTable_isCompleteAtTheStartAndFollowed(t *testing.T) {
 	require.Equal(t, []string{"a=3", "b=none", "c=4", "x=1"}, s.look(t, "a", "b", "c", "x"))
 }
 
-// A processor finds rows of all partitions: those from before the start, those that come, and all of them after a restart.
+// A processor finds rows of all partitions: rows from before the start, later rows, and all of them after a restart.
 func TestGlobalTable_processorsReadIt(t *testing.T) {
 	t.Parallel()
 	s := newGlobalSite(t)

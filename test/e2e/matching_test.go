@@ -57,7 +57,7 @@ func (s *matchingSite) sendTo(t *testing.T, topic string, values ...string) {
 
 func (s *matchingSite) awaitValue(t *testing.T, want string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return slices.Contains(s.values(t, s.out), want) }, waitLong, 20*tick, "log:\n%s", s.log)
+	eventually(t, func() bool { return slices.Contains(s.values(t, s.out), want) }, "log:\n%s", s.log)
 }
 
 func (s *matchingSite) awaitLog(t *testing.T, text string) {
@@ -68,7 +68,7 @@ func (s *matchingSite) awaitLog(t *testing.T, text string) {
 // awaitIdentity waits until the state says that it is made from so many topics.
 func (s *matchingSite) awaitIdentity(t *testing.T, n int) {
 	t.Helper()
-	require.Eventually(t, func() bool {
+	eventually(t, func() bool {
 		var inputs map[string]string
 		for _, r := range s.read(t, s.app+"-all-table") {
 			if string(r.Key) == "\x00identity" {
@@ -78,11 +78,11 @@ func (s *matchingSite) awaitIdentity(t *testing.T, n int) {
 			}
 		}
 		return len(inputs) == n
-	}, waitLong, 20*tick)
+	})
 }
 
-// An application waits for the first topic that matches, takes up those that come later while it runs, also those with records in
-// them, and knows all of them when it starts again.
+// An application waits for the first topic that matches, reads topics that are created later while it runs, with or without
+// records, and knows all of them when it starts again.
 func TestSourceMatching_topicsComeLater(t *testing.T) {
 	t.Parallel()
 	s := newMatchingSite(t)

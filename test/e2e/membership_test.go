@@ -13,7 +13,7 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// strict lets nobody take a task over at once who lacks any of its state, so that copies must really be warm.
+// strict lets only an instance with the whole state of a task take it over at once, so that copies must really be warm.
 func strict(c *processors.Config) { c.AcceptableLag = 1 }
 
 func withStandbys(c *processors.Config) { c.Standbys = 1 }
@@ -60,7 +60,7 @@ func TestMembership_tasksMoveWarm(t *testing.T) {
 	second.stop(t)
 }
 
-// An instance that is gone without a word leaves its tasks to whoever keeps the copies, which have all there is to restore.
+// The tasks of an instance that dies go to the instances with standbys, which have the whole state.
 func TestMembership_standbysTakeOver(t *testing.T) {
 	t.Parallel()
 	c, top, first, offsets := loaded(t, 1000, strict, withStandbys, leavingAtOnce)
@@ -99,7 +99,7 @@ func requireStandbys(t *testing.T, p *pipeline, n int) {
 	}, 30*time.Second, 20*time.Millisecond)
 }
 
-// An instance that ends hands its tasks over before it leaves: those who take them never see it gone.
+// An instance that ends hands its tasks over before it leaves the group.
 func TestMembership_leavingHandsOver(t *testing.T) {
 	t.Parallel()
 	c, top, first, offsets := loaded(t, 1000, strict)
@@ -118,7 +118,7 @@ func TestMembership_leavingHandsOver(t *testing.T) {
 	second.stop(t)
 }
 
-// A static member that restarts finds its tasks where it left them, and the others never hear of it.
+// A static member that restarts keeps its tasks, and the other members do not notice.
 func TestMembership_staticMemberRestarts(t *testing.T) {
 	t.Parallel()
 	named := func(id string) func(*processors.Config) {

@@ -22,7 +22,7 @@ import (
 
 const partitions = 4
 
-// wordCount counts the records of each key, and through a repartition topic those of each value.
+// wordCount counts the records of each key and, through a repartition topic, the records of each value.
 func wordCount(t *testing.T, app, source string) *topology.Topology {
 	t.Helper()
 	b := topology.NewBuilder(app)
@@ -36,7 +36,7 @@ func wordCount(t *testing.T, app, source string) *topology.Topology {
 	return top
 }
 
-// produce writes n records with keys k0…k6 and values w0…w10 and returns the offsets behind them.
+// produce writes n records with keys k0…k6 and values w0…w10 and returns the offsets after them.
 func (c *cluster) produce(t *testing.T, topic string, from, n int) state.Offsets {
 	t.Helper()
 	records := make([]*kgo.Record, 0, n)

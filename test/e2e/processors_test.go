@@ -194,7 +194,7 @@ func TestProcessor_aFailingPunctuationFollowsThePolicy(t *testing.T) {
 		s := newSite(t)
 		var calls atomic.Int64
 		_, stop := s.start(t, s.processed(t, failingTicks(1, &calls), topology.OnProcessingFailure(topology.Skip())), s.config(t))
-		require.Eventually(t, func() bool { return len(s.values(t, s.out)) > 1 }, waitLong, tick)
+		eventually(t, func() bool { return len(s.values(t, s.out)) > 1 })
 		stop()
 		require.Len(t, s.mu.skipped, 1)
 		skipped := s.mu.skipped[0]
@@ -211,7 +211,7 @@ func TestProcessor_aFailingPunctuationFollowsThePolicy(t *testing.T) {
 		s := newSite(t)
 		var calls atomic.Int64
 		_, stop := s.start(t, s.processed(t, failingTicks(2, &calls), topology.OnProcessingFailure(topology.Retry(2))), s.config(t))
-		require.Eventually(t, func() bool { return len(s.values(t, s.out)) > 1 }, waitLong, tick)
+		eventually(t, func() bool { return len(s.values(t, s.out)) > 1 })
 		stop()
 		require.Empty(t, s.mu.skipped)
 		require.Equal(t, 2, s.mu.failures)
@@ -282,7 +282,7 @@ func (s *site) keyed(from, n int) (records []*kgo.Record) {
 }
 
 // Calls that take their time, fail and panic, under restarts and commits: each record counts once, in the order of its key, in
-// outputs and in the table; those that always fail are skipped and leave nothing.
+// outputs and in the table; records that always fail are skipped and leave no trace.
 func TestProcessAsync_isExact(t *testing.T) {
 	t.Parallel()
 	const rounds, each = 3, 400

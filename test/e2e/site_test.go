@@ -17,7 +17,7 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// site is one application with one input, two outputs and a table, one partition each, and what it tells.
+// site is one application with one input, two outputs and a table, one partition each, and what it reported.
 type site struct {
 	*cluster
 	app, in, seen, out string
@@ -51,8 +51,8 @@ func (s *site) create(t *testing.T, topics ...string) {
 
 func (s *site) table() string { return s.app + "-counts-table" }
 
-// topology passes every value on to seen, counts it, and then passes what f makes of it on to out: when f fails, the record
-// has been sent and counted already.
+// topology sends every value to seen, counts it, and then sends the result of f to out: when f fails, the record has
+// already been sent and counted.
 func (s *site) topology(t *testing.T, f func(string) string, opts ...topology.BuilderOption) *topology.Topology {
 	t.Helper()
 	b := topology.NewBuilder(s.app, opts...)
@@ -65,7 +65,7 @@ func (s *site) topology(t *testing.T, f func(string) string, opts ...topology.Bu
 	return top
 }
 
-// config keeps what the application tells.
+// config returns a configuration whose hooks record what the application reports.
 func (s *site) config(t *testing.T) processors.Config {
 	t.Helper()
 	return processors.Config{
@@ -144,13 +144,28 @@ func (s *site) committed(t *testing.T) int64 {
 	return -1
 }
 
-// waitLong bounds a wait for what happens within moments, tick is how often to look.
+// waitLong bounds a wait for something that happens soon, tick is how often to look.
 const (
 	waitLong = 40 * time.Second
 	tick     = 5 * time.Millisecond
 )
 
-// count returns what the changelog says about the number of records with the key k.
+// eventually waits until the condition holds. It calls the condition on the goroutine of the test, so that a helper in it that
+// fails ends the test with its own message; require.Eventually would only say that the condition was never satisfied.
+func eventually(t *testing.T, condition func() bool, message ...any) {
+	t.Helper()
+	timeout := time.NewTimer(waitLong)
+	defer timeout.Stop()
+	for !condition() {
+		select {
+		case <-timeout.C:
+			require.Fail(t, "the condition was never satisfied", message...)
+		case <-time.After(4 * tick):
+		}
+	}
+}
+
+// count returns the number of records with the key k, as the changelog has it.
 func (s *site) count(t *testing.T) (n int64) {
 	t.Helper()
 	for _, r := range s.read(t, s.table()) {

@@ -79,7 +79,7 @@ func script(t testing.TB, args ...string) {
 	}
 }
 
-// freePorts returns a port for the broker, behind which the controller's is free, too, and two more.
+// freePorts returns a port for the broker, whose next port, for the controller, is free as well, and two more.
 func freePorts(t testing.TB) (broker, sasl, tls int) {
 	t.Helper()
 	var listening []net.Listener

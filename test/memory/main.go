@@ -5,10 +5,10 @@
 //
 //	go run ./test/memory --brokers 127.0.0.1:19092
 //
-// A process of its own keeps the last value of each key, 100 bytes that do not compress, and how often the key was
+// A separate process keeps the last value of each key, 100 bytes that do not compress, and how often the key was
 // written, exactly once. While records are produced as fast as the broker takes them, first each key once and then random
 // ones, its resident memory is sampled from /proc. Then the table is read and every key is compared with what was
-// produced. With --restore the process is killed half-way, its disk is wiped, and it restores what it had.
+// produced. With --restore the process is killed half-way, its disk is wiped, and it restores its state.
 //
 // The last line is "rss peak=… budget=… ratio=…", in MiB; the peak is VmHWM. The exit code is 1 if the peak is more than
 // the budget and a quarter, or if a key is wrong.
@@ -55,7 +55,7 @@ func command(args []string, out, errOut io.Writer) int {
 	flags.SetOutput(errOut)
 	flags.StringVar(&o.brokers, "brokers", "", "host:port of a running Apache Kafka (required)")
 	flags.IntVar(&o.keys, "keys", 10_000_000, "different keys, each with a value of 100 bytes")
-	flags.IntVar(&o.updates, "updates", -1, "records for random keys after each key was written once (default: a fifth of keys)")
+	flags.IntVar(&o.updates, "updates", -1, "records for random keys, after each key was written once (default: a fifth of --keys)")
 	flags.IntVar(&o.partitions, "partitions", 4, "partitions of the topic")
 	flags.Int64Var(&o.budget, "budget", 512, "memory budget of the instance, in MiB")
 	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "give up after this time")

@@ -9,12 +9,12 @@
 // scales from one instance to four, kills one of them, scales down to two and to one, and kills that one and starts it
 // again on its disk. Instances are real processes.
 //
-// What it measures is what a reader of committed records sees: the time between two commits of a task, which is the commit
-// interval (100 ms) when nothing happens. So each figure includes one commit interval, and after a kill the session
-// timeout, which is taken off.
+// It measures what a reader of committed records sees: the time between two commits of a task, which is the commit
+// interval (100 ms) when nothing happens. So each time includes one commit interval and, after a kill, the session
+// timeout; both are subtracted.
 //
 // The last line is "stay=…ms move=…ms standby=…ms tail=R/N wrong=W": the longest gap of a task that did not move while others
-// did, of one that moved, and after the kill of an instance whose tasks had standbys, all after taking off what was said; how
+// did, of a task that moved, and after the kill of an instance whose tasks had standbys, all after the subtraction; how
 // many of N changelog records were restored after a kill without a standby; and how many keys are wrong. The exit code is 1
 // if any are.
 package main

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// commitInterval is that of the instances, the runtime's default.
+// commitInterval is the commit interval of the instances, the runtime's default.
 const commitInterval = 100 * time.Millisecond
 
 // experiment is one run.
@@ -226,7 +226,7 @@ func (e *experiment) kill(ctx context.Context, victim *instance) error {
 	for _, p := range tasks {
 		took, ok := e.commits.after(p, killed.Add(commitInterval))
 		if !ok {
-			return fmt.Errorf("nobody works on partition %d of the killed instance", p)
+			return fmt.Errorf("no instance works on partition %d of the killed instance", p)
 		}
 		restored += e.owners()[p].records
 		e.standby = max(e.standby, took-e.o.sessionTimeout-commitInterval)
