@@ -95,6 +95,7 @@ func Rules() []Rule {
 		{Name: "package-comment", Law: "every package says what it is for", Check: checkPackageComment},
 		{Name: "documented", Law: "every exported symbol has a comment", Check: checkDocumented},
 		{Name: "file-size", Law: "no file is longer than a reader can hold", Check: checkFileSize},
+		{Name: "names", Law: "a reader can tell the files of a folder apart, and Go builds all of them", Check: checkNames},
 		{Name: "references", Law: "what a comment or a document refers to is in the repository", Check: checkReferences, CheckDocument: checkDocument},
 		{Name: "sentinels", Law: "an exported error says which package it is of", Check: checkSentinels},
 		{Name: "sleep", Law: "no test sleeps", Check: checkSleep},
