@@ -3,6 +3,7 @@ package arch
 import (
 	"go/ast"
 	"go/token"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -101,11 +102,11 @@ func sharedPrefixes(homes map[string][]string, pkg *Package) []Finding {
 	letters := func(name string) string { return strings.TrimRight(name, "0123456789") }
 	var findings []Finding
 	var told []string
-	for _, name := range slices.Sorted(keys(homes)) {
+	for _, name := range slices.Sorted(maps.Keys(homes)) {
 		if !slices.Contains(homes[name], pkg.Path) || slices.Contains(told, letters(name)) {
 			continue
 		}
-		for _, other := range slices.Sorted(keys(homes)) {
+		for _, other := range slices.Sorted(maps.Keys(homes)) {
 			i := slices.IndexFunc(homes[other], func(home string) bool { return home != pkg.Path })
 			if letters(other) == letters(name) && i >= 0 {
 				told = append(told, letters(name))
@@ -118,16 +119,6 @@ func sharedPrefixes(homes map[string][]string, pkg *Package) []Finding {
 		}
 	}
 	return findings
-}
-
-func keys(m map[string][]string) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 // exists reports whether the repository has a file or a folder, named relative to the root or to a package or folder. Names
