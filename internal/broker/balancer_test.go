@@ -141,8 +141,8 @@ func TestBalance_membersReadDifferentTopics(t *testing.T) {
 }
 
 // Topics come and go below the partitions of the group.
-func TestHoldings(t *testing.T) {
-	var h holdings
+func TestHeldPartitions(t *testing.T) {
+	var h heldPartitions
 	require.Equal(t, []int32{0, 1, 2}, h.add(map[string][]int32{"in": {0, 1}, "wide": {0, 1, 2}}))
 	require.Empty(t, h.add(map[string][]int32{"new": {0, 1}, "in": {1}}))
 	require.Equal(t, []int32{2}, h.remove(map[string][]int32{"wide": {0, 1, 2}, "never": {0}}))

@@ -84,7 +84,7 @@ type Member struct {
 	plan     *copartitioned
 	instance *string // id of a static member
 	leaving  atomic.Bool
-	holds    holdings
+	holds    heldPartitions
 }
 
 // JoinGroup joins. The callbacks run on the member's own goroutine until Leave has returned.

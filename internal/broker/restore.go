@@ -106,12 +106,3 @@ func withoutControl(records []*kgo.Record) []*kgo.Record {
 	}
 	return kept
 }
-
-// CommittedEnd returns the last stable offset of a partition: a read_committed reader gets no further.
-func (c *Client) CommittedEnd(ctx context.Context, topic string, partition int32) (int64, error) {
-	end, err := c.offset(ctx, topic, partition, latestOffset, committedOnly)
-	if err != nil {
-		return 0, fmt.Errorf("committed end of %s/%d: %w", topic, partition, err)
-	}
-	return end, nil
-}

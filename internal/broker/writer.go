@@ -7,15 +7,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/seed84377926/millrace/internal/fault"
 	"github.com/seed84377926/millrace/state"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
-
-// ErrFenced says that somebody else took over: this writer can never commit again and what it had open is aborted.
-var ErrFenced = errors.New("fenced: another owner took over")
 
 // ErrTimeoutRefused says that the brokers do not allow transactions to last that long.
 var ErrTimeoutRefused = errors.New("transaction timeout")
@@ -281,6 +277,24 @@ func (w *Writer) Commit(ctx context.Context, offsets state.Offsets) error {
 	return nil
 }
 
+// Discard ends the open transaction if nothing was produced in it, and reports whether that was so: then the broker never
+// heard of it, and Begin may follow. A transaction with records can only be given up as a whole, with the Writer: the next
+// TakeOver aborts it. To end it with an abort and go on would not be safe. A broker takes the abort of an owner that is one
+// epoch behind for one that it has seen already (KIP-890), and some answer with the epoch of the present owner: whoever was
+// overtaken would be let in again.
+func (w *Writer) Discard(ctx context.Context) (bool, error) {
+	if w.produced {
+		return false, nil
+	}
+	if w.cfg.Membership != nil {
+		return true, nil
+	}
+	if err := w.kafka.EndTransaction(ctx, kgo.TryAbort); err != nil {
+		return false, fmt.Errorf("abort transaction of %s: %w", w.cfg.TransactionalID, fencedOr(err))
+	}
+	return true, nil
+}
+
 // bound returns a context of ctx that ends when the transaction would time out and when the writer is interrupted: records that
 // are on the way cannot be taken back, and a flush would wait for them for ever.
 func (w *Writer) bound(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -347,32 +361,6 @@ func (w *Writer) Close() {
 		w.kafka.Close()
 		w.closeChunk()
 	})
-}
-
-// fencedOr marks the broker's several words for "somebody took over" as ErrFenced and leaves other errors alone.
-func fencedOr(err error) error {
-	for _, fenced := range []error{
-		kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.InvalidProducerIDMapping, kerr.FencedInstanceID,
-	} {
-		if errors.Is(err, fenced) {
-			return fmt.Errorf("%w (%w)", ErrFenced, err)
-		}
-	}
-	return err
-}
-
-// retriableInTransaction says whether the coordinator merely asks for patience: it still ends the previous
-// transaction, or is moving.
-func retriableInTransaction(err error) bool {
-	for _, busy := range []error{
-		kerr.ConcurrentTransactions, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator,
-		kerr.UnknownTopicOrPartition,
-	} {
-		if errors.Is(err, busy) {
-			return true
-		}
-	}
-	return false
 }
 
 // pause waits for d or for ctx.

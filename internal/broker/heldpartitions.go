@@ -5,15 +5,15 @@ import (
 	"sync"
 )
 
-// holdings are the topic partitions that a member has, by number of partition: whoever has a partition of the group has it of
+// heldPartitions are the topic partitions that a member has, by number of partition: whoever has a partition of the group has it of
 // one topic at least. Topics come and go without anybody having to give up a partition, see Member.Subscribe.
-type holdings struct {
+type heldPartitions struct {
 	mu     sync.Mutex
 	topics map[int32]map[string]bool
 }
 
 // add takes topic partitions in and returns those partitions of the group that the member did not have before, in order.
-func (h *holdings) add(assigned map[string][]int32) (fresh []int32) {
+func (h *heldPartitions) add(assigned map[string][]int32) (fresh []int32) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.topics == nil {
@@ -33,7 +33,7 @@ func (h *holdings) add(assigned map[string][]int32) (fresh []int32) {
 }
 
 // remove gives topic partitions up and returns those partitions of the group that the member has of no topic any more, in order.
-func (h *holdings) remove(revoked map[string][]int32) (gone []int32) {
+func (h *heldPartitions) remove(revoked map[string][]int32) (gone []int32) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for topic, partitions := range revoked {

@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/IBM/sarama"
-	"github.com/lovoo/goka"
-	"github.com/lovoo/goka/storage"
 )
 
 // TableStore is where goka's table recovery puts what it reads from a changelog partition.
@@ -76,7 +73,7 @@ func (p *tablePartition) run(ctx context.Context, feed *Feed, restart <-chan str
 	defer watchRestart(reading, cancel, restart)()
 	end, err := p.client.EndOffset(reading, p.topic, p.partition)
 	if err == nil {
-		err = p.pump(reading, newGathering(feed, end, p.foreign))
+		err = p.pump(reading, newGatherer(feed, end, p.foreign))
 	}
 	if ctx.Err() != nil {
 		return
@@ -87,7 +84,7 @@ func (p *tablePartition) run(ctx context.Context, feed *Feed, restart <-chan str
 }
 
 // pump hands run after run to goka. While goka applies one, the next is gathered.
-func (p *tablePartition) pump(ctx context.Context, g *gathering) error {
+func (p *tablePartition) pump(ctx context.Context, g *gatherer) error {
 	defer g.timer.Stop()
 	for {
 		if err := g.take(); err != nil {
@@ -181,103 +178,3 @@ func (rawCodec) Encode(v any) ([]byte, error) {
 }
 
 func (rawCodec) Decode(data []byte) (any, error) { return data, nil }
-
-// TableViewConfig describes a goka view over a group's table.
-type TableViewConfig struct {
-	Client  *Client
-	Fetcher *Fetcher // reads the table; a partition that a fetcher reads for one view it cannot read for another
-	Topic   string
-	// Open returns where partition p is kept.
-	Open func(p int32) (TableStore, error)
-	// Restart, if it is not nil, returns a channel that is closed when partition p must be read anew from the offset that
-	// it then has: its store has lost what it kept. It is asked again at every start, behind the offset.
-	Restart func(p int32) <-chan struct{}
-	// Foreign says that the table is no group's changelog, but a topic that anybody may write. The value of a row then begins
-	// with the timestamp of its record (state.AppendRowValue), a key may be empty, and the view has caught up at the last
-	// stable offset: it does not wait for transactions that somebody has left open.
-	Foreign bool
-	Logger  *slog.Logger
-}
-
-// TableView is a goka view: a full local copy of a group's table, or of a topic that is read as one, kept up to date.
-type TableView struct {
-	view *goka.View
-	runs handles[*Run]
-}
-
-// NewTableView makes the view; Run fills and follows it. The topic must exist.
-func NewTableView(cfg TableViewConfig) (*TableView, error) {
-	v := &TableView{}
-	view, err := goka.NewView(nil, goka.Table(cfg.Topic), rawCodec{},
-		goka.WithViewLogger(gokaLog{cfg.Logger}),
-		goka.WithViewHasher(javaHash),
-		goka.WithViewAutoReconnect(),
-		goka.WithViewBackoffBuilder(newTableBackoff),
-		goka.WithViewTopicManagerBuilder(func([]string) (goka.TopicManager, error) {
-			return gokaTopics{client: cfg.Client, table: cfg.Topic, foreign: cfg.Foreign}, nil
-		}),
-		goka.WithViewConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) {
-			return tableReader{
-				client: cfg.Client, fetcher: cfg.Fetcher, runs: &v.runs, restart: cfg.Restart, foreign: cfg.Foreign, logger: cfg.Logger,
-			}, nil
-		}),
-		goka.WithViewStorageBuilder(func(_ string, p int32) (storage.Storage, error) {
-			table, err := cfg.Open(p)
-			if err != nil {
-				return nil, err
-			}
-			return gokaTable{table, &v.runs, cfg.Logger}, nil
-		}),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("view of %s: %w", cfg.Topic, err)
-	}
-	v.view = view
-	return v, nil
-}
-
-// Run recovers the view and follows its table until ctx ends; broken connections are retried. It may be called once.
-func (v *TableView) Run(ctx context.Context) error { return v.view.Run(ctx) }
-
-// Running is closed once every partition has caught up with the end its table had when the view started.
-func (v *TableView) Running() <-chan struct{} { return v.view.WaitRunning() }
-
-// TableViewStats is goka's own account of a view, as JSON.
-type TableViewStats struct {
-	State string          `json:"state"`
-	Stats *goka.ViewStats `json:"stats"`
-}
-
-// Stats returns goka's account of the view.
-func (v *TableView) Stats(ctx context.Context) TableViewStats {
-	return TableViewStats{State: viewStateName(v.view.CurrentState()), Stats: v.view.Stats(ctx)}
-}
-
-func viewStateName(s goka.ViewState) string {
-	switch s {
-	case goka.ViewStateIdle:
-		return "idle"
-	case goka.ViewStateInitializing:
-		return "initializing"
-	case goka.ViewStateConnecting:
-		return "connecting"
-	case goka.ViewStateCatchUp:
-		return "catching up"
-	case goka.ViewStateRunning:
-		return "running"
-	default:
-		return fmt.Sprintf("state %d", s)
-	}
-}
-
-// tableBackoff doubles the pause between two attempts to read a table.
-type tableBackoff struct{ next time.Duration }
-
-func newTableBackoff() (goka.Backoff, error) { return &tableBackoff{}, nil }
-
-func (b *tableBackoff) Duration() time.Duration {
-	b.next = min(max(2*b.next, 100*time.Millisecond), 5*time.Second)
-	return b.next
-}
-
-func (b *tableBackoff) Reset() { b.next = 0 }

@@ -1,11 +1,9 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -109,60 +107,4 @@ func (w *Writer) Refused() []*ProduceError {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.mu.refused)
-}
-
-// Discard ends the open transaction if nothing was produced in it, and reports whether that was so: then the broker never
-// heard of it, and Begin may follow. A transaction with records can only be given up as a whole, with the Writer: the next
-// TakeOver aborts it. To end it with an abort and go on would not be safe. A broker takes the abort of an owner that is one
-// epoch behind for one that it has seen already (KIP-890), and some answer with the epoch of the present owner: whoever was
-// overtaken would be let in again.
-func (w *Writer) Discard(ctx context.Context) (bool, error) {
-	if w.produced {
-		return false, nil
-	}
-	if w.cfg.Membership != nil {
-		return true, nil
-	}
-	if err := w.kafka.EndTransaction(ctx, kgo.TryAbort); err != nil {
-		return false, fmt.Errorf("abort transaction of %s: %w", w.cfg.TransactionalID, fencedOr(err))
-	}
-	return true, nil
-}
-
-// MaxMessageBytes returns max.message.bytes of those of the topics that the cluster tells it of. What it does not tell is
-// left out: this is knowledge that helps, and not having it must not stop anybody.
-func (c *Client) MaxMessageBytes(ctx context.Context, topics ...string) map[string]int32 {
-	limits := make(map[string]int32, len(topics))
-	if len(topics) == 0 {
-		return limits
-	}
-	resources, err := c.admin.DescribeTopicConfigs(ctx, topics...)
-	if err != nil {
-		return limits
-	}
-	for _, resource := range resources {
-		for _, config := range resource.Configs {
-			if config.Key != "max.message.bytes" {
-				continue
-			}
-			// The client wants room for one small batch.
-			if n, err := strconv.ParseInt(config.MaybeValue(), 10, 32); err == nil && n >= 512 {
-				limits[resource.Name] = int32(n)
-			}
-		}
-	}
-	return limits
-}
-
-// TopicIDs returns the ids of those of the topics that exist, as the cluster has them now. See TopicID.
-func (c *Client) TopicIDs(ctx context.Context, topics ...string) (map[string][16]byte, error) {
-	found, err := c.topics(ctx, topics)
-	if err != nil {
-		return nil, fmt.Errorf("broker: asking for the ids of topics: %w", err)
-	}
-	ids := make(map[string][16]byte, len(found))
-	for name, topic := range found {
-		ids[name] = topic.TopicID
-	}
-	return ids, nil
 }

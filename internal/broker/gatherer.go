@@ -14,10 +14,10 @@ const (
 	keepFollowing = 256 << 10
 )
 
-// gathering makes runs of what a feed brings. Before the end that the partition had at the beginning, a run grows until it
+// gatherer makes runs of what a feed brings. Before the end that the partition had at the beginning, a run grows until it
 // is full or late, so that few of them bring many rows each. From there on it goes at once, with what has come while the
 // last one was applied.
-type gathering struct {
+type gatherer struct {
 	feed   *Feed
 	end    int64
 	run    *Run
@@ -30,14 +30,14 @@ type gathering struct {
 	stamped bool // see Run
 }
 
-func newGathering(feed *Feed, end int64, stamped bool) *gathering {
-	g := &gathering{feed: feed, end: end, timer: time.NewTimer(gatherTime), free: make(chan *Run, 1), stamped: stamped}
+func newGatherer(feed *Feed, end int64, stamped bool) *gatherer {
+	g := &gatherer{feed: feed, end: end, timer: time.NewTimer(gatherTime), free: make(chan *Run, 1), stamped: stamped}
 	g.begin()
 	return g
 }
 
 // begin begins a run. The last one is somebody else's by now.
-func (g *gathering) begin() {
+func (g *gatherer) begin() {
 	select {
 	case g.run = <-g.free:
 		if g.next >= g.end && g.run.memory() > keepFollowing {
@@ -52,7 +52,7 @@ func (g *gathering) begin() {
 }
 
 // take moves what the feed has into the run, as long as there is room.
-func (g *gathering) take() error {
+func (g *gatherer) take() error {
 	for !g.full() {
 		batch, ok, err := g.feed.Take()
 		if !ok || err != nil {
@@ -67,15 +67,15 @@ func (g *gathering) take() error {
 	return nil
 }
 
-func (g *gathering) full() bool { return g.run.size() > g.feed.fetcher.runShare() }
+func (g *gatherer) full() bool { return g.run.size() > g.feed.fetcher.runShare() }
 
 // due says whether the run should be handed on.
-func (g *gathering) due() bool {
+func (g *gatherer) due() bool {
 	return g.run.next > 0 && (g.late || g.next >= g.end || g.full())
 }
 
 // more is signalled when the feed may have something that there is room for.
-func (g *gathering) more() <-chan struct{} {
+func (g *gatherer) more() <-chan struct{} {
 	if g.full() {
 		return nil
 	}
@@ -85,18 +85,18 @@ func (g *gathering) more() <-chan struct{} {
 // Runs is a table's partition being followed, run by run, by whoever has no use for goka: a copy that is kept warm. One
 // goroutine takes from it; Close may come from another.
 type Runs struct {
-	gathering *gathering
+	gatherer *gatherer
 }
 
 // Follow starts reading a table's partition at offset from. Until end, rows are gathered in bulk; from there on they come
 // as soon as they are read. A partition has at most one open feed.
 func (f *Fetcher) Follow(topic string, partition int32, from, end int64) *Runs {
-	return &Runs{newGathering(f.Add(topic, partition, from, nil), end, false)}
+	return &Runs{newGatherer(f.Add(topic, partition, from, nil), end, false)}
 }
 
 // Next waits for a run. The caller releases it when it is done with it, and before it asks for the next one.
 func (r *Runs) Next(ctx context.Context) (*Run, error) {
-	g := r.gathering
+	g := r.gatherer
 	for {
 		if err := g.take(); err != nil {
 			return nil, err
@@ -118,6 +118,6 @@ func (r *Runs) Next(ctx context.Context) (*Run, error) {
 
 // Close stops reading. It may be called twice.
 func (r *Runs) Close() {
-	r.gathering.timer.Stop()
-	r.gathering.feed.Close()
+	r.gatherer.timer.Stop()
+	r.gatherer.feed.Close()
 }

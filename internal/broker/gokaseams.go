@@ -13,7 +13,6 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/storage"
-
 	"github.com/seed84377926/millrace/internal/murmur2"
 )
 

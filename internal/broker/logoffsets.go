@@ -1,0 +1,124 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed84377926/millrace/state"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// LogEnd is where the log of a partition ends.
+type LogEnd struct {
+	Committed     int64 // last stable offset: a read_committed reader gets no further
+	HighWatermark int64 // what lies between belongs to transactions that are open
+}
+
+// Ends returns the ends of all partitions of the topics, at about one moment. Partitions whose leader does not answer
+// are left out; an error says that nothing is known.
+func (c *Client) Ends(ctx context.Context, topics ...string) (map[state.TopicPartition]LogEnd, error) {
+	committed, err := c.admin.ListCommittedOffsets(ctx, topics...)
+	if err != nil {
+		return nil, fmt.Errorf("committed ends of %v: %w", topics, c.denied(err, "Describe", "them"))
+	}
+	// Asked for later, so that it is not below.
+	high, err := c.admin.ListEndOffsets(ctx, topics...)
+	if err != nil {
+		return nil, fmt.Errorf("ends of %v: %w", topics, c.denied(err, "Describe", "them"))
+	}
+	ends := make(map[state.TopicPartition]LogEnd)
+	for topic, partitions := range committed {
+		for p, end := range partitions {
+			if top, ok := high.Lookup(topic, p); ok && end.Err == nil && top.Err == nil {
+				ends[state.TopicPartition{Topic: topic, Partition: p}] = LogEnd{Committed: end.Offset, HighWatermark: top.Offset}
+			}
+		}
+	}
+	return ends, nil
+}
+
+// Special timestamps of the ListOffsets request.
+const (
+	latestOffset   = -1
+	earliestOffset = -2
+)
+
+// Isolation levels of the Fetch and ListOffsets requests: open and aborted
+// transactions count, or what is committed only.
+const (
+	everything    = 0
+	committedOnly = 1
+)
+
+// EndOffset returns the high watermark of a partition: the offset that the
+// next record will get. Records of open transactions lie below it; this is not
+// the last stable offset. A missing topic or partition is ErrTopicMissing.
+func (c *Client) EndOffset(ctx context.Context, topic string, partition int32) (int64, error) {
+	return c.offset(ctx, topic, partition, latestOffset, everything)
+}
+
+// StartOffset returns the offset of the first record that a partition still
+// holds, or would hold: retention and deletion of records move it. A missing
+// topic or partition is ErrTopicMissing.
+func (c *Client) StartOffset(ctx context.Context, topic string, partition int32) (int64, error) {
+	return c.offset(ctx, topic, partition, earliestOffset, everything)
+}
+
+// OffsetAt returns the offset of the first record of a partition that has this timestamp or a later one, and the last stable
+// offset if there is none.
+func (c *Client) OffsetAt(ctx context.Context, topic string, partition int32, at time.Time) (int64, error) {
+	offset, err := c.offset(ctx, topic, partition, max(0, at.UnixMilli()), everything)
+	if err == nil && offset < 0 {
+		return c.CommittedEnd(ctx, topic, partition)
+	}
+	return offset, err
+}
+
+// offset asks for one offset of one partition. kadm would ask for all
+// partitions of the topic, which adds up when every task takes over its own.
+func (c *Client) offset(ctx context.Context, topic string, partition int32, timestamp int64, isolation int8) (int64, error) {
+	part := kmsg.NewListOffsetsRequestTopicPartition()
+	part.Partition, part.Timestamp = partition, timestamp
+	requested := kmsg.NewListOffsetsRequestTopic()
+	requested.Topic, requested.Partitions = topic, []kmsg.ListOffsetsRequestTopicPartition{part}
+	request := kmsg.NewPtrListOffsetsRequest()
+	request.ReplicaID, request.IsolationLevel = -1, isolation
+	request.Topics = append(request.Topics, requested)
+
+	response, err := request.RequestWith(ctx, c.kafka)
+	if err == nil && (len(response.Topics) != 1 || len(response.Topics[0].Partitions) != 1) {
+		err = errors.New("the broker answered for other partitions")
+	}
+	if err == nil {
+		err = kerr.ErrorForCode(response.Topics[0].Partitions[0].ErrorCode)
+	}
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return 0, c.missingPartition(ctx, topic, partition)
+	case err != nil:
+		return 0, fmt.Errorf("broker: offset of %s/%d: %w", topic, partition, c.denied(err, "Describe", "topic "+topic))
+	}
+	return response.Topics[0].Partitions[0].Offset, nil
+}
+
+// missingPartition finds out which of the two is missing, the topic or its
+// partition, for the sake of the message.
+func (c *Client) missingPartition(ctx context.Context, topic string, partition int32) error {
+	count, err := c.Partitions(ctx, topic)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("broker: %w: partition %d of %q, which has %d partitions", ErrTopicMissing, partition, topic, count)
+}
+
+// CommittedEnd returns the last stable offset of a partition: a read_committed reader gets no further.
+func (c *Client) CommittedEnd(ctx context.Context, topic string, partition int32) (int64, error) {
+	end, err := c.offset(ctx, topic, partition, latestOffset, committedOnly)
+	if err != nil {
+		return 0, fmt.Errorf("committed end of %s/%d: %w", topic, partition, err)
+	}
+	return end, nil
+}
