@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,36 +13,33 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// Membership is the identity under which a writer that works at least once commits offsets. The group coordinator
-// accepts them only from a member of the present generation, so that an owner that the group has given up on can no
-// longer move them.
+// Membership is the identity under which a writer that works at least once commits offsets. The group coordinator accepts
+// offsets only from a member of the current generation, so an owner that the group has removed can no longer move them.
 //
-// It is not as strong as the fence of a transaction: the coordinator guards the offsets, but nobody guards the topics.
-// What such an owner sends after the group gave its partition away stays in them: outputs for a second time, which at
-// least once allows, and rows of the changelog, which would take the table back to an older state. Against the latter
-// the member's session is a lease ([Writer.Confirm]): rows are sent only after the coordinator has confirmed the
-// membership, and not later than the session timeout after that, within which the group gives the partition to
-// nobody else.
+// This is weaker than the fence of a transaction: the coordinator guards the offsets, but nobody guards the topics. The
+// records that such an owner sends after the group gave its partition away stay there: outputs for a second time, which at
+// least once allows, and rows of the changelog, which would set the table back to an older state. To prevent the latter, the
+// member's session is a lease ([Writer.Confirm]): rows are sent only after the coordinator has confirmed the membership, and
+// not later than the session timeout after that. Within that time the group gives the partition to nobody else.
 type Membership struct {
-	// Member and Generation are those of the group, "" and -1 while this instance is not in it.
+	// Member and Generation identify the member in the group; they are "" and -1 while this instance is not in it.
 	Member     string
 	Generation int32
 	// Instance is the id of a static member, nil for others.
 	Instance *string
 }
 
-// Confirm is called before the rows of a commit are produced. It makes sure that the member still is in the group and
-// grants the records that follow the time for which that holds. In a transaction it does nothing: the broker
-// checks at the end.
+// Confirm is called before the rows of a commit are produced. It checks that the member is still in the group, and starts the
+// lease in which the records that follow must be sent. In a transaction it does nothing, since the broker checks at the end.
 func (w *Writer) Confirm(ctx context.Context) error {
 	if w.cfg.Membership == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, w.lasts())
+	ctx, cancel := context.WithTimeout(ctx, w.leaseTime())
 	defer cancel()
 	asked := time.Now()
 	if len(w.unmarked) > 0 {
-		// The state is about to get ahead of these offsets: from here on they may lag behind it.
+		// From here on the state may be ahead of these offsets.
 		if err := w.commitAsMember(ctx, w.unmarked); err != nil {
 			return fmt.Errorf("mark the offsets of group %s: %w", w.cfg.Group, w.client.denied(err, "Read", "this group and its topics"))
 		}
@@ -57,28 +55,28 @@ func (w *Writer) Confirm(ctx context.Context) error {
 		}
 		err = kerr.ErrorForCode(resp.ErrorCode)
 		if errors.Is(err, kerr.RebalanceInProgress) {
-			return nil // a member that should join again, but a member
+			return nil // the member must join again, but it is still a member
 		}
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("confirm the membership of group %s: %w", w.cfg.Group, w.client.denied(err, "Read", "this group"))
 	}
-	w.lease = leased{w.alive, asked.Add(w.lasts())}
+	w.lease = leaseContext{w.alive, asked.Add(w.leaseTime())}
 	return nil
 }
 
-// leased is the context of records that may be sent until a certain time. It looks at the clock instead of waiting for a timer: a
-// process that was stopped must not send, when it goes on, what should have been sent long ago, and its timers run in any
-// order then. The client looks at the context of a batch just before it writes it.
-type leased struct {
-	context.Context //nolint:containedctx // it is one
+// leaseContext is the context of records that may be sent until a certain time. It reads the clock instead of using a timer:
+// when a process that was stopped continues, its timers fire in any order, and it must not send records of an expired lease.
+// The client checks the context of a batch just before it writes the batch.
+type leaseContext struct {
+	context.Context //nolint:containedctx // it is a context
 
 	until time.Time
 }
 
 // Done implements context.Context.
-func (l leased) Done() <-chan struct{} {
+func (l leaseContext) Done() <-chan struct{} {
 	if l.over() {
 		return closedChannel()
 	}
@@ -86,14 +84,14 @@ func (l leased) Done() <-chan struct{} {
 }
 
 // Err implements context.Context.
-func (l leased) Err() error {
+func (l leaseContext) Err() error {
 	if l.over() {
 		return errLeaseOver
 	}
 	return l.Context.Err()
 }
 
-func (l leased) over() bool { return !time.Now().Before(l.until) }
+func (l leaseContext) over() bool { return !time.Now().Before(l.until) }
 
 func closedChannel() <-chan struct{} {
 	done := make(chan struct{})
@@ -103,17 +101,17 @@ func closedChannel() <-chan struct{} {
 
 var errLeaseOver = errors.New("the group has not confirmed the membership for the length of a session")
 
-// atLeastOnceMark is the metadata of offsets that were committed at least once. Between the position record of a commit and its
-// offsets there may have been a crash, so that the state may be ahead of such offsets; and an owner that wrote after the next
-// one had begun leaves a state that is behind them.
+// atLeastOnceMark is the metadata of offsets that were committed at least once. The state may differ from such offsets: it is
+// ahead if a crash came between the position record of a commit and its offsets, and behind if an owner wrote after the next
+// one had begun.
 const atLeastOnceMark = "millrace: at least once"
 
-// MayDiffer says whether the offset that Committed returned for topic was committed at least once: then the table's own
+// MayDiffer reports whether the offset that Committed returned for topic was committed at least once. Then the table's own
 // position counts. Offsets that a transaction has committed agree with the table.
 func (w *Writer) MayDiffer(topic string) bool { return w.marked[topic] }
 
-// Barrier makes sure that everything produced before it is acknowledged when anything produced after it is sent. In a
-// transaction it does nothing: all of it becomes visible at once.
+// Barrier ensures that every record produced before it is acknowledged before a record produced after it is sent. In a
+// transaction it does nothing, since all records become visible at once.
 func (w *Writer) Barrier(ctx context.Context) error {
 	if w.cfg.Membership == nil {
 		return nil
@@ -123,16 +121,13 @@ func (w *Writer) Barrier(ctx context.Context) error {
 	return w.timedOut(ctx, w.Flush(ctx))
 }
 
-func (w *Writer) lasts() time.Duration {
-	if w.cfg.Lease == 0 {
-		return DefaultSessionTimeout
-	}
-	return w.cfg.Lease
+func (w *Writer) leaseTime() time.Duration {
+	return cmp.Or(w.cfg.Lease, DefaultSessionTimeout)
 }
 
-// endTransactional takes the transactional id away from whoever holds it and ends the transaction that it may have open: an
-// earlier run of the application may have been exactly once.
-func (w *Writer) endTransactional(ctx context.Context) error {
+// fenceTransactional fences the holder of the transactional id and ends the transaction that may be open: an earlier run of
+// the application may have been exactly once.
+func (w *Writer) fenceTransactional(ctx context.Context) error {
 	req := kmsg.NewPtrInitProducerIDRequest()
 	req.TransactionalID = &w.cfg.TransactionalID
 	req.TransactionTimeoutMillis = int32(w.cfg.Timeout.Milliseconds())
@@ -151,7 +146,7 @@ func (w *Writer) endTransactional(ctx context.Context) error {
 	}
 }
 
-// commitAsMember commits the offsets in the name of the member.
+// commitAsMember commits the offsets as the group member.
 func (w *Writer) commitAsMember(ctx context.Context, offsets state.Offsets) error {
 	req := kmsg.NewPtrOffsetCommitRequest()
 	req.Group = w.cfg.Group
@@ -190,12 +185,12 @@ func (w *Writer) commitAsMember(ctx context.Context, offsets state.Offsets) erro
 	})
 }
 
-// asMember calls ask with the present membership until the coordinator has answered it for good. A rebalance has moments in
-// which the coordinator takes no offsets or the client is about to learn of a new generation; a member that stays in the
-// group gets through them, and one that does not is fenced.
+// asMember calls ask with the current membership until the coordinator has given a final answer. During a rebalance there are
+// moments in which the coordinator accepts no offsets, or in which the client has yet to learn of a new generation; a member
+// that stays in the group gets through them, and a member that does not is fenced.
 //
-// The membership may be read at any time: a task that still works has not been taken away, since the group waits for
-// the end of the tasks that it takes away before it counts this member as one of the next generation.
+// The membership may be read at any time: a task that still works has not been taken away, since the group waits for the end
+// of the tasks that it takes away before it counts this member as one of the next generation.
 func (w *Writer) asMember(ctx context.Context, ask func(Membership) error) error {
 	for {
 		m := w.cfg.Membership()

@@ -15,10 +15,8 @@ import (
 // ErrUnreachable is wrapped by the error of Connect when no broker answers.
 var ErrUnreachable = errors.New("no broker answers")
 
-// Client is a connection to one Kafka cluster for requests about the cluster:
-// topics, offsets, groups. It neither produces nor consumes; the writers and
-// readers that do so make clients of their own from Options. Safe for
-// concurrent use.
+// Client is a connection to one Kafka cluster for requests about the cluster: topics, offsets, groups. It neither produces
+// nor consumes; writers and readers make clients of their own from Options. Safe for concurrent use.
 type Client struct {
 	config     Config
 	protection protection
@@ -27,11 +25,10 @@ type Client struct {
 	clusterID  string
 }
 
-// Connect opens a connection to the cluster of config and proves that it
-// works: a broker answers, and one under the address that the cluster itself
-// advertises. The caller owns the client and must Close it. If nothing answers,
-// the error wraps ErrUnreachable, and if one side does not trust the other,
-// ErrUntrusted; it names the addresses, the cause and the remedy.
+// Connect opens a connection to the cluster of config and checks that it works: a broker answers, and one answers under the
+// address that the cluster itself advertises. The caller owns the client and must Close it. If no broker answers, the error
+// wraps ErrUnreachable, and if one side does not trust the other, ErrUntrusted. It names the addresses, the cause and the
+// remedy.
 func Connect(ctx context.Context, config Config) (*Client, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
@@ -58,10 +55,9 @@ func newClient(config Config, kafka *kgo.Client) *Client {
 	return &Client{config: config, kafka: kafka, admin: kadm.NewClient(kafka)}
 }
 
-// handshake asks the cluster who it is, first at the given and then at an
-// advertised address. The second step exists because a broker that advertises
-// an address its clients cannot reach is the most common mistake in a Kafka
-// setup, and without it shows only as endless retries much later.
+// handshake asks the cluster for its id, first at the given and then at an advertised address. The most common mistake in a
+// Kafka setup is a broker that advertises an address that its clients cannot reach; without the second step it would show
+// only much later, as endless retries.
 func (c *Client) handshake(ctx context.Context) error {
 	if err := c.kafka.Ping(ctx); err != nil {
 		remedy, kind := c.config.explain(err)
@@ -91,25 +87,22 @@ func (c *Client) handshake(ctx context.Context) error {
 		kind, strings.Join(c.config.Brokers, ", "), strings.Join(advertised, ", "), failure, remedy)
 }
 
-// ClusterID returns the identity of the cluster, which transactional ids begin
-// with: it stays the same as long as the cluster keeps its data.
+// ClusterID returns the id of the cluster, with which transactional ids begin. It stays the same as long as the cluster
+// keeps its data.
 func (c *Client) ClusterID() string { return c.clusterID }
 
-// Rack returns where this program runs, "" if nobody said.
+// Rack returns where this program runs, "" if it is not configured.
 func (c *Client) Rack() string { return c.config.Rack }
 
-// Options returns the options for further franz-go clients of the same
-// cluster: addresses, client id, logger, dial timeout, security. The slice is
-// the caller's, to append to.
+// Options returns the options for further franz-go clients of the same cluster: addresses, client id, logger, dial timeout,
+// security. The caller owns the slice and may append to it.
 func (c *Client) Options() []kgo.Opt { return append(c.config.options(), c.protection.options...) }
 
-// Admin returns the administrative client. It is valid until Close; do not
-// close it.
+// Admin returns the administrative client. It is valid until Close; do not close it.
 func (c *Client) Admin() *kadm.Client { return c.admin }
 
 // Logger returns the logger of the configuration, never nil.
 func (c *Client) Logger() *slog.Logger { return c.config.Logger }
 
-// Close ends the connection and waits for nothing else: requests that are
-// under way fail. It may be called more than once.
+// Close closes the connection at once: requests under way fail. It may be called more than once.
 func (c *Client) Close() { c.kafka.Close() }

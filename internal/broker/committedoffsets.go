@@ -13,8 +13,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// topicID asks once for each topic. A topic that is deleted and created again has another id: the broker then refuses
-// the commit, and the takeover that follows asks again.
+// topicID returns the id of a topic, and asks the cluster once for each. If a topic is deleted and created again, the broker
+// refuses the commit for its old id, and the writer of the takeover that follows asks again.
 func (w *Writer) topicID(ctx context.Context, topic string) ([16]byte, error) {
 	if id, ok := w.topicIDs[topic]; ok {
 		return id, nil
@@ -26,9 +26,9 @@ func (w *Writer) topicID(ctx context.Context, topic string) ([16]byte, error) {
 	return id, err
 }
 
-// Committed returns the group's committed offset for this partition of each topic, -1 where there is none. It waits
-// until no transaction is pending on them (RequireStable): right after a commit an ordinary fetch may still answer
-// the older offset.
+// Committed returns the group's committed offset for this partition of each topic, -1 if there is none. It waits until no
+// transaction with offsets of them is pending (RequireStable): right after a commit an ordinary fetch may still return the
+// older offset.
 func (w *Writer) Committed(ctx context.Context, topics []string, partition int32) (map[string]int64, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.RequireStable = true
@@ -88,24 +88,24 @@ func (w *Writer) fetchOffsets(ctx context.Context, req *kmsg.OffsetFetchRequest,
 				return nil, err
 			}
 			offsets[name] = p.Offset
-			w.noteMark(state.TopicPartition{Topic: name, Partition: p.Partition}, p.Offset, p.Metadata)
+			w.recordCommit(state.TopicPartition{Topic: name, Partition: p.Partition}, p.Offset, p.Metadata)
 		}
 	}
 	return offsets, nil
 }
 
-// LastCommits names, for each input topic, the commit that its committed offset is of, as this writer knows it: it read
-// the offset or committed it. If another writer knows the same, nothing was committed in between, whether or not the
-// offsets have moved. The name is the metadata of the offset; committed at least once, it tells nothing.
+// LastCommits returns, for each input topic, the name of the commit that set its offset, as far as this writer read or
+// committed it. If another writer has the same names, nothing was committed in between, whether or not the offsets have moved.
+// The name is the metadata of the offset; at least once it says nothing.
 func (w *Writer) LastCommits() map[string]string { return w.commits }
 
-// commitName returns a name for the open transaction that no other has.
+// commitName returns a unique name for the open transaction.
 func (w *Writer) commitName() string {
 	return fmt.Sprintf("millrace: commit %d/%d/%d", w.begun.id, w.begun.epoch, w.committed)
 }
 
-// noteMark remembers how an offset was committed.
-func (w *Writer) noteMark(tp state.TopicPartition, offset int64, metadata *string) {
+// recordCommit records by which commit, and in which mode, an offset was committed.
+func (w *Writer) recordCommit(tp state.TopicPartition, offset int64, metadata *string) {
 	delete(w.commits, tp.Topic)
 	if metadata != nil && *metadata != "" {
 		w.commits[tp.Topic] = *metadata
@@ -147,7 +147,7 @@ func (w *Writer) commitOffsets(ctx context.Context, offsets state.Offsets) error
 	req := kmsg.NewPtrTxnOffsetCommitRequest()
 	req.TransactionalID, req.Group = w.cfg.TransactionalID, w.cfg.Group
 	req.ProducerID, req.ProducerEpoch = id, epoch
-	// No member and no generation: the transactional id is the fence, the group only says who should own.
+	// No member and no generation: the transactional id is the fence, and the group only says who should own.
 	req.Generation, req.MemberID = -1, ""
 	topics := make(map[string]int)
 	name := w.commitName()
@@ -186,8 +186,8 @@ func (w *Writer) commitOffsets(ctx context.Context, offsets state.Offsets) error
 	}
 }
 
-// maxUnknownTopic is how often a commit is told that an input topic does not exist before it is believed: a coordinator
-// may hear of a new topic a little later than others. It is one to two seconds.
+// maxUnknownTopic is how often a commit is repeated after the answer that an input topic does not exist: a coordinator may
+// learn of a new topic a little later than other brokers. The tries take one to two seconds.
 const maxUnknownTopic = 200
 
 func firstOffsetError(resp *kmsg.TxnOffsetCommitResponse) error {

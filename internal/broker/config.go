@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,30 +16,27 @@ import (
 	"github.com/seed84377926/millrace/security"
 )
 
-// defaultDialTimeout is generous enough for a broker in another region, and
-// short enough that a wrong address is reported while somebody still watches.
+// defaultDialTimeout is long enough for a broker in another region, and short enough to report a wrong address while the
+// operator is still watching.
 const defaultDialTimeout = 10 * time.Second
 
-// Config says how to reach a Kafka cluster. Only Brokers is required; the zero
-// value of every other field is a working default.
+// Config says how to reach a Kafka cluster. Only Brokers is required; the zero value of every other field is a default that
+// works.
 type Config struct {
-	// Brokers are the addresses to ask first, as "host" or "host:port". One
-	// that answers is enough: it names the others.
+	// Brokers are the addresses to ask first, as "host" or "host:port". One that answers is enough: it names the others.
 	Brokers []string
 
-	// ClientID appears in the logs and quotas of the brokers. The default is
-	// "millrace".
+	// ClientID appears in the logs and quotas of the brokers. The default is "millrace".
 	ClientID string
 
-	// Logger receives what the clients have to say. The default discards it.
+	// Logger receives the logs of the clients. The default discards them.
 	Logger *slog.Logger
 
-	// DialTimeout bounds the opening of one connection. The default is 10
-	// seconds.
+	// DialTimeout bounds the opening of one connection. The default is 10 seconds.
 	DialTimeout time.Duration
 
-	// Rack names where this program runs, as broker.rack does for brokers. It then reads from replicas in its rack where
-	// the cluster allows that (KIP-392), and the members of a group know each other's racks. The default is none.
+	// Rack names where this program runs, as broker.rack does for brokers. It then reads from replicas in its rack if the
+	// cluster allows that (KIP-392), and the members of a group know each other's racks. The default is none.
 	Rack string
 
 	// Security protects the connections. The default is neither encryption nor authentication.
@@ -50,15 +48,9 @@ type Config struct {
 
 // withDefaults returns c with every unset field filled in.
 func (c Config) withDefaults() Config {
-	if c.ClientID == "" {
-		c.ClientID = "millrace"
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.DialTimeout == 0 {
-		c.DialTimeout = defaultDialTimeout
-	}
+	c.ClientID = cmp.Or(c.ClientID, "millrace")
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	c.DialTimeout = cmp.Or(c.DialTimeout, defaultDialTimeout)
 	return c
 }
 
@@ -83,8 +75,7 @@ func (c Config) validate() error {
 	return nil
 }
 
-// validateAddress accepts what franz-go accepts, but names the mistakes that
-// are usual: a URL, and two addresses in one string.
+// validateAddress accepts what franz-go accepts, and names the usual mistakes: a URL, and two addresses in one string.
 func validateAddress(address string) error {
 	switch {
 	case strings.TrimSpace(address) == "":
@@ -107,8 +98,7 @@ func validateAddress(address string) error {
 	return nil
 }
 
-// options translates c, which has its defaults, for franz-go; all but
-// Security, which protect does.
+// options translates c for franz-go, except for Security, which protect translates. c has its defaults.
 func (c Config) options() []kgo.Opt {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),

@@ -14,24 +14,21 @@ import (
 )
 
 const (
-	// topicsVisible bounds the wait for created topics. Brokers need
-	// milliseconds; one that needs this long is in trouble.
+	// topicsVisible bounds the wait for created topics. A healthy broker needs milliseconds.
 	topicsVisible = 30 * time.Second
 
-	// topicsPoll is how often to look meanwhile.
+	// topicsPoll is how often that wait looks for them.
 	topicsPoll = 20 * time.Millisecond
 
-	// createTimeout is what the controller is given to create topics.
+	// createTimeout is how long the controller may take to create topics.
 	createTimeout = 15 * time.Second
 )
 
-// EnsureTopics makes the topics of specs exist as they must be: it verifies
-// those that exist and creates those that are missing, and returns when every
-// broker knows them with a leader for each partition. Several callers may
-// ensure the same topics at the same time.
+// EnsureTopics verifies the topics of specs that exist and creates those that are missing. It returns when every broker knows
+// them with a leader for each partition. Several callers may ensure the same topics at the same time.
 //
-// All problems are returned in one joined error, each naming the topic, what
-// is wrong and the remedy. If there are any, nothing was created.
+// All problems are returned in one joined error; each names the topic, what is wrong and the remedy. If there are any,
+// nothing was created.
 func (c *Client) EnsureTopics(ctx context.Context, specs ...TopicSpec) error {
 	specs, problems := mergeSpecs(specs)
 	existing, err := c.existing(ctx, specs)
@@ -116,7 +113,7 @@ func (c *Client) existing(ctx context.Context, specs []TopicSpec) (map[string]ex
 	return found, c.describe(ctx, found)
 }
 
-// replication is that of the partition with the fewest replicas.
+// replication returns the smallest number of replicas of any partition.
 func replication(topic kmsg.MetadataResponseTopic) int16 {
 	least := -1
 	for _, partition := range topic.Partitions {
@@ -156,10 +153,8 @@ func (c *Client) describe(ctx context.Context, topics map[string]existingTopic) 
 	return nil
 }
 
-// create asks the controller to create the topics of specs, or with dry only
-// whether it would. It returns those that it creates. A topic that somebody
-// else created since we looked is verified instead. What is wrong is appended
-// to problems.
+// create asks the controller to create the topics of specs, or with dry only whether it would. It returns the topics that it
+// creates. A topic that somebody else has created in the meantime is verified instead. Problems are appended to problems.
 func (c *Client) create(ctx context.Context, specs []TopicSpec, dry bool, problems *[]error) (created []TopicSpec, err error) {
 	if len(specs) == 0 {
 		return nil, nil
@@ -183,8 +178,7 @@ func (c *Client) create(ctx context.Context, specs []TopicSpec, dry bool, proble
 		case err == nil, dry && errors.Is(err, kerr.RequestTimedOut):
 			created = append(created, spec)
 		case errors.Is(err, kerr.TopicAlreadyExists), errors.Is(err, kerr.RequestTimedOut):
-			// A creation that timed out usually succeeds a moment later; the
-			// wait for the topic tells.
+			// A creation that timed out usually succeeds a moment later; awaitTopics finds out.
 			raced = append(raced, spec)
 		default:
 			*problems = append(*problems, c.refusal(spec, err, topic.ErrorMessage))
@@ -203,7 +197,7 @@ func (c *Client) create(ctx context.Context, specs []TopicSpec, dry bool, proble
 	return created, nil
 }
 
-// creation is the request for one topic.
+// creation returns the request for one topic.
 func creation(spec TopicSpec) kmsg.CreateTopicsRequestTopic {
 	topic := kmsg.NewCreateTopicsRequestTopic()
 	topic.Topic = spec.Name
@@ -222,7 +216,7 @@ func creation(spec TopicSpec) kmsg.CreateTopicsRequestTopic {
 	return topic
 }
 
-// refusal explains why the cluster would not create a topic.
+// refusal explains why the cluster does not create a topic.
 func (c *Client) refusal(spec TopicSpec, err error, detail *string) error {
 	remedy := "create it by hand and look into the log of the broker"
 	switch {
@@ -243,10 +237,8 @@ func (c *Client) refusal(spec TopicSpec, err error, detail *string) error {
 	return fmt.Errorf("%s %q cannot be created: %w; %s", spec.Kind, spec.Name, err, remedy)
 }
 
-// awaitTopics waits until every broker that answers has a leader for each
-// partition of the topics. The answer to the creation comes from the
-// controller; a client that asks another broker at once may be told that the
-// topic does not exist.
+// awaitTopics waits until every broker that answers has a leader for each partition of the topics. The controller answers the
+// creation; another broker that is asked right after it may not know the topic yet.
 func (c *Client) awaitTopics(ctx context.Context, specs []TopicSpec) error {
 	if len(specs) == 0 {
 		return nil
@@ -271,8 +263,7 @@ func (c *Client) awaitTopics(ctx context.Context, specs []TopicSpec) error {
 	}
 }
 
-// unknown returns what some broker does not know yet about the topics of
-// specs, or "" when all is known.
+// unknown returns what some broker does not know yet about the topics of specs, or "" if every broker knows everything.
 func (c *Client) unknown(ctx context.Context, specs []TopicSpec) (string, error) {
 	nodes, err := c.admin.ListBrokers(ctx)
 	if err != nil {
@@ -309,7 +300,7 @@ func ready(topic kmsg.MetadataResponseTopic) bool {
 	return true
 }
 
-// warnOfSingleReplicas tells the operator which topics are gone with one disk.
+// warnOfSingleReplicas logs the topics that are lost with one broker.
 func (c *Client) warnOfSingleReplicas(ctx context.Context, specs []TopicSpec) error {
 	if len(specs) == 0 {
 		return nil
@@ -327,7 +318,7 @@ func (c *Client) warnOfSingleReplicas(ctx context.Context, specs []TopicSpec) er
 	if len(single) > 0 {
 		level := slog.LevelWarn
 		if len(c.kafka.DiscoveredBrokers()) < 2 {
-			level = slog.LevelInfo // a cluster of one broker has no choice, and who runs one knows
+			level = slog.LevelInfo // a cluster of one broker has no choice
 		}
 		c.config.Logger.Log(ctx, level, "topics without a second replica: the loss of one broker loses their data; use replication factor 3 in production",
 			slog.String("topics", strings.Join(single, ", ")))

@@ -3,14 +3,16 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// ErrFenced says that somebody else took over: this writer can never commit again and what it had open is aborted.
+// ErrFenced says that another owner took over: this writer can never commit again, and its open transaction is aborted.
 var ErrFenced = errors.New("fenced: another owner took over")
 
-// fencedOr marks the broker's several words for "somebody took over" as ErrFenced and leaves other errors alone.
+// fencedOr wraps every error by which a broker says that another owner took over with ErrFenced. It returns other errors as
+// they are.
 func fencedOr(err error) error {
 	for _, fenced := range []error{
 		kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.InvalidProducerIDMapping, kerr.FencedInstanceID,
@@ -22,16 +24,11 @@ func fencedOr(err error) error {
 	return err
 }
 
-// retriableInTransaction says whether the coordinator merely asks for patience: it still ends the previous
-// transaction, or is moving.
+// retriableInTransaction reports whether the coordinator only asks to try again: it is still ending the previous transaction,
+// or it is moving.
 func retriableInTransaction(err error) bool {
-	for _, busy := range []error{
+	return slices.ContainsFunc([]error{
 		kerr.ConcurrentTransactions, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator,
 		kerr.UnknownTopicOrPartition,
-	} {
-		if errors.Is(err, busy) {
-			return true
-		}
-	}
-	return false
+	}, func(busy error) bool { return errors.Is(err, busy) })
 }

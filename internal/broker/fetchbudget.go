@@ -6,12 +6,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// FetchBudget is the memory that the fetchers of an instance share for records that were fetched and not yet taken. One
-// half is for the feeds, in equal parts: a partition whose feed is full is paused. The other half is for the answers of
-// the brokers under way, which are asked for in a size that fits.
+// FetchBudget is the memory that the fetchers of an instance share for records that were fetched and not yet taken. One half
+// is for the feeds, in equal parts: a partition whose feed is full is paused. The other half is for the answers of the
+// brokers under way, whose size the requests bound.
 //
-// Both are targets: a broker always answers with one whole batch of each partition, and a batch that is compressed more
-// than fourfold takes more than its part once it is read. It is safe for concurrent use.
+// Both are targets: a broker always answers with one whole batch of each partition, and a batch that is compressed more than
+// fourfold takes more than its part when it is decompressed. It is safe for concurrent use.
 type FetchBudget struct {
 	perPartition int32 // bytes to ask for, for one partition
 	perAnswer    int32 // bytes to ask for, in one answer
@@ -24,8 +24,8 @@ type FetchBudget struct {
 const DefaultFetchBytes = 32 << 20
 
 const (
-	// A feed holds between minFeed and maxFeed bytes: with less each fetch brings next to nothing, and more than that is
-	// only waited for.
+	// A feed holds between minFeed and maxFeed bytes: with less, each fetch brings hardly any records, and more would only
+	// wait.
 	minFeed = 64 << 10
 	maxFeed = 4 << 20
 
@@ -34,13 +34,13 @@ const (
 	minFetch          = 256 << 10
 	maxFetch          = 50 << 20
 
-	// fetchGrowth is how much larger records are in memory than in the answer of a broker: the structures around short
-	// ones, and compression.
+	// fetchGrowth is how many times larger records are in memory than in the answer of a broker, because of compression and
+	// the structures around short records.
 	fetchGrowth = 4
 )
 
-// NewFetchBudget returns a budget of bytes for up to the given number of partitions, read by the given number of
-// fetchers. With less than [MinFetchBytes] it takes that.
+// NewFetchBudget returns a budget of bytes for up to the given number of partitions, read by the given number of fetchers. Its
+// minimum is [MinFetchBytes].
 func NewFetchBudget(bytes int64, partitions, fetchers int) *FetchBudget {
 	answers := bytes / 2 / fetchGrowth
 	return &FetchBudget{
@@ -50,7 +50,7 @@ func NewFetchBudget(bytes int64, partitions, fetchers int) *FetchBudget {
 	}
 }
 
-// MinFetchBytes returns the least that so many partitions take.
+// MinFetchBytes returns the smallest budget for so many partitions.
 func MinFetchBytes(partitions int) int64 {
 	return int64(partitions) * (minFeed + minPartitionFetch*fetchGrowth)
 }

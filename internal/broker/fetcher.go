@@ -16,41 +16,41 @@ import (
 )
 
 const (
-	// fetchMaxWait is how long a broker may hold a fetch that has nothing to answer. Data is answered at once, but a
-	// partition that is added waits until the fetch under way, which does not know it, has been answered.
+	// fetchMaxWait is how long a broker may hold a fetch without data. Data is answered at once, but a partition that is added
+	// waits until the fetch under way, which does not contain it, has been answered.
 	fetchMaxWait = 100 * time.Millisecond
 
-	// metadataMinAge replaces the five seconds that franz-go waits between two metadata updates: a partition that is
-	// added, a topic created a moment ago or a leader that moved should not hold a task up for so long.
+	// metadataMinAge replaces the five seconds that franz-go waits between two metadata updates. Otherwise a partition that is
+	// added, a new topic or a leader that moved would delay a task for as long.
 	metadataMinAge = 20 * time.Millisecond
 )
 
-// Fetcher reads any number of partitions, read_committed, over one client. Each partition is a [Feed], added and
-// closed at any time; one slow feed is paused and does not hold back the others.
+// Fetcher reads any number of partitions, read_committed, over one client. Each partition is a [Feed], which can be added
+// and closed at any time. A slow feed is paused and does not block the others.
 //
-// One goroutine, started by NewFetcher and ended by Close, polls the client and is the only one to change what the
-// client reads: a partition is added or removed between two polls, so that records fetched for an earlier feed of a
-// partition never reach a later one.
+// One goroutine, started by NewFetcher and ended by Close, polls the client, and only it changes what the client reads.
+// Partitions are added and removed between two polls, so that records that were fetched for an earlier feed of a partition
+// never reach a later one.
 type Fetcher struct {
 	client *Client
 	budget *FetchBudget
 	kafka  *kgo.Client
 	cancel context.CancelFunc
 	done   chan struct{}
-	memory int          // for all feeds and what is made of them; 0: the budget says what a feed may hold
-	open   atomic.Int64 // feeds
+	memory int          // bytes of all feeds and the runs made of them; 0: the budget bounds each feed
+	open   atomic.Int64 // number of open feeds
 
 	mu struct {
 		sync.Mutex
 		closed  bool
 		wake    context.CancelFunc // ends the poll under way
-		changes []func()           // adds, removes, pauses and resumes to carry out before the next poll
+		changes []func()           // of what the client reads, to carry out before the next poll
 	}
 	feeds map[state.TopicPartition]*Feed // touched by the polling goroutine only
 }
 
-// NewFetcher connects a fetcher. What it holds counts in budget, which other fetchers may share; nil is a budget of its
-// own of DefaultFetchBytes. Close it to end its goroutine.
+// NewFetcher connects a fetcher. The records that it holds count in budget, which other fetchers may share; nil means a
+// budget of its own of DefaultFetchBytes. Close it to end its goroutine.
 func NewFetcher(client *Client, budget *FetchBudget) (*Fetcher, error) {
 	if budget == nil {
 		budget = NewFetchBudget(DefaultFetchBytes, 1, 1)
@@ -89,9 +89,9 @@ func (f *Fetcher) Close() {
 	f.kafka.Close()
 }
 
-// Add starts reading a partition at offset from. A partition has at most one open feed. ready is signalled when the
-// feed has something to take, so that one goroutine can wait for several feeds; it must have room for one signal. With
-// nil the feed makes its own.
+// Add starts reading a partition at offset from. A partition has at most one open feed. ready is signalled when the feed has
+// a batch to take, so that one goroutine can wait for several feeds; it must have room for one signal. If it is nil, the feed
+// makes its own.
 func (f *Fetcher) Add(topic string, partition int32, from int64, ready chan struct{}) *Feed {
 	if ready == nil {
 		ready = make(chan struct{}, 1)
@@ -111,8 +111,8 @@ func (f *Fetcher) Add(topic string, partition int32, from int64, ready chan stru
 	return feed
 }
 
-// Forget ends what the client knows of topics that are not read any more. Without it a topic that is created in the place of one that was
-// deleted would never be read: the client knows the old one's id.
+// Forget makes the client forget topics that are no longer read. Otherwise a topic that is deleted and created again would
+// never be read: the client knows its old id.
 func (f *Fetcher) Forget(topics ...string) {
 	f.change(func() { f.kafka.PurgeTopicsFromClient(topics...) })
 }
@@ -146,7 +146,7 @@ func (f *Fetcher) run(ctx context.Context) {
 	}
 }
 
-// beginPoll takes the queued changes. If there are none, the context it returns is cancelled by the next one.
+// beginPoll returns the queued changes. If there are none, the next change cancels the context that it returns.
 func (f *Fetcher) beginPoll(ctx context.Context) (context.Context, []func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -167,7 +167,7 @@ func (f *Fetcher) dispatch(pollCtx context.Context, fetches kgo.Fetches) {
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		feed := f.feeds[state.TopicPartition{Topic: p.Topic, Partition: p.Partition}]
 		if feed == nil {
-			return // the error the client injects for a cancelled poll, or a partition just removed
+			return // an error that the client injects for a cancelled poll, or a partition that was just removed
 		}
 		if p.Err != nil && pollCtx.Err() == nil {
 			feed.fail(f.readError(p, feed))
@@ -181,7 +181,7 @@ func (f *Fetcher) dispatch(pollCtx context.Context, fetches kgo.Fetches) {
 	})
 }
 
-// ErrOffsetLost says that the log no longer has, or never had, the offset that was to be read.
+// ErrOffsetLost says that the log does not have the offset to read, or no longer has it.
 var ErrOffsetLost = errors.New("offset is not in the log")
 
 func (f *Fetcher) readError(p kgo.FetchTopicPartition, feed *Feed) error {
@@ -198,7 +198,7 @@ func (f *Fetcher) readError(p kgo.FetchTopicPartition, feed *Feed) error {
 	return fmt.Errorf("read %s/%d: %w", p.Topic, p.Partition, f.client.denied(p.Err, "Read", "this topic"))
 }
 
-// bounds returns the first offset of the log and the one behind its end. Kafka does not tell them with the refusal.
+// bounds returns the first offset of the log and the one after its last. Kafka does not send them with the error.
 func (f *Fetcher) bounds(p kgo.FetchTopicPartition) (start, end int64) {
 	if p.LogStartOffset >= 0 && p.HighWatermark >= 0 {
 		return p.LogStartOffset, p.HighWatermark
@@ -215,8 +215,8 @@ func (f *Fetcher) bounds(p kgo.FetchTopicPartition) (start, end int64) {
 	return start, end
 }
 
-// Batch is a run of records of one partition in offset order, without markers. Next is the position behind it, markers
-// included; it may be ahead of the last record, and a batch may bring nothing but a position.
+// Batch is a sequence of records of one partition in offset order, without markers. Next is the position after it, markers
+// included: it may be more than one after the last record, and a batch may have no records and only move the position.
 type Batch struct {
 	Records []*kgo.Record
 	Next    int64
@@ -234,13 +234,13 @@ type Feed struct {
 		bytes   int64
 		paused  bool
 		closed  bool
-		next    int64 // position behind everything fetched so far
+		next    int64 // position after everything fetched so far
 		err     error
 	}
 }
 
-// Take returns the next batch, and false if there is none yet: then the feed's channel is signalled when there is. A
-// signal may be spurious. An error ends the feed.
+// Take returns the next batch, or false if there is none yet; the feed's channel is signalled when there is one. A signal
+// may be spurious. An error ends the feed.
 func (f *Feed) Take() (Batch, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -273,14 +273,14 @@ func (f *Feed) Next(ctx context.Context) (Batch, error) {
 	}
 }
 
-// Fetched returns the position behind everything fetched so far, taken or not.
+// Fetched returns the position after everything fetched so far, taken or not.
 func (f *Feed) Fetched() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.mu.next
 }
 
-// Close stops reading the partition. What was fetched and not taken is dropped. It may be called twice.
+// Close stops reading the partition and drops the batches that were not taken. It may be called twice.
 func (f *Feed) Close() {
 	f.mu.Lock()
 	closed := f.mu.closed
@@ -310,7 +310,7 @@ func (f *Feed) resume() {
 	}
 }
 
-// put queues what a fetch brought and says whether the partition must be paused now.
+// put queues the records of a fetch and reports whether the partition must be paused now.
 func (f *Feed) put(records []*kgo.Record) (pause bool) {
 	batch := Batch{Next: records[len(records)-1].Offset + 1}
 	batch.Records = withoutControl(records)
@@ -346,13 +346,13 @@ func (f *Feed) signal() {
 	}
 }
 
-// count adds to what the feed holds. f.mu is held.
+// count adds bytes to the size of the feed. The caller holds f.mu.
 func (f *Feed) count(bytes int64) {
 	f.mu.bytes += bytes
 	f.fetcher.budget.used.Add(bytes)
 }
 
-// batchSize is what a batch costs while it waits: the bytes of its records and the records themselves.
+// batchSize returns the memory of a batch: the bytes of its records and the records themselves.
 func batchSize(batch Batch) (bytes int64) {
 	for _, rec := range batch.Records {
 		bytes += int64(len(rec.Key)+len(rec.Value)) + recordOverhead

@@ -6,22 +6,22 @@ import (
 )
 
 const (
-	// gatherTime bounds how long rows wait for more of their kind while a table is far behind, and so what a restore
-	// that is cut short has to do again.
+	// gatherTime bounds how long the rows of a run wait for more while a table is far behind, and so how much work an
+	// interrupted restore repeats.
 	gatherTime = time.Second
 
-	// A run that took more than this is not used again once the table is followed, which takes small ones.
+	// keepFollowing is the largest memory of a run that is reused when the table has caught up: from then on runs are small.
 	keepFollowing = 256 << 10
 )
 
-// gatherer makes runs of what a feed brings. Before the end that the partition had at the beginning, a run grows until it
-// is full or late, so that few of them bring many rows each. From there on it goes at once, with what has come while the
-// last one was applied.
+// gatherer merges the batches of a feed into runs. Below the end that the partition had at the beginning, a run grows until
+// it is full or late, so that there are few runs with many rows each. After that end a run is due at once, with the records
+// that came while the last run was applied.
 type gatherer struct {
 	feed   *Feed
 	end    int64
 	run    *Run
-	next   int64     // position behind what was taken
+	next   int64     // position after the batches taken
 	newest time.Time // timestamp of the last record
 	late   bool
 	timer  *time.Timer // sets late
@@ -36,7 +36,7 @@ func newGatherer(feed *Feed, end int64, stamped bool) *gatherer {
 	return g
 }
 
-// begin begins a run. The last one is somebody else's by now.
+// begin begins a run. The previous run now belongs to its receiver.
 func (g *gatherer) begin() {
 	select {
 	case g.run = <-g.free:
@@ -51,7 +51,7 @@ func (g *gatherer) begin() {
 	g.timer.Reset(gatherTime)
 }
 
-// take moves what the feed has into the run, as long as there is room.
+// take moves batches of the feed into the run while there is room.
 func (g *gatherer) take() error {
 	for !g.full() {
 		batch, ok, err := g.feed.Take()
@@ -69,12 +69,12 @@ func (g *gatherer) take() error {
 
 func (g *gatherer) full() bool { return g.run.size() > g.feed.fetcher.runShare() }
 
-// due says whether the run should be handed on.
+// due reports whether the run should be handed on.
 func (g *gatherer) due() bool {
 	return g.run.next > 0 && (g.late || g.next >= g.end || g.full())
 }
 
-// more is signalled when the feed may have something that there is room for.
+// more returns the channel that is signalled when the feed may have a batch; nil if the run has no room for one.
 func (g *gatherer) more() <-chan struct{} {
 	if g.full() {
 		return nil
@@ -82,19 +82,19 @@ func (g *gatherer) more() <-chan struct{} {
 	return g.feed.ready
 }
 
-// Runs is a table's partition being followed, run by run, by whoever has no use for goka: a copy that is kept warm. One
-// goroutine takes from it; Close may come from another.
+// Runs follows a table's partition run by run, without goka, for a copy that is kept warm. One goroutine takes from it; Close
+// may be called on another.
 type Runs struct {
 	gatherer *gatherer
 }
 
-// Follow starts reading a table's partition at offset from. Until end, rows are gathered in bulk; from there on they come
-// as soon as they are read. A partition has at most one open feed.
+// Follow starts reading a table's partition at offset from. Up to end, rows are gathered in bulk; after it they come as soon
+// as they are read. A partition has at most one open feed.
 func (f *Fetcher) Follow(topic string, partition int32, from, end int64) *Runs {
 	return &Runs{newGatherer(f.Add(topic, partition, from, nil), end, false)}
 }
 
-// Next waits for a run. The caller releases it when it is done with it, and before it asks for the next one.
+// Next waits for a run. The caller must release it before it asks for the next one.
 func (r *Runs) Next(ctx context.Context) (*Run, error) {
 	g := r.gatherer
 	for {

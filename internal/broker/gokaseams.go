@@ -13,6 +13,7 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/storage"
+
 	"github.com/seed84377926/millrace/internal/murmur2"
 )
 

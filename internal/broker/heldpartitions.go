@@ -5,14 +5,14 @@ import (
 	"sync"
 )
 
-// heldPartitions are the topic partitions that a member has, by number of partition: whoever has a partition of the group has it of
-// one topic at least. Topics come and go without anybody having to give up a partition, see Member.Subscribe.
+// heldPartitions are the topic partitions that a member has, by partition number. The member has a partition of the group while
+// it has it of at least one topic. So topics come and go and no member has to give up a partition, see Member.Subscribe.
 type heldPartitions struct {
 	mu     sync.Mutex
 	topics map[int32]map[string]bool
 }
 
-// add takes topic partitions in and returns those partitions of the group that the member did not have before, in order.
+// add adds topic partitions and returns the partitions of the group that the member did not have before, in order.
 func (h *heldPartitions) add(assigned map[string][]int32) (fresh []int32) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -32,7 +32,7 @@ func (h *heldPartitions) add(assigned map[string][]int32) (fresh []int32) {
 	return fresh
 }
 
-// remove gives topic partitions up and returns those partitions of the group that the member has of no topic any more, in order.
+// remove removes topic partitions and returns the partitions of the group that the member no longer has, in order.
 func (h *heldPartitions) remove(revoked map[string][]int32) (gone []int32) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

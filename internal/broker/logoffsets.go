@@ -6,25 +6,26 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/seed84377926/millrace/state"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/seed84377926/millrace/state"
 )
 
 // LogEnd is where the log of a partition ends.
 type LogEnd struct {
 	Committed     int64 // last stable offset: a read_committed reader gets no further
-	HighWatermark int64 // what lies between belongs to transactions that are open
+	HighWatermark int64 // the records between the two belong to open transactions
 }
 
-// Ends returns the ends of all partitions of the topics, at about one moment. Partitions whose leader does not answer
-// are left out; an error says that nothing is known.
+// Ends returns the ends of all partitions of the topics, all of about the same moment. Partitions whose leader does not answer
+// are left out; after an error nothing is known.
 func (c *Client) Ends(ctx context.Context, topics ...string) (map[state.TopicPartition]LogEnd, error) {
 	committed, err := c.admin.ListCommittedOffsets(ctx, topics...)
 	if err != nil {
 		return nil, fmt.Errorf("committed ends of %v: %w", topics, c.denied(err, "Describe", "them"))
 	}
-	// Asked for later, so that it is not below.
+	// The high watermarks are asked for later, so that none is below the last stable offset.
 	high, err := c.admin.ListEndOffsets(ctx, topics...)
 	if err != nil {
 		return nil, fmt.Errorf("ends of %v: %w", topics, c.denied(err, "Describe", "them"))
@@ -46,29 +47,26 @@ const (
 	earliestOffset = -2
 )
 
-// Isolation levels of the Fetch and ListOffsets requests: open and aborted
-// transactions count, or what is committed only.
+// Isolation levels of the Fetch and ListOffsets requests: with or without open and aborted transactions.
 const (
 	everything    = 0
 	committedOnly = 1
 )
 
-// EndOffset returns the high watermark of a partition: the offset that the
-// next record will get. Records of open transactions lie below it; this is not
-// the last stable offset. A missing topic or partition is ErrTopicMissing.
+// EndOffset returns the high watermark of a partition: the offset of the next record. Records of open transactions lie below
+// it; it is not the last stable offset. A missing topic or partition is ErrTopicMissing.
 func (c *Client) EndOffset(ctx context.Context, topic string, partition int32) (int64, error) {
 	return c.offset(ctx, topic, partition, latestOffset, everything)
 }
 
-// StartOffset returns the offset of the first record that a partition still
-// holds, or would hold: retention and deletion of records move it. A missing
+// StartOffset returns the offset at which the log of a partition begins; retention and deletion of records move it. A missing
 // topic or partition is ErrTopicMissing.
 func (c *Client) StartOffset(ctx context.Context, topic string, partition int32) (int64, error) {
 	return c.offset(ctx, topic, partition, earliestOffset, everything)
 }
 
-// OffsetAt returns the offset of the first record of a partition that has this timestamp or a later one, and the last stable
-// offset if there is none.
+// OffsetAt returns the offset of the first record of a partition with this timestamp or a later one, or the last stable offset
+// if there is none.
 func (c *Client) OffsetAt(ctx context.Context, topic string, partition int32, at time.Time) (int64, error) {
 	offset, err := c.offset(ctx, topic, partition, max(0, at.UnixMilli()), everything)
 	if err == nil && offset < 0 {
@@ -77,8 +75,8 @@ func (c *Client) OffsetAt(ctx context.Context, topic string, partition int32, at
 	return offset, err
 }
 
-// offset asks for one offset of one partition. kadm would ask for all
-// partitions of the topic, which adds up when every task takes over its own.
+// offset returns one offset of one partition. kadm would ask for all partitions of the topic, which adds up when every task
+// takes over its own.
 func (c *Client) offset(ctx context.Context, topic string, partition int32, timestamp int64, isolation int8) (int64, error) {
 	part := kmsg.NewListOffsetsRequestTopicPartition()
 	part.Partition, part.Timestamp = partition, timestamp
@@ -104,8 +102,7 @@ func (c *Client) offset(ctx context.Context, topic string, partition int32, time
 	return response.Topics[0].Partitions[0].Offset, nil
 }
 
-// missingPartition finds out which of the two is missing, the topic or its
-// partition, for the sake of the message.
+// missingPartition returns an error that says whether the topic or only the partition is missing.
 func (c *Client) missingPartition(ctx context.Context, topic string, partition int32) error {
 	count, err := c.Partitions(ctx, topic)
 	if err != nil {

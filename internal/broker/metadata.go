@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Topics returns all topics of the cluster that the client may describe, Kafka's own left out, with their numbers of partitions:
-// 0 for one that exists and cannot be described at this moment. The answer is never an old one.
+// Topics returns all topics of the cluster that the client may describe, without Kafka's internal ones, and their numbers of
+// partitions: 0 for a topic that exists but cannot be described at this moment. The answer is never a cached one.
 func (c *Client) Topics(ctx context.Context) (map[string]int32, error) {
 	request := kmsg.NewPtrMetadataRequest()
 	request.Topics = nil // all
@@ -36,8 +36,7 @@ func (c *Client) Topics(ctx context.Context) (map[string]int32, error) {
 // ErrTopicMissing is wrapped by errors about topics that do not exist.
 var ErrTopicMissing = errors.New("topic does not exist")
 
-// Partitions returns how many partitions topic has. A missing topic is
-// ErrTopicMissing.
+// Partitions returns the number of partitions of topic. A missing topic is ErrTopicMissing.
 func (c *Client) Partitions(ctx context.Context, topic string) (int32, error) {
 	found, err := c.topic(ctx, topic)
 	if err != nil {
@@ -46,9 +45,8 @@ func (c *Client) Partitions(ctx context.Context, topic string) (int32, error) {
 	return int32(len(found.Partitions)), nil
 }
 
-// TopicID returns the id that the cluster gave topic when it was created; a
-// topic that was deleted and created again has another one. A missing topic is
-// ErrTopicMissing.
+// TopicID returns the id that the cluster gave topic when it was created; a topic that was deleted and created again has
+// another id. A missing topic is ErrTopicMissing.
 func (c *Client) TopicID(ctx context.Context, topic string) ([16]byte, error) {
 	found, err := c.topic(ctx, topic)
 	if err != nil {
@@ -60,9 +58,8 @@ func (c *Client) TopicID(ctx context.Context, topic string) ([16]byte, error) {
 	return found.TopicID, nil
 }
 
-// topic returns the metadata of one topic, which may be a few seconds old: it
-// is asked for with every commit. That a topic is missing is never an old
-// answer, since it may have just been created.
+// topic returns the metadata of one topic. Since every commit needs it, it may be a few seconds old. That a topic is missing
+// is never a cached answer: it may just have been created.
 func (c *Client) topic(ctx context.Context, topic string) (kmsg.MetadataResponseTopic, error) {
 	found, err := c.cachedTopic(ctx, topic)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
@@ -90,9 +87,8 @@ func (c *Client) cachedTopic(ctx context.Context, topic string) (kmsg.MetadataRe
 	return response.Topics[0], kerr.ErrorForCode(response.Topics[0].ErrorCode)
 }
 
-// topics asks for the metadata of those topics of names that exist. Unlike
-// kadm it never answers from a cache, which lacks a topic that was created a
-// moment ago.
+// topics returns the metadata of those topics of names that exist. Unlike kadm it never answers from a cache, which may lack
+// a topic that was created a moment ago.
 func (c *Client) topics(ctx context.Context, names []string) (map[string]kmsg.MetadataResponseTopic, error) {
 	response, err := metadataRequest(names).RequestWith(ctx, c.kafka)
 	if err != nil {
@@ -118,7 +114,7 @@ func (c *Client) topics(ctx context.Context, names []string) (map[string]kmsg.Me
 	return topics, nil
 }
 
-// metadataRequest asks for topics without creating them.
+// metadataRequest returns a request for topics that does not create them.
 func metadataRequest(names []string) *kmsg.MetadataRequest {
 	request := kmsg.NewPtrMetadataRequest()
 	request.Topics = []kmsg.MetadataRequestTopic{} // nil would mean all
@@ -130,7 +126,8 @@ func metadataRequest(names []string) *kmsg.MetadataRequest {
 	return request
 }
 
-// TopicUnusable says whether err is about a topic that does not exist or that the client may not use, and not about brokers.
+// TopicUnusable reports whether err means that a topic does not exist or that the client may not use it, rather than a failure
+// of the brokers.
 func TopicUnusable(err error) bool {
 	return errors.Is(err, ErrTopicMissing) || errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.InvalidTopicException)
 }
@@ -139,7 +136,7 @@ func missing(topic string) error {
 	return fmt.Errorf("broker: %w: %q; create it or correct the name", ErrTopicMissing, topic)
 }
 
-// TopicIDs returns the ids of those of the topics that exist, as the cluster has them now. See TopicID.
+// TopicIDs returns the current ids of those topics that exist. See TopicID.
 func (c *Client) TopicIDs(ctx context.Context, topics ...string) (map[string][16]byte, error) {
 	found, err := c.topics(ctx, topics)
 	if err != nil {
@@ -152,8 +149,8 @@ func (c *Client) TopicIDs(ctx context.Context, topics ...string) (map[string][16
 	return ids, nil
 }
 
-// MaxMessageBytes returns max.message.bytes of those of the topics that the cluster tells it of. What it does not tell is
-// left out: this is knowledge that helps, and not having it must not stop anybody.
+// MaxMessageBytes returns max.message.bytes of the topics. A topic of which the cluster does not tell it is left out: the
+// limits help, but nothing may fail for the lack of them.
 func (c *Client) MaxMessageBytes(ctx context.Context, topics ...string) map[string]int32 {
 	limits := make(map[string]int32, len(topics))
 	if len(topics) == 0 {
@@ -168,7 +165,7 @@ func (c *Client) MaxMessageBytes(ctx context.Context, topics ...string) map[stri
 			if config.Key != "max.message.bytes" {
 				continue
 			}
-			// The client wants room for one small batch.
+			// franz-go needs room for one small batch.
 			if n, err := strconv.ParseInt(config.MaybeValue(), 10, 32); err == nil && n >= 512 {
 				limits[resource.Name] = int32(n)
 			}

@@ -9,15 +9,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// ProduceError says that a record of the open transaction was not taken.
+// ProduceError says that the broker did not accept a record of the open transaction.
 type ProduceError struct {
 	// Record is a copy of the record.
 	Record kgo.Record
-	// Origin is the input record that it comes from, nil if it comes from none.
+	// Origin is the input record that it was made from, nil if there is none.
 	Origin *kgo.Record
-	// Limit is the largest batch that the record's topic takes, in bytes.
+	// Limit is the largest batch that the record's topic accepts, in bytes.
 	Limit int32
-	Err   error
+	// Err is the cause.
+	Err error
 }
 
 // Error implements error.
@@ -37,12 +38,12 @@ func (e *ProduceError) Error() string {
 // Unwrap returns the cause.
 func (e *ProduceError) Unwrap() error { return e.Err }
 
-// Lasting says that the record or its topic is to blame: the next attempt would most likely end the same way.
+// Lasting reports whether the cause is the record or its topic: the next attempt would most likely fail the same way.
 func (e *ProduceError) Lasting() bool {
 	return e.OfTopic() || e.is(kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidTimestamp, kerr.PolicyViolation)
 }
 
-// OfTopic says that the topic takes no record at all from this program, whatever is in it.
+// OfTopic reports whether the topic accepts no record at all from this program, whatever it contains.
 func (e *ProduceError) OfTopic() bool {
 	return e.is(kerr.TopicAuthorizationFailed, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InvalidTopicException)
 }
@@ -51,17 +52,17 @@ func (e *ProduceError) is(causes ...error) bool {
 	return slices.ContainsFunc(causes, func(cause error) bool { return errors.Is(e.Err, cause) })
 }
 
-// Alone says that the record was refused for what it is, whatever else was sent with it. A broker that finds a batch too
-// large refuses all records in it.
+// Alone reports whether the record itself was refused, and not for the records that were sent with it. A broker that finds a
+// batch too large refuses all records in it.
 func (e *ProduceError) Alone() bool {
 	return !e.is(kerr.MessageTooLarge, kerr.RecordListTooLarge) || produceSize(e.Record) > e.Limit
 }
 
-// batchOverhead is what a batch of one record takes besides the bytes of the record: the head of the batch, and of the
-// record without the lengths of its parts.
+// batchOverhead is the size of a batch of one record without the record's bytes: the header of the batch, and the header of
+// the record without the lengths of its parts.
 const batchOverhead = 61 + 7
 
-// produceSize is about the size of a batch with nothing but rec. It is never more than that.
+// produceSize returns about the size of a batch with rec alone, and never more than that.
 func produceSize(rec kgo.Record) int32 {
 	n := batchOverhead + len(rec.Key) + len(rec.Value)
 	for _, h := range rec.Headers {
@@ -70,11 +71,11 @@ func produceSize(rec kgo.Record) int32 {
 	return int32(min(n, 1<<31-1))
 }
 
-// defaultMaxBytes is the largest batch for topics whose limit is not known: that of franz-go, a little below Kafka's
-// default of max.message.bytes.
+// defaultMaxBytes is the largest batch for topics whose limit is not known: franz-go's default, a little below Kafka's default
+// of max.message.bytes.
 const defaultMaxBytes = 1000012
 
-// limit returns the largest batch that a topic takes.
+// limit returns the largest batch that a topic accepts.
 func (c WriterConfig) limit(topic string) int32 {
 	if n, ok := c.MaxBytes[topic]; ok {
 		return n
@@ -82,14 +83,14 @@ func (c WriterConfig) limit(topic string) int32 {
 	return defaultMaxBytes
 }
 
-// maxRefused bounds how many refusals of one transaction are kept; the next attempt brings the others to light.
+// maxRefused bounds how many refusals of one transaction are kept. The next attempt finds the others.
 const maxRefused = 4096
 
-// refuse keeps the failure of a record. It is called on the client's goroutines.
-func (w *Writer) refuse(rec *kgo.Record, err error) {
+// recordFailure records that the broker did not accept rec. It is called on the client's goroutines.
+func (w *Writer) recordFailure(rec *kgo.Record, err error) {
 	refusal := &ProduceError{Record: *rec, Limit: w.cfg.limit(rec.Topic), Err: w.client.denied(fencedOr(err), "Write", "this topic")}
 	if c, ok := rec.Context.(*recordContext); ok {
-		refusal.Origin, refusal.Record.Context = c.origin, nil // the record itself is used again soon
+		refusal.Origin, refusal.Record.Context = c.origin, nil // the record itself will be reused
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -101,8 +102,8 @@ func (w *Writer) refuse(rec *kgo.Record, err error) {
 	}
 }
 
-// Refused returns the records of the transaction that the broker would refuse again, a few thousand at most. It is for
-// whoever got an error of Flush or Commit.
+// Refused returns the records of the transaction that the broker would refuse again, a few thousand at most. Call it after
+// Flush or Commit has failed.
 func (w *Writer) Refused() []*ProduceError {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -8,22 +8,23 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// recordChunk is memory for records to produce. It goes back to the pool when the last of its records is acknowledged or
-// failed: the client does not look at a record after it has told what became of it.
+// recordChunk is memory for records to produce. It returns to the pool when the last of its records is acknowledged or has
+// failed: the client does not read a record after it has called its promise.
 type recordChunk struct {
-	left  atomic.Int32 // records that are not handed out yet, or not acknowledged
+	left  atomic.Int32 // records that are not handed out yet or not acknowledged
 	used  int
 	slots [chunkRecords]recordSlot
 }
 
-// recordSlot is a record with its context: the only field of a record that the client leaves alone and a promise can see.
+// recordSlot is a record with its context: the context is the only field of a record that the client does not touch and a
+// promise can see.
 type recordSlot struct {
 	record  kgo.Record
 	context recordContext
 }
 
-// recordContext is the context of a record of a chunk. It never ends: see Send. Its methods must not look at it: the client
-// may ask for its end when the record, and with it the context, is used for something else already.
+// recordContext is the context of a record of a chunk. It never ends, see Send. Its methods must not read its fields: the
+// client may call them when the record, and its context with it, is already reused.
 type recordContext struct {
 	chunk  *recordChunk
 	origin *kgo.Record
@@ -43,11 +44,11 @@ func (*recordContext) Value(any) any { return nil }
 
 const chunkRecords = 256
 
-var recordChunks = sync.Pool{ //nolint:gochecknoglobals // tasks come and go, the memory is for all of them
+var recordChunks = sync.Pool{ //nolint:gochecknoglobals // tasks come and go and share the memory
 	New: func() any { return new(recordChunk) },
 }
 
-// done gives back n records.
+// done returns n records to the chunk, and the chunk to the pool with the last one.
 func (c *recordChunk) done(n int32) {
 	if c.left.Add(-n) > 0 {
 		return
@@ -56,9 +57,9 @@ func (c *recordChunk) done(n int32) {
 	recordChunks.Put(c)
 }
 
-// Record returns an empty record to fill and to produce, once. It is the client's from then on: once it is acknowledged it
-// is used for something else. Its Context must not be changed. origin is the input record that it comes from, nil if it
-// comes from none: a [ProduceError] tells it again.
+// Record returns an empty record to fill and to produce once. From then on it belongs to the client, and after its
+// acknowledgement it is reused. Its Context must not be changed. origin is the input record that it is made from, nil if there
+// is none; a [ProduceError] names it.
 func (w *Writer) Record(origin *kgo.Record) *kgo.Record {
 	c := w.chunk
 	if c == nil {
@@ -70,22 +71,23 @@ func (w *Writer) Record(origin *kgo.Record) *kgo.Record {
 	slot := &c.slots[c.used]
 	c.used++
 	if c.used == chunkRecords {
-		w.chunk = nil // with the last acknowledgement it is somebody else's
+		w.chunk = nil // the last acknowledgement returns it to the pool
 	}
 	slot.context = recordContext{c, origin}
 	slot.record.Context = &slot.context //nolint:fatcontext // each slot has a context of its own, and none holds another
 	return &slot.record
 }
 
-// Promise is what becomes of a record: the function that [Writer.Send] is given. Make one and use it for many records.
+// Promise is the function that [Writer.Send] calls when a record is acknowledged or has failed. Make one and use it for many
+// records.
 type Promise func(*kgo.Record, error)
 
-// Promise returns a promise that calls acked, if that is not nil, when the broker has the record; its offset is set then.
-// The record must not be kept.
+// Promise returns a promise that calls acked, if it is not nil, when the broker has the record, whose offset is then set.
+// acked must not keep the record.
 func (w *Writer) Promise(acked func(*kgo.Record)) Promise {
 	return func(rec *kgo.Record, err error) {
 		if err != nil {
-			w.refuse(rec, err)
+			w.recordFailure(rec, err)
 		} else if acked != nil {
 			acked(rec)
 		}
@@ -95,7 +97,7 @@ func (w *Writer) Promise(acked func(*kgo.Record)) Promise {
 	}
 }
 
-// closeChunk gives back what is left of the current chunk.
+// closeChunk returns the unused records of the current chunk.
 func (w *Writer) closeChunk() {
 	if c := w.chunk; c != nil {
 		w.chunk = nil

@@ -7,14 +7,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Restore reads a changelog partition from offset from on and hands its committed records to apply, a fetch at a time,
-// until the position has reached the high watermark of the moment of the call; it returns that position. The records
-// and their slices are apply's. Called after [TakeOver] it sees all that earlier owners committed: whatever they
-// committed lies below the watermark, and what they left open was aborted.
+// Restore reads a changelog partition from an offset on, record by record, and passes its committed records to apply, one
+// fetch at a time. It ends when the position has reached the high watermark that the log had at the call, and returns that
+// position. apply owns the records and their slices. After [TakeOver] Restore sees everything that earlier owners committed:
+// their commits are below the watermark, and their open transactions were aborted. The tables of tasks are restored in bulk
+// instead, see tableReader.
 //
-// The bound is the read_uncommitted end and what counts is the position, not a data record: the last entries of a
-// transactional log are markers, which no reader gets, and the last stable offset may lie before committed records
-// while some other transaction is open (KAFKA-10167).
+// The bound is the high watermark, and the position counts, not the last record: the last entries of a transactional log are
+// markers, which readers do not get, and while some other transaction is open the last stable offset may be below committed
+// records (KAFKA-10167).
 func Restore(ctx context.Context, client *Client, topic string, partition int32, from int64, apply func([]*kgo.Record) error) (int64, error) {
 	fail := func(err error) (int64, error) {
 		return 0, fmt.Errorf("restore %s/%d: %w", topic, partition, err)
@@ -51,7 +52,7 @@ func Restore(ctx context.Context, client *Client, topic string, partition int32,
 	return position, nil
 }
 
-// partitionReader reads one partition read_committed and knows its position past markers.
+// partitionReader reads one partition read_committed and counts its position past markers.
 type partitionReader struct {
 	client *Client
 	kafka  *kgo.Client
@@ -72,8 +73,7 @@ func newPartitionReader(client *Client, topic string, partition int32, from int6
 	return &partitionReader{client: client, kafka: kafka}, nil
 }
 
-// Poll waits for the next fetch and returns its data records and the position behind all it brought, markers
-// included.
+// Poll waits for the next fetch and returns its records without markers and the position after it, markers included.
 func (r *partitionReader) Poll(ctx context.Context) (records []*kgo.Record, next int64, err error) {
 	fetches := r.kafka.PollFetches(ctx)
 	if err := ctx.Err(); err != nil {
@@ -96,7 +96,7 @@ func (r *partitionReader) Poll(ctx context.Context) (records []*kgo.Record, next
 
 func (r *partitionReader) Close() { r.kafka.Close() }
 
-// withoutControl filters transaction markers out, in place.
+// withoutControl removes transaction markers, in place.
 func withoutControl(records []*kgo.Record) []*kgo.Record {
 	kept := records[:0]
 	for _, rec := range records {

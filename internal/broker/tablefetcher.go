@@ -1,11 +1,15 @@
 package broker
 
-import "github.com/twmb/franz-go/pkg/kgo"
+import (
+	"cmp"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
 
 const (
-	// DefaultTableBytes bounds what all feeds of a table fetcher hold together with the runs that are made of it, unless
-	// it is told otherwise. Each feed has its share, of which feedParts are for what the feed holds and runParts for each of two runs: the one that is
-	// gathered and the one that is applied. Larger runs merge more records: a run cannot merge two records that are
+	// DefaultTableBytes is the default bound of the memory of all feeds of a table fetcher and the runs made of them. Each
+	// feed has an equal share. Of that, feedParts are for the feed itself and runParts for each of two runs: one is being
+	// gathered while the other is applied. Larger runs merge more records, since a run cannot merge two records that are
 	// further apart than it is long.
 	DefaultTableBytes = 160 << 20
 	feedParts         = 1
@@ -18,13 +22,11 @@ const (
 	tablePartitionBytes = 1 << 20
 )
 
-// NewTableFetcher connects a fetcher for tables that are restored in bulk: what it may hold is bounded for all feeds
-// together, so that one table restores with large runs and a hundred at once with small ones. bytes is the bound, 0 for
+// NewTableFetcher connects a fetcher for tables that are restored in bulk. Its memory is bounded for all feeds together, so
+// that one table restores with large runs and a hundred tables at once with small ones. bytes is the bound, 0 for
 // DefaultTableBytes; each feed takes at least 1.25 MiB. Close it to end its goroutine.
 func NewTableFetcher(client *Client, bytes int64) (*Fetcher, error) {
-	if bytes == 0 {
-		bytes = DefaultTableBytes
-	}
+	bytes = cmp.Or(bytes, DefaultTableBytes)
 	answer := min(max(bytes/fetchGrowth/2, minFetch), tableFetchBytes)
 	return newFetcher(client, &FetchBudget{}, int(bytes),
 		kgo.FetchMaxBytes(int32(answer)), kgo.FetchMaxPartitionBytes(int32(min(answer, tablePartitionBytes))))

@@ -13,25 +13,25 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// Run is what a stretch of a table's partition comes to: the last record of each key, and the position behind it all.
-// A changelog holds many values of one key before the broker compacts it, and the rows of a run are written once. Since
-// a later record of a key replaces an earlier one whatever lies between them, a run applied at once leaves the same
-// rows as its records applied one by one.
+// Run is a stretch of a table's partition, merged: the last record of each key, and the position after the stretch. A
+// changelog holds many values of one key until the broker compacts it, and a run writes each row once. A later record of a
+// key replaces an earlier one whatever comes between them, so a run applied as a whole leaves the same rows as its records
+// applied one by one.
 //
-// A Run belongs to one goroutine at a time. It copies what it is given, since a record of franz-go keeps the memory of
-// its whole fetch. What it holds has no pointers, so that the garbage collector has nothing to look for in it.
+// A Run belongs to one goroutine at a time. It copies keys and values, since a record of franz-go keeps the memory of its
+// whole fetch alive. Its rows have no pointers, so that the garbage collector need not scan them.
 type Run struct {
 	rows    []runRow
-	order   []runKey // the rows, once they are sorted
+	order   []runKey // the rows in order, after sort
 	slots   []uint32 // hash table: 1 + index of a row; 0 is free
 	seed    maphash.Seed
 	chunks  [][]byte // keys and values
-	chunk   int      // the one that is being filled
-	kept    int      // bytes in all of them
+	chunk   int      // the chunk that is being filled
+	kept    int      // bytes in all chunks
 	next    int64
 	records int
 	bytes   int64
-	free    chan<- *Run // where it goes to be used again
+	free    chan<- *Run // receives it for reuse after Release
 
 	stamped bool // values begin with the timestamps of their records
 	scratch []byte
@@ -48,7 +48,8 @@ type runRow struct {
 
 const noValue = -1
 
-// runKey is a row to sort: few comparisons need more than the first bytes of a key behind those that all keys share.
+// runKey is a row to sort. first are the first bytes of its key after the prefix that all keys share; few comparisons need
+// more of a key.
 type runKey struct {
 	first uint64
 	row   uint32
@@ -56,19 +57,19 @@ type runKey struct {
 
 const (
 	minSlots = 64
-	// A place in the chunks is the number of the chunk and, in chunkBits, where in it. Only the first value or key of a
-	// chunk may be larger than chunkSize.
+	// A place in the chunks is the number of the chunk and, in the low chunkBits, the offset in it. Only the first value or
+	// key of a chunk may be larger than chunkSize.
 	chunkBits = 20
 	chunkSize = 1 << chunkBits
 	minChunk  = 4 << 10
-	// rowOverhead is what a row costs beside its bytes: itself, its place in the order and its share of the slots.
+	// rowOverhead is the memory of a row beside its bytes: the runRow, its runKey and its share of the slots.
 	rowOverhead = 24 + 16 + 8
 )
 
 func newRun(free chan<- *Run) *Run { return &Run{seed: maphash.MakeSeed(), free: free} }
 
-// Rows yields the rows in the order of their keys. A nil value deletes the row. The slices are the run's and valid until
-// it is released.
+// Rows yields the rows in the order of their keys. A nil value deletes the row. The slices belong to the run and are valid
+// until it is released.
 func (r *Run) Rows() iter.Seq2[[]byte, []byte] {
 	r.sort()
 	return func(yield func(key, value []byte) bool) {
@@ -90,10 +91,10 @@ func (r *Run) Records() int { return r.records }
 // Bytes returns the size of the keys and values of these records.
 func (r *Run) Bytes() int64 { return r.bytes }
 
-// Last returns the last offset that the run reflects, which may be that of a marker.
+// Last returns the last offset that the run reflects, which may be the offset of a marker.
 func (r *Run) Last() int64 { return r.next - 1 }
 
-// Release gives the memory of the run back. The run must not be used after it.
+// Release gives the run back for reuse. The caller must not use it afterwards.
 func (r *Run) Release() {
 	r.rows, r.order = r.rows[:0], r.order[:0]
 	clear(r.slots)
@@ -107,10 +108,10 @@ func (r *Run) Release() {
 	}
 }
 
-// size is the memory that the run uses.
+// size returns the memory in use.
 func (r *Run) size() int { return r.kept + rowOverhead*len(r.rows) }
 
-// memory is the memory that the run has.
+// memory returns the memory that is allocated.
 func (r *Run) memory() int {
 	n := rowOverhead * cap(r.rows)
 	for _, chunk := range r.chunks {
@@ -134,7 +135,7 @@ func (r *Run) add(batch Batch) {
 	}
 }
 
-// stamp returns the value of a record as that of a row.
+// stamp returns the value of a row for a record of a foreign topic: the record's timestamp and value.
 func (r *Run) stamp(rec *kgo.Record) []byte {
 	if rec.Value == nil {
 		return nil

@@ -8,28 +8,26 @@ import (
 	"strings"
 )
 
-// TopicKind says what a topic is for; its configuration follows from that.
+// TopicKind says what a topic is for. Its configuration follows from that.
 type TopicKind uint8
 
 // The kinds of topics.
 const (
-	// EventLog keeps every event for ever: aggregates and replays are rebuilt
-	// from it. Never compacted, no retention.
+	// EventLog keeps every event for ever, since aggregates are rebuilt from it. Never compacted, no retention.
 	EventLog TopicKind = iota + 1
 
-	// Changelog holds the state of a processor group. Compacted; nothing may
-	// expire, since a row that is never written again must survive.
+	// Changelog holds the state of a processor group. Compacted; nothing may expire, since a row that is never written again
+	// must survive.
 	Changelog
 
-	// Repartition carries records between sub-topologies. What is processed
-	// gets deleted by the runtime; retention would delete what is not.
+	// Repartition carries records between sub-topologies. The runtime deletes the processed records; retention would delete
+	// others.
 	Repartition
 
-	// Table is an external topic that is read as a table: the last value of
-	// each key counts. Compacted.
+	// Table is an external topic that is read as a table: the last value of each key counts. Compacted.
 	Table
 
-	// Stream is any other topic; its configuration is its owner's affair.
+	// Stream is any other topic; its owner configures it.
 	Stream
 )
 
@@ -56,20 +54,17 @@ type TopicSpec struct {
 	// Name of the topic. Required.
 	Name string
 
-	// Partitions is how many it must have. 0 accepts any number, and the
-	// default of the broker for a topic that is created.
+	// Partitions is the number it must have. 0 accepts any number, and a topic that is created gets the broker's default.
 	Partitions int32
 
 	// Kind decides the configuration. Required.
 	Kind TopicKind
 
-	// Replication is the smallest acceptable replication factor, and that of
-	// a topic that is created. 0 accepts any, and takes the default of the
-	// broker.
+	// Replication is the smallest acceptable replication factor, and the one of a topic that is created. 0 accepts any, and a
+	// topic that is created gets the broker's default.
 	Replication int16
 
-	// MustExist forbids the creation of the topic: it belongs to somebody
-	// else.
+	// MustExist forbids the creation of the topic: it belongs to somebody else.
 	MustExist bool
 }
 
@@ -103,9 +98,8 @@ func (s TopicSpec) validate() error {
 	return nil
 }
 
-// mergeSpecs validates specs and unites those of the same topic: several parts
-// of a program may each ask for a topic, as long as they agree. The result is
-// sorted by name.
+// mergeSpecs validates specs and merges specs of the same topic: several parts of a program may each ask for a topic, as long
+// as they agree. The result is sorted by name.
 func mergeSpecs(specs []TopicSpec) ([]TopicSpec, []error) {
 	var problems []error
 	byName := make(map[string]TopicSpec, len(specs))
@@ -119,12 +113,12 @@ func mergeSpecs(specs []TopicSpec) ([]TopicSpec, []error) {
 			byName[spec.Name] = spec
 			continue
 		}
-		united, err := unite(other, spec)
+		merged, err := mergePair(other, spec)
 		if err != nil {
 			problems = append(problems, err)
 			continue
 		}
-		byName[spec.Name] = united
+		byName[spec.Name] = merged
 	}
 	merged := make([]TopicSpec, 0, len(byName))
 	for _, spec := range byName {
@@ -134,8 +128,8 @@ func mergeSpecs(specs []TopicSpec) ([]TopicSpec, []error) {
 	return merged, problems
 }
 
-// unite combines two specs of one topic.
-func unite(a, b TopicSpec) (TopicSpec, error) {
+// mergePair merges two specs of one topic.
+func mergePair(a, b TopicSpec) (TopicSpec, error) {
 	switch {
 	case a.Partitions != 0 && b.Partitions != 0 && a.Partitions != b.Partitions:
 		return a, fmt.Errorf("topic %q is asked for with %d and with %d partitions; use one number", a.Name, a.Partitions, b.Partitions)
@@ -155,12 +149,11 @@ func unite(a, b TopicSpec) (TopicSpec, error) {
 type existingTopic struct {
 	name        string
 	partitions  int32
-	replication int16             // of the partition that has the fewest
-	configs     map[string]string // only those that matter here
+	replication int16             // the smallest of any partition
+	configs     map[string]string // the ones that matter here
 }
 
-// verify reports every respect in which an existing topic differs from the
-// spec, each with its remedy.
+// verify reports every difference between an existing topic and the spec, each with its remedy.
 func (s TopicSpec) verify(t existingTopic) error {
 	var problems []error
 	if s.Partitions != 0 && t.partitions != s.Partitions {
@@ -179,7 +172,7 @@ func (s TopicSpec) verify(t existingTopic) error {
 	return errors.Join(problems...)
 }
 
-// verifyRetention checks that nothing deletes what the kind must keep.
+// verifyRetention checks that neither retention nor compaction deletes what the kind must keep.
 func (s TopicSpec) verifyRetention(t existingTopic) error {
 	policy := t.configs["cleanup.policy"]
 	compacts, deletes := strings.Contains(policy, "compact"), strings.Contains(policy, "delete")
@@ -200,13 +193,12 @@ func (s TopicSpec) verifyRetention(t existingTopic) error {
 				s.Kind, s.Name, policy, alter(s.Name, "cleanup.policy=compact"))
 		}
 	case Table:
-		// A table that is never compacted is only slow to read; one that
-		// loses rows is wrong.
+		// A table that is never compacted is only slow to read. A table that loses rows is wrong.
 		if deletes && limited {
 			return fmt.Errorf("%s %q has cleanup.policy=%s and a finite retention (%s), which deletes rows that are still current; %s",
 				s.Kind, s.Name, policy, setting, alter(s.Name, "cleanup.policy=compact"))
 		}
-	case Stream: // its owner knows
+	case Stream: // its owner decides
 	}
 	return nil
 }
@@ -221,7 +213,7 @@ func finiteRetention(configs map[string]string) (setting string, limited bool) {
 	return "", false
 }
 
-// alter is the remedy for a wrong setting, ready to paste.
+// alter returns the remedy for a wrong setting, ready to paste.
 func alter(topic, settings string) string {
 	return fmt.Sprintf("correct it with kafka-configs --alter --topic %s --add-config %s", topic, settings)
 }
