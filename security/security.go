@@ -22,7 +22,7 @@ import (
 	"strings"
 )
 
-// Mechanism is a SASL mechanism: a way to prove to a broker who one is. The values are the names that brokers use.
+// Mechanism is a SASL mechanism, a way to authenticate to a broker. The values are the names that brokers use.
 type Mechanism string
 
 const (
@@ -36,7 +36,7 @@ const (
 	OAuthBearer Mechanism = "OAUTHBEARER"
 )
 
-// Mechanisms returns all mechanisms there are.
+// Mechanisms returns all mechanisms.
 func Mechanisms() []Mechanism { return []Mechanism{Plain, ScramSHA256, ScramSHA512, OAuthBearer} }
 
 // Config says how connections to brokers are protected. The zero value is neither encryption nor authentication. It
@@ -48,7 +48,7 @@ type Config struct {
 	// TLS encrypts the connections and checks that the brokers are who they claim to be.
 	TLS bool
 
-	// CAFile holds the certificates of the authorities that may have signed those of the brokers. The default are the
+	// CAFile holds the certificates of the authorities that may have signed the brokers' certificates. The default is the
 	// authorities that the operating system trusts. Needs TLS.
 	CAFile string
 
@@ -56,17 +56,17 @@ type Config struct {
 	// for brokers that authenticate their clients by certificate (mTLS). Set both or none. They need TLS.
 	CertFile, KeyFile string
 
-	// ServerName is the name that the certificates of the brokers must be for. The default is the host that is
-	// connected to; set it if the brokers are reached under other names than their certificates say. Needs TLS.
+	// ServerName is the name that the brokers' certificates must be for. The default is the host of the connection; set it if
+	// the brokers are reached under other names than their certificates contain. Needs TLS.
 	ServerName string
 
 	// Mechanism is the SASL mechanism to authenticate with. Empty is none.
 	Mechanism Mechanism
 
-	// User is who to authenticate as, with Plain, ScramSHA256 and ScramSHA512.
+	// User is the user to authenticate as, with Plain, ScramSHA256 and ScramSHA512.
 	User string
 
-	// Password is the password of User. Prefer PasswordFile: a file can be renewed and does not show in a dump.
+	// Password is the password of User. Prefer PasswordFile: a file can be renewed and does not appear in a dump.
 	Password string `json:"-"`
 
 	// PasswordFile holds the password of User; white space at its end is not part of it. Set it or Password.
@@ -77,13 +77,13 @@ type Config struct {
 	// ends with the dial timeout.
 	Token func(context.Context) (string, error) `json:"-"`
 
-	// TokenFile holds a token for OAuthBearer, which some other program renews; white space at its end is not part of
-	// it. Set it or Token.
+	// TokenFile holds a token for OAuthBearer, which another program renews; white space at its end is not part of it. Set it
+	// or Token.
 	TokenFile string
 }
 
-// Validate reports everything that contradicts itself or is incomplete. It reads no file: what cannot be read is
-// reported by whoever connects.
+// Validate reports all contradictory and incomplete settings. It reads no file; a file that cannot be read is reported when a
+// client connects.
 func (c Config) Validate() error {
 	var problems []error
 	fault := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
@@ -157,7 +157,7 @@ func bothOrNone(both bool) string {
 	return "none is set; set one"
 }
 
-// String says in a few words how connections are protected. It tells no secret.
+// String describes in a few words how connections are protected. It contains no secret.
 func (c Config) String() string {
 	parts := []string{"plaintext"}
 	if c.TLS {
@@ -172,8 +172,8 @@ func (c Config) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// GoString is String: %#v tells no secret either.
+// GoString is String, so that %#v prints no secret either.
 func (c Config) GoString() string { return "security.Config{" + c.String() + "}" }
 
-// LogValue is String: a log tells no secret either.
+// LogValue is String, so that a log contains no secret either.
 func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }

@@ -10,21 +10,20 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// TableStore is where goka's table recovery puts what it reads from a changelog partition.
+// TableStore keeps the rows that goka's table recovery reads from a changelog partition.
 type TableStore interface {
 	// Get appends the value of a row to dst and reports whether it exists.
 	Get(dst, key []byte) ([]byte, bool, error)
 	// Offset returns the last changelog offset the table reflects, and false if there is none.
 	Offset() (int64, bool)
-	// Restore applies a run of records and remembers, in the same batch, that the table reflects the changelog up
-	// to and including the run's last offset. A run may have no rows: markers move the offset too. The run is not
-	// kept.
+	// Restore applies a run and records, in the same batch, that the table reflects the changelog up to and including the
+	// run's last offset. A run may have no rows, since markers move the offset too. Restore must not keep the run.
 	Restore(run *Run) error
 }
 
-// tableReader is the consumer goka recovers and follows tables with. It reads read_committed, hands goka one message
-// for each run of fetched batches, and counts markers, so that recovery of a transactional table ends: goka waits for
-// the message at high watermark - 1, which in such a log is a marker that ordinary consumers never show.
+// tableReader is the consumer with which goka recovers and follows tables. It reads read_committed and hands goka one
+// message for each run of fetched batches. It counts markers, so that the recovery of a transactional table ends: goka waits
+// for the message at high watermark - 1, which in such a log is a marker that ordinary consumers never return.
 type tableReader struct {
 	client  *Client
 	fetcher *Fetcher
@@ -51,8 +50,8 @@ func (c tableReader) ConsumePartition(topic string, partition int32, from int64)
 	return pc, nil
 }
 
-// tablePartition pumps one feed into goka. Its goroutine starts with ConsumePartition and ends with AsyncClose, after
-// which goka drains both channels until they are closed.
+// tablePartition passes one feed to goka. Its goroutine starts with ConsumePartition and ends after AsyncClose, when goka
+// drains both channels until they are closed.
 type tablePartition struct {
 	tableReader
 	topic     string
@@ -63,8 +62,8 @@ type tablePartition struct {
 }
 
 func (p *tablePartition) run(ctx context.Context, feed *Feed, restart <-chan struct{}) {
-	// goka takes a closed channel for a table that is recovered: nothing may be closed before AsyncClose, and the
-	// feed must be given back before goka can ask for the same partition again.
+	// goka takes a closed channel for a recovered table: nothing may be closed before AsyncClose, and the feed must be
+	// closed before goka can ask for the same partition again.
 	defer close(p.messages)
 	defer close(p.errs)
 	defer feed.Close()
@@ -83,7 +82,7 @@ func (p *tablePartition) run(ctx context.Context, feed *Feed, restart <-chan str
 	<-ctx.Done()
 }
 
-// pump hands run after run to goka. While goka applies one, the next is gathered.
+// pump hands run after run to goka. While goka applies one run, the next is gathered.
 func (p *tablePartition) pump(ctx context.Context, g *gatherer) error {
 	defer g.timer.Stop()
 	for {
@@ -116,10 +115,10 @@ func (p *tablePartition) pump(ctx context.Context, g *gatherer) error {
 	}
 }
 
-// errRestart ends a reading whose table has lost what it kept.
+// errRestart ends the reading of a table whose store has lost its rows.
 var errRestart = errors.New("the table is read again from where it is now")
 
-// watchRestart cancels the reading when the table asks for it. The function it returns ends the watch.
+// watchRestart cancels the reading when restart is closed. The function that it returns ends the watch.
 func watchRestart(reading context.Context, cancel context.CancelCauseFunc, restart <-chan struct{}) (end func()) {
 	if restart == nil {
 		return func() {}
@@ -142,7 +141,7 @@ func (p *tablePartition) AsyncClose() { p.cancel() }
 
 func (p *tablePartition) Close() error {
 	p.cancel()
-	for range p.messages { // draining is what sarama's contract asks for
+	for range p.messages { // sarama's contract asks to drain it
 	}
 	return nil
 }
@@ -160,13 +159,13 @@ func (c tableReader) Topics() ([]string, error)          { return nil, errors.Er
 func (c tableReader) Partitions(string) ([]int32, error) { return nil, errors.ErrUnsupported }
 
 func (c tableReader) HighWaterMarks() map[string]map[int32]int64 { return nil }
-func (c tableReader) Close() error                               { return nil } // the fetcher belongs to who made it
+func (c tableReader) Close() error                               { return nil } // the caller owns the fetcher
 func (c tableReader) Pause(map[string][]int32)                   {}
 func (c tableReader) Resume(map[string][]int32)                  {}
 func (c tableReader) PauseAll()                                  {}
 func (c tableReader) ResumeAll()                                 {}
 
-// rawCodec is the codec of goka's table, whose values goka never has to look at.
+// rawCodec is the codec of goka's table, whose values goka never decodes.
 type rawCodec struct{}
 
 func (rawCodec) Encode(v any) ([]byte, error) {

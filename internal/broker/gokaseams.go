@@ -17,7 +17,7 @@ import (
 	"github.com/seed84377926/millrace/internal/murmur2"
 )
 
-// handles passes Go values through goka, which carries bytes only: put returns an eight-byte ticket, take redeems it
+// handles passes Go values through goka, which carries bytes only: put returns a ticket of eight bytes, and take redeems it
 // once.
 type handles[T any] struct {
 	mu struct {
@@ -38,7 +38,7 @@ func (h *handles[T]) put(v T) []byte {
 	return binary.LittleEndian.AppendUint64(nil, h.mu.last)
 }
 
-// take returns the value of a ticket, and false if it was redeemed before.
+// take returns the value of a ticket, or false if it was redeemed before.
 func (h *handles[T]) take(data []byte) (T, bool) {
 	id := binary.LittleEndian.Uint64(data)
 	h.mu.Lock()
@@ -48,15 +48,15 @@ func (h *handles[T]) take(data []byte) (T, bool) {
 	return v, ok
 }
 
-// gokaTopics is goka's topic manager on our client. Topics are created and verified by the runtime before goka starts,
-// with the configuration they need; here they must merely be there.
+// gokaTopics is goka's topic manager on our client. The runtime creates and verifies topics before goka starts; here they
+// must only exist.
 type gokaTopics struct {
 	client  *Client
-	table   string // that goka reads
+	table   string // the topic that goka reads
 	foreign bool   // see TableViewConfig
 }
 
-// adminTimeout bounds the requests that goka makes without a context.
+// adminTimeout bounds requests that goka makes without a context.
 const adminTimeout = 30 * time.Second
 
 func (t gokaTopics) EnsureTableExists(topic string, partitions int) error {
@@ -84,8 +84,8 @@ func (t gokaTopics) mustExist(topic string, want int) error {
 	return nil
 }
 
-// Partitions returns those of the table for all topics: goka wants as many of each, and a processor gets no message but
-// those of its own partition.
+// Partitions returns the table's partitions for every topic: goka wants the same number for all, and a processor only gets
+// messages of its own partition.
 func (t gokaTopics) Partitions(string) ([]int32, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 	defer cancel()
@@ -100,8 +100,8 @@ func (t gokaTopics) Partitions(string) ([]int32, error) {
 	return partitions, nil
 }
 
-// GetOffset answers goka's "newest" with the high watermark, never the last stable offset: see Restore. That is for tables that
-// our own transactions write.
+// GetOffset answers goka's "newest" with the high watermark, never with the last stable offset, see Restore. A foreign table
+// is the exception: our own transactions do not write it.
 func (t gokaTopics) GetOffset(topic string, partition int32, when int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 	defer cancel()
@@ -114,9 +114,9 @@ func (t gokaTopics) GetOffset(topic string, partition int32, when int64) (int64,
 	return t.client.EndOffset(ctx, topic, partition)
 }
 
-func (gokaTopics) Close() error { return nil } // the client belongs to who made it
+func (gokaTopics) Close() error { return nil } // the caller owns the client
 
-// gokaProducer satisfies goka, which wants a producer; ours is the fenced writer, beside goka.
+// gokaProducer is the producer that goka wants. It refuses records: they go through the fenced Writer.
 type gokaProducer struct{}
 
 var errNoEmit = errors.New("goka's producer is not used: records go through the fenced writer")
@@ -133,7 +133,7 @@ func (p gokaProducer) Emit(topic, key string, value []byte) *goka.Promise {
 
 func (gokaProducer) Close() error { return nil }
 
-// gokaLog lets goka log at debug level: what matters to a user is logged by the runtime, with its own words.
+// gokaLog logs goka's messages at debug level: the runtime itself logs what matters to a user.
 type gokaLog struct{ logger *slog.Logger }
 
 func (l gokaLog) Print(v ...any)                 { l.logger.Debug("goka", slog.String("text", fmt.Sprint(v...))) }
@@ -141,10 +141,10 @@ func (l gokaLog) Println(v ...any)               { l.Print(v...) }
 func (l gokaLog) Printf(format string, v ...any) { l.Print(fmt.Sprintf(format, v...)) }
 func (l gokaLog) Debugf(format string, v ...any) { l.Print(fmt.Sprintf(format, v...)) }
 
-// javaHash is Kafka's default partitioner as the hash goka partitions with.
+// javaHash returns the hash of Kafka's default partitioner, for goka.
 func javaHash() hash.Hash32 { return murmur2.New() }
 
-// gokaTable is the storage goka recovers a table into: a thin face of a TableStore, whose own batches carry the offset.
+// gokaTable is the storage that goka recovers a table into. It adapts a TableStore, whose own batches contain the offset.
 type gokaTable struct {
 	table  TableStore
 	runs   *handles[*Run]
@@ -152,7 +152,7 @@ type gokaTable struct {
 }
 
 func (gokaTable) Open() error          { return nil }
-func (gokaTable) Close() error         { return nil } // the engine below stays open: the next session costs nothing
+func (gokaTable) Close() error         { return nil } // the engine below stays open, so that the next session starts at once
 func (gokaTable) MarkRecovered() error { return nil }
 
 func (s gokaTable) GetOffset(none int64) (int64, error) {
@@ -162,7 +162,7 @@ func (s gokaTable) GetOffset(none int64) (int64, error) {
 	return none, nil
 }
 
-// SetOffset has nothing to do: Restore recorded the offset in the same batch as the rows.
+// SetOffset does nothing: Restore has written the offset in the same batch as the rows.
 func (gokaTable) SetOffset(int64) error { return nil }
 
 func (s gokaTable) Get(key string) ([]byte, error) {
@@ -175,8 +175,8 @@ func (s gokaTable) Has(key string) (bool, error) {
 	return ok, err
 }
 
-// Set is how goka's update callback stores a message. A message stands for a whole run, so its value is the ticket of
-// one.
+// Set is called by goka's update callback for each message. A message stands for a whole run, and its value is the ticket of
+// that run.
 func (s gokaTable) Set(_ string, value []byte) error {
 	run, ok := s.runs.take(value)
 	if !ok {

@@ -23,27 +23,27 @@ type GroupTaskConfig struct {
 	Inputs    []string
 	Partition int32
 	Table     TableStore
-	// Process runs one unit of work, on goka's partition goroutine. Deliver waits for it, so that the task is
-	// touched by one goroutine at a time.
+	// Process processes one unit of work, on goka's partition goroutine. Deliver waits for it, so that one goroutine at a time
+	// uses the task (I5).
 	Process func(unit any) error
-	// Run is the task's life: it opens sessions and delivers work until ctx ends or it has nothing more to do.
+	// Run opens sessions and delivers work until ctx ends or there is nothing more to do.
 	Run    func(ctx context.Context, sessions *Sessions) error
 	Logger *slog.Logger
 }
 
-// GroupTask is goka's processor for one partition of a group. goka plans one processor for all partitions of an
-// instance and stops them all at each rebalance; with one for each task a task that stays is not touched when others
-// move, fail or restore (docs/decisions/0003-one-goka-processor-per-task.md).
+// GroupTask is goka's processor for one partition of a group. goka has one processor for all partitions of an instance and
+// stops all of them at each rebalance. With a processor for each task, a task that stays is not disturbed when others move,
+// fail or restore (docs/decisions/0003-one-goka-processor-per-task.md).
 type GroupTask struct {
 	cfg       GroupTaskConfig
 	processor *goka.Processor
 	units     handles[*unit]
 	restores  handles[*Run]
 	cancel    context.CancelFunc
-	errs      chan error // goka reads it; nothing is ever sent: errors end a session, and the session belongs to Run
+	errs      chan error // goka reads it; nothing is ever sent, since errors end a session, and Run owns the session
 }
 
-// unit is one delivery on its way through goka.
+// unit is one unit of work on its way through goka.
 type unit struct {
 	work     any
 	sessions *Sessions
@@ -51,7 +51,7 @@ type unit struct {
 	done     chan struct{}
 }
 
-// NewGroupTask defines the group and builds goka's processor for it. All topics must exist.
+// NewGroupTask builds goka's processor for the task. All topics must exist.
 func NewGroupTask(cfg GroupTaskConfig) (*GroupTask, error) {
 	t := &GroupTask{cfg: cfg, errs: make(chan error)}
 	edges := []goka.Edge{goka.Persist(rawCodec{})}
@@ -90,7 +90,7 @@ func (t *GroupTask) Run(ctx context.Context) error {
 	return nil
 }
 
-// Stats returns goka's own account of the task's processor.
+// Stats returns goka's own statistics of the task's processor.
 func (t *GroupTask) Stats(ctx context.Context) *goka.ProcessorStats {
 	return t.processor.StatsWithContext(ctx)
 }
@@ -101,7 +101,7 @@ func (t *GroupTask) process(ctx goka.Context, msg any) {
 	if !ok {
 		ctx.Fail(fmt.Errorf("goka delivered %T", msg))
 	}
-	// goka counts the message as processed once the transaction that holds its effects is committed.
+	// goka counts the message as processed when the transaction with its effects is committed.
 	u.sessions.uncommitted = append(u.sessions.uncommitted, ctx.DeferCommit())
 	u.err = t.cfg.Process(u.work)
 	close(u.done)
@@ -119,8 +119,8 @@ func (c unitCodec) Decode(data []byte) (any, error) {
 	return u, nil
 }
 
-// Consume is called by goka once; the loop over sessions lives in Run, so that a new session costs milliseconds and
-// goka's own pause of five seconds between two calls of Consume never comes into play.
+// Consume is called by goka once. The loop over sessions is in Run: so a new session takes milliseconds, and goka's pause of
+// five seconds between two calls of Consume never occurs.
 func (t *GroupTask) Consume(ctx context.Context, _ []string, handler sarama.ConsumerGroupHandler) error {
 	defer t.cancel()
 	sessions := &Sessions{task: t, handler: handler}
@@ -136,7 +136,7 @@ func (t *GroupTask) Consume(ctx context.Context, _ []string, handler sarama.Cons
 // Errors returns a channel on which nothing is sent.
 func (t *GroupTask) Errors() <-chan error { return t.errs }
 
-// Close has nothing to close: the fetcher and the writer belong to the runtime.
+// Close does nothing: the runtime owns the fetcher and the writer.
 func (t *GroupTask) Close() error { return nil }
 
 // Pause is not used by goka.
@@ -161,8 +161,8 @@ type Sessions struct {
 	uncommitted []func(error) // goka's commit callbacks of the units delivered since the last Acknowledge
 }
 
-// Start opens a session: goka opens the table, recovers it to the high watermark of this moment and is then ready for
-// work. It must be called after the takeover. ctx bounds the whole session.
+// Start opens a session: goka opens the table, recovers it to the current high watermark and is then ready for work. It must
+// be called after the takeover (I1). ctx bounds the whole session.
 func (s *Sessions) Start(ctx context.Context) error {
 	s.generation++
 	ctx, cancel := context.WithCancel(ctx)
@@ -179,13 +179,13 @@ func (s *Sessions) Start(ctx context.Context) error {
 	if err := s.handler.Setup(cur); err != nil {
 		return errors.Join(fmt.Errorf("session of group %s, partition %d: %w", s.task.cfg.Group, s.task.cfg.Partition, err), s.Stop())
 	}
-	// A recovery cut short by its context ends without an error in goka.
+	// goka ends a recovery without an error when its context ends.
 	if ctx.Err() != nil {
 		return errors.Join(context.Cause(ctx), s.Stop())
 	}
 	for topic, messages := range cur.messages {
 		cur.running.Go(func() {
-			// A claim that returns unasked means that goka's partition processor has failed: the session is over.
+			// If a claim returns although nobody ended it, goka's partition processor has failed: the session is over.
 			defer cancel()
 			if err := s.handler.ConsumeClaim(cur, &claim{topic: topic, partition: s.task.cfg.Partition, messages: messages}); err != nil {
 				s.task.cfg.Logger.Debug("claim ended", slog.String("topic", topic), slog.Any("error", err))
@@ -195,8 +195,8 @@ func (s *Sessions) Start(ctx context.Context) error {
 	return nil
 }
 
-// Deliver hands work to goka as one message of the input topic, waits until Process has run it and returns its error.
-// offset and at are what goka's statistics show.
+// Deliver hands work to goka as one message of the input topic, waits until Process has processed it and returns the error of
+// Process. offset and at appear in goka's statistics.
 func (s *Sessions) Deliver(topic string, offset int64, at time.Time, work any) error {
 	cur := s.current
 	u := &unit{work: work, sessions: s, done: make(chan struct{})}
@@ -215,7 +215,7 @@ func (s *Sessions) Deliver(topic string, offset int64, at time.Time, work any) e
 		if _, withdrawn := s.task.units.take(id); withdrawn {
 			return errSessionOver
 		}
-		<-u.done // goka has it and is running it: the task is not ours before it is done
+		<-u.done // goka is processing it: until it is done, goka's goroutine has the task (I5)
 		return u.err
 	}
 }
@@ -223,17 +223,17 @@ func (s *Sessions) Deliver(topic string, offset int64, at time.Time, work any) e
 var errSessionOver = errors.New("session is over")
 
 // Acknowledge tells goka that all delivered work is committed.
-func (s *Sessions) Acknowledge() { s.settle(nil) }
+func (s *Sessions) Acknowledge() { s.finishUnits(nil) }
 
-func (s *Sessions) settle(err error) {
+// finishUnits calls goka's commit callbacks of the delivered units.
+func (s *Sessions) finishUnits(err error) {
 	for _, done := range s.uncommitted {
 		done(err)
 	}
 	s.uncommitted = s.uncommitted[:0]
 }
 
-// Stop ends the session, if there is one, and waits for goka to be done with it. Its error is what goka made of the
-// end and of value for the log only.
+// Stop ends the session, if there is one, and waits until goka has ended it. The error is goka's and only for the log.
 func (s *Sessions) Stop() error {
 	cur := s.current
 	if cur == nil {
@@ -242,11 +242,11 @@ func (s *Sessions) Stop() error {
 	s.current = nil
 	cur.cancel()
 	cur.running.Wait()
-	s.settle(errSessionOver) // goka waits a minute for commits that nobody answers
+	s.finishUnits(errSessionOver) // otherwise goka waits a minute for them
 	return s.cleanup(cur)
 }
 
-// cleanup shields the process from a nil pointer in goka: Cleanup after a Setup that failed before it had started the
+// cleanup recovers from a nil dereference in goka: Cleanup panics after a Setup that failed before it had started the
 // partition.
 func (s *Sessions) cleanup(cur *session) (err error) {
 	defer func() {
@@ -257,7 +257,7 @@ func (s *Sessions) cleanup(cur *session) (err error) {
 	return s.handler.Cleanup(cur)
 }
 
-// session is what goka sees of a session. Offsets are committed by the fenced writer, so that goka's marks are ignored.
+// session is a session as goka sees it. The fenced Writer commits offsets, so goka's marks are ignored.
 type session struct {
 	ctx        context.Context //nolint:containedctx // sarama's interface asks for it
 	cancel     context.CancelFunc

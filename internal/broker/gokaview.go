@@ -14,16 +14,17 @@ import (
 // TableViewConfig describes a goka view over a group's table.
 type TableViewConfig struct {
 	Client  *Client
-	Fetcher *Fetcher // reads the table; a partition that a fetcher reads for one view it cannot read for another
+	Fetcher *Fetcher // reads the table; a fetcher cannot read the same partition for two views
 	Topic   string
-	// Open returns where partition p is kept.
+	// Open returns the store of partition p.
 	Open func(p int32) (TableStore, error)
-	// Restart, if it is not nil, returns a channel that is closed when partition p must be read anew from the offset that
-	// it then has: its store has lost what it kept. It is asked again at every start, behind the offset.
+	// Restart, if it is not nil, returns a channel that is closed when the store of partition p has lost its rows: the
+	// partition must then be read again from the offset that the store has by then. It is called at every start of a reading,
+	// after the offset was read.
 	Restart func(p int32) <-chan struct{}
-	// Foreign says that the table is no group's changelog, but a topic that anybody may write. The value of a row then begins
-	// with the timestamp of its record (state.AppendRowValue), a key may be empty, and the view has caught up at the last
-	// stable offset: it does not wait for transactions that somebody has left open.
+	// Foreign says that the table is not a group's changelog but a topic that any program may write. Then the value of a row
+	// begins with the timestamp of its record (state.AppendRowValue), a key may be empty, and the view has caught up at the
+	// last stable offset: it does not wait for open transactions of other programs.
 	Foreign bool
 	Logger  *slog.Logger
 }
@@ -65,19 +66,20 @@ func NewTableView(cfg TableViewConfig) (*TableView, error) {
 	return v, nil
 }
 
-// Run recovers the view and follows its table until ctx ends; broken connections are retried. It may be called once.
+// Run recovers the view and follows its table until ctx ends. It retries broken connections. It may be called once.
 func (v *TableView) Run(ctx context.Context) error { return v.view.Run(ctx) }
 
-// Running is closed once every partition has caught up with the end its table had when the view started.
+// Running returns a channel that is closed when every partition has caught up with the end that its table had when the view
+// started.
 func (v *TableView) Running() <-chan struct{} { return v.view.WaitRunning() }
 
-// TableViewStats is goka's own account of a view, as JSON.
+// TableViewStats are goka's own statistics of a view, as JSON.
 type TableViewStats struct {
 	State string          `json:"state"`
 	Stats *goka.ViewStats `json:"stats"`
 }
 
-// Stats returns goka's account of the view.
+// Stats returns goka's statistics of the view.
 func (v *TableView) Stats(ctx context.Context) TableViewStats {
 	return TableViewStats{State: viewStateName(v.view.CurrentState()), Stats: v.view.Stats(ctx)}
 }

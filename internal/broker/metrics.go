@@ -9,12 +9,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// ClientMetrics counts what a [Client], and all clients made from its Options, say to the brokers: connections, requests,
-// bytes, throttling. The names are those of Kafka's own clients, by node. It costs something for each request and nothing
-// for a record. It is a prometheus.Collector and safe for concurrent use.
+// ClientMetrics counts the traffic of a [Client], and of all clients made from its Options, with the brokers: connections,
+// requests, bytes, throttling. The names follow Kafka's own clients, by node. The cost is for each request, not for each
+// record. It is a prometheus.Collector and safe for concurrent use.
 //
-// franz-go's kprom plugin registers its metrics anew for each client and fails on the second; a task has a client for
-// each of its lives.
+// franz-go's kprom plugin registers its metrics for each client and fails on the second one; here a task makes a new client at
+// each takeover.
 type ClientMetrics struct {
 	connected, connectErrors, closed *prometheus.CounterVec
 	latency                          *prometheus.SummaryVec
@@ -39,7 +39,7 @@ func NewClientMetrics() *ClientMetrics {
 		connected:     counter("connection_creation_total", "Connections opened to a broker."),
 		connectErrors: counter("connection_errors_total", "Connections that could not be opened."),
 		closed:        counter("connection_close_total", "Connections closed, by either side."),
-		// A summary without quantiles is a count and a sum: the average by broker and request at the price of two series.
+		// A summary without quantiles is a count and a sum: the average by broker and request for two series.
 		latency: prometheus.NewSummaryVec(prometheus.SummaryOpts{
 			Name: "millrace_broker_request_latency_seconds",
 			Help: "Time from the first byte of a request to the last byte of its answer.",

@@ -14,12 +14,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// ErrUntrusted is wrapped by the error of Connect when somebody answers, but one side does not accept who the other one
-// is, or the two do not agree on how to find out.
+// ErrUntrusted is wrapped by the error of Connect when a broker answers, but one side does not accept the identity of the other,
+// or the two do not agree on a way to prove it.
 var ErrUntrusted = errors.New("no trusted connection")
 
-// explain says what to do about err, an error of Connect, "" if that has nothing to do with security, and of which kind
-// it is, ErrUnreachable or ErrUntrusted. Connect fails with either at once, since the next attempt would end like this one.
+// explain returns the remedy for err, an error of Connect, or "" if err has nothing to do with security, and its kind,
+// ErrUnreachable or ErrUntrusted. Connect fails at once with either, since the next attempt would fail the same way.
 func (c Config) explain(err error) (remedy string, kind error) {
 	if remedy := c.tlsRemedy(err); remedy != "" {
 		return remedy, ErrUntrusted
@@ -63,7 +63,7 @@ func (c Config) tlsRemedy(err error) string {
 		const modern = "let the broker speak TLS 1.2 or 1.3, with a cipher suite that is not outdated"
 		switch text := alert.Err.Error(); {
 		case strings.Contains(text, "certificate"):
-		case strings.Contains(text, "handshake failure") && c.Security.CertFile == "": // TLS 1.2 has no word for it
+		case strings.Contains(text, "handshake failure") && c.Security.CertFile == "": // TLS 1.2 has no alert of its own for it
 			return "the broker wants a certificate of its clients; set Security.CertFile and Security.KeyFile; or " + modern
 		default:
 			return modern
@@ -95,15 +95,15 @@ func (c Config) saslRemedy(err error) string {
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		return fmt.Sprintf("correct user %q and password, or create the user with %s credentials", s.User, s.Mechanism)
 	case errors.Is(err, io.EOF):
-		// A broker may also just hang up, without a word.
+		// A broker may also just close the connection.
 		return fmt.Sprintf("the broker ended the connection during the authentication with %s as %q: correct the credentials", s.Mechanism, s.User)
 	default:
 		return ""
 	}
 }
 
-// denied completes err, if it is a refusal of the broker's authorizer, with what would have to be allowed and to whom:
-// brokers only say what kind of resource it was. Other errors stay as they are.
+// denied adds to err, if it is a refusal of the broker's authorizer, which operation must be allowed on which resource and to
+// whom: brokers only name the kind of resource. It returns other errors as they are.
 func (c *Client) denied(err error, operation, resource string) error {
 	if !IsDenied(err) {
 		return err
@@ -111,7 +111,7 @@ func (c *Client) denied(err error, operation, resource string) error {
 	return fmt.Errorf("%w; allow %s on %s to %s", err, operation, resource, c.protection.principal)
 }
 
-// IsDenied says whether err is a refusal of the broker's authorizer: somebody has to allow something.
+// IsDenied reports whether err is a refusal of the broker's authorizer: an operator must allow something.
 func IsDenied(err error) bool {
 	return slices.ContainsFunc([]error{
 		kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed,

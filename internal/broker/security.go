@@ -20,13 +20,13 @@ import (
 	"github.com/seed84377926/millrace/security"
 )
 
-// protection is a security.Config as franz-go wants it.
+// protection is a security.Config, translated for franz-go.
 type protection struct {
 	options   []kgo.Opt
-	principal string // who the brokers take us for, as far as that can be known here
+	principal string // the principal of this program at the brokers, as far as it is known here
 }
 
-// protect reads the files of c and translates it. Everything that would fail with every connection fails here: files
+// protect reads the files of c.Security and translates it. Everything that would fail at every connection fails here: files
 // that cannot be read, a certificate that has expired.
 func (c Config) protect(ctx context.Context) (protection, error) {
 	p := protection{principal: "User:ANONYMOUS"}
@@ -60,7 +60,8 @@ func (c Config) protect(ctx context.Context) (protection, error) {
 	return p, nil
 }
 
-// tlsConfig is for all connections. The certificate of the client is read for each of them, so that it can be renewed.
+// tlsConfig returns the configuration of all connections. It reads the client's certificate again for each of them, so that the
+// certificate can be renewed.
 func tlsConfig(s security.Config) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: s.ServerName}
 	if s.CAFile != "" {
@@ -103,13 +104,14 @@ func clientCertificate(s security.Config, now time.Time) (*tls.Certificate, erro
 	return &certificate, nil
 }
 
-// credentials answers franz-go, which asks for each connection and whenever a broker wants to be shown them anew.
+// credentials returns the credentials to franz-go, which asks for them at each connection and whenever a broker wants a new
+// authentication.
 type credentials struct {
 	config  security.Config
-	timeout time.Duration // of a callback; franz-go has none
+	timeout time.Duration // of Config.Token; franz-go sets none
 }
 
-// try looks whether there are credentials at all.
+// try reads the credentials once, to find out whether that works.
 func (c credentials) try(ctx context.Context) error {
 	if c.config.Mechanism == security.OAuthBearer {
 		_, err := c.token(ctx)
@@ -165,7 +167,7 @@ func (c credentials) token(ctx context.Context) (string, error) {
 	return token, nil
 }
 
-// readSecret reads a file with one secret, which editors and templates like to end with a new line.
+// readSecret reads a file with one secret. Editors and templates often end it with a new line, which is removed.
 func readSecret(field, file string) (string, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -178,8 +180,8 @@ func readSecret(field, file string) (string, error) {
 	return secret, nil
 }
 
-// bearer is OAUTHBEARER that tells why a broker refuses a token: it does so in its challenge (RFC 7628, 3.2.3), which
-// franz-go takes for nonsense.
+// bearer is OAUTHBEARER that reports why a broker refuses a token. The broker says so in its challenge (RFC 7628, 3.2.3), which
+// franz-go does not understand.
 type bearer struct{ sasl.Mechanism }
 
 // Authenticate implements sasl.Mechanism.
@@ -198,7 +200,7 @@ func (s bearerSession) Challenge(answer []byte) (bool, []byte, error) {
 	return s.Session.Challenge(answer)
 }
 
-// refusedToken is what a broker says of a token that it does not accept.
+// refusedToken is the error of a broker that does not accept a token.
 type refusedToken struct{ answer string }
 
 func (e *refusedToken) Error() string { return "the broker refuses the token: " + e.answer }

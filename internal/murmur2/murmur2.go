@@ -1,7 +1,7 @@
-// Package murmur2 is the hash of Kafka's default partitioner, the same as in the Java client: whoever writes a key and
-// whoever looks for it must agree on the partition.
+// Package murmur2 is the hash of Kafka's default partitioner, as in the Java client. The writer of a key and its readers must
+// agree on the partition.
 //
-// It is pure and allocates nothing.
+// It is pure, and only New allocates.
 package murmur2
 
 import "hash"
@@ -46,7 +46,7 @@ func Partition(key []byte, n int32) int32 { return int32(Sum(key)&0x7fffffff) % 
 // New returns the hash, without its sign bit, as a hash.Hash32.
 func New() hash.Hash32 { return &digest{} }
 
-// digest collects its input: murmur2 starts from the total length, so nothing can be hashed before the end.
+// digest collects its input: murmur2 starts with the total length, so hashing cannot begin before the end.
 type digest struct{ data []byte }
 
 func (d *digest) Write(p []byte) (int, error) { d.data = append(d.data, p...); return len(p), nil }
