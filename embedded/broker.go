@@ -143,7 +143,7 @@ func (b *Broker) startCluster() error {
 		return fmt.Errorf("starting with the data in %s: %w; restore the directory from a copy, or begin with an empty one", b.config.Dir, err)
 	}
 	b.cluster = cluster
-	hurryRebalances(cluster)
+	shortenRebalances(cluster)
 	answerWholePartitions(cluster)
 	if b.directory != nil {
 		b.directory.journal.watch(cluster)

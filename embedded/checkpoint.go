@@ -10,33 +10,29 @@ import (
 	"path/filepath"
 )
 
-// checkpointVersion changes with the meaning of the file. A file of another
-// version is ignored, which costs one full scan.
+// checkpointVersion changes with the meaning of the file. A file of another version is ignored; the cost is one full scan.
 const checkpointVersion = 1
 
-// checkpoint is what the embedded broker remembers about its log from one run
-// to the next.
+// checkpoint is what one run of the broker leaves to the next about its logs.
 type checkpoint struct {
 	Version int `json:"version"`
 
-	// Clean says that the last run ended in order and left no transaction
-	// open: there is nothing to repair. It is taken back before the broker
-	// serves anybody.
+	// Clean says that the last run ended in order and left no transaction open: there is nothing to repair. It is cleared
+	// before the broker serves anybody (EB4).
 	Clean bool `json:"clean"`
 
-	// Settled holds, by partition, an offset below which no transaction is
-	// open: the scan of the next repair begins there.
+	// Settled is, by partition, an offset below which no transaction is open (EB5): the scan of the next repair begins there.
 	Settled map[string]int64 `json:"settled"`
 }
 
-// settledKey names a partition in a checkpoint. The id of the topic is part of
-// it because a topic that was deleted and created again starts anew.
+// settledKey names a partition in a checkpoint. It contains the id of the topic, since a topic that was deleted and created
+// again has a new log.
 func settledKey(topicID [16]byte, partition int32) string {
 	return fmt.Sprintf("%x/%d", topicID, partition)
 }
 
-// readCheckpoint returns the checkpoint at path. One that is missing or
-// damaged is as good as none: the zero value makes the repair scan everything.
+// readCheckpoint returns the checkpoint at path. If it is missing or damaged, readCheckpoint returns the zero value, with which
+// the repair scans everything.
 func readCheckpoint(path string) (checkpoint, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -65,8 +61,7 @@ func (c checkpoint) write(path string) error {
 	return writeFileAtomic(path, data)
 }
 
-// with returns c with Clean as given and the offsets of settled, if there are
-// any.
+// with returns c with Clean as given and, unless it is nil, settled.
 func (c checkpoint) with(clean bool, settled map[string]int64) checkpoint {
 	if settled != nil {
 		c.Settled = maps.Clone(settled)
@@ -75,8 +70,8 @@ func (c checkpoint) with(clean bool, settled map[string]int64) checkpoint {
 	return c
 }
 
-// writeFileAtomic replaces the file at path by one with data: after a crash at
-// any moment either the old or the new one is there, whole.
+// writeFileAtomic replaces the content of the file at path: after a crash at any moment the file has either the old or the new
+// content, complete.
 func writeFileAtomic(path string, data []byte) error {
 	temporary := path + ".tmp"
 	f, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
@@ -96,7 +91,7 @@ func writeFileAtomic(path string, data []byte) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// syncDir makes the names in a directory durable.
+// syncDir makes the entries of a directory durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -6,13 +6,10 @@ import (
 	"sync"
 )
 
-// gate is the listener of the embedded broker. It holds the real port from the
-// beginning, so that a port in use is found out before anything else and
-// clients that come early wait in the backlog of the kernel instead of being
-// refused. But until open is called it accepts only connections made by dial,
-// which never leave the process. That is what lets the repair talk to a broker
-// that nobody else can reach: kfake cannot delay its listening, and a second,
-// secret port would still be a port.
+// gate is the listener of the broker (EB3). The real port is taken from the beginning, so that a port in use is detected first,
+// and clients that connect early wait in the kernel's backlog instead of being refused. Until open is called, however, the gate
+// accepts only connections of dial, which stay inside the process. So the repair can use a broker that nobody else can reach:
+// kfake cannot start without listening, and anybody could connect to a second port, even a secret one.
 type gate struct {
 	tcp   net.Listener
 	conns chan net.Conn
@@ -26,7 +23,7 @@ type gate struct {
 
 var _ net.Listener = (*gate)(nil)
 
-// newGate returns a gate before tcp, which stays the caller's to close.
+// newGate returns a closed gate before tcp. The caller still owns tcp and closes it.
 func newGate(tcp net.Listener) *gate {
 	return &gate{tcp: tcp, conns: make(chan net.Conn), closed: make(chan struct{})}
 }
@@ -41,8 +38,7 @@ func (g *gate) Accept() (net.Conn, error) {
 	}
 }
 
-// Addr implements net.Listener: it is the address of the real port, which the
-// broker advertises.
+// Addr implements net.Listener. It returns the address of the real port, which the broker advertises.
 func (g *gate) Addr() net.Addr { return g.tcp.Addr() }
 
 // Close implements net.Listener. The port itself stays open.
@@ -51,7 +47,7 @@ func (g *gate) Close() error {
 	return nil
 }
 
-// open lets the world in.
+// open accepts connections of the real port from now on.
 func (g *gate) open() {
 	g.opening.Do(func() {
 		g.forward.Go(func() {
@@ -60,7 +56,7 @@ func (g *gate) open() {
 				if err != nil {
 					return // the port was closed
 				}
-				if !g.pass(context.Background(), newLingering(conn)) {
+				if !g.pass(context.Background(), newLingeringConn(conn)) {
 					conn.Close()
 				}
 			}
@@ -68,12 +64,10 @@ func (g *gate) open() {
 	})
 }
 
-// wait returns when no more connections are passed on. The port must have been
-// closed.
+// wait waits until no more connections are passed on. The port must be closed before.
 func (g *gate) wait() { g.forward.Wait() }
 
-// dial connects to the broker inside the process. The address does not matter.
-// It has the signature of a dialer.
+// dial connects to the broker inside the process, whatever the address. It has the signature of kgo.Dialer.
 func (g *gate) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	if !g.pass(ctx, theirs) {
@@ -87,7 +81,7 @@ func (g *gate) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return ours, nil
 }
 
-// pass hands conn to whoever accepts, and reports whether somebody did.
+// pass hands conn to Accept, and reports whether it was accepted.
 func (g *gate) pass(ctx context.Context, conn net.Conn) bool {
 	select {
 	case g.conns <- conn:

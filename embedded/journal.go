@@ -12,26 +12,23 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// journal makes the commit of a transaction atomic on the embedded broker.
+// journal makes the commit of a transaction atomic (EB2).
 //
-// kfake commits by writing a marker into each partition of the transaction and
-// then the group offsets, one after the other, each synced. Killed in between
-// it leaves a transaction that is committed in one partition and open in the
-// next, and the offsets, which it had only in memory, are gone. A real broker
-// first writes PREPARE_COMMIT to its transaction log, and that is what the
-// journal is: before kfake sees a commit, the journal has its producer, its
-// epoch and its offsets on disk; the repair after a crash finishes what was
-// begun.
+// kfake commits by writing a marker into each partition of the transaction and then the group offsets, one after the other,
+// each synced. If it is killed in between, the transaction is committed in one partition and open in the next, and the
+// offsets, which were only in memory, are lost. A real broker first writes PREPARE_COMMIT to its transaction log. The journal
+// does the same: before kfake sees a commit, its producer, epoch and offsets are in the journal, and the repair after a crash
+// finishes the commit.
 //
-// One entry is enough. kfake handles requests one at a time, so when the next
-// commit overwrites the entry, the commit before is complete.
+// One entry is enough: kfake handles requests one at a time, so when the next commit overwrites the entry, the previous commit
+// is complete.
 //
-// The methods are called by kfake's control functions, one at a time.
+// kfake's control functions call the methods, one at a time.
 type journal struct {
 	file    *os.File
-	durable bool // sync what is written
+	durable bool // sync after each write
 	staged  map[string]prepared
-	last    *prepared // what the file holds; nil if nothing
+	last    *prepared // the entry in the file, nil if there is none
 }
 
 // prepared is a transaction whose commit has begun.
@@ -42,8 +39,7 @@ type prepared struct {
 	Offsets         []preparedOffset `json:"offsets,omitempty"`
 }
 
-// preparedOffset is an offset that a prepared transaction commits. The topic
-// has its name or its id, as the client sent it.
+// preparedOffset is an offset that a prepared transaction commits. The topic has its name or its id, as the client sent it.
 type preparedOffset struct {
 	Group       string   `json:"group"`
 	Topic       string   `json:"topic,omitempty"`
@@ -54,17 +50,16 @@ type preparedOffset struct {
 	Metadata    *string  `json:"metadata,omitempty"`
 }
 
-// journalHeader is the length and the checksum before the entry, both little
-// endian. A length of 0 means that there is none.
+// journalHeader is the size of the length and the checksum before the entry, both little endian. A length of 0 means that
+// there is no entry.
 const journalHeader = 4 + 4
 
-// checksum is the CRC-32C, which the log of Kafka uses, too.
+// checksum returns the CRC-32C, which Kafka's logs use, too.
 func checksum(data []byte) uint32 {
 	return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) // the table is made once
 }
 
-// openJournal opens the journal at path, or creates it, with the entry that
-// the last run left there, if any.
+// openJournal opens or creates the journal at path, and reads the entry that the last run left there, if any.
 func openJournal(path string, durable bool) (*journal, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -80,8 +75,7 @@ func openJournal(path string, durable bool) (*journal, error) {
 	return j, nil
 }
 
-// decodePrepared returns the entry in data, or nil. An entry that is torn was
-// never acted upon: kfake sees a commit only after the journal has it.
+// decodePrepared returns the entry in data, or nil. kfake has not seen the commit of a torn entry (EB2).
 func decodePrepared(data []byte) *prepared {
 	if len(data) < journalHeader {
 		return nil
@@ -110,7 +104,7 @@ func encodePrepared(p prepared) ([]byte, error) {
 	return append(data, entry...), nil
 }
 
-// clear forgets the entry.
+// clear removes the entry.
 func (j *journal) clear() error {
 	if j.last == nil {
 		return nil
@@ -135,39 +129,38 @@ func (j *journal) write(data []byte) error {
 	return nil
 }
 
-// close ends the use of the journal. The entry stays.
+// close closes the file. The entry stays.
 func (j *journal) close() error { return j.file.Close() }
 
-// watch lets the journal see the requests to cluster that concern it, before
-// cluster does.
+// watch passes the requests that concern the journal to it before cluster handles them.
 func (j *journal) watch(cluster *kfake.Cluster) {
 	observe := func(see func(kmsg.Request) error, keys ...kmsg.Key) {
 		for _, key := range keys {
 			cluster.ControlKey(int16(key), func(request kmsg.Request) (kmsg.Response, error, bool) {
 				cluster.KeepControl()
-				// An error closes the connection of the client, and kfake
-				// does not see the request: its outcome is "unknown".
+				// After an error kfake does not handle the request, and the connection is closed: for the client the
+				// outcome is unknown.
 				err := see(request)
 				return nil, err, err != nil
 			})
 		}
 	}
-	observe(j.transaction, kmsg.InitProducerID, kmsg.TxnOffsetCommit, kmsg.EndTxn)
-	observe(j.reuse, kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn)
-	observe(j.override, kmsg.OffsetCommit, kmsg.OffsetDelete, kmsg.DeleteGroups, kmsg.DeleteTopics)
+	observe(j.followTransaction, kmsg.InitProducerID, kmsg.TxnOffsetCommit, kmsg.EndTxn)
+	observe(j.forgetReused, kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn)
+	observe(j.forgetOverridden, kmsg.OffsetCommit, kmsg.OffsetDelete, kmsg.DeleteGroups, kmsg.DeleteTopics)
 }
 
-// transaction follows the transactions to their commit.
-func (j *journal) transaction(request kmsg.Request) error {
+// followTransaction stages the offsets of a transaction, and prepares its commit.
+func (j *journal) followTransaction(request kmsg.Request) error {
 	switch request := request.(type) {
 	case *kmsg.InitProducerIDRequest:
 		if request.TransactionalID != nil {
-			delete(j.staged, *request.TransactionalID) // whatever was open is aborted
+			delete(j.staged, *request.TransactionalID) // an open transaction is aborted
 		}
 	case *kmsg.TxnOffsetCommitRequest:
 		j.stage(request)
 	case *kmsg.EndTxnRequest:
-		p := j.take(request.TransactionalID, request.ProducerID, request.ProducerEpoch)
+		p := j.unstage(request.TransactionalID, request.ProducerID, request.ProducerEpoch)
 		if request.Commit {
 			return j.prepare(p)
 		}
@@ -177,7 +170,7 @@ func (j *journal) transaction(request kmsg.Request) error {
 
 // stage keeps offsets until the transaction ends.
 func (j *journal) stage(request *kmsg.TxnOffsetCommitRequest) {
-	p := j.take(request.TransactionalID, request.ProducerID, request.ProducerEpoch)
+	p := j.unstage(request.TransactionalID, request.ProducerID, request.ProducerEpoch)
 	for _, topic := range request.Topics {
 		for _, partition := range topic.Partitions {
 			p.Offsets = append(p.Offsets, preparedOffset{
@@ -194,9 +187,8 @@ func (j *journal) stage(request *kmsg.TxnOffsetCommitRequest) {
 	j.staged[p.TransactionalID] = p
 }
 
-// take removes and returns what is staged of a transaction: nothing, if what
-// is there belongs to another producer or epoch.
-func (j *journal) take(transactionalID string, producerID int64, epoch int16) prepared {
+// unstage removes and returns the staged offsets of a transaction: none, if they belong to another producer or epoch.
+func (j *journal) unstage(transactionalID string, producerID int64, epoch int16) prepared {
 	p := j.staged[transactionalID]
 	delete(j.staged, transactionalID)
 	if p.ProducerID != producerID || p.ProducerEpoch != epoch {
@@ -206,13 +198,13 @@ func (j *journal) take(transactionalID string, producerID int64, epoch int16) pr
 	return p
 }
 
-// prepare writes p.
+// prepare writes p as the entry.
 func (j *journal) prepare(p prepared) error {
 	data, err := encodePrepared(p)
 	if err != nil {
 		return err
 	}
-	j.last = nil // if the write fails half way, the entry before is gone too
+	j.last = nil // a write that fails half way destroys the previous entry, too
 	if err := j.write(data); err != nil {
 		return err
 	}
@@ -220,10 +212,9 @@ func (j *journal) prepare(p prepared) error {
 	return nil
 }
 
-// reuse forgets the entry when its producer begins another transaction under
-// the same epoch, as clients older than KIP-890 do: the repair would take the
-// new transaction for the old one.
-func (j *journal) reuse(request kmsg.Request) error {
+// forgetReused removes the entry when its producer begins another transaction under the same epoch, as clients older than
+// KIP-890 do: the repair would take the new transaction for the old one.
+func (j *journal) forgetReused(request kmsg.Request) error {
 	begins := func(producerID int64, epoch int16) bool {
 		return j.last != nil && j.last.ProducerID == producerID && j.last.ProducerEpoch == epoch
 	}
@@ -243,9 +234,9 @@ func (j *journal) reuse(request kmsg.Request) error {
 	return nil
 }
 
-// override forgets the entry when somebody sets or deletes what it sets: the
-// repair would undo that.
-func (j *journal) override(request kmsg.Request) error {
+// forgetOverridden removes the entry when a later request sets or deletes the offsets that it sets: the repair would undo that
+// request.
+func (j *journal) forgetOverridden(request kmsg.Request) error {
 	overridden := false
 	switch request := request.(type) {
 	case *kmsg.OffsetCommitRequest:

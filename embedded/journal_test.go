@@ -21,9 +21,9 @@ func TestJournal_remembersTheLastCommit(t *testing.T) {
 		return j.last
 	}
 
-	require.NoError(t, j.transaction(stage("a", 7, 3, "g", 40)))
-	require.NoError(t, j.transaction(stage("a", 7, 3, "g", 41)))
-	require.NoError(t, j.transaction(end("a", 7, 3, true)))
+	require.NoError(t, j.followTransaction(stage("a", 7, 3, "g", 40)))
+	require.NoError(t, j.followTransaction(stage("a", 7, 3, "g", 41)))
+	require.NoError(t, j.followTransaction(end("a", 7, 3, true)))
 	last := reopen()
 	require.Equal(t, "a", last.TransactionalID)
 	require.Equal(t, int64(7), last.ProducerID)
@@ -32,21 +32,21 @@ func TestJournal_remembersTheLastCommit(t *testing.T) {
 	require.Equal(t, preparedOffset{Group: "g", Topic: "in", Partition: 1, Offset: 41, LeaderEpoch: 5}, last.Offsets[1])
 
 	t.Run("a shorter entry replaces a longer one", func(t *testing.T) {
-		require.NoError(t, j.transaction(end("b", 8, 0, true)))
+		require.NoError(t, j.followTransaction(end("b", 8, 0, true)))
 		require.Equal(t, &prepared{TransactionalID: "b", ProducerID: 8}, reopen())
 	})
 	t.Run("an abort is not written", func(t *testing.T) {
-		require.NoError(t, j.transaction(stage("c", 9, 0, "g", 1)))
-		require.NoError(t, j.transaction(end("c", 9, 0, false)))
+		require.NoError(t, j.followTransaction(stage("c", 9, 0, "g", 1)))
+		require.NoError(t, j.followTransaction(end("c", 9, 0, false)))
 		require.Equal(t, "b", reopen().TransactionalID)
 	})
 	t.Run("offsets of another incarnation do not count", func(t *testing.T) {
-		require.NoError(t, j.transaction(stage("a", 7, 3, "g", 1)))
-		require.NoError(t, j.transaction(end("a", 7, 4, true)))
+		require.NoError(t, j.followTransaction(stage("a", 7, 3, "g", 1)))
+		require.NoError(t, j.followTransaction(end("a", 7, 4, true)))
 		require.Empty(t, reopen().Offsets)
-		require.NoError(t, j.transaction(stage("a", 7, 4, "g", 1)))
-		require.NoError(t, j.transaction(&kmsg.InitProducerIDRequest{TransactionalID: new("a")}))
-		require.NoError(t, j.transaction(end("a", 7, 4, true)))
+		require.NoError(t, j.followTransaction(stage("a", 7, 4, "g", 1)))
+		require.NoError(t, j.followTransaction(&kmsg.InitProducerIDRequest{TransactionalID: new("a")}))
+		require.NoError(t, j.followTransaction(end("a", 7, 4, true)))
 		require.Empty(t, reopen().Offsets)
 	})
 	t.Run("cleared", func(t *testing.T) {
@@ -80,36 +80,36 @@ func TestJournal_forgetsWhatIsOver(t *testing.T) {
 		forgets bool
 	}{
 		{"the producer goes on under the same epoch", func(j *journal) error {
-			return j.reuse(&kmsg.AddPartitionsToTxnRequest{ProducerID: 7, ProducerEpoch: 3})
+			return j.forgetReused(&kmsg.AddPartitionsToTxnRequest{ProducerID: 7, ProducerEpoch: 3})
 		}, true},
 		{"the same with offsets first", func(j *journal) error {
-			return j.reuse(&kmsg.AddOffsetsToTxnRequest{ProducerID: 7, ProducerEpoch: 3})
+			return j.forgetReused(&kmsg.AddOffsetsToTxnRequest{ProducerID: 7, ProducerEpoch: 3})
 		}, true},
 		{"the same in a batch", func(j *journal) error {
-			return j.reuse(&kmsg.AddPartitionsToTxnRequest{ProducerID: -1, Transactions: []kmsg.AddPartitionsToTxnRequestTransaction{
+			return j.forgetReused(&kmsg.AddPartitionsToTxnRequest{ProducerID: -1, Transactions: []kmsg.AddPartitionsToTxnRequestTransaction{
 				{ProducerID: 7, ProducerEpoch: 3},
 			}})
 		}, true},
 		{"it goes on under the next epoch", func(j *journal) error {
-			return j.reuse(&kmsg.AddOffsetsToTxnRequest{ProducerID: 7, ProducerEpoch: 4})
+			return j.forgetReused(&kmsg.AddOffsetsToTxnRequest{ProducerID: 7, ProducerEpoch: 4})
 		}, false},
 		{"another producer begins", func(j *journal) error {
-			return j.reuse(&kmsg.AddOffsetsToTxnRequest{ProducerID: 8, ProducerEpoch: 3})
+			return j.forgetReused(&kmsg.AddOffsetsToTxnRequest{ProducerID: 8, ProducerEpoch: 3})
 		}, false},
 		{"the group commits otherwise", func(j *journal) error {
-			return j.override(&kmsg.OffsetCommitRequest{Group: "g"})
+			return j.forgetOverridden(&kmsg.OffsetCommitRequest{Group: "g"})
 		}, true},
 		{"another group commits", func(j *journal) error {
-			return j.override(&kmsg.OffsetCommitRequest{Group: "h"})
+			return j.forgetOverridden(&kmsg.OffsetCommitRequest{Group: "h"})
 		}, false},
 		{"offsets of the group are deleted", func(j *journal) error {
-			return j.override(&kmsg.OffsetDeleteRequest{Group: "g"})
+			return j.forgetOverridden(&kmsg.OffsetDeleteRequest{Group: "g"})
 		}, true},
 		{"the group is deleted", func(j *journal) error {
-			return j.override(&kmsg.DeleteGroupsRequest{Groups: []string{"h", "g"}})
+			return j.forgetOverridden(&kmsg.DeleteGroupsRequest{Groups: []string{"h", "g"}})
 		}, true},
 		{"a topic is deleted", func(j *journal) error {
-			return j.override(&kmsg.DeleteTopicsRequest{TopicNames: []string{"in"}})
+			return j.forgetOverridden(&kmsg.DeleteTopicsRequest{TopicNames: []string{"in"}})
 		}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -117,8 +117,8 @@ func TestJournal_forgetsWhatIsOver(t *testing.T) {
 			require.NoError(t, err)
 			defer j.close()
 			require.NoError(t, test.see(j), "with nothing to forget")
-			require.NoError(t, j.transaction(stage("a", 7, 3, "g", 40)))
-			require.NoError(t, j.transaction(end("a", 7, 3, true)))
+			require.NoError(t, j.followTransaction(stage("a", 7, 3, "g", 40)))
+			require.NoError(t, j.followTransaction(end("a", 7, 3, true)))
 			require.NoError(t, test.see(j))
 			require.Equal(t, test.forgets, j.last == nil)
 			data, err := os.ReadFile(j.file.Name())
@@ -134,7 +134,7 @@ func TestJournal_cannotBeWritten(t *testing.T) {
 	j, err := openJournal(filepath.Join(t.TempDir(), journalFile), false)
 	require.NoError(t, err)
 	require.NoError(t, j.close())
-	err = j.transaction(end("a", 7, 3, true))
+	err = j.followTransaction(end("a", 7, 3, true))
 	require.ErrorContains(t, err, "writing the transaction journal "+j.file.Name())
 }
 

@@ -9,26 +9,23 @@ import (
 // lingerTime is longer than any rebalance waits for a member.
 const lingerTime = 30 * time.Second
 
-// lingering is a connection to the embedded broker whose end the broker learns
-// a while late. kfake starts the session timeout of a group member when it
-// answers the member's JoinGroup or SyncGroup, but not if it knows that the
-// connection is gone: an instance killed while it waits for that answer would
-// stay in the group for ever, and its partitions with it. A broker that answers
-// into the void starts the timeout and removes the member when it is over, like
-// Kafka.
-type lingering struct {
+// lingeringConn is a connection to the broker whose end the broker notices late. kfake starts the session timeout of a group
+// member when it answers the member's JoinGroup or SyncGroup, but not if it knows that the connection is closed. So an instance
+// that is killed while it waits for that answer would stay in the group for ever, with its partitions. If kfake answers on a
+// connection that it believes to be open, it starts the timeout and later removes the member, like Kafka.
+type lingeringConn struct {
 	net.Conn
 
 	closing sync.Once
 	closed  chan struct{}
 }
 
-func newLingering(conn net.Conn) *lingering {
-	return &lingering{Conn: conn, closed: make(chan struct{})}
+func newLingeringConn(conn net.Conn) *lingeringConn {
+	return &lingeringConn{Conn: conn, closed: make(chan struct{})}
 }
 
 // Read implements net.Conn.
-func (c *lingering) Read(p []byte) (int, error) {
+func (c *lingeringConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n == 0 && err != nil {
 		timer := time.NewTimer(lingerTime)
@@ -42,7 +39,7 @@ func (c *lingering) Read(p []byte) (int, error) {
 }
 
 // Close implements net.Conn. It ends a Read that lingers.
-func (c *lingering) Close() error {
+func (c *lingeringConn) Close() error {
 	c.closing.Do(func() { close(c.closed) })
 	return c.Conn.Close()
 }

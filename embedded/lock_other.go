@@ -8,8 +8,7 @@ import (
 	"runtime"
 )
 
-// tryLock refuses: without a lock that ends with the process, two brokers
-// could write to one directory.
+// tryLock fails: without a lock that ends with the process, two brokers could write to one directory (EB1).
 func tryLock(*os.File) error {
 	return errors.New("file locks are not supported on " + runtime.GOOS)
 }

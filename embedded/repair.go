@@ -13,29 +13,25 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// repair settles what a crash of the embedded broker left in its log. It works
-// through a client that only the repair has, before the broker serves anybody.
+// repair ends the transactions that a crash left open in the logs. It uses a client through the closed gate, before the broker
+// serves anybody (EB3).
 //
-// kfake keeps acknowledged records through a crash, but it treats a
-// transaction that was open as aborted without saying so in the log. Readers
-// then wait for the marker that ends the aborted range and skip all that the
-// same producer commits later; and the next run takes the aborted records for
-// part of the next transaction. So every transaction that is open at the end
-// of a partition gets its marker: commit for the one whose commit had begun
-// (see journal), abort for all others.
+// kfake keeps acknowledged records through a crash, but it treats an open transaction as aborted without a marker in the log.
+// Readers then wait for the marker that ends the aborted range and skip everything that the same producer commits later, and
+// the next run takes the aborted records for a part of the next transaction. So the repair writes the missing marker for every
+// transaction that is open at the end of a partition: commit for the transaction whose commit had begun (see journal), abort
+// for all others.
 //
-// Finally every transactional id is fenced. A client that survived the broker
-// may repeat its commit, and kfake, which remembers of a transactional id only
-// whether its last transaction was committed, would answer "done" for a
-// transaction that was just aborted.
+// At the end it fences every transactional id. A client that outlived the broker may repeat its commit. kfake only remembers
+// whether the last transaction of the id was committed, and would confirm the commit of a transaction that was just aborted.
 type repair struct {
 	kafka *kgo.Client
 	admin *kadm.Client
 	begun *prepared        // the transaction whose commit had begun, or nil
-	from  map[string]int64 // where to begin, by settledKey
+	from  map[string]int64 // the offsets at which the scans begin, by settledKey
 }
 
-// repaired is what a repair found and did.
+// repairResult is what a repair has found and done.
 type repairResult struct {
 	Scanned   int64 // log entries read
 	Committed int   // partitions that got a commit marker
@@ -44,7 +40,7 @@ type repairResult struct {
 	settled   map[string]int64
 }
 
-// producer is one incarnation of a transactional producer.
+// producer is a transactional producer of one epoch.
 type producer struct {
 	id    int64
 	epoch int16
@@ -101,7 +97,7 @@ func (r *repair) run(ctx context.Context) (repairResult, error) {
 	return result, err
 }
 
-// partitions lists all partitions with what is to be scanned of them.
+// partitions returns the logs of all partitions with the ranges to scan.
 func (r *repair) partitions(ctx context.Context) ([]*partitionLog, error) {
 	topics, err := r.admin.ListTopicsWithInternal(ctx)
 	if err != nil {
@@ -131,7 +127,7 @@ func (r *repair) partitions(ctx context.Context) ([]*partitionLog, error) {
 				end:       end.Offset,
 				open:      make(map[int64]int16),
 			}
-			// A checkpoint beyond the end is of another log: scan all.
+			// A checkpoint beyond the end belongs to another log: scan everything.
 			if from := r.from[settledKey(log.topicID, log.partition)]; from > log.start && from <= log.end {
 				log.start = from
 			}
@@ -142,8 +138,8 @@ func (r *repair) partitions(ctx context.Context) ([]*partitionLog, error) {
 	return logs, nil
 }
 
-// scan reads the logs to their ends, notes the transactions that are open
-// there and returns the producers that have a commit marker.
+// scan reads the logs to their ends, records the transactions that are open there, and returns the producers that have a commit
+// marker.
 func (r *repair) scan(ctx context.Context, logs []*partitionLog) (committed map[producer]bool, err error) {
 	committed = make(map[producer]bool)
 	from := make(map[string]map[int32]kgo.Offset)
@@ -179,7 +175,7 @@ func (r *repair) scan(ctx context.Context, logs []*partitionLog) (committed map[
 			if log.position >= log.end {
 				continue
 			}
-			log.note(record, committed)
+			log.record(record, committed)
 			if log.position >= log.end {
 				left--
 			}
@@ -196,8 +192,8 @@ func topicsOf(logs map[string]map[int32]*partitionLog) []string {
 	return topics
 }
 
-// note follows the transactions of a partition by one record.
-func (l *partitionLog) note(record *kgo.Record, committed map[producer]bool) {
+// record updates the open transactions of a partition with one record.
+func (l *partitionLog) record(record *kgo.Record, committed map[producer]bool) {
 	l.position = record.Offset + 1
 	switch {
 	case record.Attrs.IsControl():
@@ -210,16 +206,14 @@ func (l *partitionLog) note(record *kgo.Record, committed map[producer]bool) {
 	}
 }
 
-// isCommit reads the key of a control record: version and type, 2 bytes each.
+// isCommit reports whether the key of a control record says commit. It has a version and a type, of 2 bytes each.
 func isCommit(key []byte) bool {
 	return len(key) >= 4 && binary.BigEndian.Uint16(key[2:]) == uint16(kmsg.ControlRecordKeyTypeCommit)
 }
 
-// begunCommit returns the producer whose commit the journal prepared, if kfake
-// had accepted it. The journal alone does not say so: it sees a request before
-// kfake may refuse it, for instance because the producer was fenced. But then
-// the transaction had been aborted in every partition, whereas an accepted one
-// is still open in some partition or committed in some.
+// begunCommit returns the producer whose commit the journal prepared, if kfake had accepted that commit. The journal does not
+// know: it sees a request before kfake may refuse it, for instance because the producer was fenced. A refused transaction was
+// aborted in every partition, while an accepted one is open or committed in at least one.
 func (r *repair) begunCommit(logs []*partitionLog, committed map[producer]bool) *producer {
 	if r.begun == nil {
 		return nil
@@ -263,8 +257,7 @@ func (r *repair) mark(ctx context.Context, log *partitionLog, p producer, commit
 	return nil
 }
 
-// commitOffsets sets the offsets of the transaction whose commit had begun.
-// If kfake had set them already, this changes nothing.
+// commitOffsets sets the offsets of the transaction whose commit had begun. If kfake had already set them, nothing changes.
 func (r *repair) commitOffsets(ctx context.Context) error {
 	topics, err := r.admin.ListTopicsWithInternal(ctx)
 	if err != nil {
@@ -302,9 +295,8 @@ func (r *repair) commitOffsets(ctx context.Context) error {
 	return nil
 }
 
-// fence raises the epoch of every transactional id by two. One would not do:
-// kfake takes a commit with the epoch just below for the repetition of one that
-// succeeded.
+// fence raises the epoch of every transactional id by two. One is not enough: kfake takes a commit with the previous epoch for
+// the retry of a commit that succeeded.
 func (r *repair) fence(ctx context.Context) (int, error) {
 	transactions, err := r.admin.ListTransactions(ctx, nil, nil)
 	if err != nil {
@@ -314,7 +306,7 @@ func (r *repair) fence(ctx context.Context) (int, error) {
 		for range 2 {
 			request := kmsg.NewPtrInitProducerIDRequest()
 			request.TransactionalID = &id
-			request.TransactionTimeoutMillis = 60_000 // of no consequence: kfake keeps the old one
+			request.TransactionTimeoutMillis = 60_000 // without effect: kfake keeps the old one
 			request.ProducerID, request.ProducerEpoch = -1, -1
 			response, err := request.RequestWith(ctx, r.kafka)
 			if err == nil {
@@ -328,8 +320,7 @@ func (r *repair) fence(ctx context.Context) (int, error) {
 	return len(transactions), nil
 }
 
-// settledOffsets returns the last stable offsets of all partitions, by
-// settledKey: below them no transaction is open.
+// settledOffsets returns the last stable offsets of all partitions, by settledKey: no transaction is open below them.
 func settledOffsets(ctx context.Context, admin *kadm.Client) (map[string]int64, error) {
 	topics, err := admin.ListTopicsWithInternal(ctx)
 	if err != nil {

@@ -7,16 +7,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// The embedded broker is kfake. What follows changes requests before kfake gets
-// them, where it would do something wrong with them as they are.
+// The control functions of this file change requests that kfake would handle wrongly, before kfake gets them.
 
 // readCommitted is the isolation level of a fetch that wants committed records only.
 const readCommitted = 1
 
-// answerWholePartitions lifts the limit of bytes of a whole fetch; the limit of
-// each partition stays. kfake, when the former is reached in the middle of a
-// partition, leaves out which transactions in that partition were aborted, and
-// whoever reads read_committed takes the records of these for committed.
+// answerWholePartitions removes the limit of bytes of a whole fetch; the limit of each partition stays. If the limit of the
+// fetch is reached in the middle of a partition, kfake does not say which transactions of that partition were aborted, and a
+// read_committed reader takes their records for committed.
 func answerWholePartitions(cluster *kfake.Cluster) {
 	cluster.ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
@@ -27,9 +25,8 @@ func answerWholePartitions(cluster *kfake.Cluster) {
 	})
 }
 
-// keepLastRecord moves a deletion of all records of a partition back by one.
-// kfake takes its next offset from the last record in the log; without any it
-// would begin again at 0 on its next start, below what the readers have
+// keepLastRecord makes a deletion of all records of a partition keep the last one (EB6). After a start kfake takes the next
+// offset from the last record of the log; without records it would begin again at 0, below the offsets that readers have
 // committed.
 func keepLastRecord(cluster *kfake.Cluster) {
 	cluster.ControlKey(int16(kmsg.DeleteRecords), func(request kmsg.Request) (kmsg.Response, error, bool) {
@@ -54,12 +51,11 @@ func keepLastRecord(cluster *kfake.Cluster) {
 	})
 }
 
-// hurryRebalances has a rebalance wait for a member no longer than half of its
-// session timeout, whatever it asks for. In kfake the session of a member goes
-// on while it waits in JoinGroup, where it cannot send heartbeats; when it is
-// over, the member is removed and its JoinGroup never answered. So the wait for
-// those who do not come must end before the sessions of those who came.
-func hurryRebalances(cluster *kfake.Cluster) {
+// shortenRebalances limits the time that a rebalance waits for a member to half of the session timeout. In kfake the session of
+// a member goes on while the member waits in JoinGroup, where it cannot send heartbeats. When the session ends, the member is
+// removed and its JoinGroup never answered. So the wait for absent members must end before the sessions of the members that
+// have joined.
+func shortenRebalances(cluster *kfake.Cluster) {
 	cluster.ControlKey(int16(kmsg.JoinGroup), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		if join, ok := request.(*kmsg.JoinGroupRequest); ok {

@@ -10,19 +10,16 @@ import (
 	"strings"
 )
 
-// The files of kfake that the repair must know about. Log segments are plain
-// Kafka record batches, one after the other; beside each lies an index with
-// one entry for each batch:
+// The files of kfake that a start completes or removes after a crash. A log segment is a sequence of plain Kafka record
+// batches. Beside it is its segment index, with one entry for each batch:
 //
 //	+---------+----------+--------------+---------------+-------+
 //	| version | checksum | leader epoch | max timestamp | flags |
 //	|  1 byte |  1 byte  |    4 bytes   |    8 bytes    | 1 byte|
 //	+---------+----------+--------------+---------------+-------+
 //
-// Numbers are little endian, the checksum is the lowest byte of the CRC-32C of
-// what follows it, and bit 0 of the flags says "transactional data". The
-// version of kfake is pinned by go.mod; a test fails if another one changes
-// the format.
+// Numbers are little endian. The checksum is the lowest byte of the CRC-32C of the fields after it. Bit 0 of the flags means
+// transactional data. The version of kfake is pinned by go.mod; a test fails if another version changes the format.
 const (
 	segmentSuffix = ".dat"
 	indexSuffix   = ".idx"
@@ -45,11 +42,11 @@ const (
 	partitionsPath = "partitions"
 )
 
-// completeSegmentIndexes completes the indexes below the data directory of kfake.
+// completeSegmentIndexes completes the segment indexes below the data directory of kfake and returns the number of entries that
+// it wrote.
 //
-// kfake writes a batch and then its index entry. Killed in between, it finds
-// on its next start a batch that it takes for non-transactional, and from then
-// on every entry is off by one: aborted records come to light.
+// kfake writes a batch and then its index entry. If it is killed in between, its next start finds a batch without an entry and
+// takes it for non-transactional. From then on every entry is off by one, and aborted records become visible.
 func completeSegmentIndexes(dataDir string) (mended int, err error) {
 	segments, err := partitionFiles(dataDir, segmentSuffix)
 	if err != nil {
@@ -65,8 +62,7 @@ func completeSegmentIndexes(dataDir string) (mended int, err error) {
 	return mended, nil
 }
 
-// completeSegmentIndex writes the entries that are missing or damaged in one index and
-// returns how many there were.
+// completeSegmentIndex writes the missing and damaged entries of one segment index and returns their number.
 func completeSegmentIndex(segment, index string) (int, error) {
 	entries, err := os.ReadFile(index)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -90,7 +86,7 @@ func completeSegmentIndex(segment, index string) (int, error) {
 		}
 		size := 12 + int64(int32(binary.BigEndian.Uint32(header[batchLength:])))
 		if size < batchHeader || at+size > info.Size() {
-			break // the batch was being written; kfake cuts it off
+			break // a batch that was not written completely; kfake truncates it
 		}
 		entry := entryOf(header)
 		if end := (i + 1) * indexEntry; len(entries) < end {
@@ -108,8 +104,8 @@ func completeSegmentIndex(segment, index string) (int, error) {
 	return mended, writeFileAtomic(index, entries)
 }
 
-// entryOf is the index entry of the batch with the given header. The maximal
-// timestamp stays 0: kfake computes it anew when it loads a segment.
+// entryOf returns the index entry of the batch with the given header. The maximal timestamp stays 0: kfake computes it when it
+// loads a segment.
 func entryOf(header []byte) []byte {
 	entry := make([]byte, indexEntry)
 	entry[0] = indexVersion
@@ -126,8 +122,7 @@ func validEntry(entry []byte) bool {
 	return entry[0] == indexVersion && entry[1] == byte(checksum(entry[2:]))
 }
 
-// dropSnapshots removes the snapshots of all partitions, so that kfake reads
-// its logs instead.
+// dropSnapshots removes the snapshots of all partitions, so that kfake reads its logs instead.
 func dropSnapshots(dataDir string) error {
 	snapshots, err := partitionFiles(dataDir, snapshotFile)
 	if err != nil {
@@ -141,8 +136,7 @@ func dropSnapshots(dataDir string) error {
 	return nil
 }
 
-// partitionFiles lists the files in the directories of all partitions whose
-// names end in suffix.
+// partitionFiles returns the paths of the files with the given suffix in the directories of all partitions.
 func partitionFiles(dataDir, suffix string) ([]string, error) {
 	root := filepath.Join(dataDir, partitionsPath)
 	partitions, err := readDirIfExists(root)

@@ -132,18 +132,13 @@ func (w *Writer) fenceTransactional(ctx context.Context) error {
 	req.TransactionalID = &w.cfg.TransactionalID
 	req.TransactionTimeoutMillis = int32(w.cfg.Timeout.Milliseconds())
 	req.ProducerID, req.ProducerEpoch = -1, -1
-	for {
+	return retry(ctx, 20*time.Millisecond, retriableInTransaction, func() error {
 		resp, err := req.RequestWith(ctx, w.client.kafka)
-		if err == nil {
-			err = kerr.ErrorForCode(resp.ErrorCode)
-		}
-		if err == nil || !retriableInTransaction(err) {
+		if err != nil {
 			return err
 		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
-			return err
-		}
-	}
+		return kerr.ErrorForCode(resp.ErrorCode)
+	})
 }
 
 // commitAsMember commits the offsets as the group member.

@@ -47,18 +47,15 @@ func (w *Writer) Committed(ctx context.Context, topics []string, partition int32
 	}
 	req.Groups = append(req.Groups, group)
 
-	for {
-		offsets, err := w.fetchOffsets(ctx, req, byID)
-		if err == nil {
-			return offsets, nil
-		}
-		if !kerr.IsRetriable(err) {
-			return nil, fmt.Errorf("committed offsets of group %s: %w", w.cfg.Group, w.client.denied(err, "Describe", "this group and its topics"))
-		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
-			return nil, fmt.Errorf("committed offsets of group %s: %w", w.cfg.Group, err)
-		}
+	var offsets map[string]int64
+	err := retry(ctx, 20*time.Millisecond, kerr.IsRetriable, func() (err error) {
+		offsets, err = w.fetchOffsets(ctx, req, byID)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("committed offsets of group %s: %w", w.cfg.Group, w.client.denied(err, "Describe", "this group and its topics"))
 	}
+	return offsets, nil
 }
 
 func (w *Writer) fetchOffsets(ctx context.Context, req *kmsg.OffsetFetchRequest, byID map[[16]byte]string) (map[string]int64, error) {
@@ -124,23 +121,17 @@ func (w *Writer) recordCommit(tp state.TopicPartition, offset int64, metadata *s
 // commitOffsets adds the offsets to the open transaction.
 func (w *Writer) commitOffsets(ctx context.Context, offsets state.Offsets) error {
 	id, epoch := w.begun.id, w.begun.epoch
-	for {
-		add := kmsg.NewPtrAddOffsetsToTxnRequest()
-		add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = w.cfg.TransactionalID, id, epoch, w.cfg.Group
+	add := kmsg.NewPtrAddOffsetsToTxnRequest()
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = w.cfg.TransactionalID, id, epoch, w.cfg.Group
+	err := retry(ctx, 5*time.Millisecond, retriableInTransaction, func() error {
 		resp, err := add.RequestWith(ctx, w.kafka)
 		if err != nil {
 			return err
 		}
-		err = kerr.ErrorForCode(resp.ErrorCode)
-		if err == nil {
-			break
-		}
-		if !retriableInTransaction(err) {
-			return err
-		}
-		if err := pause(ctx, 5*time.Millisecond); err != nil {
-			return err
-		}
+		return kerr.ErrorForCode(resp.ErrorCode)
+	})
+	if err != nil {
+		return err
 	}
 
 	fault.Point("writer.offsets-added")
@@ -168,22 +159,18 @@ func (w *Writer) commitOffsets(ctx context.Context, offsets state.Offsets) error
 		p.Partition, p.Offset, p.Metadata = tp.Partition, offset, &name
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
 	}
-	for tries := 0; ; tries++ {
+	tries := 0
+	retriable := func(err error) bool {
+		tries++
+		return retriableInTransaction(err) && (tries <= maxUnknownTopic || !errors.Is(err, kerr.UnknownTopicOrPartition))
+	}
+	return retry(ctx, 5*time.Millisecond, retriable, func() error {
 		resp, err := req.RequestWith(ctx, w.kafka)
 		if err != nil {
 			return err
 		}
-		err = firstOffsetError(resp)
-		if err == nil {
-			return nil
-		}
-		if !retriableInTransaction(err) || errors.Is(err, kerr.UnknownTopicOrPartition) && tries > maxUnknownTopic {
-			return err
-		}
-		if err := pause(ctx, 5*time.Millisecond); err != nil {
-			return err
-		}
-	}
+		return firstOffsetError(resp)
+	})
 }
 
 // maxUnknownTopic is how often a commit is repeated after the answer that an input topic does not exist: a coordinator may

@@ -3,7 +3,6 @@ package broker
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -22,13 +21,4 @@ func fencedOr(err error) error {
 		}
 	}
 	return err
-}
-
-// retriableInTransaction reports whether the coordinator only asks to try again: it is still ending the previous transaction,
-// or it is moving.
-func retriableInTransaction(err error) bool {
-	return slices.ContainsFunc([]error{
-		kerr.ConcurrentTransactions, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator,
-		kerr.UnknownTopicOrPartition,
-	}, func(busy error) bool { return errors.Is(err, busy) })
 }

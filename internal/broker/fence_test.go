@@ -15,17 +15,13 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// fenceCluster starts an in-memory broker with a topic of two partitions and connects to it. MILLRACE_KAFKA makes the
-// same tests run on a real broker instead.
+// fenceCluster starts a kfake cluster with topics of two partitions and connects to it.
 func fenceCluster(t *testing.T, topics ...string) *broker.Client {
 	t.Helper()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, topics...))
 	require.NoError(t, err)
 	t.Cleanup(cluster.Close)
-	client, err := broker.Connect(t.Context(), broker.Config{Brokers: cluster.ListenAddrs()})
-	require.NoError(t, err)
-	t.Cleanup(client.Close)
-	return client
+	return connectTo(t, cluster.ListenAddrs())
 }
 
 func takeOver(t *testing.T, client *broker.Client, id string) *broker.Writer {

@@ -361,15 +361,3 @@ func (w *Writer) Close() {
 		w.closeChunk()
 	})
 }
-
-// pause waits for d or for ctx.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
-}
