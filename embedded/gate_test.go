@@ -8,8 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestBroker_gateHoldsClientsBack shows that who connects early is served
-// after the repair, not during it.
+// TestBroker_gateHoldsClientsBack shows that a client that connects early is served after the repair, not during it.
 func TestBroker_gateHoldsClientsBack(t *testing.T) {
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -37,7 +37,7 @@ func layers() []row {
 		{"internal/arch/structure", nil, "it measures the others from outside"},
 		{"internal/comments/...", []string{"internal/comments"}, "text in, text out"},
 
-		{"embedded", []string{"internal/clientlog"}, "a broker of its own; who does not import it links no kfake, and it knows nothing of streams"},
+		{"embedded", []string{"internal/clientlog"}, "a broker of its own that knows nothing of streams; a program that does not import it links no kfake"},
 		{"processors/internal/observe", nil, "instruments of the runtime: it records into them, and they know nothing of it"},
 		{"processors", []string{"processors/internal/observe", "security", "topology", "state", "state/pebblestore", "codecs", "internal/..."}, "the runtime brings logic, state and broker together"},
 		{"telemetry", []string{"processors", "topology"}, "an adapter of the runtime's hooks: the runtime must not know it"},

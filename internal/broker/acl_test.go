@@ -131,7 +131,7 @@ func (s aclSite) fill(t *testing.T) {
 	require.NoError(t, kafka.ProduceSync(t.Context(), &kgo.Record{Topic: s.events(), Key: []byte("k"), Value: []byte("v")}).FirstErr())
 }
 
-// process runs the application until it has written everything that it ever writes, or says what it was refused.
+// process runs the application until it has written everything, or returns the refusal.
 func (s aclSite) process(t *testing.T) error {
 	t.Helper()
 	top := s.topology(t)
@@ -257,7 +257,7 @@ func testProcessorsACLs(t *testing.T, newSite newSite) {
 	for i, acl := range acls {
 		t.Run(describeName(acl), func(t *testing.T) {
 			s, err := run(t, weakened(acls, i))
-			if err == nil { // what it made a moment ago it does not verify; the next start does
+			if err == nil { // it does not verify what it has just created; the next start does
 				err = s.process(t)
 			}
 			s.requireDenied(t, err, acl)
@@ -368,7 +368,7 @@ func testEdgeACLs(t *testing.T, newSite newSite) {
 		t.Run(describeName(acl), func(t *testing.T) {
 			s := newSite(t, weakened(acls, i))
 			err := s.command(t)
-			if err == nil { // what it made a moment ago it neither verifies nor restores; the next start does
+			if err == nil { // it neither verifies nor restores what it has just created; the next start does
 				err = s.command(t)
 			}
 			s.requireDenied(t, err, acl)

@@ -55,8 +55,8 @@ func TestBalance_movesInTwoStepsIfAMemberAsksForIt(t *testing.T) {
 	}
 }
 
-// Topics that had different numbers of partitions when the member started are planned together: whoever has a partition of
-// the group gets it of those topics that have it.
+// Topics that had different numbers of partitions when the member started are planned together: the owner of a partition of
+// the group gets it of the topics that have it.
 func TestBalance_topicsOfDifferentSizes(t *testing.T) {
 	leader := &copartitioned{rules: assignment.Rules{AcceptableLag: 1000}}
 	leader.expect(map[string]int32{"few": 1, "many": 4})
@@ -111,7 +111,7 @@ func balanced(t *testing.T, leader *copartitioned, topics map[string]int32, memb
 	return given, read
 }
 
-// While a topic is new, not all members read it: each gets what it reads, the leader need not know all, and everybody is told. In
+// While a topic is new, not all members read it: each gets what it reads, the leader need not know all topics, and all members learn them. In
 // two steps a partition moves as a whole.
 func TestBalance_membersReadDifferentTopics(t *testing.T) {
 	member := func(id string, twoSteps bool, topics []string, owned map[string][]int32) kmsg.JoinGroupResponseMember {
@@ -161,7 +161,7 @@ func TestCheckSizes(t *testing.T) {
 		{nil, sizes{"a": 2, "b": 2}, ""},
 		{nil, sizes{"a": 2, "b": 3}, "topics of the group are not co-partitioned: a has 2 partitions, b has 3 partitions; give all of them as many"},
 		{sizes{"a": 2, "b": 3}, sizes{"a": 2, "b": 3}, ""},
-		// All have grown: who has tasks of new partitions says what to do.
+		// All have grown: the member with tasks of new partitions reports it.
 		{sizes{"a": 2, "b": 2}, sizes{"a": 3, "b": 3}, ""},
 		// One is known to others only, and one was deleted.
 		{sizes{"a": 2, "b": 3}, sizes{"a": 2, "b": 3, "new": 1}, ""},

@@ -41,7 +41,7 @@ func TestMember_memberThatDiesWhileItJoinsDoesNotKeepItsPartitions(t *testing.T)
 	require.Equal(t, given, second.sync(t))
 
 	newRawMember(t, b).dieWhileJoining(t)
-	second.kafka.Close() // dies, too: what it had is free at once, and goes to the one who is dead already
+	second.kafka.Close() // dies, too: its partitions are free at once and go to the member that is already dead
 
 	select {
 	case ps := <-assigned:
@@ -113,7 +113,7 @@ func (m *rawMember) sync(t *testing.T) []int32 {
 	return plan["in"]
 }
 
-// awaitRebalance sends heartbeats until the answer is that somebody else wants to join.
+// awaitRebalance sends heartbeats until the answer says that another member wants to join.
 func (m *rawMember) awaitRebalance(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -124,7 +124,7 @@ func (m *rawMember) awaitRebalance(t *testing.T) {
 	}, 10*time.Second, 5*time.Millisecond)
 }
 
-// dieWhileJoining joins and breaks the connection before the answer, for which others must join first: they hear of it
+// dieWhileJoining joins and breaks the connection before the answer, for which the others must join first: they learn of it
 // with their next heartbeat, a fifth of a session later.
 func (m *rawMember) dieWhileJoining(t *testing.T) {
 	t.Helper()

@@ -69,7 +69,7 @@ func TestGroupTask_recoversATransactionalTableAndProcesses(t *testing.T) {
 	require.NoError(t, w.Begin())
 	produce(w, "g-table", "aborted")
 	require.NoError(t, w.Flush(t.Context()))
-	takeOver(t, client, "c.g.0") // aborts it: the log now ends in a marker behind an aborted record
+	takeOver(t, client, "c.g.0") // aborts it: the log now ends in a marker after an aborted record
 
 	table := newMemoryTable(t)
 	var processed []any

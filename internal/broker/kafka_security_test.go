@@ -145,7 +145,7 @@ func (s *securedSites) testTLS(t *testing.T) {
 	require.ErrorContains(t, connect(t, s.TLS, security.Config{}), "set Security.TLS")
 	require.ErrorContains(t, connect(t, s.Root, with(ca, certFile, keyFile)), "if the broker does not speak TLS on this port, give another one")
 
-	// The subject of the certificate is who permissions are given to.
+	// Permissions are given to the subject of the certificate.
 	topic := "airport.by-certificate"
 	config := broker.Config{Brokers: s.TLS, Security: with(ca, certFile, keyFile)}
 	client, err := broker.Connect(t.Context(), config)

@@ -51,7 +51,7 @@ func (b *breakable) breakWith(key kmsg.Key, answer func(kmsg.Request) (kmsg.Resp
 
 // Ways in which a broker fails a request.
 var failures = map[string]func(kmsg.Request) (kmsg.Response, error){
-	"hangs":           func(kmsg.Request) (kmsg.Response, error) { return nil, nil }, //nolint:nilnil // kfake's word for no answer
+	"hangs":           func(kmsg.Request) (kmsg.Response, error) { return nil, nil }, //nolint:nilnil // kfake then sends no answer
 	"hangs up":        func(kmsg.Request) (kmsg.Response, error) { return nil, errors.New("cut") },
 	"does not know":   func(req kmsg.Request) (kmsg.Response, error) { return failed(req, kerr.UnknownServerError), nil },
 	"is busy":         func(req kmsg.Request) (kmsg.Response, error) { return failed(req, kerr.ConcurrentTransactions), nil },

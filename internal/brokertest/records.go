@@ -11,7 +11,7 @@ import (
 )
 
 // Records returns all committed records of a topic by partition, in order: everything below the high watermark of this
-// moment. Whoever has a transaction open there must end it, or the test fails after half a minute.
+// moment. If a transaction stays open there, the test fails after half a minute.
 func Records(t testing.TB, addrs []string, topic string) [][]*kgo.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
