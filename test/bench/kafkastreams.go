@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// The Kafka Streams side is two Java programs of a page and a list of what they need.
+// The Kafka Streams side consists of two short Java programs and a list of their dependencies.
 //
 //go:embed kafkastreams
 var kafkaStreams embed.FS

@@ -50,7 +50,7 @@ func main() {
 	flag.IntVar(&o.keys, "keys", 100_000, "different keys")
 	flag.IntVar(&o.partitions, "partitions", 4, "partitions of the topic")
 	flag.StringVar(&o.cpuProfile, "cpuprofile", "", "write a CPU profile of millrace's second half to this file")
-	flag.StringVar(&o.memProfile, "memprofile", "", "write a profile of all that millrace allocated in the second half to this file")
+	flag.StringVar(&o.memProfile, "memprofile", "", "write a profile of millrace's allocations in the second half to this file")
 	flag.BoolVar(&o.alone, "alone", false, "measure millrace only")
 	flag.BoolVar(&o.restore, "restore", false, "measure the restore of a count's changelog instead of the count")
 	flag.StringVar(&o.worker, "worker", "", "internal: run as the process that is measured")
@@ -137,7 +137,7 @@ func load(ctx context.Context, o options, topic string) error {
 	}
 }
 
-// result is what the second half of a run cost.
+// result is the cost of the second half of a run.
 type result struct {
 	records   int64
 	cpu, wall time.Duration

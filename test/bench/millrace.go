@@ -20,7 +20,7 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// countWorker is the measured process: it counts the topic and prints what the second half cost.
+// countWorker is the measured process: it counts the topic and prints the cost of the second half.
 func countWorker(ctx context.Context, o options, out io.Writer) (err error) {
 	if o.memProfile != "" {
 		runtime.MemProfileRate = 8 << 10
@@ -71,7 +71,7 @@ func countWorker(ctx context.Context, o options, out io.Writer) (err error) {
 	return <-done
 }
 
-// startProfiles starts what the options ask for. The function it returns writes and ends it.
+// startProfiles starts the profiles that the options name. The returned function writes and ends them.
 func startProfiles(o options) (stop func() error, err error) {
 	var cpu, before *os.File
 	if o.cpuProfile != "" {
@@ -83,7 +83,7 @@ func startProfiles(o options) (stop func() error, err error) {
 		}
 	}
 	if o.memProfile != "" {
-		// What was allocated before goes into a file of its own, to be taken away with "go tool pprof -base".
+		// Earlier allocations go to a separate file, to be subtracted with "go tool pprof -base".
 		if before, err = os.Create(o.memProfile + ".before"); err == nil {
 			err = errors.Join(pprof.Lookup("allocs").WriteTo(before, 0), before.Close())
 		}
@@ -108,7 +108,7 @@ func startProfiles(o options) (stop func() error, err error) {
 	}, nil
 }
 
-// waitProcessed waits until the application has processed n records and returns how many they are by then.
+// waitProcessed waits until the application has processed n records and returns how many it has processed by then.
 func waitProcessed(ctx context.Context, app *processors.App, n int64) (int64, error) {
 	for {
 		if processed := app.Processed(); processed >= n {

@@ -86,7 +86,7 @@ type changelog struct {
 	row   func(key []byte, count int64) *kgo.Record
 }
 
-// perTransaction is how many rows a commit writes: 100 ms of a count that does its 200,000 records per second.
+// perTransaction is how many rows a commit writes: 100 ms of a count of 200,000 records per second.
 const perTransaction = 20_000
 
 func (c changelog) load(ctx context.Context, o options) error {
@@ -132,7 +132,7 @@ func (c changelog) load(ctx context.Context, o options) error {
 	return nil
 }
 
-// restoreWorker is the measured process: it restores the count's table and prints what that cost.
+// restoreWorker is the measured process: it restores the count's table and prints the cost.
 func restoreWorker(ctx context.Context, o options, out io.Writer) error {
 	b := topology.NewBuilder(o.topic)
 	topology.Source(b, o.topic, codecs.Bytes, codecs.Bytes).GroupByKey().Count("counts")

@@ -8,8 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// checkNoneMissing compares an output topic of a run at least once: every id that belongs to a key must have come out for
-// it, however often.
+// checkNoneMissing compares an output topic of a run at least once: every id that belongs to a key must be among the
+// outputs of the key, once or more often.
 func checkNoneMissing(v *verdict, t topics, topic string, got [][]*kgo.Record, want map[string][]int64) {
 	records := byOutputKey(v, t, topic, got)
 	v.compared(len(want))
@@ -33,7 +33,7 @@ func checkNoneMissing(v *verdict, t topics, topic string, got [][]*kgo.Record, w
 	reportStrangers(v, topic, records, want)
 }
 
-// idsOf drops from updates all but the ids.
+// idsOf returns the ids of updates.
 func idsOf(want map[string][]update) map[string][]int64 {
 	ids := make(map[string][]int64, len(want))
 	for key, updates := range want {
@@ -44,7 +44,7 @@ func idsOf(want map[string][]update) map[string][]int64 {
 	return ids
 }
 
-// countsMore says whether a row counts all that it should, and some of it more than once.
+// countsMore reports whether a row counts every record that it should, and some of them more than once.
 func countsMore(row, expected any) bool {
 	got, is := row.(tally)
 	want, both := expected.(tally)

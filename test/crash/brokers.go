@@ -20,13 +20,13 @@ import (
 	"github.com/seed84377926/millrace/test/process"
 )
 
-// brokerCommand is the hidden subcommand that is an embedded broker.
+// brokerCommand is the hidden subcommand that runs an embedded broker.
 const brokerCommand = "broker"
 
-// embeddedBroker is the value of --broker for a broker of our own.
+// embeddedBroker is the value of --broker for a broker that this program starts.
 const embeddedBroker = "embedded"
 
-// runBroker is an embedded broker in a process of its own. It prints its address and serves until it is told to end.
+// runBroker runs an embedded broker in a separate process. It prints its address and serves until it gets a signal.
 func runBroker(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
 	flags := flag.NewFlagSet(brokerCommand, flag.ContinueOnError)
 	flags.SetOutput(errOut)
@@ -52,17 +52,17 @@ func runBroker(ctx context.Context, args []string, out, errOut io.Writer) (err e
 // cluster is the broker of a run.
 type cluster interface {
 	address() string
-	// mortal says whether it can be killed and started again.
+	// mortal reports whether it can be killed and started again.
 	mortal() bool
 	// kill ends it like a crash.
 	kill(ctx context.Context) error
 	// start starts it again and waits until it serves.
 	start(ctx context.Context) error
-	// close ends it, if it is ours.
+	// close ends it, if this program started it.
 	close()
 }
 
-// openCluster starts an embedded broker or takes the one of the options.
+// openCluster starts an embedded broker or returns the broker that the options name.
 func openCluster(ctx context.Context, o options, dir string) (cluster, error) {
 	if o.broker != embeddedBroker {
 		return &outside{addr: o.broker, killCmd: o.brokerKill, startCmd: o.brokerStart, log: filepath.Join(dir, "broker.log")}, nil
@@ -158,8 +158,8 @@ func (b *outside) start(ctx context.Context) error {
 	}
 }
 
-// shell runs a command of the user. Its output goes to a file: the broker it starts keeps it open, and a pipe would
-// have to be waited for.
+// shell runs a command of the user. Its output goes to a file: the broker that it starts keeps the output open, so
+// reading from a pipe would not end.
 func (b *outside) shell(ctx context.Context, command string) error {
 	file, err := os.OpenFile(b.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

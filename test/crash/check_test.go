@@ -13,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// small is an input of one key with a late record, and what must come of it.
+// small is an input of one key with a late record, and the expected results.
 func small() (topics, *truth) {
 	t := topicsOf("app")
 	var events, profiles [partitions][]sent
@@ -117,7 +117,7 @@ func TestCheck_tables(t *testing.T) {
 	}, v.findings())
 }
 
-// At least once a doubled record is no finding, and a missing one is.
+// With at least once a duplicate record is no finding, but a missing record is one.
 func TestCheckNoneMissing(t *testing.T) {
 	names := topicsOf("app")
 	out := func(ids ...int64) [][]*kgo.Record {

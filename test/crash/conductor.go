@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// conductor breaks things. Everything it knows belongs to one goroutine, the one that calls play; others post to it.
+// conductor breaks things. Its fields belong to the goroutine that calls play; other goroutines post functions to it.
 type conductor struct {
 	o       options
 	out     io.Writer
@@ -44,7 +44,7 @@ type conductor struct {
 	takeovers                                  map[string]pauses // by what happened to the owner before
 }
 
-// appointment is something to be done at a time.
+// appointment is a function that is due at a time.
 type appointment struct {
 	at time.Time
 	do func()
@@ -63,7 +63,7 @@ func newConductor(o options, out io.Writer, app, dir string) *conductor {
 	return c
 }
 
-// post has do called by the conductor's goroutine.
+// post makes the conductor's goroutine call do.
 func (c *conductor) post(do func()) {
 	select {
 	case c.inbox <- do:
@@ -71,13 +71,13 @@ func (c *conductor) post(do func()) {
 	}
 }
 
-// after has do called after d.
+// after makes the conductor's goroutine call do after d.
 func (c *conductor) after(d time.Duration, do func()) {
 	c.agenda = append(c.agenda, appointment{time.Now().Add(d), do})
 	slices.SortStableFunc(c.agenda, func(a, b appointment) int { return a.at.Compare(b.at) })
 }
 
-// between draws a duration.
+// between returns a random duration.
 func (c *conductor) between(lo, hi time.Duration) time.Duration {
 	return lo + time.Duration(c.rng.Int64N(int64(hi-lo)+1))
 }
@@ -93,7 +93,7 @@ func (c *conductor) say(format string, args ...any) {
 	fmt.Fprintf(c.out, "%5.1fs %s\n", time.Since(c.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// play does what is due and takes in what happens until done says so.
+// play runs due appointments and posted functions until done returns true.
 func (c *conductor) play(ctx context.Context, done func() bool) error {
 	for c.err == nil && !done() {
 		for len(c.agenda) > 0 && !time.Now().Before(c.agenda[0].at) {
@@ -148,7 +148,7 @@ func (c *conductor) pace() time.Duration {
 	return c.between(200*time.Millisecond, 1400*time.Millisecond)
 }
 
-// strike does something to one worker.
+// strike applies a random fault to one worker.
 func (c *conductor) strike() {
 	if !c.chaos {
 		return
@@ -182,7 +182,7 @@ func (c *conductor) strike() {
 	}
 }
 
-// leaveTimeout bounds how long a worker may take to end in order: what the runtime allows itself, and some.
+// leaveTimeout bounds how long a worker may take to end in order: somewhat longer than the runtime takes.
 const leaveTimeout = 45 * time.Second
 
 // dismiss tells a worker to end. A worker that does not end is made to print the stacks of its goroutines.
@@ -200,8 +200,8 @@ func (c *conductor) dismiss(i *instance) {
 	})
 }
 
-// strikeBroker kills the broker while nothing of the input is on its way, and starts it again. What workers have on their
-// way is theirs to sort out.
+// strikeBroker kills the broker while no input record is being sent, and starts it again. The workers have to recover
+// whatever they were sending.
 func (c *conductor) strikeBroker(ctx context.Context) {
 	if !c.chaos {
 		return
@@ -241,7 +241,7 @@ func (c *conductor) calm() {
 	}
 }
 
-// leave has every worker end in order and waits for them.
+// leave makes every worker end in order and waits for all of them.
 func (c *conductor) leave(ctx context.Context) error {
 	c.closing = true
 	for _, i := range c.instances {
@@ -256,12 +256,12 @@ func (c *conductor) down() bool {
 	return !slices.ContainsFunc(c.instances, func(i *instance) bool { return i.process != nil })
 }
 
-// running says whether every worker is up.
+// running reports whether every worker is running.
 func (c *conductor) running() bool {
 	return !slices.ContainsFunc(c.instances, func(i *instance) bool { return i.process == nil || !i.running })
 }
 
-// close ends whatever is left.
+// close ends everything that is still running.
 func (c *conductor) close() {
 	close(c.stopped)
 	for _, i := range c.instances {

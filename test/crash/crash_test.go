@@ -15,7 +15,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain is also the worker and the broker: the orchestrator starts its own binary, which here is the test.
+// TestMain also runs the worker and the broker: the orchestrator starts its own binary, which here is the test.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && (os.Args[1] == workerCommand || os.Args[1] == brokerCommand) {
 		os.Exit(command(os.Args[1:], os.Stdout, os.Stderr))

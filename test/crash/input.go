@@ -16,7 +16,7 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// What the input looks like.
+// The shape of the input.
 const (
 	eventKeys = 400
 	wordCount = 97
@@ -37,7 +37,7 @@ type sent struct {
 	offset    int64
 }
 
-// input produces records without end, step by step, and keeps what it produced. A step is first some updates of profiles
+// input produces records without end, step by step, and keeps them. A step is first some updates of profiles
 // and then, when the broker has them, events with later timestamps: so the version an event must be joined with is known,
 // since tasks merge their inputs by timestamp.
 type input struct {
@@ -62,7 +62,7 @@ type input struct {
 }
 
 func newInput(brokers string, t topics, seed int64, rate int) (*input, error) {
-	// Idempotent: a retry after a lost answer is not a second record.
+	// Idempotent: a retry after a lost answer does not add a second record.
 	kafka, err := kgo.NewClient(kgo.SeedBrokers(brokers), kgo.ClientID("crash-input"), kgo.ProducerLinger(0))
 	if err != nil {
 		return nil, fmt.Errorf("input: %w", err)
@@ -83,7 +83,7 @@ func (in *input) run(ctx context.Context) error {
 			next = time.Now() // it was held up: go on, do not catch up
 		}
 		in.gate.Lock()
-		// A step is not cut off: what was sent must be known.
+		// A step is not interrupted: all sent records must be known.
 		err := in.produceStep(context.WithoutCancel(ctx))
 		in.gate.Unlock()
 		if err != nil {
@@ -151,7 +151,7 @@ func (in *input) produceStep(ctx context.Context) error {
 
 func (in *input) randomKey() string { return fmt.Sprintf("k%03d", in.rng.IntN(eventKeys)) }
 
-// produce sends the records, waits until the broker has them and notes them.
+// produce sends the records, waits until the broker has them and records them.
 func (in *input) produce(ctx context.Context, topic string, all []sent, log *[partitions][]sent) error {
 	records := make([]*kgo.Record, len(all))
 	for i, s := range all {

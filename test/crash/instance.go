@@ -28,7 +28,7 @@ type instance struct {
 	commits int64
 }
 
-// idle says whether nothing is happening to the instance, so that something may.
+// idle reports whether no fault of the instance is in progress, so that one may begin.
 func (i *instance) idle() bool {
 	return i.process != nil && !i.stalled && !i.leaving && !i.doomed
 }
@@ -47,8 +47,8 @@ type ownership struct {
 	why   string
 }
 
-// points are the places at which a worker may break, and up to which hit: the commit protocol, step by step, and
-// takeovers.
+// points are the places at which a worker may break, each with the highest hit at which it does: the steps of the commit
+// protocol, and takeovers.
 func points() []struct {
 	name string
 	hits int
@@ -73,7 +73,7 @@ func points() []struct {
 	}
 }
 
-// launch starts the instance's next process. plan is where it breaks by itself, "" for nowhere.
+// launch starts the instance's next process. plan is the place at which it breaks by itself, "" if it does not.
 func (c *conductor) launch(i *instance, plan string) error {
 	i.birth++
 	i.running, i.stalled, i.leaving, i.doomed = false, false, false, false
@@ -181,7 +181,7 @@ func (c *conductor) found(i *instance) {
 	}
 }
 
-// ended takes in that a process is gone, and has the next one started.
+// ended records that a process has ended, and schedules the start of the next one.
 func (c *conductor) ended(i *instance, birth int, state *os.ProcessState) {
 	if birth != i.birth {
 		return
@@ -199,7 +199,7 @@ func (c *conductor) ended(i *instance, birth int, state *os.ProcessState) {
 	case i.leaving:
 		c.say("%s left with exit code %d", filepath.Base(i.dir), state.ExitCode())
 	case i.running:
-		// A worker outlives every fault of the others and of the broker: only its own may end it.
+		// A worker survives every fault of other workers and of the broker: only its own faults may end it.
 		c.verdict.wrong("worker", filepath.Base(i.dir), "gave up with exit code %d: %s", state.ExitCode(), lastLine(filepath.Join(c.dir, filepath.Base(i.dir)+".log")))
 		c.failures++
 	default:
@@ -224,9 +224,9 @@ func (c *conductor) start(i *instance) {
 	}
 }
 
-// plan draws where the next process of an instance breaks by itself: every other one does. In the negative control one
-// instance does nothing but stall at the worst place, where its transaction holds outputs and nothing yet that would hold
-// the next owner back, while the others are awake to take over.
+// plan chooses where the next process of an instance breaks by itself: every second one does. In the negative control one
+// instance only stalls, at the worst place: its transaction has outputs, but nothing yet that would keep the next owner
+// from starting, and the other instances are running and take over.
 func (c *conductor) plan(i *instance) string {
 	if c.o.noFence {
 		if i.index > 0 {

@@ -13,8 +13,8 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// checkInput holds the source topics against what was noted while producing: a record lost or doubled on the way into the
-// broker is not the application's fault, and would make every other finding worthless.
+// checkInput compares the source topics with the records that were produced: a record that was lost or duplicated on its
+// way to the broker is not caused by the application, and would invalidate all other findings.
 func checkInput(v *verdict, topic string, got [][]*kgo.Record, log *[partitions][]sent) {
 	for p, records := range got {
 		if len(records) != len(log[p]) {
@@ -30,7 +30,7 @@ func checkInput(v *verdict, topic string, got [][]*kgo.Record, log *[partitions]
 	}
 }
 
-// outputKey decodes the key of an output topic to the name it has in the truth.
+// outputKey decodes the key of an output topic to its name in the truth.
 func outputKey(t topics, topic string, key []byte) (string, error) {
 	size := recentSize
 	switch topic {
@@ -112,7 +112,7 @@ func checkOrdered(v *verdict, t topics, topic string, got [][]*kgo.Record, want 
 	reportStrangers(v, topic, records, want)
 }
 
-// differs says how a record differs from the value and timestamp it should have, "" if it does not.
+// differs describes how a record differs from the expected value and timestamp, "" if it does not.
 func differs(r *kgo.Record, expected any, timestamp int64) string {
 	want, err := json.Marshal(expected)
 	if err != nil {
@@ -172,7 +172,7 @@ func reportStrangers[W any](v *verdict, topic string, got map[string][]*kgo.Reco
 	}
 }
 
-// compareTable compares the final rows of one store, wherever they were read.
+// compareTable compares the final rows of one store, from any source.
 func compareTable(v *verdict, where string, got, want map[string]any) {
 	v.compared(len(want))
 	for key, expected := range want {
@@ -189,7 +189,7 @@ func compareTable(v *verdict, where string, got, want map[string]any) {
 	}
 }
 
-// rowValue decodes the value of a store to what the truth has for it.
+// rowValue decodes the value of a store to its form in the truth.
 func rowValue(store string, value []byte) (any, error) {
 	if store == storeProfiles {
 		return codecs.Int64.Decode(value)
@@ -198,7 +198,7 @@ func rowValue(store string, value []byte) (any, error) {
 	return orderless(store, sum), err
 }
 
-// orderless drops from an aggregate what depends on the order of arrival.
+// orderless removes the parts of an aggregate that depend on the order of arrival.
 func orderless(store string, sum tally) tally {
 	if store == storeByWord || store == storeHours {
 		sum.Last = 0

@@ -23,8 +23,8 @@ import (
 // broker has committed, and the connection breaks before the worker gets the answer. It delays answers to heartbeats, so
 // that a worker that has lost its tasks goes on for a while without knowing.
 type proxy struct {
-	// lose is asked for each answer to EndTxn whether it is lost, hold for each answer to Heartbeat how long it is held
-	// back. They may be called from several goroutines.
+	// lose reports whether an answer to EndTxn is lost, hold how long an answer to Heartbeat is delayed. They may be
+	// called from several goroutines.
 	lose func() bool
 	hold func() time.Duration
 	lost atomic.Int64
@@ -95,7 +95,7 @@ func (p *proxy) close() {
 	p.running.Wait()
 }
 
-// keep notes a connection for close, and reports false if the proxy is closed.
+// keep registers a connection for close, and returns false if the proxy is closed.
 func (p *proxy) keep(conn net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,7 +112,7 @@ func (p *proxy) drop(conn net.Conn) {
 	delete(p.mu.conns, conn)
 }
 
-// serve connects one client with the broker until either goes.
+// serve connects one client with the broker until one of them disconnects.
 func (p *proxy) serve(client net.Conn, address string) {
 	defer p.drop(client)
 	if !p.keep(client) {
@@ -139,7 +139,7 @@ func (p *proxy) serve(client net.Conn, address string) {
 	requests.Wait()
 }
 
-// asked says what kind of request an answer is for.
+// asked is the kind of request that an answer belongs to.
 type asked struct{ key, version int16 }
 
 // link is one connection through the proxy.

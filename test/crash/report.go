@@ -15,7 +15,7 @@ import (
 // errWrong ends a run that found something wrong, after it was printed.
 var errWrong = errors.New("something is wrong")
 
-// verdict collects what was compared and what was wrong. A key counts once for each place it was compared at.
+// verdict collects the compared keys and the findings. A key counts once for each place at which it was compared.
 type verdict struct {
 	atLeastOnce bool // a record may count more than once
 	mu          struct {
@@ -25,17 +25,17 @@ type verdict struct {
 	}
 }
 
-// finding is one key that is wrong, or one thing that should not have happened.
+// finding is one wrong key, or one event that should not have happened.
 type finding struct{ where, key, what string }
 
-// compared notes n keys that were compared.
+// compared records that n keys were compared.
 func (v *verdict) compared(n int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.mu.keys += n
 }
 
-// wrong notes that a key is wrong.
+// wrong records that a key is wrong.
 func (v *verdict) wrong(where, key, format string, args ...any) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -49,7 +49,7 @@ func (v *verdict) keys() int {
 	return v.mu.keys
 }
 
-// findings returns what is wrong, sorted.
+// findings returns the findings, sorted.
 func (v *verdict) findings() []finding {
 	v.mu.Lock()
 	defer v.mu.Unlock()

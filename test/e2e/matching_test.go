@@ -65,7 +65,7 @@ func (s *matchingSite) awaitLog(t *testing.T, text string) {
 	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), text) }, waitLong, tick, "%s; log:\n%s", text, s.log)
 }
 
-// awaitIdentity waits until the state says that it is made from so many topics.
+// awaitIdentity waits until the state records that it was made from n topics.
 func (s *matchingSite) awaitIdentity(t *testing.T, n int) {
 	t.Helper()
 	eventually(t, func() bool {
@@ -117,8 +117,8 @@ func TestSourceMatching_topicsComeLater(t *testing.T) {
 	require.NotContains(t, s.log.String(), "task failed")
 }
 
-// A topic that has more partitions than the state has a place for is not read, and one that is deleted is not read any more. The
-// application goes on with the others, and waits if there are none.
+// A topic with more partitions than the state is not read, and a deleted topic is no longer read. The application goes on with
+// the others, and waits if there are none.
 func TestSourceMatching_topicsThatDoNotFitOrGo(t *testing.T) {
 	t.Parallel()
 	s := newMatchingSite(t)
@@ -168,8 +168,8 @@ func TestSourceMatching_topicsThatDoNotFitOrGo(t *testing.T) {
 // matchingTopic names the topics of an application that counts in two stages.
 func matchingTopic(prefix string, n int) string { return fmt.Sprintf("%s.%d", prefix, n) }
 
-// Topics come while records do and instances come and go. Each record counts once, in both stages, and views tell how far they are
-// in topics that did not exist when they were opened.
+// Topics are created while records arrive and instances join and leave. Each record counts once, in both stages, and views know
+// their positions in topics that did not exist when the views were opened.
 func TestSourceMatching_isExactWhileTopicsAndInstancesComeAndGo(t *testing.T) {
 	t.Parallel()
 	for _, guarantee := range []processors.Guarantee{processors.ExactlyOnce, processors.AtLeastOnce} {

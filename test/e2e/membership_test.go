@@ -18,10 +18,10 @@ func strict(c *processors.Config) { c.AcceptableLag = 1 }
 
 func withStandbys(c *processors.Config) { c.Standbys = 1 }
 
-// leavingAtOnce makes the end of an instance like a crash as far as the others can tell: nothing is handed over.
+// leavingAtOnce makes the end of an instance look like a crash to the others: nothing is handed over.
 func leavingAtOnce(c *processors.Config) { c.HandoverTimeout = -1 }
 
-// loaded starts an instance that has worked on n records.
+// loaded starts an instance that has processed n records.
 func loaded(t *testing.T, n int, options ...func(*processors.Config)) (*cluster, *topology.Topology, *pipeline, state.Offsets) {
 	t.Helper()
 	c := openCluster(t)
@@ -39,7 +39,7 @@ func loaded(t *testing.T, n int, options ...func(*processors.Config)) (*cluster,
 
 func sourceOf(top *topology.Topology) string { return top.SubTopologies()[0].Inputs()[0].Topic }
 
-// A task moves to a new instance when that has warmed up, not before, and then finds nearly all of its state there.
+// A task moves to a new instance only when the instance has warmed up, and then finds nearly all of its state there.
 func TestMembership_tasksMoveWarm(t *testing.T) {
 	t.Parallel()
 	c, top, first, offsets := loaded(t, 1000, strict)
@@ -175,7 +175,7 @@ func TestMembership_instanceIDInUse(t *testing.T) {
 	second.stop(t)
 }
 
-// State that is not needed any more is removed after a while, and only that.
+// Only state that is no longer needed is removed, after a while.
 func TestMembership_unneededStateIsRemoved(t *testing.T) {
 	t.Parallel()
 	brief := func(c *processors.Config) { c.CleanupDelay = 100 * time.Millisecond }
@@ -202,8 +202,8 @@ func TestMembership_unneededStateIsRemoved(t *testing.T) {
 	first.stop(t)
 }
 
-// A second application with the name of the first one, that keeps other stores: it would go on with state that it knows
-// nothing of, and is refused. The first one is not disturbed.
+// A second application has the name of the first one and keeps other stores. It would go on with state that it does not
+// know, and is refused. The first one is not disturbed.
 func TestMembership_otherTopologyWithTheSameName(t *testing.T) {
 	t.Parallel()
 	c, top, first, offsets := loaded(t, 100)

@@ -17,7 +17,7 @@ func requireTaskState(t *testing.T, app *processors.App, state string) {
 	}, waitLong, tick)
 }
 
-// A paused application commits what it has, keeps its place and reads on where it was.
+// A paused application commits, keeps its partitions and goes on where it was.
 func TestPause_commitsAndGoesOnWhereItWas(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -45,7 +45,7 @@ func TestPause_commitsAndGoesOnWhereItWas(t *testing.T) {
 	s.requireOnly(t, []string{"a", "b", "c", "d"}, nil)
 }
 
-// What is open when the pause comes is committed first, however long the commit interval is.
+// A pause commits the open transaction first, however long the commit interval is.
 func TestPause_commitsWhatIsOpen(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -68,7 +68,7 @@ func (p *pipeline) restores(progress processors.RestoreProgress) {
 	p.restored.byTask[fmt.Sprintf("%s/%d", progress.Group, progress.Partition)] = progress
 }
 
-// takeovers returns how each task that the instance has or had was restored the last time.
+// takeovers returns the last restore of each task that the instance has or had.
 func (p *pipeline) takeovers() map[string]processors.RestoreProgress {
 	p.restored.Lock()
 	defer p.restored.Unlock()
@@ -119,7 +119,7 @@ func (p *pipeline) stop(t *testing.T) {
 	require.Equal(t, processors.Closed, p.app.State())
 }
 
-// requireCounts holds the views against n records, each counted once.
+// requireCounts compares the views with n records, each counted once.
 func (p *pipeline) requireCounts(t *testing.T, n int, offsets state.Offsets) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

@@ -38,7 +38,7 @@ func mixed(from, n int, bad string) (values, good []string, offsets []int64) {
 	return values, good, offsets
 }
 
-// requireOnly holds outputs, table and hooks against the records that were not skipped.
+// requireOnly compares outputs, table and hooks with the records that were not skipped.
 func (s *site) requireOnly(t *testing.T, good []string, skipped []int64) {
 	t.Helper()
 	require.Equal(t, good, s.values(t, s.seen), "what came before the failing operator")
@@ -83,7 +83,7 @@ func TestPolicy_skippingAFailedRecordIsExact(t *testing.T) {
 	require.Zero(t, s.mu.failures, "a skipped record is no failure of the task")
 }
 
-// The first failure comes late in a long transaction: what was read since the last commit is not in memory any more.
+// The first failure comes late in a long transaction: the records since the last commit are no longer in memory.
 func TestPolicy_skippingAfterALongTransactionIsExact(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -137,7 +137,7 @@ func TestPolicy_undecodableKeysAreSkippedToo(t *testing.T) {
 	require.ErrorContains(t, s.mu.skipped[0].Err, "key cannot be decoded")
 }
 
-// Output that its topic does not take is traced back to the records that it came from; all are found in one go.
+// Output that its topic refuses is attributed to the records that caused it; all of them are found in one pass.
 func TestPolicy_skippingAFailedProduceIsExact(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -162,7 +162,7 @@ func TestPolicy_skippingAFailedProduceIsExact(t *testing.T) {
 	require.ErrorContains(t, s.mu.skipped[0].Err, "MESSAGE_TOO_LARGE")
 }
 
-// A changelog row holds what many records made of it. The one that made it too large is found by trying.
+// A changelog row is the result of many records. The record that made it too large is found by trying.
 func TestPolicy_skippingTheRecordThatMakesARowTooLargeIsExact(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -196,7 +196,7 @@ func TestPolicy_skippingTheRecordThatMakesARowTooLargeIsExact(t *testing.T) {
 	require.Len(t, out, 100)
 }
 
-// fragile encodes all but the value it cannot stand.
+// fragile encodes all values except one.
 type fragile struct{ codecs.Codec[string] }
 
 func (c fragile) Append(dst []byte, v string) ([]byte, error) {
@@ -206,7 +206,7 @@ func (c fragile) Append(dst []byte, v string) ([]byte, error) {
 	return c.Codec.Append(dst, v)
 }
 
-// State is encoded when it is committed, when the record that led to it is long processed.
+// State is encoded at the commit, long after the record that led to it was processed.
 func TestPolicy_skippingTheRecordWhoseStateCannotBeEncodedIsExact(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -226,7 +226,7 @@ func TestPolicy_skippingTheRecordWhoseStateCannotBeEncodedIsExact(t *testing.T) 
 	require.Equal(t, []string{"a", "ab", "abc", "abcd", "abcde", "abcdef"}, s.values(t, s.out))
 }
 
-// What is forwarded at the commit fails when the record that led to it is long processed.
+// A change that is forwarded at the commit fails long after the record that led to it was processed.
 func TestPolicy_skippingTheRecordThatFailsAtTheCommitIsExact(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -265,7 +265,7 @@ func TestPolicy_retryThenSkip(t *testing.T) {
 	require.Equal(t, 2, s.mu.failures)
 }
 
-// What fails for a while succeeds in place, without a new session or takeover.
+// A record that fails for a while succeeds in place, without a new session or takeover.
 func TestPolicy_retryGoesOnInPlace(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -315,7 +315,7 @@ func TestPolicy_aFailedProduceStopsWithItsRecord(t *testing.T) {
 	require.Equal(t, 3, s.mu.failures)
 }
 
-// A topic that was deleted while it was written to: the records for it cannot be produced.
+// An output topic is deleted while the application writes to it: its records cannot be produced.
 func TestPolicy_anOutputTopicThatIsGoneStopsOrIsSkipped(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -38,8 +38,8 @@ func (s *site) processed(
 	return top
 }
 
-// numbering numbers its records and ticks through, in one sequence that is in its store: no number may be missing or come
-// twice, whatever happens. It is the processor "counts", so that the group has its usual name.
+// numbering numbers its records and ticks through, in one sequence that is in its store: no number may be missing or
+// appear twice, whatever happens. It is the processor "counts", so that the group has its usual name.
 func numbering(every time.Duration, fail func(r *textRecord) error) func(b *topology.Builder, lines topology.Stream[string, string]) topology.Stream[string, string] {
 	return func(b *topology.Builder, lines topology.Stream[string, string]) topology.Stream[string, string] {
 		numbers := topology.KeyValueStore(b, "numbers", codecs.String, codecs.Int64)
@@ -69,7 +69,7 @@ func numbering(every time.Duration, fail func(r *textRecord) error) func(b *topo
 
 func neverFails(*textRecord) error { return nil }
 
-// requireNumbered holds the outputs against the sequence, and returns how many were ticks and what the others say.
+// requireNumbered compares the outputs with the sequence, and returns the number of ticks and the other outputs.
 func (s *site) requireNumbered(t *testing.T) (ticks int, others []string) {
 	t.Helper()
 	for i, v := range s.values(t, s.out) {
@@ -95,7 +95,7 @@ func (s *site) ticks(t *testing.T) int {
 	return n
 }
 
-// The wall clock makes an application do something without any input, and what it does counts once, through restarts.
+// The wall clock makes an application work without any input, and its work counts once, through restarts.
 func TestProcessor_wallClockWithoutInput(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -109,7 +109,7 @@ func TestProcessor_wallClockWithoutInput(t *testing.T) {
 	}
 }
 
-// Ticks, records, and failures that take the task back to the last commit, in place and by restarts.
+// Ticks, records, and failures that roll the task back to the last commit, in place and by restarts.
 func TestProcessor_wallClockIsExactThroughFailures(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -186,7 +186,7 @@ func failingTicks(failures int, calls *atomic.Int64) func(b *topology.Builder, l
 	}
 }
 
-// What a policy says about records it says about punctuations too.
+// A policy applies to punctuations as it does to records.
 func TestProcessor_aFailingPunctuationFollowsThePolicy(t *testing.T) {
 	t.Parallel()
 	t.Run("skip", func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestProcessor_aFailingPunctuationFollowsThePolicy(t *testing.T) {
 	})
 }
 
-// What is not available is asked for until it is, whatever the policy says.
+// A processor that returns Unavailable is called again until it succeeds, whatever the policy says.
 func TestProcessor_unavailableIsNotTheRecordsFault(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -349,7 +349,7 @@ func TestProcessAsync_isExact(t *testing.T) {
 	require.ElementsMatch(t, bad, s.skippedOffsets())
 }
 
-// A call that does not end holds up neither the end of the application nor, for ever, its work.
+// A call that does not end delays neither the end of the application nor, for ever, its work.
 func TestProcessAsync_aCallThatDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -382,7 +382,7 @@ func TestProcessAsync_aCallThatDoesNotEnd(t *testing.T) {
 	require.Contains(t, s.log.String(), "no call has ended for 1s; bound them with topology.CallTimeout")
 }
 
-// As many calls run at a time as may, and never more.
+// As many calls run at a time as are allowed, and never more.
 func TestProcessAsync_callsOverlap(t *testing.T) {
 	t.Parallel()
 	for _, concurrency := range []int{1, 64} {

@@ -37,7 +37,7 @@ func TestPipeline_instancesJoinAndLeaveUnderLoad(t *testing.T) {
 	second.stop(t)
 }
 
-// requireTasks waits until the instance has n tasks and all are at work.
+// requireTasks waits until the instance has n tasks and all of them work.
 func requireTasks(t *testing.T, p *pipeline, n int) {
 	t.Helper()
 	require.Eventually(t, func() bool {

@@ -26,7 +26,7 @@ import (
 // restoredChild in the environment makes the test binary such an instance.
 const restoredChild = "MILLRACE_TEST_RESTORED_CHILD"
 
-// restored is an instance in a process of its own, with a state that is larger than what an engine keeps in memory.
+// restored is an instance in a separate process, with a state that is larger than an engine's memory.
 type restored struct {
 	Brokers     []string
 	App, Source string
@@ -40,7 +40,7 @@ const (
 	smallRows = 10
 )
 
-// joined is the topology: every key has what came for it, one after the other.
+// joined is the topology: the value of a key is the concatenation of its records.
 func (c restored) joined() (*topology.Topology, error) {
 	b := topology.NewBuilder(c.App)
 	topology.Source(b, c.Source, codecs.String, codecs.Bytes).GroupByKey().
@@ -141,8 +141,8 @@ func (c restored) committed(t *testing.T, admin *kadm.Client, n int64) {
 	}, time.Minute, 10*time.Millisecond)
 }
 
-// What an instance that was killed restores is what it had not written to its disk; what another one restores without
-// that disk is everything; and a restore that is killed goes on where it got.
+// A killed instance restores only what it had not written to its disk. An instance without that disk restores everything. A
+// killed restore goes on where it was.
 func TestRestore_killedInstances(t *testing.T) {
 	t.Parallel()
 	c := openCluster(t)
@@ -211,7 +211,7 @@ func TestRestore_killedInstances(t *testing.T) {
 	requireJoined(t, c, top)
 }
 
-// requireJoined holds a view of the application against what was produced.
+// requireJoined compares a view of the application with the produced records.
 func requireJoined(t *testing.T, c *cluster, top *topology.Topology) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

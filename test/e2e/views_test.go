@@ -16,7 +16,7 @@ import (
 	"github.com/seed84377926/millrace/views"
 )
 
-// Every kind of store that has rows for others is read from outside as soon as it reflects what was written.
+// Every kind of store that views can read is read as soon as it reflects the written records.
 func TestViews_readEveryKindOfStore(t *testing.T) {
 	t.Parallel()
 	c := openCluster(t)

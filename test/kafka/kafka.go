@@ -1,4 +1,4 @@
-// Package kafka leads tests to a real Apache Kafka broker.
+// Package kafka gives tests a real Apache Kafka broker.
 //
 // The script kafka.sh beside this file starts one from Maven Central. Tests
 // that need it ask [Brokers] for its address and are skipped where there is

@@ -17,9 +17,9 @@ import (
 
 // Secured is a real broker of its own that encrypts, authenticates and authorizes.
 type Secured struct {
-	// Root is a listener without any protection where everybody may do everything.
+	// Root is a listener without protection, on which every operation is allowed.
 	Root []string
-	// TLS is a listener that wants certificates of its authority.
+	// TLS is a listener that requires client certificates of Authority.
 	TLS []string
 	// SASL is a listener with TLS for all SASL mechanisms.
 	SASL []string
@@ -28,9 +28,9 @@ type Secured struct {
 }
 
 // StartSecured starts a broker that ends with the test. PLAIN knows the users that plain has, with their passwords;
-// SCRAM users are whom Root creates; a token is an unsigned JWS, which names anybody (OAUTHBEARER for tests). The
-// authorizer allows nothing that Root did not allow. It skips the test where Brokers would, so that a run without Java
-// remains possible.
+// SCRAM users are created through Root; a token is an unsigned JWS, which may name any user (OAUTHBEARER for tests). The
+// authorizer allows only what was granted through Root. StartSecured skips the test where Brokers would, so that a run
+// without Java remains possible.
 func StartSecured(t testing.TB, plain map[string]string) *Secured {
 	t.Helper()
 	Brokers(t)
@@ -57,12 +57,12 @@ func StartSecured(t testing.TB, plain map[string]string) *Secured {
 		"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
 		"super.users=User:ANONYMOUS",
 	)
-	t.Cleanup(func() { script(t, "kill", dir) }) // nobody needs its data any more
+	t.Cleanup(func() { script(t, "kill", dir) }) // its data is no longer needed
 	address := func(port int) []string { return []string{fmt.Sprintf("127.0.0.1:%d", port)} }
 	return &Secured{Root: address(port), TLS: address(tls), SASL: address(sasl), Authority: authority}
 }
 
-// script runs kafka.sh. A file takes its output, since the broker keeps what it is given open.
+// script runs kafka.sh. Its output goes to a file, since the broker keeps its output open.
 func script(t testing.TB, args ...string) {
 	t.Helper()
 	_, here, _, ok := runtime.Caller(0)

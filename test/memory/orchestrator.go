@@ -22,7 +22,7 @@ import (
 
 const mib = 1 << 20
 
-// orchestrate runs the whole: topic, process, load, samples, check.
+// orchestrate runs everything: topic, process, load, samples, check.
 func orchestrate(ctx context.Context, o options, out io.Writer) (err error) {
 	if o.brokers == "" {
 		return errors.New("--brokers is missing: start a broker (make kafka-start) and name its address")
@@ -48,7 +48,7 @@ func orchestrate(ctx context.Context, o options, out io.Writer) (err error) {
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		defer cancel()
-		_, _ = admin.DeleteTopics(ctx, o.topic, o.topic+"-"+storeName+"-table") // gigabytes that nobody needs
+		_, _ = admin.DeleteTopics(ctx, o.topic, o.topic+"-"+storeName+"-table") // gigabytes that are no longer needed
 	}()
 	fmt.Fprintf(out, "%d keys of %d bytes and %d updates in %d partitions, budget %d MiB\n", o.keys, valueSize, o.updates, o.partitions, o.budget)
 
@@ -73,7 +73,7 @@ func orchestrate(ctx context.Context, o options, out io.Writer) (err error) {
 	return nil
 }
 
-// measured is the process and what was seen of it.
+// measured is the process and its measurements.
 type measured struct {
 	out   io.Writer
 	start time.Time
@@ -180,7 +180,7 @@ func (m *measured) sample(pid int) error {
 	return nil
 }
 
-// progress returns a function that prints, every five seconds, how far something is.
+// progress returns a function that prints the progress of something every five seconds.
 func (m *measured) progress(what string, total int64) func(int64) {
 	return func(n int64) {
 		if time.Since(m.printed) < 5*time.Second && n < total {

@@ -15,8 +15,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// keyOf returns the key of record i: each key once, in an order that jumps about, then random ones. The same records come
-// in every run.
+// keyOf returns the key of record i: each key once, in a scattered order, then random ones. Every run has the same
+// records.
 func (o options) keyOf(i int) uint32 {
 	if i < o.keys {
 		return uint32((uint64(i)*2_654_435_761 + 17) % uint64(o.keys)) // a prime: all keys come up if keys is no multiple of it
@@ -56,7 +56,7 @@ func produce(ctx context.Context, o options, topic string, from, to int) error {
 	return context.Cause(ctx)
 }
 
-// check reads the table, read_committed, and counts the keys whose counter is not what was produced.
+// check reads the table, read_committed, and counts the keys whose counter differs from the number of produced records.
 func check(ctx context.Context, o options, topic string, tell func(read int64)) (wrong int, err error) {
 	want := make([]uint8, o.keys)
 	for i := range o.records() {

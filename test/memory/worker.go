@@ -23,7 +23,7 @@ import (
 // storeName is the store of the latest values.
 const storeName = "latest"
 
-// The value of a key: how often it was written, and what was written last.
+// The value of a key: how often it was written, and its last value.
 const (
 	counterSize = 4
 	valueSize   = 100

@@ -16,7 +16,7 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// commits follows the group's table like any reader and notes when the commits of each task become visible.
+// commits follows the group's table like any reader and records when the commits of each task become visible.
 type commits struct {
 	kafka *kgo.Client
 	topic string

@@ -21,13 +21,13 @@ type instance struct {
 	ended   chan struct{}
 }
 
-// restore is what an instance said when it took a task over.
+// restore is the message of an instance that took a task over.
 type restore struct {
 	by                  *instance
 	start, end, records int64
 }
 
-// start starts an instance on the directory of its name.
+// start starts an instance on the directory that has its name.
 func (e *experiment) start(name string) (*instance, error) {
 	i := &instance{name: name, dir: filepath.Join(e.dir, name), ended: make(chan struct{})}
 	args := []string{
@@ -43,7 +43,7 @@ func (e *experiment) start(name string) (*instance, error) {
 	return i, nil
 }
 
-// forget takes an instance that has ended off the list.
+// forget removes an instance that has ended from the list.
 func (e *experiment) forget(gone *instance) {
 	kept := make([]*instance, 0, len(e.instances))
 	for _, i := range e.instances {
@@ -75,7 +75,7 @@ func (e *experiment) owners() map[int]restore {
 // changeTimeout bounds how long a change may take.
 const changeTimeout = 2 * time.Minute
 
-// await waits until ready says so.
+// await waits until ready returns true.
 func (e *experiment) await(ctx context.Context, what string, ready func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
@@ -112,7 +112,7 @@ func (e *experiment) balanced(ctx context.Context, n int) error {
 	})
 }
 
-// awaitStandbys waits until every task has a copy that could take over.
+// awaitStandbys waits until every task has a standby that could take over.
 func (e *experiment) awaitStandbys(ctx context.Context) error {
 	return e.await(ctx, "all standbys have caught up", func() (bool, error) {
 		e.mu.Lock()
@@ -125,7 +125,7 @@ func (e *experiment) awaitStandbys(ctx context.Context) error {
 	})
 }
 
-// caughtUp waits until all that was produced is processed.
+// caughtUp waits until all produced records are processed.
 func (e *experiment) caughtUp(ctx context.Context) error {
 	return e.await(ctx, "all is processed", func() (bool, error) {
 		n, err := e.load.committed(ctx)

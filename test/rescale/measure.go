@@ -130,7 +130,7 @@ func (e *experiment) run(ctx context.Context) (wrong int, err error) {
 	return wrong, nil
 }
 
-// changes lets everything happen, one after the other.
+// changes makes all changes of the group, one after the other.
 func (e *experiment) changes(ctx context.Context, first *instance) error {
 	if err := e.watch(ctx, "nothing changes", func() error { return nil }, 1); err != nil {
 		return err
@@ -171,7 +171,7 @@ func (e *experiment) changes(ctx context.Context, first *instance) error {
 	return e.restartOnItsDisk(ctx, first)
 }
 
-// watch does something and measures the tasks until n instances share them, and for a while after.
+// watch makes a change and measures the tasks until n instances share them, and for a while after that.
 func (e *experiment) watch(ctx context.Context, what string, do func() error, n int) error {
 	before, begun := e.owners(), time.Now()
 	if err := do(); err != nil {
@@ -199,13 +199,13 @@ func (e *experiment) watch(ctx context.Context, what string, do func() error, n 
 	}
 	e.say("%s: took %.1f s; %d tasks moved and restored %d records; longest gap between commits: %d ms where they stayed, %d ms where they moved",
 		what, took.Seconds(), moved, restored, stay.Milliseconds(), move.Milliseconds())
-	if moved > 0 { // what stays beside others that move
+	if moved > 0 { // tasks that stay while others move
 		e.stay, e.move = max(e.stay, stay-commitInterval), max(e.move, move-commitInterval)
 	}
 	return nil
 }
 
-// kill kills an instance whose tasks have standbys and measures when the tasks are at work again.
+// kill kills an instance whose tasks have standbys and measures when the tasks commit again.
 func (e *experiment) kill(ctx context.Context, victim *instance) error {
 	var tasks []int
 	for p, r := range e.owners() {

@@ -18,10 +18,10 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// workerCommand is the hidden subcommand that is an instance.
+// workerCommand is the hidden subcommand that runs an instance.
 const workerCommand = "worker"
 
-// What an instance prints, a line each.
+// The messages of an instance, one in each line.
 const (
 	saysOwns = "owns" // partition start end records: it has taken the task over
 	saysWarm = "warm" // copies that are kept and have caught up
@@ -82,7 +82,7 @@ func runWorker(ctx context.Context, args []string, out, errOut io.Writer) error 
 	}
 }
 
-// warm counts the copies that could take over at once.
+// warm returns the number of copies that could take over at once.
 func warm(ctx context.Context, app *processors.App) (n int) {
 	for _, g := range app.Info(ctx).Groups {
 		for _, s := range g.Standbys {
