@@ -278,7 +278,7 @@ func (ad *admission) run(ctx context.Context) {
 	}
 }
 
-// isFatalForAdmission says whether it is no use to try again to record the topology.
+// isFatalForAdmission says whether trying again to record the topology cannot help.
 func isFatalForAdmission(err error) bool {
 	if _, ok := errors.AsType[*incompatibleError](err); ok {
 		return true

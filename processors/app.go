@@ -76,7 +76,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	begun := false
 	defer func() {
 		if !begun && ctx.Err() != nil {
-			err = nil // it was told to end before it had begun: whatever failed, failed for that
+			err = nil // it was told to end before it had begun: any error comes from that
 			a.state.enter(Draining)
 		}
 		if err != nil {

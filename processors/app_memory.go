@@ -103,7 +103,7 @@ func newMemory(budget int64) memory {
 	return memory{split: split, cache: state.NewBudget(split.Cache)}
 }
 
-// produceShare is the share of Commits, one in so many, for the buffers of the producing clients. Each row of a commit is in
+// produceShare is the divisor of Commits that gives the part for the buffers of the producing clients. Each row of a commit is in
 // the batch, in pebble's copy of the batch and, a few thousand rows at a time, in the buffer of the client that produces
 // it. At most a quarter of the cache, a tenth of what is live, is dirty. So two thirds of Commits are for the batches and
 // the rest is for the clients.

@@ -81,24 +81,24 @@ type stateMachine struct {
 	}
 }
 
-func (l *stateMachine) current() State {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.mu.state
+func (m *stateMachine) current() State {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.state
 }
 
 // enter moves to the state and reports whether that was a legal change; staying is not one. changed is called with the lock
 // held, so that it gets the changes in order; it must not ask for the state.
-func (l *stateMachine) enter(to State) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	from := l.mu.state
+func (m *stateMachine) enter(to State) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	from := m.mu.state
 	if !slices.Contains(from.next(), to) {
 		return false
 	}
-	l.mu.state = to
-	if l.changed != nil {
-		l.changed(from, to)
+	m.mu.state = to
+	if m.changed != nil {
+		m.changed(from, to)
 	}
 	return true
 }

@@ -19,8 +19,8 @@ import (
 const identityKey = "\x00identity"
 
 // identity says which topics a task's state was made from, and which program wrote it. Offsets only mean something for the
-// topic that they were counted in: one that was deleted and created again has another id, and its records are others. It is
-// written with the first commit that changes it.
+// topic that they were counted in: a topic that was deleted and created again has another id and other records. The
+// identity is written with the first commit that changes it.
 type identity struct {
 	// Table is the id of the changelog, Inputs those of the input topics by name; hexadecimal.
 	Table  string            `json:"table"`
@@ -49,8 +49,8 @@ func (p *pendingIdentity) add(batch *state.Batch) {
 
 func (p *pendingIdentity) written() { *p = pendingIdentity{} }
 
-// checkIdentity compares the identity in the state with the topics and the program of now. It returns what the next
-// commit must write.
+// checkIdentity compares the identity in the state with the present one of the topics and the program. It returns what the
+// next commit must write.
 func (l *life) checkIdentity(now identity) (was identity, pending pendingIdentity, err error) {
 	data, ok, err := l.table.part.Get(nil, []byte(identityKey))
 	if err != nil {
@@ -89,7 +89,7 @@ func (l *life) adoptIdentity(now identity) (pendingIdentity, error) {
 	return pending, err
 }
 
-// currentIdentity asks the cluster for the topics as they are now.
+// currentIdentity returns the identity of the present topics and of this program.
 func (l *life) currentIdentity(ctx context.Context) (identity, error) {
 	sub := l.plan.sub
 	ids, err := l.inst.client.TopicIDs(ctx, append(l.plan.topics(), sub.TableTopic())...)

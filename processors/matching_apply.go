@@ -52,7 +52,7 @@ func (g *group) replan(ctx context.Context, plan *groupPlan) {
 	g.logger.Info("group goes on with other topics", slog.Any("added", added), slog.Any("removed", removed),
 		slog.Any("inputs", now), slog.Int("tasks", restarted), slog.Duration("took", time.Since(start)))
 	if len(added)+len(removed) == 0 {
-		return // only the sources upstream of its repartition topics have changed
+		return // only sources upstream of its repartition topics have changed
 	}
 	g.reads.Forget(removed...)
 	g.stats.InputChanges.Add(1)

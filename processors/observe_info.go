@@ -81,10 +81,10 @@ type CommitInfo struct {
 	Last           time.Time `json:"last"`
 	AverageSeconds float64   `json:"average_seconds"`
 	SlowestSeconds float64   `json:"slowest_seconds"`
-	Rows           int64     `json:"rows"` // changelog and local index
+	Rows           int64     `json:"rows"` // of the changelog, and rows that are only local
 }
 
-// TaskError is why a task's life ended.
+// TaskError is the error that ended an attempt of a task.
 type TaskError struct {
 	// Cause is one of record, fenced, inconsistent and infrastructure (docs/metrics.md).
 	Cause   string    `json:"cause"`

@@ -102,7 +102,7 @@ func (in *inputStats) lag(now time.Time) (offsets int64, age time.Duration) {
 
 type commitStats struct {
 	latency observe.Histogram
-	rows    int64 // written to the changelog and the local index
+	rows    int64 // written to the changelog and to the local state only
 	last    time.Time
 	slowest time.Duration
 }
