@@ -336,19 +336,6 @@ func testRestoreBuffers(t *testing.T, e state.Engine) {
 	s, j, q := newSuppress(t, part, nil), newJoin(t, part, nil), newQueue(t, part, nil)
 	layout, err := state.NewLayout(s.Spec(), j.Spec(), q.Spec())
 	must(t, err)
-	replay := func(b *state.Batch) {
-		t.Helper()
-		var r state.Batch
-		for op := range b.Ops() {
-			if op.Local {
-				continue
-			}
-			known, err := layout.RestoreRow(&r, op.Key, op.Value)
-			must(t, err)
-			equal(t, known, true, "row %q is known", op.Key)
-		}
-		must(t, restored.Apply(&r))
-	}
 	for i := range int64(10) {
 		must(t, s.Put(string(rune('a'+i)), i, update("v")))
 		_, err := j.Put("k", i/4, "v")
@@ -356,13 +343,13 @@ func testRestoreBuffers(t *testing.T, e state.Engine) {
 		_, err = q.Put("k", i/4, state.LeftSide, "v")
 		must(t, err)
 	}
-	replay(commit(t, part, s, j, q))
+	replay(t, layout, restored, commit(t, part, s, j, q))
 	equal(t, rows(t, restored.Scan(nil, nil)), rows(t, part.Scan(nil, nil)), "rows restored")
 
 	// Three go, one of them comes back elsewhere: its old local row is left over, as those of the others are.
 	collect(t, s.EvictWhile(func(int64) bool { return s.Len() > 7 }))
 	must(t, s.Put("a", 20, update("later")))
-	replay(commit(t, part, s))
+	replay(t, layout, restored, commit(t, part, s))
 	bytes := s.Bytes()
 	equal(t, len(rows(t, restored.Scan(nil, nil))), len(rows(t, part.Scan(nil, nil)))+3, "rows restored, three left over")
 

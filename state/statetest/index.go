@@ -160,13 +160,7 @@ func testIndexModel(t *testing.T, e state.Engine) {
 		case 1:
 			b := commit(t, part, x, flights)
 			committed = maps.Clone(now)
-			apply(t, restored, func(r *state.Batch) {
-				for op := range b.Ops() {
-					known, err := layout.RestoreRow(r, op.Key, op.Value)
-					must(t, err)
-					equal(t, known, true, "row %q is known", op.Key)
-				}
-			})
+			replay(t, layout, restored, b)
 			for _, at := range []state.Partition{part, restored} {
 				got := []string{}
 				for e, err := range reader.Range(at, nil, nil) {

@@ -58,7 +58,7 @@ type model struct {
 	windowed  bool
 	committed map[modelKey]modelValue
 	live      map[modelKey]modelValue
-	changelog map[string][]byte
+	changelog changelog
 	clock     int64
 	order     endedModel
 }
@@ -85,7 +85,7 @@ func testModel(t *testing.T, e state.Engine, windowed bool, open func(state.Part
 			windowed:  windowed,
 			committed: map[modelKey]modelValue{},
 			live:      map[modelKey]modelValue{},
-			changelog: map[string][]byte{},
+			changelog: changelog{},
 		}
 		m.open = func() subject { return open(m.part, m.budget) }
 		m.store = m.open()
@@ -160,15 +160,7 @@ func (m *model) commit(t *testing.T) {
 	must(t, m.part.Apply(b))
 	m.store.Committed()
 	m.committed = flushed
-	for op := range b.Ops() {
-		switch {
-		case op.Local:
-		case op.Value == nil:
-			delete(m.changelog, string(op.Key))
-		default:
-			m.changelog[string(op.Key)] = slices.Clone(op.Value)
-		}
-	}
+	m.changelog.write(b)
 	lo, hi := m.key(), m.key()
 	got, err := m.store.read(m.part, lo, hi)
 	must(t, err)
@@ -201,14 +193,7 @@ func (m *model) expire(t *testing.T) {
 // checkRestore replays the changelog, as compaction leaves it, and compares.
 func (m *model) checkRestore(t *testing.T, restored state.Partition) {
 	t.Helper()
-	layout, err := state.NewLayout(m.store.Spec())
-	must(t, err)
-	var b state.Batch
-	for key, value := range m.changelog {
-		_, err := layout.RestoreRow(&b, []byte(key), value)
-		must(t, err)
-	}
-	must(t, restored.Apply(&b))
+	m.changelog.restore(t, m.store.Spec(), restored)
 	equal(t, rows(t, restored.Scan(nil, nil)), rows(t, m.part.Scan(nil, nil)), "rows restored from the changelog")
 }
 

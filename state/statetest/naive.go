@@ -38,7 +38,7 @@ type naive interface {
 // testNaive runs random operations with a budget so small that rows are evicted all the time, and with a large one.
 func testNaive(t *testing.T, e state.Engine, fresh func() naive) {
 	for i, size := range []int64{3000, 1 << 20} {
-		m := &naiveModel{naive: fresh(), rng: random(t), changelog: map[string][]byte{}}
+		m := &naiveModel{naive: fresh(), rng: random(t), changelog: changelog{}}
 		m.part, m.budget = openPartition(t, e, int32(2*i)), state.NewBudget(size)
 		m.open(t, m.part, m.budget)
 		m.committed = m.save()
@@ -58,7 +58,7 @@ type naiveModel struct {
 	part      state.Partition
 	budget    *state.Budget
 	committed any // what save returned
-	changelog map[string][]byte
+	changelog changelog
 	clock     int64
 }
 
@@ -111,15 +111,7 @@ func (m *naiveModel) commit(t *testing.T) {
 	}
 	must(t, m.part.Apply(b))
 	m.Committed()
-	for op := range b.Ops() {
-		switch {
-		case op.Local:
-		case op.Value == nil:
-			delete(m.changelog, string(op.Key))
-		default:
-			m.changelog[string(op.Key)] = slices.Clone(op.Value)
-		}
-	}
+	m.changelog.write(b)
 	live := m.save()
 	m.load(m.committed)
 	m.committed = m.save()
@@ -131,14 +123,7 @@ func (m *naiveModel) commit(t *testing.T) {
 // rows need. Local rows that led to nothing any more may be back, or be gone.
 func (m *naiveModel) checkRestore(t *testing.T, restored state.Partition) {
 	t.Helper()
-	layout, err := state.NewLayout(m.Spec())
-	must(t, err)
-	var b state.Batch
-	for key, value := range m.changelog {
-		_, err := layout.RestoreRow(&b, []byte(key), value)
-		must(t, err)
-	}
-	must(t, restored.Apply(&b))
+	m.changelog.restore(t, m.Spec(), restored)
 	got, want := rows(t, restored.Scan(nil, nil)), rows(t, m.part.Scan(nil, nil))
 	if m.exactLocalRows() {
 		equal(t, got, want, "rows restored from the changelog")
@@ -183,9 +168,9 @@ type sessionID struct {
 func (m *naiveSessions) open(t testing.TB, part state.Partition, budget *state.Budget) {
 	m.sessionStore = newSessions(t, part, budget)
 }
-func (m *naiveSessions) resume()          {}
-func (m *naiveSessions) save() any        { return maps.Clone(m.live) }
-func (m *naiveSessions) load(saved any)   { m.live, _ = saved.(map[sessionID]modelValue) }
+func (m *naiveSessions) resume()              {}
+func (m *naiveSessions) save() any            { return maps.Clone(m.live) }
+func (m *naiveSessions) load(saved any)       { m.live, _ = saved.(map[sessionID]modelValue) }
 func (m *naiveSessions) exactLocalRows() bool { return true }
 
 func (m *naiveSessions) change(t testing.TB, rng *rand.Rand, clock int64) {

@@ -62,9 +62,9 @@ func testSuppressModel(t *testing.T, e state.Engine) {
 func (m *naiveSuppress) open(t testing.TB, part state.Partition, budget *state.Budget) {
 	m.suppressBuffer = newSuppress(t, part, budget)
 }
-func (m *naiveSuppress) resume()          {}
-func (m *naiveSuppress) save() any        { return maps.Clone(m.live) }
-func (m *naiveSuppress) load(saved any)   { m.live, _ = saved.(map[string]suppressEntry) }
+func (m *naiveSuppress) resume()              {}
+func (m *naiveSuppress) save() any            { return maps.Clone(m.live) }
+func (m *naiveSuppress) load(saved any)       { m.live, _ = saved.(map[string]suppressEntry) }
 func (m *naiveSuppress) exactLocalRows() bool { return false }
 
 func (m *naiveSuppress) change(t testing.TB, rng *rand.Rand, clock int64) {
@@ -234,8 +234,8 @@ func (m *naiveJoin) resume() {
 		m.Advance(m.history + joinRetention)
 	}
 }
-func (m *naiveJoin) save() any        { return joinTruth{slices.Clone(m.live), m.history} }
-func (m *naiveJoin) load(saved any)   { m.joinTruth, _ = saved.(joinTruth) }
+func (m *naiveJoin) save() any            { return joinTruth{slices.Clone(m.live), m.history} }
+func (m *naiveJoin) load(saved any)       { m.joinTruth, _ = saved.(joinTruth) }
 func (m *naiveJoin) exactLocalRows() bool { return true }
 
 func (m *naiveJoin) change(t testing.TB, rng *rand.Rand, clock int64) {

@@ -23,9 +23,9 @@ func testQueueModel(t *testing.T, e state.Engine) {
 func (m *naiveQueue) open(t testing.TB, part state.Partition, budget *state.Budget) {
 	m.timeQueue = newQueue(t, part, budget)
 }
-func (m *naiveQueue) resume()          {}
-func (m *naiveQueue) save() any        { return slices.Clone(m.live) }
-func (m *naiveQueue) load(saved any)   { m.live, _ = saved.([]queueEntry) }
+func (m *naiveQueue) resume()              {}
+func (m *naiveQueue) save() any            { return slices.Clone(m.live) }
+func (m *naiveQueue) load(saved any)       { m.live, _ = saved.([]queueEntry) }
 func (m *naiveQueue) exactLocalRows() bool { return true }
 
 func (m *naiveQueue) change(t testing.TB, rng *rand.Rand, clock int64) {

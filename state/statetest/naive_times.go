@@ -46,7 +46,7 @@ func (m *naiveVersions) save() any {
 	}
 	return saved
 }
-func (m *naiveVersions) load(saved any)   { m.versionsTruth, _ = saved.(versionsTruth) }
+func (m *naiveVersions) load(saved any)       { m.versionsTruth, _ = saved.(versionsTruth) }
 func (m *naiveVersions) exactLocalRows() bool { return true }
 
 func (m *naiveVersions) change(t testing.TB, rng *rand.Rand, clock int64) {
@@ -186,8 +186,8 @@ func (m *naiveExpiring) resume() {
 		m.Advance(m.alive + ttl)
 	}
 }
-func (m *naiveExpiring) save() any        { return expiringTruth{maps.Clone(m.live), m.alive} }
-func (m *naiveExpiring) load(saved any)   { m.expiringTruth, _ = saved.(expiringTruth) }
+func (m *naiveExpiring) save() any            { return expiringTruth{maps.Clone(m.live), m.alive} }
+func (m *naiveExpiring) load(saved any)       { m.expiringTruth, _ = saved.(expiringTruth) }
 func (m *naiveExpiring) exactLocalRows() bool { return false }
 
 func (m *naiveExpiring) change(t testing.TB, rng *rand.Rand, clock int64) {

@@ -369,28 +369,20 @@ func testRestore(t *testing.T, e state.Engine) {
 	layout, err := state.NewLayout(windowSpec, state.Spec{Name: "store", Kind: state.KeyValueKind})
 	must(t, err)
 	kv, w := newKeyValue(t, part, nil), newWindowed(t, part, nil)
-	replay := func(b *state.Batch) {
-		var r state.Batch
-		for op := range b.Ops() {
-			if op.Local {
-				continue
-			}
-			known, err := layout.RestoreRow(&r, op.Key, op.Value)
-			must(t, err)
-			equal(t, known, true, "row %q is known", op.Key)
-		}
-		must(t, restored.Apply(&r))
+	check := func(b *state.Batch) {
+		t.Helper()
+		replay(t, layout, restored, b)
 		equal(t, rows(t, restored.Scan(nil, nil)), rows(t, part.Scan(nil, nil)), "rows restored")
 	}
 	for i := range int64(20) {
 		must(t, w.Put(fmt.Sprint(i%3), i*windowSize, "v", i))
 		must(t, kv.Put(fmt.Sprint(i), "", i))
 	}
-	replay(commit(t, part, kv, w))
+	check(commit(t, part, kv, w))
 	_, err = w.Expire(50)
 	must(t, err)
 	must(t, kv.Delete("3"))
-	replay(commit(t, part, kv, w))
+	check(commit(t, part, kv, w))
 	// An expiry on the restored partition finds the rows by the restored time order.
 	other := newWindowed(t, restored, nil)
 	n, err := other.Expire(100)
