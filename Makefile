@@ -22,6 +22,8 @@ PKG       ?= ./...
 TIMEOUT   ?= 9m
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
+# What tests and the crash suite are built with: run-time checks, see internal/invariants.
+TAGS      ?= invariants
 
 # make crash
 SEED     ?= 1
@@ -89,19 +91,19 @@ build: ## build the millrace command into .bin
 ## Check it
 .PHONY: test
 test: ## run all tests, with the race detector
-	$(call each,go test -race -timeout $(TIMEOUT))
+	$(call each,go test -race -tags $(TAGS) -timeout $(TIMEOUT))
 
 .PHONY: race
 race: ## run the tests again and again in random order, to find races (PKG=./processors/...)
-	$(call each,go test -race -timeout $(TIMEOUT) -count 5 -shuffle on)
+	$(call each,go test -race -tags $(TAGS) -timeout $(TIMEOUT) -count 5 -shuffle on)
 
 .PHONY: test-kafka
 test-kafka: ## run the suites against the Apache Kafka at MILLRACE_KAFKA (see kafka-start)
-	MILLRACE_KAFKA='$(MILLRACE_KAFKA)' go test -race -timeout $(TIMEOUT) -count 1 -p 1 $(KAFKA_PKG)
+	MILLRACE_KAFKA='$(MILLRACE_KAFKA)' go test -race -tags $(TAGS) -timeout $(TIMEOUT) -count 1 -p 1 $(KAFKA_PKG)
 
 .PHONY: conformance
 conformance: ## run the conformance programs as applications under random disturbances, with SEEDS seeds each (20)
-	MILLRACE_SEEDS='$(or $(SEEDS),20)' go test -count 1 -parallel 4 -timeout 60m -run TestRuntime ./test/conformance
+	MILLRACE_SEEDS='$(or $(SEEDS),20)' go test -tags $(TAGS) -count 1 -parallel 4 -timeout 60m -run TestRuntime ./test/conformance
 
 .PHONY: bench
 bench: ## run all benchmarks
@@ -113,7 +115,7 @@ bench-quick: ## compare the exactly-once count with Kafka Streams, on the Kafka 
 
 .PHONY: crash
 crash: ## kill and stall real processes for a minute, then check every key (BROKERS=host:port for a real Kafka, SEED=1)
-	@go run ./test/crash --seed $(SEED) --duration $(DURATION) --instances 3 --broker '$(or $(BROKERS),embedded)'
+	@go run -tags $(TAGS) ./test/crash --seed $(SEED) --duration $(DURATION) --instances 3 --broker '$(or $(BROKERS),embedded)'
 
 .PHONY: oracle
 oracle: $(ORACLE)/classes ## run Kafka Streams itself on other inputs and compare the results (SEEDS="101 102", STEPS=100; needs Java 17 and Maven)

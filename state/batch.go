@@ -1,6 +1,10 @@
 package state
 
-import "iter"
+import (
+	"iter"
+
+	"github.com/seed84377926/millrace/internal/invariants"
+)
 
 // Batch collects the changes of one commit: rows for the changelog and the engine, local rows for the engine only,
 // and the changelog offset that they bring the state to. The zero value is an empty batch. A Batch belongs to one
@@ -70,6 +74,7 @@ func (b *Batch) Ops() iter.Seq[Op] {
 
 // Reset empties the batch and keeps its memory for reuse.
 func (b *Batch) Reset() {
+	invariants.Poison(b.data) // ST6
 	b.ops, b.data = b.ops[:0], b.data[:0]
 	b.offset, b.hasOffset = 0, false
 }

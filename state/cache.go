@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/internal/invariants"
 )
 
 // cache is what the typed stores have in common: rows by encoded store key, decoded, above a partition.
@@ -18,6 +19,7 @@ import (
 //
 // Rows that do not exist are cached as well: a clean row with present false.
 type cache[V any] struct {
+	guard invariants.Guard // ST7
 	spec  Spec
 	part  Partition
 	codec codecs.Codec[V]
@@ -118,6 +120,10 @@ func newCache[V any](spec Spec, part Partition, budget *Budget, codec codecs.Cod
 
 // get returns the row of key, from the cache or the partition.
 func (c *cache[V]) get(key []byte) (*row[V], error) {
+	if invariants.Enabled {
+		c.guard.Enter("ST7", c.spec.Name)
+		defer c.guard.Exit()
+	}
 	c.counts.gets++
 	if r := c.lookup(key); r != nil {
 		return r, nil
@@ -141,6 +147,10 @@ func (c *cache[V]) get(key []byte) (*row[V], error) {
 
 // put makes value the value of key without reading what was there, and returns the row.
 func (c *cache[V]) put(key []byte, value V, timestamp int64) *row[V] {
+	if invariants.Enabled {
+		c.guard.Enter("ST7", c.spec.Name)
+		defer c.guard.Exit()
+	}
 	c.counts.puts++
 	r := c.lookup(key)
 	if r == nil {
@@ -167,6 +177,10 @@ func (c *cache[V]) putNew(key []byte, value V, timestamp int64) *row[V] {
 
 // delete removes key without reading what was there.
 func (c *cache[V]) delete(key []byte) {
+	if invariants.Enabled {
+		c.guard.Enter("ST7", c.spec.Name)
+		defer c.guard.Exit()
+	}
 	c.counts.deletes++
 	r := c.lookup(key)
 	if r == nil {
@@ -205,6 +219,9 @@ func (c *cache[V]) lookup(key []byte) *row[V] {
 // insert caches a new, clean row and makes room for it first.
 func (c *cache[V]) insert(r *row[V], key []byte, size int64) {
 	r.key = string(key)
+	if invariants.Enabled && c.rows[r.key] != nil {
+		invariants.Violated("ST2", "store %q: row %q is cached twice", c.spec.Name, r.key)
+	}
 	r.cost = c.overhead + int64(len(key)) + size
 	if n := c.account.mustEvict(r.cost); n > 0 {
 		c.evict(n)
@@ -300,6 +317,10 @@ func (c *cache[V]) evictAll(n int64) {
 func (c *cache[V]) close() {
 	if c.rows == nil {
 		return
+	}
+	if invariants.Enabled {
+		c.guard.Enter("ST7", c.spec.Name)
+		defer c.guard.Exit()
 	}
 	c.account.close()
 	c.rows, c.ring, c.last = nil, nil, nil

@@ -1,13 +1,22 @@
 package state
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/seed84377926/millrace/internal/invariants"
+)
 
 // What a cache does at commits: the dirty rows go to a batch, and are clean, or forgotten, afterwards.
 
 // flush appends the dirty rows to b, in key order, each one followed by the change of its local row.
 func (c *cache[V]) flush(b *Batch) (err error) {
+	if invariants.Enabled {
+		c.guard.Enter("ST7", c.spec.Name)
+		defer c.guard.Exit()
+	}
 	c.dirty.order()
 	var at *row[V]
+	var order orderCheck
 	defer func() {
 		if v := recover(); v != nil {
 			err = c.panicked(at, v)
@@ -16,6 +25,9 @@ func (c *cache[V]) flush(b *Batch) (err error) {
 	for _, chunk := range c.dirty.chunks {
 		for _, r := range chunk {
 			at = r
+			if invariants.Enabled {
+				order.next(c.spec.Name, []byte(r.key))
+			}
 			if err := c.flushRow(b, r); err != nil {
 				return err
 			}
@@ -109,7 +121,12 @@ func (c *cache[V]) charge(r *row[V], size int64) {
 
 // committed makes the rows of the last flush clean, except those changed since.
 func (c *cache[V]) committed() {
+	if invariants.Enabled {
+		c.guard.Enter("ST7", c.spec.Name)
+		defer c.guard.Exit()
+	}
 	kept := make([]*row[V], 0)
+	seen := 0
 	c.dirty.order()
 	c.dirty.each(func(r *row[V]) {
 		if r.flushed != unknown {
@@ -119,6 +136,11 @@ func (c *cache[V]) committed() {
 			kept = append(kept, r)
 			return
 		}
+		if invariants.Enabled {
+			if seen++; seen%checkEvery == 1 {
+				c.checkCommitted(r)
+			}
+		}
 		r.dirty = false
 		c.account.dirty -= r.cost
 		if r.transient {
@@ -126,6 +148,9 @@ func (c *cache[V]) committed() {
 		}
 	})
 	c.dirty.reset(kept)
+	if invariants.Enabled {
+		c.checkDirtyBytes()
+	}
 	c.account.publish()
 	if n := c.account.giveBack(); n > 0 {
 		c.evictAll(n)
@@ -134,10 +159,17 @@ func (c *cache[V]) committed() {
 
 // rollback forgets the dirty rows.
 func (c *cache[V]) rollback() {
+	if invariants.Enabled {
+		c.guard.Enter("ST7", c.spec.Name)
+		defer c.guard.Exit()
+	}
 	c.dirty.each(func(r *row[V]) {
 		c.account.dirty -= r.cost
 		c.forget(r)
 	})
 	c.dirty.reset(nil)
+	if invariants.Enabled {
+		c.checkDirtyBytes()
+	}
 	c.account.publish()
 }

@@ -26,7 +26,7 @@ func (c *cache[V]) scan(lo, hi []byte) iter.Seq2[scanned[V], error] {
 		prefix := c.rowKey[:c.prefixLen]
 		low, high := storeBounds(prefix, lo, hi)
 	rows:
-		for rowOf, err := range c.part.Scan(low, high) {
+		for rowOf, err := range scanPartition(c.part, c.spec.Name, low, high) {
 			if err != nil {
 				yield(scanned[V]{}, fmt.Errorf("scan store %q: %w", c.spec.Name, err))
 				return
@@ -100,7 +100,7 @@ func scanRows[V any](
 	return func(yield func(scanned[V], error) bool) {
 		prefix := AppendRowKey(nil, store, nil)
 		from, to := storeBounds(prefix, low, high)
-		for row, err := range part.Scan(from, to) {
+		for row, err := range scanPartition(part, store, from, to) {
 			if err != nil {
 				yield(scanned[V]{}, fmt.Errorf("scan store %q: %w", store, err))
 				return

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/internal/invariants"
 	"github.com/seed84377926/millrace/state"
 )
 
@@ -27,6 +28,9 @@ func openMemory(t testing.TB) state.Partition {
 
 func commit(t testing.TB, part state.Partition, s state.Store) *state.Batch {
 	t.Helper()
+	if counting, ok := part.(*countingPartition); ok && invariants.Enabled {
+		defer func(gets int) { counting.gets = gets }(counting.gets) // the checks of a commit read, too
+	}
 	b := new(state.Batch)
 	require.NoError(t, s.Flush(b))
 	require.NoError(t, part.Apply(b))
@@ -206,6 +210,9 @@ func TestBudget_shared(t *testing.T) {
 
 // TestBudget_matchesHeap compares what rows are charged with what they take.
 func TestBudget_matchesHeap(t *testing.T) {
+	if invariants.Enabled {
+		t.Skip("it measures the stores alone, without a partition that holds what they have committed")
+	}
 	const rows = 50_000
 	type passenger struct {
 		Name, Seat string

@@ -1,5 +1,5 @@
-// Package state keeps the state of tasks: the byte engines that hold what is committed, the typed stores that tasks
-// work on, and the formats that both share with changelogs and views.
+// Package state keeps the state of tasks: engines that hold the committed bytes, typed stores that tasks work on, and the
+// formats that both share with changelogs and views.
 //
 //	 task (one goroutine)                                     readers (any goroutine)
 //	   │ Get, Put, Delete, Range, Fetch                           │ Get, Range, Prefix, Fetch
@@ -18,52 +18,65 @@
 //	   │
 //	Engine: NewMemory, pebblestore.Open
 //
-// A task reads and writes decoded values. Changed rows are dirty: they stay in the store until the task commits, so
-// that ten thousand updates of one key become one record of the changelog and one write to the engine. A commit is
+// A task reads and writes decoded values. Changed rows are dirty: they stay in the store until the task commits, so ten
+// thousand updates of one key become one record of the changelog and one write to the engine. A commit is
 //
 //	store.Flush(batch)        every dirty row, once, in key order
 //	…                         write the batch to the changelog, commit the transaction
 //	partition.Apply(batch)    rows and changelog offset, both or neither
 //	store.Committed()         the rows are clean
 //
-// and a commit that failed is store.Rollback(): the dirty rows are forgotten and reads see the partition again.
+// After a commit that failed, store.Rollback() forgets the dirty rows, and reads see the partition again.
 //
-// What a row is found by besides its key:
+// # Stores
 //
-//	KeyValue    nothing                    expires never
-//	Expiring    nothing                    by its timestamp, a TTL later
-//	Windowed    the start of a window      by the end of the window
-//	Sessions    start and end              by its end
-//	Versioned   a time at which it is      by the time at which another version replaced it
-//	            the valid one
+// Besides its key, a row has:
 //
-// Who aggregates in sliding windows or sessions looks for the rows of a key near stream time, for each record. The stores therefore
-// know which rows there are of the keys that are used (recentRows): a run of cached rows for each, with the time from which on it
-// has all of them, and one time from which on there are no others, whatever the key. A look at times that are known scans nothing.
-// What is evicted is not known any more; after a rollback or a restart nothing is, until it is scanned again. A session that grows
-// is another row for each record: one that was made since the last commit goes without a trace.
+//	KeyValue    nothing                      never expires
+//	Expiring    nothing                      expires one TTL after its timestamp
+//	Windowed    the start of a window        expires by the end of the window
+//	Sessions    start and end of a session   expires by its end
+//	Versioned   the time its version ends    expires by that end
 //
-// The buffers of operators keep what waits for its time, and are read by their operators only:
+// Stores expire nothing by themselves: they know stream time only from their task.
 //
-//	SuppressBuffer  one update of each key, by the place in time that the key got first
+// Three buffers keep records until they are due. Only their operator reads them:
+//
+//	SuppressBuffer  one update of each key, in the order in which keys were first buffered
 //	JoinBuffer      all records of each key, by timestamp and number
 //	TimeQueue       records by time, side, key and number
 //
-// An Index is a store beside another one, whose rows it finds by what their values say. It is logged and not local, since who only
-// reads cannot tell index keys; see docs/decisions/0015.
+// An [Index] is a store beside another one. It finds the rows of the other store by what their values say. Its rows are
+// logged, not local, because a reader cannot compute index keys; see docs/decisions/0015.
 //
-// Stores expire nothing by themselves: they know no stream time but what their task tells them.
+// # Local rows and time orders
 //
-// The rules that hold everywhere:
+// The rows of a store sort by key. To find rows by time whatever their key, stores keep a time order: for each row, a local
+// row whose key begins with the time. It is called local because it never reaches the changelog: it is computed from the row.
 //
-//   - S1: a Partition holds committed state only, and the offset it reports is the one that its rows reflect, also
+// Aggregates in sliding windows and sessions look up the rows of a key near stream time for each record. recentRows tracks the
+// rows of recently used keys by time, so that these lookups need no scan: a run of cached rows for each key, with the time from
+// which on the run is complete, and one time from which on all other keys have no rows. Evicting a row shortens what is
+// tracked. After a rollback or a restart nothing is tracked until it is scanned again. A growing session is a new row for each
+// record; a row that was made and replaced within one commit leaves no trace.
+//
+// # Invariants
+//
+//   - ST1: a Partition holds committed state only. The offset that it reports is the one that its rows reflect, also
 //     after a crash.
-//   - S2: a dirty row is never evicted, and a clean row equals the row of the partition.
-//   - S3: rows sort by their encoded keys; range reads mean encoded-key order.
-//   - S4: local rows (time orders) can be computed from the rows of the changelog. They are written to the engine in the
-//     same batch and never to a topic; [Layout.RestoreRow] computes them again. A local row may lead to nothing; a row
-//     that needs a local row always has it.
-//   - S5: nil means null (no row), empty means an empty value. They are never confused.
+//   - ST2: a dirty row is never evicted. A clean row equals the row of the partition.
+//   - ST3: rows sort by their encoded keys. Range reads mean the order of encoded keys.
+//   - ST4: local rows can be computed from the rows of the changelog. They are written to the engine in the same batch and
+//     never to a topic; [Layout.RestoreRow] computes them again. A local row may lead to nothing; a row that needs a local
+//     row always has it.
+//   - ST5: nil means null (no row), empty means an empty value. They are never confused.
+//   - ST6: what is lent is not kept. The slices of a scanned row are valid until the next row, the slices of a batch until
+//     Reset, the reader of a snapshot until the function returns. Borrowers modify nothing.
+//   - ST7: one goroutine at a time uses a store, and one at a time applies batches to a partition or drops it. This is the
+//     part of the runtime's I5 that concerns state.
+//   - ST8: a store charges its budget for the rows that it holds, and dirty rows count as dirty.
+//
+// Programs that are built with the tag "invariants" check ST2 to ST8 as they run, ST2 and ST4 for a part of the rows.
 //
 // All formats are described, with diagrams, in docs/formats.md.
 //

@@ -9,6 +9,8 @@ import (
 	"sort"
 	"sync"
 	"sync/atomic"
+
+	"github.com/seed84377926/millrace/internal/invariants"
 )
 
 // NewMemory returns an engine that keeps everything in memory and nothing after Close: for tests and for state that
@@ -30,7 +32,8 @@ type memoryEngine struct {
 // memoryPartition publishes immutable versions: readers keep the one they began with, without locks.
 type memoryPartition struct {
 	engine *memoryEngine
-	write  sync.Mutex // held while a new version is made from the current one
+	apply  invariants.Guard // ST7: Apply and Drop
+	write  sync.Mutex       // held while a new version is made from the current one
 	now    atomic.Pointer[memoryVersion]
 
 	released atomic.Bool // until it is opened again
@@ -101,6 +104,8 @@ func (m *memoryEngine) Drop(p int32) error {
 	part := m.mu.parts[p]
 	m.mu.Unlock()
 	if part != nil {
+		part.apply.Enter("ST7", "Apply or Drop of a partition")
+		defer part.apply.Exit()
 		part.write.Lock()
 		defer part.write.Unlock()
 		part.now.Store(&memoryVersion{})
@@ -164,7 +169,12 @@ func (p *memoryPartition) Snapshot(read func(Reader) error) error {
 	if p.closed() {
 		return ErrClosed
 	}
-	return read(p.now.Load())
+	if !invariants.Enabled {
+		return read(p.now.Load())
+	}
+	r := &lentReader{Reader: p.now.Load()}
+	defer func() { r.ended = true }()
+	return read(r)
 }
 
 func (v *memoryVersion) Get(dst, key []byte) ([]byte, bool, error) {
@@ -177,6 +187,9 @@ func (v *memoryVersion) Get(dst, key []byte) ([]byte, bool, error) {
 
 func (v *memoryVersion) Scan(lo, hi []byte) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
+		if invariants.Enabled {
+			yield = lendRows(yield)
+		}
 		b, i, _ := v.find(lo)
 		for ; b < len(v.blocks); b, i = b+1, 0 {
 			for _, row := range v.blocks[b][i:] {
@@ -195,6 +208,8 @@ func (p *memoryPartition) Apply(b *Batch) error {
 	if p.closed() {
 		return ErrClosed
 	}
+	p.apply.Enter("ST7", "Apply or Drop of a partition")
+	defer p.apply.Exit()
 	p.write.Lock()
 	defer p.write.Unlock()
 	v := *p.now.Load()

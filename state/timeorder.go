@@ -25,7 +25,7 @@ func scanTimeOrderFrom(part Reader, store string, from []byte) iter.Seq2[localRo
 		prefix := appendLocalPrefix(nil, store)
 		low := append(slices.Clip(prefix), from...)
 		high := append(prefix[:len(prefix)-1:len(prefix)-1], afterStoreEnd)
-		for row, err := range part.Scan(low, high) {
+		for row, err := range scanPartition(part, store, low, high) {
 			if err == nil && len(row.Key) < len(prefix)+timeSize {
 				err = fmt.Errorf("local row %q is too short", row.Key)
 			}

@@ -76,7 +76,7 @@ func (r *WindowReader[K, V]) All(part Reader, from, to int64) iter.Seq2[WindowEn
 		rowKey := AppendRowKey(nil, r.name, nil)
 		namePrefix := len(rowKey)
 		low, high := appendInt64(slices.Clip(prefix), from), appendInt64(slices.Clip(prefix), to)
-		for local, err := range part.Scan(low, high) {
+		for local, err := range scanPartition(part, r.name, low, high) {
 			var e WindowEntry[K, V]
 			found := false
 			if err == nil {

@@ -16,8 +16,8 @@ func layers() []row {
 		{"codecs/...", []string{"codecs"}, "a codec that needs a library lives in a package of its own"},
 
 		{"state/statetest", []string{"state", "codecs"}, "a conformance suite knows the contract, never an engine"},
-		{"state/pebblestore", []string{"state"}, "an engine sees encoded rows only"},
-		{"state", []string{"codecs"}, "typed stores encode and decode"},
+		{"state/pebblestore", []string{"state", "internal/invariants"}, "an engine sees encoded rows only"},
+		{"state", []string{"codecs", "internal/invariants"}, "typed stores encode and decode"},
 
 		{"topology/topologytest", []string{"topology", "state", "codecs", "internal/partitions"}, "the test driver runs a topology on in-memory state"},
 		{"topology", []string{"state", "codecs", "internal/murmur2"}, "operators keep state; how it is stored or shipped is not their concern"},
@@ -29,9 +29,10 @@ func layers() []row {
 		{"internal/partitions", []string{"topology"}, "the runtime and the test driver split a topology into the same tasks"},
 		{"internal/clientlog", nil, "it stands below all that open clients: internal/broker and embedded"},
 		{"internal/brokertest", []string{"embedded", "test/kafka"}, "the tests of internal/broker use it from inside, so it imports nothing of that"},
+		{"internal/invariants", nil, "checks at run time, which any package may make of its own invariants"},
 		{"internal/fault", nil, "places where the crash suite breaks the runtime; anything impure may name one"},
 		{"internal/assignment", nil, "who gets which task is a pure function of what the members tell"},
-		{"internal/broker", []string{"security", "state", "codecs", "internal/murmur2", "internal/assignment", "internal/clientlog", "internal/fault"}, "offsets and positions are vocabulary of state; topologies are not its concern"},
+		{"internal/broker", []string{"security", "state", "codecs", "internal/murmur2", "internal/assignment", "internal/clientlog", "internal/fault", "internal/invariants"}, "offsets and positions are vocabulary of state; topologies are not its concern"},
 		{"internal/localcopy", []string{"state", "state/pebblestore", "internal/broker"}, "a copy of a topic that is dropped and read again when it is damaged; what its rows mean is known to its user"},
 		{"internal/arch", nil, "it reads the others as text"},
 		{"internal/arch/structure", nil, "it measures the others from outside"},
@@ -91,7 +92,7 @@ func confinedFunctions() []confinedFunction {
 // pure is the list of packages that only compute: the same input gives the same output, on any machine, at any time. Replay
 // and the deterministic tests depend on that.
 func pure() []string {
-	return []string{"codecs", "state", "topology", "aggregates", "internal/murmur2", "internal/assignment", "internal/partitions"}
+	return []string{"codecs", "state", "topology", "aggregates", "internal/murmur2", "internal/assignment", "internal/partitions", "internal/invariants"}
 }
 
 // impureImport is a package of the standard library that a pure package must not import, because it reaches out of the

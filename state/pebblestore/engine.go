@@ -18,13 +18,13 @@ import (
 
 // engine is a directory with a database for each partition.
 type engine struct {
-	dir    string
-	files  vfs.FS
-	opts   Options
-	memory *Memory // held until Close
-	lock   *pebble.Lock
-	users  users          // of the engine itself; readers and writers are users of their database
-	behind sync.WaitGroup // databases that were dropped and still have a reader
+	dir     string
+	files   vfs.FS
+	opts    Options
+	memory  *Memory // held until Close
+	lock    *pebble.Lock
+	users   users          // of the engine itself; readers and writers are users of their database
+	dropped sync.WaitGroup // removal of databases that were dropped
 
 	mu struct {
 		sync.Mutex
@@ -50,8 +50,7 @@ func Open(dir string, opts Options) (state.Engine, error) {
 	return e, nil
 }
 
-// resolve returns the one true name of dir: two engines of one process are told apart by it, since the operating
-// system lets a process lock a file twice.
+// resolve returns the canonical name of dir. It shows that two engines of one process use the same directory, which a lock does not: the operating system lets a process lock a file twice.
 func resolve(dir string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -84,8 +83,7 @@ func open(files vfs.FS, dir string, opts Options) (*engine, error) {
 	return e, nil
 }
 
-// lockDir locks dir. Locking fails in two ways: the file cannot be created, which is an error with a path, or it can
-// and somebody else has it.
+// lockDir locks dir. Locking fails in two ways: the file cannot be created, which is an error with a path, or another process has locked it.
 func lockDir(files vfs.FS, dir string) (*pebble.Lock, error) {
 	lock, err := pebble.LockDirectory(dir, files)
 	if err == nil {
@@ -119,7 +117,7 @@ func (e *engine) Release(p int32) error {
 	return e.part(p).close()
 }
 
-// Partitions implements state.Engine. A partition whose database is not open, or cannot be read, counts if it has tables.
+// Partitions implements state.Engine. If the database of a partition is not open or cannot be read, the partition counts if it has tables.
 func (e *engine) Partitions() ([]int32, error) {
 	if err := e.users.enter(); err != nil {
 		return nil, err
@@ -144,7 +142,7 @@ func (e *engine) Partitions() ([]int32, error) {
 	return ps, nil
 }
 
-// Drop implements state.Engine. What it drops may be damaged in any way.
+// Drop implements state.Engine. The partition may be damaged in any way.
 func (e *engine) Drop(p int32) error {
 	if err := e.enter(p); err != nil {
 		return err
@@ -171,7 +169,7 @@ func (e *engine) Close() error {
 		return nil
 	}
 	err := e.each((*partition).close)
-	e.behind.Wait()
+	e.dropped.Wait()
 	e.memory.Close()
 	if lockErr := e.lock.Close(); lockErr != nil {
 		err = errors.Join(err, fmt.Errorf("unlock state directory %s: %w", e.dir, lockErr))

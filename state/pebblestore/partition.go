@@ -11,14 +11,16 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/seed84377926/millrace/internal/invariants"
 	"github.com/seed84377926/millrace/state"
 )
 
-// partition is one partition and the database that holds it at present.
+// partition is one partition with its current database.
 type partition struct {
 	engine *engine
 	id     int32
 
+	apply   invariants.Guard         // of Apply and drop
 	change  sync.Mutex               // held while current is replaced or closed
 	current atomic.Pointer[database] // nil: never opened
 	offset  atomic.Pointer[int64]    // nil: none
@@ -58,8 +60,10 @@ func (p *partition) openGeneration(generation int) error {
 	return nil
 }
 
-// drop begins a new generation. Who still reads the old one may finish; it is removed behind them.
+// drop begins a new generation. Readers of the old one may finish; it is removed after the last of them.
 func (p *partition) drop() error {
+	p.apply.Enter("ST7", "Apply or Drop of a partition")
+	defer p.apply.Exit()
 	p.change.Lock()
 	defer p.change.Unlock()
 	generations, err := p.engine.generations()
@@ -80,9 +84,9 @@ func (p *partition) drop() error {
 		return err
 	}
 	dir := p.engine.files.PathJoin(p.engine.dir, dirName(p.id, generation))
-	p.engine.behind.Go(func() {
+	p.engine.dropped.Go(func() {
 		if old != nil {
-			_ = old.close() // it may be damaged, and nobody wants it back
+			_ = old.close() // it may be damaged, and is removed anyway
 		}
 		if err := p.engine.files.RemoveAll(dir); err != nil {
 			p.engine.opts.Logger.Error("dropped state cannot be removed; it is tried again when the directory is opened",
@@ -102,7 +106,7 @@ func (p *partition) flush() error {
 	return nil
 }
 
-// close turns users away, waits for those who are there, makes the partition durable and closes it.
+// close refuses new users, waits for the current ones, makes the partition durable and closes it.
 func (p *partition) close() error {
 	p.change.Lock()
 	defer p.change.Unlock()
@@ -112,7 +116,7 @@ func (p *partition) close() error {
 	}
 	err := db.flush()
 	if errors.Is(err, ErrCorrupt) {
-		err = nil // it is reported already, and what cannot be kept is restored
+		err = nil // it was reported before, and the lost rows will be restored
 	}
 	if closeErr := db.pebble.Close(); closeErr != nil {
 		err = errors.Join(err, fmt.Errorf("close state directory %s: %w", db.dir, closeErr))
@@ -120,7 +124,7 @@ func (p *partition) close() error {
 	return err
 }
 
-// empty says whether the partition has neither rows nor an offset, if its database is open and can be read.
+// empty reports whether the partition has neither rows nor an offset, and whether its database is open and can be read.
 func (p *partition) empty() (empty, open bool) {
 	p.change.Lock() // so that it does not close
 	defer p.change.Unlock()
@@ -135,7 +139,7 @@ func (p *partition) empty() (empty, open bool) {
 	return empty, err == nil
 }
 
-// enter returns the current database, which the caller leaves.
+// enter returns the current database. The caller must leave it.
 func (p *partition) enter() (*database, error) {
 	for {
 		db := p.current.Load()
@@ -149,7 +153,7 @@ func (p *partition) enter() (*database, error) {
 		if p.current.Load() == db {
 			return nil, err
 		}
-		// It was dropped a moment ago.
+		// The database was dropped in between.
 	}
 }
 
@@ -178,7 +182,7 @@ func (p *partition) Scan(lo, hi []byte) iter.Seq2[state.Row, error] {
 	}
 }
 
-// scan calls yield with the rows until it returns false. If it does so, there is no error.
+// scan calls yield with the rows until yield returns false. Then it returns no error.
 func (p *partition) scan(lo, hi []byte, yield func(state.Row) bool) (err error) {
 	db, err := p.enter()
 	if err != nil {
@@ -190,6 +194,8 @@ func (p *partition) scan(lo, hi []byte, yield func(state.Row) bool) (err error) 
 
 // Apply implements state.Partition.
 func (p *partition) Apply(b *state.Batch) error {
+	p.apply.Enter("ST7", "Apply or Drop of a partition")
+	defer p.apply.Exit()
 	db, err := p.enter()
 	if err != nil {
 		return err
@@ -205,7 +211,7 @@ func (p *partition) Apply(b *state.Batch) error {
 }
 
 func (p *partition) commit(db *database, b *state.Batch) error {
-	// Room for the header of a change: its kind, two lengths and the prefix.
+	// 12 bytes are room for the header of a change: its kind, two lengths and the prefix.
 	batch := db.pebble.NewBatchWithSize(b.Size() + 12*b.Len() + 64)
 	err := db.sign(batch)
 	if err == nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/seed84377926/millrace/internal/invariants"
 	"github.com/seed84377926/millrace/state"
 )
 
@@ -52,7 +53,10 @@ func (db *database) scan(from pebble.Reader, lo, hi []byte, yield func(state.Row
 		if value == nil {
 			value = []byte{} // nil would mean no row
 		}
-		if !yield(state.Row{Key: it.Key()[1:], Value: value}) {
+		loan := invariants.Lend(it.Key()[1:], value)
+		more := yield(state.Row{Key: loan.Key, Value: loan.Value})
+		loan.End("ST6")
+		if !more {
 			stopped = true
 			return nil
 		}
