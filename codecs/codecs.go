@@ -1,18 +1,16 @@
 // Package codecs turns typed values into bytes and back.
 //
-// A [Codec] is the only thing millrace ever asks of a key or a value: topics, stores, changelogs and views all
-// carry bytes, and every typed edge of a topology names the codec that reads and writes it.
+// A [Codec] is all that millrace needs to know of a key or a value. Topics, stores, changelogs and views carry bytes, and every typed link of a topology names the codec that reads and writes it.
 //
 //	value ──Append──▶ bytes ──Kafka, pebble──▶ bytes ──Decode──▶ value
 //
-// Three rules hold for every codec of this package and for those that users write:
+// Three rules hold for every codec of this package, and must hold for codecs of users:
 //
 //   - C1: Decode(Append(nil, v)) equals v.
-//   - C2: the encoding of a value never changes: state is found by its encoded key and partitions are chosen by it.
-//   - C3: Append appends and Decode copies: neither keeps the slice it was given.
+//   - C2: the encoding of a value never changes. State is found by encoded keys, and encoded keys choose partitions.
+//   - C3: Append appends and Decode copies. Neither keeps its slice.
 //
-// Codecs whose encodings sort like their values (String, Bytes, Int64, Float64) may be the keys of range
-// reads. JSON does not sort, and a JSON key must have one spelling (structs do, maps are sorted by encoding/json).
+// For range reads, the encodings of keys must sort like the keys. String, Bytes, Int64 and Float64 do that, JSON does not. A key in JSON must have one spelling; structs have, and encoding/json sorts maps.
 //
 // Null is not a value: a null key or value of a Kafka record never reaches a codec.
 //
@@ -22,8 +20,7 @@ package codecs
 // Codec converts values of type T to bytes and back. Implementations must be safe for concurrent use and follow the
 // rules C1 to C3 of the package comment.
 type Codec[T any] interface {
-	// Append appends the encoding of v to dst and returns the extended slice, like the append builtin. On error
-	// the returned slice is dst as it was given.
+	// Append appends the encoding of v to dst and returns the extended slice, like the append builtin. On error it returns dst unchanged.
 	Append(dst []byte, v T) ([]byte, error)
 
 	// Decode reads the value that data encodes. It must not modify data and must not keep it: the caller may

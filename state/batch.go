@@ -7,7 +7,7 @@ import (
 )
 
 // Batch collects the changes of one commit: rows for the changelog and the engine, local rows for the engine only,
-// and the changelog offset that they bring the state to. The zero value is an empty batch. A Batch belongs to one
+// and the changelog offset that the state reflects afterwards. The zero value is an empty batch. A Batch belongs to one
 // goroutine.
 type Batch struct {
 	ops       []batchOp
@@ -22,11 +22,11 @@ type Op struct {
 	Key []byte
 	// Value is the new value. Nil deletes the row; an empty value is not nil.
 	Value []byte
-	// Local marks a derived row, which the engine keeps and the changelog never sees.
+	// Local marks a row that is computed from others: the engine keeps it, and the changelog never sees it (ST4).
 	Local bool
 }
 
-// batchOp finds the key and the value in Batch.data by offset, since data moves when it grows.
+// batchOp locates a key and a value in Batch.data. It holds offsets, because data moves when it grows.
 type batchOp struct {
 	key, value, end int
 	isDelete, local bool
@@ -44,10 +44,10 @@ func (b *Batch) SetLocal(key, value []byte) { b.add(key, value, false, true) }
 // DeleteLocal removes a local row, which need not exist. It copies key.
 func (b *Batch) DeleteLocal(key []byte) { b.add(key, nil, true, true) }
 
-// SetOffset says which changelog offset the state has reached once the batch is applied.
+// SetOffset sets the changelog offset that the state reflects once the batch is applied.
 func (b *Batch) SetOffset(offset int64) { b.offset, b.hasOffset = offset, true }
 
-// Offset returns what SetOffset was given since the last Reset, and false if it was not called.
+// Offset returns the offset that was set since the last Reset, and false if none was.
 func (b *Batch) Offset() (offset int64, ok bool) { return b.offset, b.hasOffset }
 
 // Len returns the number of changes, local ones included.
@@ -56,8 +56,8 @@ func (b *Batch) Len() int { return len(b.ops) }
 // Size returns the bytes of all keys and values.
 func (b *Batch) Size() int { return len(b.data) }
 
-// Ops yields the changes in the order in which they were added: of two changes of one key the later one counts. The
-// slices belong to the batch, must not be modified and are valid until Reset.
+// Ops yields the changes in the order in which they were added. Of two changes of one key the later one counts. The
+// slices belong to the batch, must not be modified, and are valid until Reset.
 func (b *Batch) Ops() iter.Seq[Op] {
 	return func(yield func(Op) bool) {
 		for _, op := range b.ops {
@@ -79,10 +79,10 @@ func (b *Batch) Reset() {
 	b.offset, b.hasOffset = 0, false
 }
 
-// overwrite replaces the value of the i-th change by one of the same size.
+// overwrite replaces the value of the i-th change by a value of the same size.
 func (b *Batch) overwrite(i int, value []byte) { copy(b.data[b.ops[i].value:b.ops[i].end], value) }
 
-// drop forgets the i-th change and all after it.
+// drop removes the i-th change and all later ones.
 func (b *Batch) drop(i int) { b.data, b.ops = b.data[:b.ops[i].key], b.ops[:i] }
 
 func (b *Batch) add(key, value []byte, isDelete, local bool) {

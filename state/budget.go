@@ -2,15 +2,15 @@ package state
 
 import "sync/atomic"
 
-// DefaultBudgetBytes is the limit of a budget that was given none: 256 MiB.
+// DefaultBudgetBytes is the limit of a budget without a limit of its own: 256 MiB.
 const DefaultBudgetBytes = 256 << 20
 
-// Budget is the memory that all stores of an instance share for their caches, in bytes. Stores that need room evict
-// clean rows of their own; a store that is short of its share while others hold more makes them give some back at
-// their next commit. Dirty rows can't be evicted: the runtime watches [Budget.CommitDue] and commits early.
+// Budget is the memory that all stores of an instance share for their caches, in bytes. A store that needs room evicts
+// its own clean rows. If it holds less than its share while others hold more, the others return some at
+// their next commit. Dirty rows can't be evicted, so the runtime watches [Budget.CommitDue] and commits early.
 //
-// The limit is a target: stores account in small steps, each may always keep a small minimum, and dirty rows count
-// in full, so that usage can pass it for a while.
+// The limit is a target. Usage can exceed it for a while: stores account in small steps, each may always keep a small
+// minimum, and dirty rows count in full.
 //
 // A Budget is safe for concurrent use.
 type Budget struct {
@@ -18,7 +18,7 @@ type Budget struct {
 	used   atomic.Int64
 	dirty  atomic.Int64
 	stores atomic.Int64
-	wanted atomic.Int64 // bytes that stores below their share had to evict, for stores above theirs to give back
+	wanted atomic.Int64 // bytes that stores below their share had to evict, for stores above their share to return
 }
 
 // NewBudget returns a budget of the given number of bytes; 0 or less means [DefaultBudgetBytes].
@@ -32,22 +32,22 @@ func NewBudget(bytes int64) *Budget {
 // Limit returns the size of the budget, in bytes.
 func (b *Budget) Limit() int64 { return b.limit }
 
-// Used returns the bytes that cached rows take, dirty ones included.
+// Used returns the bytes of cached rows, dirty rows included.
 func (b *Budget) Used() int64 { return b.used.Load() }
 
-// Dirty returns the bytes that dirty rows take.
+// Dirty returns the bytes of dirty rows.
 func (b *Budget) Dirty() int64 { return b.dirty.Load() }
 
-// CommitDue reports whether dirty rows take more than a quarter of the budget: time to commit. A commit holds each of
-// its rows three times, in the cache, in the batch and on the way to disk, so that with more a commit would need as much
-// memory again as the budget.
+// CommitDue reports whether dirty rows take more than a quarter of the budget, so that it is time to commit. During a commit
+// each row is in memory three times: in the cache, in the batch and on the way to disk. With more dirty rows, a commit could
+// need as much memory again as the budget.
 func (b *Budget) CommitDue() bool { return b.dirty.Load() > b.limit/4 }
 
-// share is what each store may hold if all want as much as they can get.
+// share returns what each store may hold when all of them want more than there is.
 func (b *Budget) share() int64 { return b.limit / max(1, b.stores.Load()) }
 
 // account is one store's part of a Budget. It belongs to the goroutine of its store and publishes in steps, so that
-// the hot path touches no memory that other stores write.
+// the hot path does not touch memory that other stores write.
 type account struct {
 	budget *Budget
 	used   int64 // what this store holds
@@ -85,7 +85,7 @@ func (a *account) publish() {
 	a.publishedUsed, a.publishedDirty = a.used, a.dirty
 }
 
-// mustEvict returns how many bytes the store should evict before it takes n more.
+// mustEvict returns how many bytes the store should evict before it uses n more.
 func (a *account) mustEvict(n int64) int64 {
 	over := a.budget.used.Load() + (a.used - a.publishedUsed) + n - a.budget.limit
 	if over <= 0 {
@@ -93,8 +93,7 @@ func (a *account) mustEvict(n int64) int64 {
 	}
 	share := a.budget.share()
 	if a.used+n < share {
-		// Others hold more than their share. Until they give it back, this store lives with little, but not with
-		// nothing.
+		// Others hold more than their share. Until they return it, this store may still use a quarter of its own.
 		if a.budget.wanted.Load() < share {
 			a.budget.wanted.Add(n)
 		}
@@ -102,11 +101,11 @@ func (a *account) mustEvict(n int64) int64 {
 			return 0
 		}
 	}
-	// Not all at once: a store that grew fast pays back a little more than it takes.
+	// Evicting everything at once would stall one insertion: each evicts at most twice what it adds.
 	return min(over, 2*n)
 }
 
-// giveBack returns how many bytes the store should evict for the sake of stores below their share.
+// giveBack returns how many bytes the store should evict for stores below their share.
 func (a *account) giveBack() int64 {
 	surplus := a.used - a.budget.share()
 	if surplus <= 0 || a.budget.wanted.Load() <= 0 {
@@ -118,7 +117,7 @@ func (a *account) giveBack() int64 {
 	return given
 }
 
-// close gives everything back.
+// close returns all bytes to the budget.
 func (a *account) close() {
 	a.used, a.dirty = 0, 0
 	a.publish()

@@ -7,7 +7,7 @@ import (
 	"github.com/seed84377926/millrace/internal/invariants"
 )
 
-// cache is what the typed stores have in common: rows by encoded store key, decoded, above a partition.
+// cache is the write-back cache that all typed stores are built on: decoded rows by encoded store key, above a partition.
 //
 //	          miss: read                       Put, Delete
 //	(nothing) ───────────▶ clean ───────────────────────────▶ dirty ──Flush──▶ dirty, flushed ──┐
@@ -17,7 +17,7 @@ import (
 //	    ▲
 //	    └───── Rollback of dirty rows
 //
-// Rows that do not exist are cached as well: a clean row with present false.
+// A row that does not exist is cached, too: it is clean, and present is false.
 type cache[V any] struct {
 	guard invariants.Guard // ST7
 	spec  Spec
@@ -26,32 +26,32 @@ type cache[V any] struct {
 	// account is the store's part of the budget.
 	account account
 	counts  counts
-	// localKey appends the key of the local row that goes with a row; nil for stores without a time order, and nothing
-	// appended for rows without.
+	// localKey appends the key of the local row that goes with a row. It appends nothing for a row without a local row, and
+	// is nil in stores without a time order.
 	localKey func(dst, storeKey []byte, timestamp int64) []byte
 	// localMoves says that local rows hold the timestamp of the row: a row whose timestamp changes needs another local row.
 	localMoves bool
-	// onDirty hears of each row that becomes dirty; nil if nobody wants to.
+	// onDirty is called with each row that becomes dirty, unless it is nil.
 	onDirty func(*row[V])
-	// recent finds rows by their times; nil for stores without times in their keys, and those in which nobody looks for them.
+	// recent finds rows by the times in their keys. It is nil in stores that are not searched by time.
 	recent *recentRows[V]
-	// overhead is what a row takes besides its key and value, in bytes.
+	// overhead is the memory of a row besides its key and value, in bytes.
 	overhead int64
-	// release gives back memory that the store takes besides its rows, at least so many bytes if there are, and returns how
-	// many; nil for stores without.
+	// release frees at least that many bytes, if it can, of memory that the store holds besides its rows, and returns how many
+	// it freed. It is nil in stores without such memory.
 	release func(bytes int64) int64
 
 	rows  map[string]*row[V]
-	last  *row[V] // the row looked up last: a Put after a Get of the same key finds it here
+	last  *row[V] // the row looked up last, for the Put that follows a Get of the same key
 	ring  []*row[V]
-	hand  int // where the eviction looks next in ring
+	hand  int // position in ring at which eviction continues
 	dirty dirtyRows[V]
 
 	rowKey    []byte // the row prefix of the store, then scratch
 	prefixLen int
 	value     []byte // scratch for encoded rows
 	localBuf  []byte // scratch for keys of local rows
-	valueSize int64  // size of the rows encoded lately, to charge rows that never were
+	valueSize int64  // average size of recently encoded rows, to charge rows that were not encoded yet
 }
 
 // row is one cached row.
@@ -59,19 +59,19 @@ type row[V any] struct {
 	key       string // store key
 	value     V
 	timestamp int64
-	localTime int64 // the timestamp that the local row has if committed is exists; only if localMoves
+	localTime int64 // timestamp of the committed local row, if committed is exists and localMoves
 	cost      int64 // bytes charged to the account
 	slot      int   // position in cache.ring
-	pending   int   // position in dirtyRows.pending, from 1; 0 if it is not there
+	pending   int   // position in dirtyRows.pending plus 1; 0 if the row is not there
 	run       *rowRun[V]
 
 	present    bool      // false: deleted, or never there
 	committed  existence // what the partition holds
 	flushed    existence // what the last Flush wrote, unknown if it did not
 	dirty      bool
-	changed    bool // since the last Flush; only dirty rows
-	referenced bool // since the eviction hand came by
-	transient  bool // not worth keeping once it is clean
+	changed    bool // since the last Flush; only of dirty rows
+	referenced bool // since the eviction hand passed
+	transient  bool // to be dropped once it is clean
 }
 
 // existence says whether a row exists in the partition.
@@ -91,12 +91,12 @@ func existenceOf(present bool) existence {
 }
 
 const (
-	// rowOverhead is what a row takes besides its key and value: the row, its slots in the map, the ring and the
+	// rowOverhead is the memory of a row besides its key and value: the row, its slots in the map, the ring and the
 	// list of dirty rows. TestBudget_matchesHeap measures it.
 	rowOverhead = 144
-	// firstValueSize is charged for a value before any was encoded.
+	// firstValueSize is charged for each value until one was encoded.
 	firstValueSize = 64
-	// maxEvictSteps bounds the rows that one insertion looks at, also when most rows are dirty.
+	// maxEvictSteps bounds how many rows one insertion examines, even when most rows are dirty.
 	maxEvictSteps = 128
 )
 
@@ -145,7 +145,7 @@ func (c *cache[V]) get(key []byte) (*row[V], error) {
 	return r, nil
 }
 
-// put makes value the value of key without reading what was there, and returns the row.
+// put makes value the value of key without reading the old one, and returns the row.
 func (c *cache[V]) put(key []byte, value V, timestamp int64) *row[V] {
 	if invariants.Enabled {
 		c.guard.Enter("ST7", c.spec.Name)
@@ -175,7 +175,7 @@ func (c *cache[V]) putNew(key []byte, value V, timestamp int64) *row[V] {
 	return c.put(key, value, timestamp)
 }
 
-// delete removes key without reading what was there.
+// delete removes key without reading its value.
 func (c *cache[V]) delete(key []byte) {
 	if invariants.Enabled {
 		c.guard.Enter("ST7", c.spec.Name)
@@ -216,7 +216,7 @@ func (c *cache[V]) lookup(key []byte) *row[V] {
 	return r
 }
 
-// insert caches a new, clean row and makes room for it first.
+// insert makes room and caches a new, clean row.
 func (c *cache[V]) insert(r *row[V], key []byte, size int64) {
 	r.key = string(key)
 	if invariants.Enabled && c.rows[r.key] != nil {
@@ -246,8 +246,8 @@ func (c *cache[V]) touch(r *row[V]) {
 	}
 }
 
-// evict drops about n bytes of clean rows by the CLOCK algorithm: rows used since the hand came by last get another
-// round.
+// evict drops about n bytes of clean rows by the CLOCK algorithm: a row that was used since the hand last passed stays for
+// another round.
 func (c *cache[V]) evict(n int64) {
 	for range maxEvictSteps {
 		if n <= 0 || len(c.ring) == c.dirty.n {
@@ -265,14 +265,14 @@ func (c *cache[V]) evict(n int64) {
 			c.hand++
 		default:
 			n -= r.cost
-			// The newest row takes its place, behind the hand: the last one that the hand will come to.
+			// The newest row moves to this position and the hand goes on, so the hand reaches that row last.
 			c.forget(r)
 			c.hand++
 		}
 	}
 }
 
-// forget removes a row from the cache, whatever its state; the list of dirty rows is the caller's.
+// forget removes a row from the cache, whatever its state. It leaves the list of dirty rows to the caller.
 func (c *cache[V]) forget(r *row[V]) {
 	delete(c.rows, r.key)
 	last := len(c.ring) - 1
@@ -290,16 +290,16 @@ func (c *cache[V]) forget(r *row[V]) {
 	}
 }
 
-// withdraw forgets a dirty row that does not exist, and of which the partition has never heard.
+// withdraw forgets a dirty row that was deleted and that the partition never had.
 func (c *cache[V]) withdraw(r *row[V]) {
-	// The order of time holds dirty rows, too.
+	// endedRows, which sets onDirty, holds pointers to dirty rows.
 	if r.flushed == unknown && c.onDirty == nil && c.dirty.withdraw(r) {
 		c.account.addDirty(-r.cost)
 		c.forget(r)
 	}
 }
 
-// evictAll evicts n bytes even if it takes several rounds.
+// evictAll evicts n bytes, in several rounds if necessary.
 func (c *cache[V]) evictAll(n int64) {
 	floor := c.account.used - n
 	if c.release != nil {
@@ -313,7 +313,7 @@ func (c *cache[V]) evictAll(n int64) {
 	}
 }
 
-// close gives the memory back; closing again does nothing.
+// close returns the memory to the budget. Closing again does nothing.
 func (c *cache[V]) close() {
 	if c.rows == nil {
 		return

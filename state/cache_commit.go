@@ -6,9 +6,10 @@ import (
 	"github.com/seed84377926/millrace/internal/invariants"
 )
 
-// What a cache does at commits: the dirty rows go to a batch, and are clean, or forgotten, afterwards.
+// This file has the part of a cache in commits: dirty rows go to a batch, and are clean, or forgotten, afterwards.
 
-// flush appends the dirty rows to b, in key order, each one followed by the change of its local row.
+// flush appends the dirty rows to b in key order, each followed by the change of its local row. A codec that panics makes it
+// fail.
 func (c *cache[V]) flush(b *Batch) (err error) {
 	if invariants.Enabled {
 		c.guard.Enter("ST7", c.spec.Name)
@@ -36,7 +37,7 @@ func (c *cache[V]) flush(b *Batch) (err error) {
 	return nil
 }
 
-// panicked makes an error of what the codec panicked with.
+// panicked turns a panic of the codec into an error.
 func (c *cache[V]) panicked(at *row[V], v any) error {
 	if at == nil {
 		panic(v)
@@ -75,8 +76,8 @@ func (c *cache[V]) flushRow(b *Batch, r *row[V]) error {
 	return nil
 }
 
-// setLocal writes the local row of a row that exists, unless the partition holds it. If local rows move and it is not
-// known what the partition holds, an old local row stays behind, for the store to remove when it comes across it.
+// setLocal writes the local row of a row that exists, unless the partition has it already. If local rows move and the cache does
+// not know which local row the partition has, the old one stays. The store removes it when it encounters it.
 func (c *cache[V]) setLocal(b *Batch, r *row[V], storeKey []byte) {
 	if c.localKey == nil {
 		return
@@ -86,7 +87,7 @@ func (c *cache[V]) setLocal(b *Batch, r *row[V], storeKey []byte) {
 		if known && r.localTime != r.timestamp {
 			c.deleteLocal(b, storeKey, r.localTime)
 		}
-		// What was flushed before may never have been applied.
+		// An earlier flush may not have been applied.
 		known = known && r.localTime == r.timestamp && r.flushed == unknown
 		r.localTime = r.timestamp
 	}
@@ -107,7 +108,7 @@ func (c *cache[V]) deleteLocal(b *Batch, storeKey []byte, timestamp int64) {
 	}
 }
 
-// charge corrects what a dirty row was estimated to take, now that its size is known.
+// charge replaces the estimated size of a dirty row by the encoded size.
 func (c *cache[V]) charge(r *row[V], size int64) {
 	if size > 0 {
 		c.valueSize += (size - c.valueSize) / 8
@@ -119,7 +120,7 @@ func (c *cache[V]) charge(r *row[V], size int64) {
 	c.account.addDirty(d)
 }
 
-// committed makes the rows of the last flush clean, except those changed since.
+// committed makes the rows of the last flush clean, except rows that were changed later.
 func (c *cache[V]) committed() {
 	if invariants.Enabled {
 		c.guard.Enter("ST7", c.spec.Name)

@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// dirtyRows holds the dirty rows of a store. Adding appends to a list; only who needs the rows in order pays for the
-// order, and who asks again after few additions pays for these only:
+// dirtyRows holds the dirty rows of a store. Adding a row appends it to a list. Rows are sorted only when a caller needs the
+// order, and then only rows that were added since the last time:
 //
-//	pending  q c x                 not yet in order
-//	chunks   [a b d] [e k m p]     in order, each of limited length, so that an insertion moves few pointers
+//	pending  q c x                 not sorted yet
+//	chunks   [a b d] [e k m p]     sorted; each has limited length, so that an insertion moves few pointers
 type dirtyRows[V any] struct {
 	pending []*row[V]
 	chunks  [][]*row[V]
 	n       int
-	version uint64 // changes whenever positions in chunks may have moved
+	version uint64 // changes whenever rows may have other positions in chunks
 }
 
 const maxChunk = 512
@@ -29,7 +29,7 @@ func (d *dirtyRows[V]) add(r *row[V]) {
 	d.version++
 }
 
-// withdraw takes a row out that is not in order yet, and returns false for others.
+// withdraw removes a row that is still pending, and returns false for other rows.
 func (d *dirtyRows[V]) withdraw(r *row[V]) bool {
 	if r.pending == 0 {
 		return false
@@ -56,7 +56,7 @@ func (d *dirtyRows[V]) each(f func(*row[V])) {
 	}
 }
 
-// reset replaces the content by rows that are in order.
+// reset replaces all rows by rows that are sorted.
 func (d *dirtyRows[V]) reset(sorted []*row[V]) {
 	d.noneIsPending()
 	d.n = len(sorted)
@@ -64,7 +64,7 @@ func (d *dirtyRows[V]) reset(sorted []*row[V]) {
 	d.build(sorted)
 }
 
-// order moves what is pending into the chunks.
+// order sorts the pending rows into the chunks.
 func (d *dirtyRows[V]) order() {
 	switch {
 	case len(d.pending) == 0:
@@ -94,8 +94,8 @@ func (d *dirtyRows[V]) noneIsPending() {
 	d.pending = d.pending[:0]
 }
 
-// sortRows sorts by key. Comparing the first bytes in which keys differ settles nearly all comparisons without a look
-// at the rows, which lie anywhere in memory.
+// sortRows sorts by key. Nearly all comparisons need only the first bytes in which keys differ. They are kept side by side,
+// while the rows are scattered in memory.
 func sortRows[V any](rows []*row[V]) {
 	type headed struct {
 		head uint64
@@ -136,7 +136,7 @@ func (d *dirtyRows[V]) build(sorted []*row[V]) {
 func (d *dirtyRows[V]) insert(r *row[V]) {
 	c, i := d.find(r.key)
 	if c == len(d.chunks) {
-		// Above all rows: the last chunk takes it. There is one, else order would have built them.
+		// The row is above all others, so it goes to the last chunk. order has built at least one.
 		c--
 		i = len(d.chunks[c])
 	}
@@ -149,7 +149,7 @@ func (d *dirtyRows[V]) insert(r *row[V]) {
 	}
 }
 
-// find returns the place of the first row in order that is not below key, or (len(chunks), 0).
+// find returns the position of the first sorted row that is not below key, or (len(chunks), 0).
 func (d *dirtyRows[V]) find(key string) (chunk, pos int) {
 	chunk = sort.Search(len(d.chunks), func(i int) bool {
 		c := d.chunks[i]
@@ -162,11 +162,11 @@ func (d *dirtyRows[V]) find(key string) (chunk, pos int) {
 	return chunk, sort.Search(len(rows), func(i int) bool { return rows[i].key >= key })
 }
 
-// cursor walks over the dirty rows in order while rows may be added: it finds its place again by key.
+// cursor iterates over the dirty rows in order. Rows may be added meanwhile: the cursor finds its position again by key.
 type cursor[V any] struct {
 	rows    *dirtyRows[V]
-	floor   []byte // nothing below is yielded
-	above   bool   // nor floor itself
+	floor   []byte // rows below it are skipped
+	above   bool   // floor itself is skipped, too
 	hi      []byte // nil: no upper bound
 	chunk   int
 	pos     int
@@ -205,13 +205,13 @@ func (c *cursor[V]) at() *row[V] {
 	return c.rows.chunks[c.chunk][c.pos]
 }
 
-// next moves beyond the row r that peek returned.
+// next moves past the row r that peek returned.
 func (c *cursor[V]) next(r *row[V]) {
 	c.pos++
 	c.floor, c.above = append(c.floor[:0], r.key...), true
 }
 
-// passed says that the walk is beyond key, which is no dirty row: rows that are added below it come too late.
+// passed moves the cursor past key, which is not a dirty row. Rows that are added below key later are not yielded.
 func (c *cursor[V]) passed(key []byte) {
 	c.floor, c.above = append(c.floor[:0], key...), true
 }

@@ -6,56 +6,56 @@ import (
 	"sort"
 )
 
-// recentRows knows which rows there are of the keys that are used, by the times in their store keys, so that to look for
-// those that are near stream time scans nothing. It holds no rows itself, but finds those that are cached:
+// recentRows tracks the rows of recently used keys by time, so that lookups near stream time need no scan. It holds no rows
+// itself, it finds cached ones:
 //
-//	              horizon
-//	LH    │ ▪   ▪    │   ▪  ▪      a run: all rows of LH that have its time or a later one
-//	BA               │     ▪       a run that begins at the horizon
-//	KL               │             no run: no rows from the horizon on
+//	              cachedFrom
+//	LH    │ ▪   ▪    │   ▪  ▪      a run: all rows of LH from the start of the run on
+//	BA               │     ▪       a run that starts at cachedFrom
+//	KL               │             no run: no rows from cachedFrom on
 //
-// All rows with a time of horizon or above are cached, whatever their key. A row that is evicted ends what is known up to its
-// time: of its key, and of the keys without a run. A look behind that scans what is missing, and the run goes back that far.
-// After a rollback nothing is known.
+// All rows with a time of cachedFrom or later are cached, whatever their key. When a row is evicted, the run of its key starts
+// after the time of the row, and so does cachedFrom. A lookup before the start of a run scans the missing rows and extends the
+// run. After a rollback nothing is tracked.
 //
-// Times are those of the time order of the store.
+// The time of a row is its time in the time order of the store.
 type recentRows[V any] struct {
 	rows       *cache[V]
 	times      int                   // bytes at the end of store keys that hold times; the first 8 are the time
-	runs       map[string]*rowRun[V] // nil as long as nobody has looked for rows
-	last       *rowRun[V]            // the run used last: it may be empty, and is then perhaps not in runs
-	loading    rowRun[V]             // rows before the run that is looked behind
-	cachedFrom int64                 // nothing is known if it is unknownTime
+	runs       map[string]*rowRun[V] // nil until the first lookup
+	last       *rowRun[V]            // the run used last; if it is empty, runs may not have it
+	loading    rowRun[V]             // rows that extend has read and that belong to no run yet
+	cachedFrom int64                 // nothing is tracked if it is unknownTime
 }
 
-// rowRun holds all rows of a key that have a time of from or above, in the order of their store keys.
+// rowRun holds all rows of a key with a time of from or later, in the order of their store keys.
 type rowRun[V any] struct {
 	key    string // without times
-	from   int64  // nothing is known if it is unknownTime
+	from   int64  // the run holds nothing if it is unknownTime
 	rows   []*row[V]
 	listed bool // in recentRows.runs
 	broken bool // a row was evicted while the run was loaded
 }
 
 const (
-	// unknownTime is the end of time: what is known from there on is of no use.
+	// unknownTime is the end of time: a run that starts there is of no use.
 	unknownTime = math.MaxInt64
-	// keyRunOverhead is what a run takes besides its key, and rowInRun what each row does in it.
+	// keyRunOverhead is the memory of a run besides its key, rowInRun the memory of each row in it.
 	keyRunOverhead = 128
 	rowInRun       = 16
-	// maxRowsAhead is how many rows behind those that are looked for may be read to know all that follow.
+	// maxRowsAhead is how many rows after the requested ones a lookup may read to complete a run.
 	maxRowsAhead = 128
 )
 
-// newRecentRows gives the rows of a store runs by the times at the end of their store keys.
+// newRecentRows makes a cache track its rows by the times at the end of their store keys.
 func newRecentRows[V any](rows *cache[V], times int) *recentRows[V] {
 	x := &recentRows[V]{rows: rows, times: times, cachedFrom: unknownTime}
 	rows.recent = x
 	return x
 }
 
-// find returns the rows of a key from a time on, valid until the store changes, and false if those before another time have to
-// be scanned.
+// find returns the rows of a key with a time of from or later. They are valid until the store changes. It returns false if the
+// caller must scan the rows from from to to instead.
 func (x *recentRows[V]) find(key []byte, from, to int64) (rows []*row[V], ok bool, err error) {
 	if from == unknownTime {
 		return nil, false, nil
@@ -69,7 +69,7 @@ func (x *recentRows[V]) find(key []byte, from, to int64) (rows []*row[V], ok boo
 	switch {
 	case run == nil && from >= x.cachedFrom, run != nil && from >= run.from:
 	case run != nil && to <= run.from && len(run.rows) > 0:
-		return nil, false, nil // far behind: not worth to know all in between
+		return nil, false, nil // far in the past: reading all rows in between is not worth it
 	default:
 		if run, err = x.extend(run, key, from, to); run == nil || err != nil {
 			return nil, false, err
@@ -93,7 +93,7 @@ func (x *recentRows[V]) of(key []byte) *rowRun[V] {
 	return run
 }
 
-// use says that a run is the one used last.
+// use makes run the one used last.
 func (x *recentRows[V]) use(run *rowRun[V]) {
 	if last := x.last; last != nil && last.listed && len(last.rows) == 0 {
 		x.unlist(last)
@@ -101,7 +101,7 @@ func (x *recentRows[V]) use(run *rowRun[V]) {
 	x.last = run
 }
 
-// begin finds the horizon: behind all rows of the partition and of the cache.
+// begin sets cachedFrom to the first time after all rows of the partition and of the cache.
 func (x *recentRows[V]) begin() error {
 	end, err := timeOrderEnd(x.rows.part, x.rows.spec.Name)
 	if err != nil {
@@ -116,8 +116,8 @@ func (x *recentRows[V]) begin() error {
 	return nil
 }
 
-// extend reads the rows before a run, from a time on, and returns the run, which is new if there was none. It returns nil
-// if there is no memory for them, or if the run would take more of them than are asked for.
+// extend reads the rows from a time to the start of a run and returns the run, which is new if there was none. It returns nil
+// if memory is short, or if it had to read too many rows that were not requested.
 func (x *recentRows[V]) extend(run *rowRun[V], key []byte, from, to int64) (*rowRun[V], error) {
 	if run == nil {
 		run = &rowRun[V]{key: string(key), from: x.cachedFrom}
@@ -185,14 +185,14 @@ func (x *recentRows[V]) put(key, rowKey []byte, value V, timestamp int64) {
 		x.use(run)
 	}
 	if time := x.timeOf(rowKey); run.from == unknownTime || time < run.from {
-		return // to make room ended what was known
+		return // making room for the row has evicted rows of the run
 	}
 	i, _ := run.search(rowKey)
 	x.link(run, i, r)
 	x.list(run)
 }
 
-// remove removes a row of a key, which need not exist and is not expected to come back.
+// remove removes a row of a key. The row need not exist, and is not expected to be put again.
 func (x *recentRows[V]) remove(key, rowKey []byte) {
 	c := x.rows
 	run, known := x.knows(key, rowKey)
@@ -214,8 +214,8 @@ func (x *recentRows[V]) remove(key, rowKey []byte) {
 	}
 }
 
-// knows reports whether it is known which rows a key has at the time of a row and later, and returns their run. There is
-// none if there are no such rows.
+// knows reports whether all rows of a key at the time of a row and later are tracked, and returns their run. The run is nil if
+// there are no such rows.
 func (x *recentRows[V]) knows(key, rowKey []byte) (run *rowRun[V], known bool) {
 	if x.runs == nil {
 		return nil, false
@@ -227,7 +227,7 @@ func (x *recentRows[V]) knows(key, rowKey []byte) (run *rowRun[V], known bool) {
 	return run, from != unknownTime && x.timeOf(rowKey) >= from
 }
 
-// removed says that a row of a run does not exist any more.
+// removed takes a row out of its run after it was deleted.
 func (x *recentRows[V]) removed(r *row[V]) {
 	i := x.firstFrom(r.run.rows, x.time(r.key))
 	for r.run.rows[i] != r {
@@ -236,7 +236,7 @@ func (x *recentRows[V]) removed(r *row[V]) {
 	x.unlink(r.run, i, i+1)
 }
 
-// evicted says that a row of a run is not cached any more.
+// evicted takes a row out of its run after it was evicted from the cache.
 func (x *recentRows[V]) evicted(r *row[V]) {
 	run := r.run
 	if run == &x.loading {
@@ -253,7 +253,7 @@ func (x *recentRows[V]) evicted(r *row[V]) {
 	}
 }
 
-// forget forgets everything: other rows exist now.
+// forget forgets everything, because a rollback has changed which rows exist.
 func (x *recentRows[V]) forget() {
 	x.last = nil
 	for _, run := range x.runs {
@@ -264,14 +264,14 @@ func (x *recentRows[V]) forget() {
 
 func (x *recentRows[V]) clear(run *rowRun[V]) { x.unlink(run, 0, len(run.rows)) }
 
-// link puts a row into a run.
+// link inserts a row into a run.
 func (x *recentRows[V]) link(run *rowRun[V], i int, r *row[V]) {
 	run.rows = slices.Insert(run.rows, i, r)
 	r.run = run
 	x.rows.account.addUsed(rowInRun)
 }
 
-// unlink takes rows out of a run. One that is empty goes, unless it is the one that is used.
+// unlink takes rows out of a run. An empty run is unlisted, unless it is the one used last.
 func (x *recentRows[V]) unlink(run *rowRun[V], from, to int) {
 	for _, r := range run.rows[from:to] {
 		r.run = nil
@@ -283,7 +283,7 @@ func (x *recentRows[V]) unlink(run *rowRun[V], from, to int) {
 	}
 }
 
-// list lists a run, unless it is empty.
+// list adds a run to runs, unless it is empty.
 func (x *recentRows[V]) list(run *rowRun[V]) {
 	if run.listed || len(run.rows) == 0 {
 		return
@@ -304,7 +304,7 @@ func (x *recentRows[V]) firstFrom(rows []*row[V], time int64) int {
 	return sort.Search(len(rows), func(i int) bool { return x.time(rows[i].key) >= time })
 }
 
-// search returns the position of a row in the run, or where it would be.
+// search returns the position of a row in the run, or the position to insert it at.
 func (run *rowRun[V]) search(rowKey []byte) (i int, found bool) {
 	if n := len(run.rows); n == 0 || run.rows[n-1].key < string(rowKey) {
 		return n, false

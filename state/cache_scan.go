@@ -7,13 +7,13 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// scan yields the rows that exist with lo <= store key < hi in key order: those of the partition with the dirty rows
-// merged in. A nil hi means no upper bound. Rows that the loop body changes are seen if the loop is not beyond them.
-// Scanned rows are not cached: a scan of everything must not evict what is hot.
+// scan yields the existing rows with lo <= store key < hi in key order: rows of the partition, with dirty rows
+// merged in. A nil hi means no upper bound. The loop sees rows that its body changes unless it has passed them.
+// Scanned rows are not cached, so that a full scan does not evict rows that are in use.
 func (c *cache[V]) scan(lo, hi []byte) iter.Seq2[scanned[V], error] {
 	return func(yield func(scanned[V], error) bool) {
 		c.counts.scans++
-		var key []byte // of the dirty row that is yielded
+		var key []byte // of the yielded dirty row
 		dirty := c.dirty.cursor(lo, hi)
 		yieldDirty := func(r *row[V]) bool {
 			dirty.next(r)
@@ -61,14 +61,14 @@ func (c *cache[V]) scan(lo, hi []byte) iter.Seq2[scanned[V], error] {
 	}
 }
 
-// scanned is one row of a scan; key is valid until the next one.
+// scanned is one row of a scan. key is valid until the next row.
 type scanned[V any] struct {
 	key       []byte
 	value     V
 	timestamp int64
 }
 
-// storeBounds returns the row keys between which the rows of a store lie; prefix is that of the store.
+// storeBounds returns the bounds of a range of store keys as row keys. prefix is the row key prefix of the store.
 func storeBounds(prefix, lo, hi []byte) (low, high []byte) {
 	low = append(append([]byte{}, prefix...), lo...)
 	high = append([]byte{}, prefix...)
@@ -93,7 +93,7 @@ func readRow[V any](
 	return value, timestamp, ok, nil
 }
 
-// scanRows yields the decoded rows of a store with low <= store key < high; a nil high is open.
+// scanRows yields the decoded rows of a store with low <= store key < high. A nil high means no upper bound.
 func scanRows[V any](
 	store string, codec codecs.Codec[V], part Reader, low, high []byte,
 ) iter.Seq2[scanned[V], error] {
@@ -117,7 +117,7 @@ func scanRows[V any](
 	}
 }
 
-// prefixEnd returns the first key above all keys with the prefix, nil if there is none.
+// prefixEnd returns the first key above all keys with the prefix, or nil if there is none.
 func prefixEnd(prefix []byte) []byte {
 	for i := len(prefix) - 1; i >= 0; i-- {
 		if prefix[i] != 0xFF {

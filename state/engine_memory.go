@@ -13,8 +13,7 @@ import (
 	"github.com/seed84377926/millrace/internal/invariants"
 )
 
-// NewMemory returns an engine that keeps everything in memory and nothing after Close: for tests and for state that
-// may be restored from the changelog at each start.
+// NewMemory returns an engine that keeps everything in memory and loses it in Close. It is for tests, and for state that may be restored from the changelog at each start.
 func NewMemory() Engine {
 	m := &memoryEngine{}
 	m.mu.parts = map[int32]*memoryPartition{}
@@ -29,7 +28,7 @@ type memoryEngine struct {
 	}
 }
 
-// memoryPartition publishes immutable versions: readers keep the one they began with, without locks.
+// memoryPartition publishes immutable versions. A reader keeps the version that it began with, without locks.
 type memoryPartition struct {
 	engine *memoryEngine
 	apply  invariants.Guard // ST7: Apply and Drop
@@ -41,8 +40,7 @@ type memoryPartition struct {
 
 func (p *memoryPartition) closed() bool { return p.engine.closed.Load() || p.released.Load() }
 
-// memoryVersion is a partition at one moment. Rows lie in sorted blocks; a new version shares the blocks that a batch
-// did not touch:
+// memoryVersion is a partition at one moment. Rows are in sorted blocks. A new version shares the blocks that a batch did not change:
 //
 //	version 7   [a c d] [f g h] [k m]
 //	                │       │     └── the same block in both
@@ -56,7 +54,7 @@ type memoryVersion struct {
 
 const (
 	maxBlock  = 128 // rows; larger blocks are cut
-	fullBlock = 64  // rows of the blocks that result, and the size up to which neighbours are joined
+	fullBlock = 64  // rows of the resulting blocks, and the size up to which neighbours are joined
 )
 
 func (m *memoryEngine) Open(p int32) (Partition, error) {
@@ -228,7 +226,7 @@ func (p *memoryPartition) Offset() (int64, bool) {
 	return v.offset, v.hasOffset
 }
 
-// find returns the place of the first row that is not below key, and whether it is key.
+// find returns the position of the first row that is not below key, and whether its key is key.
 func (v *memoryVersion) find(key []byte) (block, pos int, found bool) {
 	block = sort.Search(len(v.blocks), func(i int) bool {
 		b := v.blocks[i]
@@ -262,7 +260,7 @@ func lastOps(b *Batch) []Op {
 func merge(blocks [][]Row, ops []Op) [][]Row {
 	merged := make([][]Row, 0, len(blocks)+len(ops)/fullBlock+1)
 	for i, block := range blocks {
-		// The ops up to the block's last key are the block's; the last block takes the rest.
+		// Ops up to the block's last key belong to the block; the last block gets the rest.
 		mine := len(ops)
 		if i+1 < len(blocks) {
 			last := block[len(block)-1].Key
@@ -281,7 +279,7 @@ func merge(blocks [][]Row, ops []Op) [][]Row {
 	return merged
 }
 
-// appendBlock appends new rows as blocks of a good size, joined to the block before if both are small.
+// appendBlock appends new rows as blocks. It joins them to the previous block if both are small, and cuts them if they are many.
 func appendBlock(blocks [][]Row, rows []Row) [][]Row {
 	if len(rows) == 0 {
 		return blocks

@@ -2,8 +2,8 @@ package state
 
 import "fmt"
 
-// EncodeError says that the codec of a store refused a value of it, or panicked on it. The value is to blame: the next
-// attempt to write it would end the same way.
+// EncodeError says that the codec of a store refused a value or panicked on it. The cause is the value: the next
+// attempt to write it would fail in the same way.
 type EncodeError struct {
 	Store string
 	Key   []byte // store key
@@ -20,7 +20,7 @@ func (e *EncodeError) Unwrap() error { return e.Err }
 
 // DanglingIndexError says that an index leads to a row that is not there.
 type DanglingIndexError struct {
-	Store, Of  string // the index and the store that it is one of
+	Store, Of  string // the index and the store that it is an index of
 	Index, Key []byte // index key and key
 }
 

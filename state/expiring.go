@@ -7,16 +7,15 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// Expiring is a key-value store whose rows go when stream time passes their timestamp by more than the TTL of the
-// spec. It is like [KeyValue]
-// otherwise, also in what that says about values that hold pointers. It belongs to one goroutine.
+// Expiring is a key-value store whose rows expire when stream time passes their timestamp by more than the TTL of the
+// spec. Otherwise it is like [KeyValue], whose rule for values that hold pointers applies, too. It belongs to one goroutine.
 //
-// [Expiring.Advance] tells stream time. Reads don't see rows that it has passed, whether Expire has removed them yet or
-// not: what a task reads depends on its input, not on its commits. A row that is put with a timestamp that old is not
-// seen either, and what it replaced is gone.
+// [Expiring.Advance] sets stream time. Reads skip expired rows, whether Expire has removed them or
+// not, so that what a task reads depends on its input and not on its commits. A row that is put with an expired timestamp is
+// not visible either, and the row that it replaced is gone.
 //
-// A local row for each row finds it by its timestamp, so that Expire reads only what it removes. A row that is changed
-// moves its local row if the store knows the row; else the old local row stays behind until Expire comes across it.
+// A local row for each row finds it by its timestamp, so that Expire reads only the rows that it removes. When a row changes,
+// its local row moves if the row is cached. Otherwise the old local row stays until Expire encounters it.
 type Expiring[K, V any] struct {
 	kv    KeyValue[K, V]
 	ttl   int64 // milliseconds
@@ -26,9 +25,8 @@ type Expiring[K, V any] struct {
 
 var _ Store = (*Expiring[int, int])(nil)
 
-// NewExpiring returns the key-value store with a TTL that spec describes in part. A nil budget means one of its own
-// with [DefaultBudgetBytes]. It fails if the spec is not valid or not that of a key-value store with a TTL. The store
-// does not know what stream time it had reached before: call Advance.
+// NewExpiring returns the key-value store with a TTL that spec describes in part. A nil budget means a budget of its own with [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a key-value store with a TTL. The store
+// does not know the stream time that it had reached before: call Advance.
 func NewExpiring[K, V any](
 	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
 ) (*Expiring[K, V], error) {
@@ -47,7 +45,7 @@ func NewExpiring[K, V any](
 	}, nil
 }
 
-// Get returns the value of key and its timestamp in milliseconds, and false if there is none that is alive.
+// Get returns the value of key and its timestamp in milliseconds, and false if there is none or it has expired.
 func (s *Expiring[K, V]) Get(key K) (value V, timestamp int64, ok bool, err error) {
 	if err := s.kv.encode(key); err != nil {
 		return value, 0, false, err
@@ -65,7 +63,7 @@ func (s *Expiring[K, V]) GetEncoded(key []byte) (value V, timestamp int64, ok bo
 	return r.value, r.timestamp, true, nil
 }
 
-// Put makes value the value of key, alive from its timestamp on for the TTL. The store keeps value until it is
+// Put makes value the value of key, until one TTL after the timestamp (milliseconds). The store keeps value until it is
 // replaced or evicted: the caller must not modify what it points to.
 func (s *Expiring[K, V]) Put(key K, value V, timestamp int64) error {
 	if err := s.kv.encode(key); err != nil {
@@ -87,7 +85,7 @@ func (s *Expiring[K, V]) Delete(key K) error { return s.kv.Delete(key) }
 // DeleteEncoded is Delete for a key that is encoded already. It does not keep key.
 func (s *Expiring[K, V]) DeleteEncoded(key []byte) error { return s.kv.DeleteEncoded(key) }
 
-// Range yields the rows that are alive with lo <= key < hi, as [KeyValue.Range] does.
+// Range yields the rows with lo <= key < hi that have not expired, as [KeyValue.Range] does.
 func (s *Expiring[K, V]) Range(lo, hi *K) iter.Seq2[Entry[K, V], error] {
 	return func(yield func(Entry[K, V], error) bool) {
 		for e, err := range s.kv.Range(lo, hi) {
@@ -101,12 +99,12 @@ func (s *Expiring[K, V]) Range(lo, hi *K) iter.Seq2[Entry[K, V], error] {
 	}
 }
 
-// Advance says that stream time has reached the given time (milliseconds): rows that are older by more than the TTL
-// are not seen any more. It costs nothing.
+// Advance sets stream time to the given time (milliseconds), unless it is later already. Rows that are older by more than the
+// TTL are not visible any more. It costs nothing.
 func (s *Expiring[K, V]) Advance(streamTime int64) { s.alive.raise(minus(streamTime, s.ttl)) }
 
 // Expire deletes all rows with a timestamp before the given time (milliseconds), which is stream time less the TTL,
-// and returns how many there were. It costs next to nothing if no row is that old.
+// and returns how many it deleted. It costs almost nothing if no row is that old.
 func (s *Expiring[K, V]) Expire(before int64) (n int, err error) {
 	for _, err := range s.Expired(before) {
 		if err != nil {
@@ -118,8 +116,8 @@ func (s *Expiring[K, V]) Expire(before int64) (n int, err error) {
 }
 
 // Expired deletes the rows with a timestamp before the given time (milliseconds), which is stream time less the TTL, and
-// yields them by timestamp and then in the order of their encoded keys. A row is gone when it is yielded. The loop body may
-// change the store; it must not flush, commit or roll back. An error ends the sequence. It costs next to nothing if no
+// yields them by timestamp and then in the order of their encoded keys. A row is deleted before it is yielded. The loop body may
+// change the store; it must not flush, commit or roll back. An error ends the sequence. It costs almost nothing if no
 // row is that old.
 func (s *Expiring[K, V]) Expired(before int64) iter.Seq2[Entry[K, V], error] {
 	return func(yield func(Entry[K, V], error) bool) {
@@ -154,7 +152,7 @@ func (s *Expiring[K, V]) Spec() Spec { return s.kv.Spec() }
 // Flush implements [Store].
 func (s *Expiring[K, V]) Flush(b *Batch) error {
 	s.alive.flush()
-	s.order.flush(b) // before the rows: one of them may want such a local row again
+	s.order.flush(b) // before the rows, because a row may need one of the deleted local rows again
 	return s.kv.rows.flush(b)
 }
 
@@ -165,8 +163,7 @@ func (s *Expiring[K, V]) Committed() {
 	s.order.commit()
 }
 
-// Rollback implements [Store]. Rows are alive that were at the last commit; a store without one
-// does not know stream time again.
+// Rollback implements [Store]. Stream time is as it was at the last commit; a store without a commit does not know it.
 func (s *Expiring[K, V]) Rollback() {
 	s.alive.rollback()
 	s.kv.rows.rollback()

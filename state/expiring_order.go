@@ -3,8 +3,8 @@ package state
 import "math"
 
 // expiringOrder finds the rows of a store with a TTL that expire, in the order of their timestamps. A row that is put again
-// keeps its fresh place: when its turn comes, it is put where it belongs. Local rows lead to rows that have changed since,
-// too; what they lead to is looked at when their turn comes.
+// keeps its fresh place. When the place is first, the row is moved to its current timestamp. Local rows may also lead to rows
+// that have changed since, so a row is checked when its local row is first.
 type expiringOrder[V any] struct {
 	byTimestamp timestampOrder[V]
 	times       map[string]int64 // the time of the fresh place of each key
@@ -14,7 +14,7 @@ func newExpiringOrder[V any](rows *cache[V]) expiringOrder[V] {
 	return expiringOrder[V]{byTimestamp: newTimestampOrder(rows), times: make(map[string]int64)}
 }
 
-// put says that a row was put.
+// put gives a row that was put a fresh place, unless it has an earlier one.
 func (o *expiringOrder[V]) put(r *row[V]) {
 	if time, ok := o.times[r.key]; ok && time <= r.timestamp {
 		return
@@ -23,7 +23,7 @@ func (o *expiringOrder[V]) put(r *row[V]) {
 	o.byTimestamp.fresh.push(place{time: r.timestamp, key: r.key})
 }
 
-// next returns the first row with a timestamp before the given time, nil if there is none. It must be removed.
+// next returns the first row with a timestamp before the given time, or nil if there is none. The caller must remove it.
 func (o *expiringOrder[V]) next(before int64) (*row[V], error) {
 	for {
 		for from, more := o.byTimestamp.unread(); more && from < before; from, more = o.byTimestamp.unread() {
@@ -49,10 +49,10 @@ func (o *expiringOrder[V]) next(before int64) (*row[V], error) {
 	}
 }
 
-// freshRow returns the row of a fresh place if that is still its place.
+// freshRow returns the row of a fresh place, or nil if the row has another place now.
 func (o *expiringOrder[V]) freshRow(p place) *row[V] {
 	if time, ok := o.times[p.key]; !ok || time != p.time {
-		return nil // the row had an earlier place as well, whose turn was before
+		return nil // the row also had an earlier place, which was handled before
 	}
 	delete(o.times, p.key)
 	r := o.byTimestamp.rows.lookup([]byte(p.key))
@@ -66,7 +66,7 @@ func (o *expiringOrder[V]) freshRow(p place) *row[V] {
 	return r
 }
 
-// committedRow returns the row that a local row leads to if that is its place.
+// committedRow returns the row that a local row leads to, or nil if the row has another place now.
 func (o *expiringOrder[V]) committedRow(p place) (*row[V], error) {
 	rows := o.byTimestamp.rows
 	r, err := rows.get([]byte(p.key))
@@ -74,7 +74,7 @@ func (o *expiringOrder[V]) committedRow(p place) (*row[V], error) {
 		return nil, err
 	}
 	if r.committed != exists || r.localTime != p.time {
-		// The row's own local row, if there is one, is another one.
+		// The row has another local row, or none.
 		o.byTimestamp.obsolete = append(o.byTimestamp.obsolete, string(appendLocalByTimestamp(nil, rows.spec.Name, []byte(p.key), p.time)))
 	}
 	if !r.present || r.timestamp != p.time {
@@ -96,7 +96,7 @@ func (o *expiringOrder[V]) read() error {
 
 func (o *expiringOrder[V]) flush(b *Batch) { o.byTimestamp.flush(b) }
 
-// commit makes the places of rows committed ones, unless they were changed since the flush.
+// commit turns fresh places into committed ones. Rows that were changed after the flush keep a fresh place.
 func (o *expiringOrder[V]) commit() {
 	o.byTimestamp.commit()
 	clear(o.times)

@@ -7,12 +7,12 @@ import (
 	"fmt"
 )
 
-// PositionKey is the key of the row that holds the task's [Position]. Keys that start with a zero byte are the
-// runtime's own: no store name does.
+// PositionKey is the key of the row that holds the task's [Position]. Keys that start with a zero byte belong to the
+// runtime, because no store name starts with one.
 const PositionKey = "\x00position"
 
 const (
-	runtimePrefix = 0x00 // first byte of the keys of rows that are the runtime's own
+	runtimePrefix = 0x00 // first byte of the keys of the runtime's rows
 	localPrefix   = 0x01 // first byte of the keys of local rows
 	storeEnd      = 0x00 // ends the store name
 	afterStoreEnd = 0x01 // the name with this byte is above all rows of the store
@@ -34,7 +34,7 @@ func AppendRowKey(dst []byte, store string, storeKey []byte) []byte {
 	return append(dst, storeKey...)
 }
 
-// SplitRowKey is the inverse of [AppendRowKey]. It reports false for keys that are not rows of a store: those of the
+// SplitRowKey is the inverse of [AppendRowKey]. It reports false for keys of rows that belong to no store: rows of the
 // runtime and local rows. storeKey shares memory with rowKey.
 func SplitRowKey(rowKey []byte) (store string, storeKey []byte, ok bool) {
 	end := bytes.IndexByte(rowKey, storeEnd)
@@ -58,7 +58,7 @@ func SplitRowValue(data []byte) (timestamp int64, value []byte, err error) {
 	return readInt64(data), data[timestampSize:], nil
 }
 
-// appendEscaped appends key so that it is followed by an end mark and still sorts as before: no escaped key is a
+// appendEscaped appends key with an end mark. Escaped keys sort like the keys, and no escaped key is a
 // prefix of another one.
 func appendEscaped(dst, key []byte) []byte {
 	for {
@@ -79,7 +79,7 @@ var (
 	errBadEscape = errors.New("a zero byte is followed by neither 0xff nor 0x01")
 )
 
-// unescape appends the key at the start of data to dst and returns what follows its end mark.
+// unescape appends the key at the start of data to dst and returns the bytes after its end mark.
 func unescape(dst, data []byte) (key, rest []byte, err error) {
 	key = dst
 	for {
@@ -101,15 +101,15 @@ func unescape(dst, data []byte) (key, rest []byte, err error) {
 	}
 }
 
-// afterEscaped returns the first store key above all that start with the given escaped key. Since that ends with
-// escapeEnd, no carry is needed.
+// afterEscaped returns the first store key above all store keys that start with the given escaped key. No carry is needed,
+// because an escaped key ends with escapeEnd.
 func afterEscaped(escaped []byte) []byte {
 	end := append([]byte{}, escaped...)
 	end[len(end)-1]++
 	return end
 }
 
-// appendInt64 appends v so that encodings sort like the numbers do.
+// appendInt64 appends v. The encodings sort like the numbers.
 func appendInt64(dst []byte, v int64) []byte {
 	return binary.BigEndian.AppendUint64(dst, uint64(v)^signBit)
 }

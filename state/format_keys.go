@@ -136,7 +136,7 @@ func SplitQueueKey(dst, storeKey []byte) (key []byte, p QueuePlace, err error) {
 	return key, p, nil
 }
 
-// splitSuppressKey appends the key of the store key of a suppress row, which is the escaped key, to dst.
+// splitSuppressKey appends the key in the store key of a suppress row to dst. The store key is the escaped key.
 func splitSuppressKey(dst, storeKey []byte) (key []byte, err error) {
 	key, rest, err := unescape(dst, storeKey)
 	if err == nil && len(rest) > 0 {
@@ -161,8 +161,8 @@ func SplitIndexKey(dst, storeKey []byte) (index, key []byte, err error) {
 	return index, key, nil
 }
 
-// indexBounds returns the store keys between which the rows of an index lie whose index keys are at least lo and below hi; nil
-// leaves that end open. The row of the store itself is never among them.
+// indexBounds returns the store keys that bound the rows of an index with lo <= index key < hi. A nil bound is open. The row of
+// the store itself is never between them.
 func indexBounds(lo, hi []byte) (low, high []byte) {
 	if hi != nil {
 		high = appendEscaped([]byte{}, hi)

@@ -1,9 +1,9 @@
 package state
 
-// heap is a binary heap: of all items, the one that comes first is on top.
+// heap is a binary heap: the item that compares lowest is on top.
 type heap[E any] struct {
 	items []E
-	// compare orders the items. It is negative if a comes before b.
+	// compare is negative if a comes before b.
 	compare func(a, b E) int
 }
 
@@ -29,7 +29,7 @@ func (h *heap[E]) push(e E) {
 	}
 }
 
-// pop removes the item on top, which there must be, and returns it.
+// pop removes the item on top and returns it. The heap must not be empty.
 func (h *heap[E]) pop() E {
 	first, last := h.items[0], len(h.items)-1
 	h.items[0] = h.items[last]
@@ -56,7 +56,7 @@ func (h *heap[E]) sink(i int) {
 	}
 }
 
-// order makes a heap of items that are in any order.
+// order makes a heap of items in any order.
 func (h *heap[E]) order() {
 	for i := len(h.items)/2 - 1; i >= 0; i-- {
 		h.sink(i)

@@ -8,20 +8,16 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// Index finds the rows of another store of the same partition by something that their values say: it has a row for each index
-// key and key, which leads from one to the other. Whoever changes the other store changes the index in the same transaction. It
-// has the write-back cache of its task above a partition and belongs to one goroutine.
+// Index finds the rows of another store of the same partition by what their values say. It has a row for each pair of an index key and a key that it leads to. A change of the other store and the change of the index that follows from it must be in one transaction. An Index has a write-back cache above a partition and belongs to one goroutine.
 //
 //	flights            by-airline
 //	  LH1  …LH…          LH ▸ LH1
 //	  LH2  …LH…          LH ▸ LH2
 //	  U27  …U2…          U2 ▸ U27
 //
-// The rows of an index are logged as all rows are, and not local rows: who only reads does not know what index key a row has,
-// and could not compute them.
+// The rows of an index are ordinary logged rows, not local rows: a reader does not know the index keys of a row and could not compute them.
 //
-// An index that is added to a store with rows must be built from them first. How far that has come is a row of the store itself,
-// so that building goes on after a restart and readers are not given a part for the whole.
+// An index that is added to a store with rows must first be built from them. The row of the store itself says how far that has come, so that building continues after a restart and readers never take a part for the whole.
 type Index struct {
 	rows     *cache[struct{}]
 	progress indexProgress
@@ -32,7 +28,7 @@ type Index struct {
 
 var _ Store = (*Index)(nil)
 
-// indexProgress says from which rows of the other store an index is built: all of them, or those up to a key.
+// indexProgress says from which rows of the other store an index is built: from all rows, or from the rows up to a key.
 type indexProgress struct {
 	complete bool
 	upTo     []byte // nil: none
@@ -54,7 +50,7 @@ func (p indexProgress) encode() []byte {
 	return append([]byte{indexPartial}, p.upTo...)
 }
 
-// readIndexProgress reads the row of the store itself. It is not there before the index is begun.
+// readIndexProgress reads the row of the store itself. The row is missing until the index is begun.
 func readIndexProgress(part Reader, store string) (p indexProgress, ok bool, err error) {
 	data, ok, err := part.Get(nil, AppendRowKey(nil, store, nil))
 	switch {
@@ -70,8 +66,7 @@ func readIndexProgress(part Reader, store string) (p indexProgress, ok bool, err
 	return p, false, fmt.Errorf("read store %q: progress of the index: %x means nothing: its writer used another format", store, data)
 }
 
-// NewIndex returns the index that spec describes in part, which must be restored already: it is read how far the index is
-// built. A nil budget means one of its own with [DefaultBudgetBytes]. It fails if the spec is not valid or not that of an index,
+// NewIndex returns the index that spec describes in part, which must be restored already: NewIndex reads how far the index is built. A nil budget means a budget of its own with [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe an index,
 // or if the partition cannot be read.
 func NewIndex(spec Spec, part Partition, budget *Budget) (*Index, error) {
 	if err := spec.validateKind(IndexKind); err != nil {
@@ -85,28 +80,26 @@ func NewIndex(spec Spec, part Partition, budget *Budget) (*Index, error) {
 	return &Index{rows: rows, progress: progress, now: progress, flushed: progress}, nil
 }
 
-// Add lets index lead to key, which it may do already. timestamp is that of the row of key, in milliseconds. It keeps neither.
+// Add makes index lead to key, if it does not yet. timestamp is the timestamp of the row of key, in milliseconds. Add keeps neither slice.
 func (x *Index) Add(index, key []byte, timestamp int64) {
 	x.rowKey = AppendIndexKey(x.rowKey[:0], index, key)
-	x.rows.put(x.rowKey, struct{}{}, timestamp).transient = true // readers scan, and scans don't look for clean rows
+	x.rows.put(x.rowKey, struct{}{}, timestamp).transient = true // lookups scan, and a scan does not use cached clean rows
 }
 
-// Remove lets index not lead to key any more. It keeps neither.
+// Remove makes index not lead to key any more. It keeps neither slice.
 func (x *Index) Remove(index, key []byte) {
 	x.rowKey = AppendIndexKey(x.rowKey[:0], index, key)
 	x.rows.delete(x.rowKey)
 }
 
-// Find yields the keys that index leads to, in their order, changes that are not committed included. A place is valid until the
-// next one. The loop body may change the index; changes are seen if the loop is not beyond them. It must not flush, commit or
+// Find yields the keys that index leads to, in their order, including uncommitted changes. A place is valid until the next place. The loop body may change the index; the loop sees changes that it has not passed. The body must not flush, commit or
 // roll back. An error ends the sequence.
 func (x *Index) Find(index []byte) iter.Seq2[IndexPlace, error] {
 	prefix := appendEscaped([]byte{}, index)
 	return x.scan(prefix, prefixEnd(prefix))
 }
 
-// Range yields the index keys with lo <= index < hi and the keys that they lead to, in their order, as Find does. nil leaves
-// that end open.
+// Range yields the index keys with lo <= index < hi and the keys that they lead to, in their order, as Find does. A nil bound is open.
 func (x *Index) Range(lo, hi []byte) iter.Seq2[IndexPlace, error] { return x.scan(indexBounds(lo, hi)) }
 
 func (x *Index) scan(low, high []byte) iter.Seq2[IndexPlace, error] {
@@ -130,14 +123,13 @@ func (x *Index) scan(low, high []byte) iter.Seq2[IndexPlace, error] {
 // IndexPlace is an index key and a key that it leads to, both encoded.
 type IndexPlace struct{ Index, Key []byte }
 
-// Built returns whether the index is built from all rows that there were when it was added. If not, it is built from those up
-// to the key upTo, nil for none.
+// Built returns whether the index is built from all rows that existed when it was added. If not, it is built from the rows up to the key upTo, or from none if upTo is nil.
 func (x *Index) Built() (complete bool, upTo []byte) { return x.now.complete, x.now.upTo }
 
-// BuiltUpTo says that all rows up to that key are in the index. It keeps key.
+// BuiltUpTo records that all rows up to key are in the index. It keeps key.
 func (x *Index) BuiltUpTo(key []byte) { x.now = indexProgress{upTo: key} }
 
-// BuiltAll says that all rows are in the index.
+// BuiltAll records that all rows are in the index.
 func (x *Index) BuiltAll() { x.now = indexProgress{complete: true} }
 
 // Spec implements [Store].
@@ -170,7 +162,7 @@ func (x *Index) DirtyBytes() int64 { return x.rows.account.dirty }
 // Close implements [Store].
 func (x *Index) Close() { x.rows.close() }
 
-// noValue is the codec of the values of an index, which say nothing.
+// noValue is the codec of the values of an index, which are empty.
 type noValue struct{}
 
 func (noValue) Append(dst []byte, _ struct{}) ([]byte, error) { return dst, nil }

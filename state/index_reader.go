@@ -12,8 +12,7 @@ import (
 // ErrIndexIncomplete says that an index was added to a store with rows and is not built from all of them yet.
 var ErrIndexIncomplete = errors.New("the index is being built")
 
-// IndexReader reads the rows of a key-value store, or the latest ones of a versioned store, by what an [Index] of it says. It
-// caches nothing, keeps nothing and is safe for concurrent use.
+// IndexReader reads the rows of a key-value store, or the latest versions of a versioned store, through an [Index] of it. It has no cache and no state, and is safe for concurrent use.
 type IndexReader[I, K, V any] struct {
 	name  string
 	of    string
@@ -27,11 +26,10 @@ type IndexEntry[I, K, V any] struct {
 	Index     I
 	Key       K
 	Value     V
-	Timestamp int64 // milliseconds; in a versioned store, since when the value is valid
+	Timestamp int64 // milliseconds; in a versioned store, the time from which on the value is valid
 }
 
-// NewIndexReader returns a reader of the index that spec describes, of the store that table describes. It fails if these are
-// not an index and its store.
+// NewIndexReader returns a reader of the index that spec describes, of the store that table describes. It fails if they are not an index and its store.
 func NewIndexReader[I, K, V any](
 	spec, table Spec, index codecs.Codec[I], key codecs.Codec[K], value codecs.Codec[V],
 ) (*IndexReader[I, K, V], error) {
@@ -53,7 +51,7 @@ func NewIndexReader[I, K, V any](
 }
 
 // Find yields the rows of part that have the index key, in the order of their encoded keys, as they were when the loop began.
-// An error ends the sequence; it is [ErrIndexIncomplete] if the index is not built.
+// An error ends the sequence; the error is [ErrIndexIncomplete] if the index is not built.
 func (r *IndexReader[I, K, V]) Find(part Partition, index I) iter.Seq2[IndexEntry[I, K, V], error] {
 	return func(yield func(IndexEntry[I, K, V], error) bool) {
 		encoded, err := r.index.Append([]byte{}, index)
@@ -67,7 +65,7 @@ func (r *IndexReader[I, K, V]) Find(part Partition, index I) iter.Seq2[IndexEntr
 }
 
 // Range yields the rows of part with lo <= index key < hi, in the order of their encoded index keys and then of their encoded
-// keys, as Find does. Nil bounds are open. A row that has several index keys comes for each.
+// keys, as Find does. Nil bounds are open. A row with several index keys is yielded for each.
 func (r *IndexReader[I, K, V]) Range(part Partition, lo, hi *I) iter.Seq2[IndexEntry[I, K, V], error] {
 	return func(yield func(IndexEntry[I, K, V], error) bool) {
 		low, high, err := encodeBounds(r.name, r.index, lo, hi)
@@ -80,7 +78,7 @@ func (r *IndexReader[I, K, V]) Range(part Partition, lo, hi *I) iter.Seq2[IndexE
 	}
 }
 
-// read yields the rows that those of the index from low to high lead to, all of one moment.
+// read yields the rows that the index rows from low to high lead to, all from one snapshot.
 func (r *IndexReader[I, K, V]) read(part Partition, low, high []byte, yield func(IndexEntry[I, K, V], error) bool) {
 	ended := false
 	err := part.Snapshot(func(at Reader) error {
@@ -106,7 +104,7 @@ func (r *IndexReader[I, K, V]) read(part Partition, low, high []byte, yield func
 	}
 }
 
-// checkBuilt returns an error if the index is not built. Where no task has ever committed there are no rows either.
+// checkBuilt returns an error if the index is not built. A partition in which no task has ever committed has no rows, so its index is complete.
 func (r *IndexReader[I, K, V]) checkBuilt(at Reader) error {
 	progress, begun, err := readIndexProgress(at, r.name)
 	if err != nil || progress.complete {

@@ -8,24 +8,18 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// JoinBuffer keeps the records of one side of a stream-stream join for the other side to find: all of them, also those
-// that are equal in key and timestamp. (Kafka Streams: a window store that retains duplicates.) It has the write-back
-// cache of its task above a partition and belongs to one goroutine. What [KeyValue] says about values that hold pointers
-// goes for this buffer too.
+// JoinBuffer keeps the records of one side of a stream-stream join, so that the other side finds them. It keeps all records, even if key and timestamp are equal. (Kafka Streams: a window store that retains duplicates.) It has a write-back cache above a partition and belongs to one goroutine. The rule of [KeyValue] for values that hold pointers applies.
 //
-// The records of a key lie together, by timestamp and then in the order in which they came:
+// The records of a key are stored together, by timestamp and then in the order in which they came:
 //
 //	           10        10        12                          a local row for each record finds
 //	LH         A #0      B #2      C #1                        it by timestamp, whatever the key,
 //	BA                   D #3                                  so that Expire reads what it removes
 //	           └── Fetch("LH", 10, 12) yields A, B, C
 //
-// The numbers are those of the buffer and go on after a restart. There are no rows for reading from outside: what a
-// buffer holds is of use to its join only.
+// The buffer numbers its records, and continues after a restart. There is no reader: only the join uses what its buffer holds.
 //
-// Records go when stream time passes their timestamp by more than the retention of the spec, which is the length of the
-// join window and its grace period. [JoinBuffer.Advance] tells stream time; what it has passed is not seen any more,
-// whether Expire has removed it yet or not, and a record that is that old already is refused with [ErrTooOld].
+// Records expire when stream time passes their timestamp by more than the retention of the spec, which is the length of the join window plus its grace period. [JoinBuffer.Advance] sets stream time. Expired records are not visible, whether Expire has removed them or not, and Put refuses a record that has expired with [ErrTooOld].
 type JoinBuffer[K, V any] struct {
 	rows      *cache[V]
 	byTime    *keyTimeOrder[V] // by timestamp, then sequence number
@@ -44,14 +38,13 @@ var _ Store = (*JoinBuffer[int, int])(nil)
 type JoinEntry[K, V any] struct {
 	Key       K
 	Timestamp int64 // milliseconds
-	// Seq tells records of one key and timestamp apart. Later ones have higher numbers, with gaps.
+	// Seq distinguishes records of one key and timestamp. Later records have higher numbers, with gaps.
 	Seq   int64
 	Value V
 }
 
-// NewJoinBuffer returns the join buffer that spec describes in part. A nil budget means one of its own with
-// [DefaultBudgetBytes]. It fails if the spec is not valid or not that of a join store. The buffer does not know what
-// stream time it had reached before: call Advance.
+// NewJoinBuffer returns the join buffer that spec describes in part. A nil budget means a budget of its own with
+// [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a join store. The buffer does not know the stream time that it had reached before: call Advance.
 func NewJoinBuffer[K, V any](
 	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
 ) (*JoinBuffer[K, V], error) {
@@ -72,7 +65,7 @@ func NewJoinBuffer[K, V any](
 }
 
 // Put adds a record and returns its sequence number. The buffer keeps value: the caller must not modify what it points
-// to. It returns [ErrTooOld] for a record that stream time has passed by more than the retention.
+// to. It returns [ErrTooOld] for a record that has expired.
 func (s *JoinBuffer[K, V]) Put(key K, timestamp int64, value V) (seq int64, err error) {
 	if s.buf, err = s.key.Append(s.buf[:0], key); err != nil {
 		return 0, fmt.Errorf("store %q: key: %w", s.rows.spec.Name, err)
@@ -100,8 +93,8 @@ func (s *JoinBuffer[K, V]) PutEncoded(key []byte, timestamp int64, value V) (seq
 }
 
 // Fetch yields the records of key with from <= timestamp <= to (milliseconds, both included, as the bounds of a join
-// window are) by ascending timestamp and then in the order in which they came, changes that are not committed included.
-// The loop body may change the buffer; changes are seen if the loop is not beyond them. It must not flush, commit or
+// window are) by ascending timestamp and then in the order in which they came, including uncommitted changes.
+// The loop body may change the buffer; the loop sees changes that it has not passed. The body must not flush, commit or
 // roll back. An error ends the sequence.
 func (s *JoinBuffer[K, V]) Fetch(key K, from, to int64) iter.Seq2[JoinEntry[K, V], error] {
 	return func(yield func(JoinEntry[K, V], error) bool) {
@@ -114,7 +107,7 @@ func (s *JoinBuffer[K, V]) Fetch(key K, from, to int64) iter.Seq2[JoinEntry[K, V
 			return
 		}
 		low := AppendJoinKey(nil, encoded, from, math.MinInt64)
-		// No record has this number.
+		// No record has the number math.MaxInt64.
 		high := AppendJoinKey(nil, encoded, to, math.MaxInt64)
 		for r, err := range s.rows.scan(low, high) {
 			if err != nil {
@@ -130,7 +123,7 @@ func (s *JoinBuffer[K, V]) Fetch(key K, from, to int64) iter.Seq2[JoinEntry[K, V
 	}
 }
 
-// load reads what is to be in memory, the first time.
+// load reads the recent records into memory, once.
 func (s *JoinBuffer[K, V]) load() error {
 	if s.latest.loaded {
 		return nil
@@ -138,8 +131,7 @@ func (s *JoinBuffer[K, V]) load() error {
 	return s.latest.load(s.history.now)
 }
 
-// FetchEncoded appends what [JoinBuffer.Fetch] would yield to dst, for a key that is encoded already, which is not kept. Their
-// Key is not set. Recent records are in memory, as far as the budget goes: to look for them reads and allocates nothing.
+// FetchEncoded appends what [JoinBuffer.Fetch] would yield to dst, for a key that is encoded already. It does not keep key, and leaves Key of the entries unset. While the budget allows, recent records are in memory, so that looking them up neither reads nor allocates.
 func (s *JoinBuffer[K, V]) FetchEncoded(dst []JoinEntry[K, V], key []byte, from, to int64) ([]JoinEntry[K, V], error) {
 	if from = max(from, s.history.now); from > to {
 		return dst, nil
@@ -156,7 +148,7 @@ func (s *JoinBuffer[K, V]) FetchEncoded(dst []JoinEntry[K, V], key []byte, from,
 	return s.read(dst, key, from, to)
 }
 
-// read is FetchEncoded for records that are not all in memory.
+// read is FetchEncoded for a range that is not wholly in memory.
 func (s *JoinBuffer[K, V]) read(dst []JoinEntry[K, V], key []byte, from, to int64) ([]JoinEntry[K, V], error) {
 	low := AppendJoinKey(nil, key, from, math.MinInt64)
 	high := AppendJoinKey(nil, key, to, math.MaxInt64)
@@ -171,8 +163,7 @@ func (s *JoinBuffer[K, V]) read(dst []JoinEntry[K, V], key []byte, from, to int6
 	return dst, nil
 }
 
-// Advance says that stream time has reached the given time (milliseconds): records that are older by more than the
-// retention are not seen any more. It costs nothing.
+// Advance sets stream time to the given time (milliseconds), unless it is later already. Records that are older by more than the retention are not visible any more. It costs nothing.
 func (s *JoinBuffer[K, V]) Advance(streamTime int64) {
 	if s.retention > 0 {
 		s.history.raise(minus(streamTime, s.retention))
@@ -180,9 +171,7 @@ func (s *JoinBuffer[K, V]) Advance(streamTime int64) {
 }
 
 // Expire deletes records with a timestamp before the given time (milliseconds), which is stream time less the
-// retention, and returns how many there were. It deletes no more than limit records, if limit is above 0, so that a jump
-// of stream time does not make one commit of all that is behind; the others are not seen any more and are for the next
-// call. It costs nothing if no record is that old.
+// retention, and returns how many it deleted. If limit is above 0, it deletes at most limit records, so that a jump of stream time does not put all expired records into one commit. The others are invisible and are left for the next call. It costs nothing if no record is that old.
 func (s *JoinBuffer[K, V]) Expire(before int64, limit int) (n int, err error) {
 	s.history.raise(before)
 	s.latest.trim(s.history.now)
@@ -215,8 +204,7 @@ func (s *JoinBuffer[K, V]) Committed() {
 	}
 }
 
-// Rollback implements [Store]. Records are seen that were at the last commit; a buffer without one does not know stream
-// time again.
+// Rollback implements [Store]. Stream time is as it was at the last commit; a buffer without a commit does not know it.
 func (s *JoinBuffer[K, V]) Rollback() {
 	s.history.rollback()
 	s.seq.rollback()

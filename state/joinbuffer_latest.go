@@ -5,22 +5,20 @@ import (
 	"slices"
 )
 
-// latestRecords holds the latest records of a join buffer in memory, decoded, so that looking for them reads nothing: all that have
-// a timestamp of from or above, those that are not committed included.
+// latestRecords holds the latest records of a join buffer in memory, decoded, so that looking them up reads nothing: all records with a timestamp of from or later, including uncommitted ones.
 //
 //	   runs                     slices of time, each with the runs that have records in it
 //	LH  ▪ ▪▪    ▪               │ LH BA │ LH │ BA │ LH │
 //	BA   ▪    ▪                 from
 //	                            └─ the oldest slice goes first, when its time is over or memory is short
 //
-// The records are a second copy of what the partition holds; the cache of the buffer keeps its rows only until they are
-// committed.
+// The records are a second copy of the partition's rows. The cache of the buffer keeps rows only until they are committed.
 type latestRecords[V any] struct {
 	runs   map[string]*joinRun[V]
 	from   int64
 	width  int64 // of a slice, in milliseconds
 	slices []joinSlice[V]
-	fresh  []*joinRun[V] // those with records that are not committed
+	fresh  []*joinRun[V] // runs with uncommitted records
 	used   int64         // bytes charged to the account of the cache
 	rows   *cache[V]
 	loaded bool // the records of the partition are in
@@ -30,7 +28,7 @@ type latestRecords[V any] struct {
 type joinRun[V any] struct {
 	key     string
 	records []joinRecord[V]
-	slice   int64 // the slice that lists it last
+	slice   int64 // number of the slice that listed the run last
 	isFresh bool
 }
 
@@ -40,7 +38,7 @@ type joinRecord[V any] struct {
 	cost           int64 // bytes charged for it
 }
 
-// joinSlice lists the runs that have records in a slice of time: n*width <= timestamp < (n+1)*width.
+// joinSlice lists the runs with records in a slice of time: n*width <= timestamp < (n+1)*width.
 type joinSlice[V any] struct {
 	n    int64
 	runs []*joinRun[V]
@@ -50,8 +48,7 @@ const (
 	slicesOfRetention = 16
 	// widthForever is the width of slices, in milliseconds, if records are kept forever.
 	widthForever = 3_600_000
-	// runOverhead and recordOverhead are what a run and a record take besides key and value. TestBudget_matchesHeap measures
-	// them.
+	// runOverhead and recordOverhead are the memory of a run and of a record besides key and value. TestBudget_matchesHeap measures them.
 	runOverhead    = 88
 	recordOverhead = 48
 )
@@ -76,7 +73,7 @@ func (x *latestRecords[V]) between(key []byte, from, to int64) []joinRecord[V] {
 	return run.records[run.firstFrom(from, math.MinInt64):run.firstFrom(to, math.MaxInt64)]
 }
 
-// firstFrom returns the position of the first record with that timestamp and number, or above.
+// firstFrom returns the position of the first record with that timestamp and number, or a later one.
 func (r *joinRun[V]) firstFrom(timestamp, seq int64) int {
 	if n := len(r.records); n == 0 || r.records[n-1].before(timestamp, seq) {
 		return n
@@ -97,7 +94,7 @@ func (r *joinRecord[V]) before(timestamp, seq int64) bool {
 	return r.timestamp < timestamp || r.timestamp == timestamp && r.seq < seq
 }
 
-// add adds a record, unless memory is short. Those that are older than what is in memory stay out.
+// add adds a record, unless memory is short or the record is before the records in memory.
 func (x *latestRecords[V]) add(key []byte, record joinRecord[V]) *joinRun[V] {
 	record.cost = recordOverhead + x.rows.valueSize
 	if n := x.rows.account.mustEvict(runOverhead + int64(len(key)) + record.cost); n > 0 {
@@ -118,7 +115,7 @@ func (x *latestRecords[V]) add(key []byte, record joinRecord[V]) *joinRun[V] {
 	return run
 }
 
-// put adds a record that is not committed.
+// put adds an uncommitted record.
 func (x *latestRecords[V]) put(key []byte, record joinRecord[V]) {
 	if run := x.add(key, record); run != nil && !run.isFresh {
 		run.isFresh = true
@@ -126,8 +123,7 @@ func (x *latestRecords[V]) put(key []byte, record joinRecord[V]) {
 	}
 }
 
-// load adds what the partition holds from a time on, before anything else is added. If memory is too short for that, it adds
-// nothing, and only what comes is in memory.
+// load adds the records of the partition from a time on, before any other record is added. If memory is too short for all of them, it adds none, and memory holds only records that come later.
 func (x *latestRecords[V]) load(since int64) error {
 	x.loaded, x.from = true, since
 	var key []byte
@@ -150,7 +146,7 @@ func (x *latestRecords[V]) load(since int64) error {
 	return nil
 }
 
-// skip forgets all that was loaded, and begins behind the last record of the partition.
+// skip forgets the loaded records and starts after the last record of the partition.
 func (x *latestRecords[V]) skip() error {
 	x.release(math.MaxInt64)
 	end, err := timeOrderEnd(x.rows.part, x.rows.spec.Name)
@@ -175,14 +171,14 @@ func (x *latestRecords[V]) list(run *joinRun[V], slice int64) {
 	x.slices[i-1].runs = append(x.slices[i-1].runs, run)
 }
 
-// trim forgets slices that are over before the given time.
+// trim forgets slices that end before the given time.
 func (x *latestRecords[V]) trim(before int64) {
 	for len(x.slices) > 0 && x.end(x.slices[0].n) <= before {
 		x.dropSlice()
 	}
 }
 
-// end returns the first time that is not in a slice.
+// end returns the first time after a slice.
 func (x *latestRecords[V]) end(slice int64) int64 {
 	if slice >= math.MaxInt64/x.width {
 		return math.MaxInt64
@@ -190,7 +186,7 @@ func (x *latestRecords[V]) end(slice int64) int64 {
 	return (slice + 1) * x.width
 }
 
-// release forgets the oldest slices until n bytes are free, if there are so many, and returns how many are.
+// release forgets the oldest slices until it has freed n bytes or none are left, and returns how many bytes it freed.
 func (x *latestRecords[V]) release(n int64) int64 {
 	used := x.used
 	for len(x.slices) > 0 && used-x.used < n {
@@ -221,7 +217,7 @@ func (x *latestRecords[V]) forget(run *joinRun[V], from, to int) {
 	}
 }
 
-// commit says that all records are committed.
+// commit marks all records as committed.
 func (x *latestRecords[V]) commit() {
 	for _, run := range x.fresh {
 		run.isFresh = false
@@ -230,7 +226,7 @@ func (x *latestRecords[V]) commit() {
 	x.fresh = x.fresh[:0]
 }
 
-// rollback forgets the records that are not committed: those with that number or above.
+// rollback forgets the uncommitted records: their numbers are next or higher.
 func (x *latestRecords[V]) rollback(next int64) {
 	for _, run := range x.fresh {
 		for i, r := range slices.Backward(run.records) {
@@ -247,7 +243,7 @@ func (x *latestRecords[V]) charge(bytes int64) {
 	x.rows.account.addUsed(bytes)
 }
 
-// floorDiv returns the number of the slice of time that a time is in.
+// floorDiv returns the number of the slice of time that contains time.
 func floorDiv(time, width int64) int64 {
 	n := time / width
 	if time%width < 0 {

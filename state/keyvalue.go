@@ -10,8 +10,7 @@ import (
 // KeyValue is a store of one row for each key, with the write-back cache of its task above a partition. It belongs to
 // one goroutine.
 //
-// Values are kept decoded and handed out as they are: whoever gets a value that holds pointers, maps or slices must
-// not modify it, unless a Put of the same key follows before anything else happens to the store.
+// Values are kept decoded and returned without a copy. A caller must not modify a value that holds pointers, maps or slices, unless it calls Put for the same key before it uses the store again.
 type KeyValue[K, V any] struct {
 	rows *cache[V]
 	key  codecs.Codec[K]
@@ -27,7 +26,7 @@ type Entry[K, V any] struct {
 	Timestamp int64 // milliseconds
 }
 
-// NewKeyValue returns the key-value store with the given name in part. A nil budget means one of its own with
+// NewKeyValue returns the key-value store with the given name in part. A nil budget means a budget of its own with
 // [DefaultBudgetBytes]. It fails if the name is not a store name.
 func NewKeyValue[K, V any](
 	name string, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
@@ -87,9 +86,7 @@ func (s *KeyValue[K, V]) DeleteEncoded(key []byte) error {
 	return nil
 }
 
-// Range yields the rows with lo <= key < hi in the order of their encoded keys, changes that are not committed
-// included. Nil bounds are open. The loop body may change the store; changes are seen if the loop is not beyond them.
-// It must not flush, commit or roll back. An error ends the sequence.
+// Range yields the rows with lo <= key < hi in the order of their encoded keys, including uncommitted changes. Nil bounds are open. The loop body may change the store; the loop sees changes that it has not passed. The body must not flush, commit or roll back. An error ends the sequence.
 func (s *KeyValue[K, V]) Range(lo, hi *K) iter.Seq2[Entry[K, V], error] {
 	return func(yield func(Entry[K, V], error) bool) {
 		low, high, err := encodeBounds(s.rows.spec.Name, s.key, lo, hi)

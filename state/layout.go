@@ -5,8 +5,7 @@ import (
 	"math"
 )
 
-// Layout knows the stores whose rows share a changelog, so that restore can tell them apart. It is immutable and
-// safe for concurrent use.
+// Layout is the set of stores whose rows share a changelog, so that a restore can distinguish their rows. It is immutable and safe for concurrent use.
 type Layout struct {
 	specs map[string]Spec
 }
@@ -26,12 +25,7 @@ func NewLayout(specs ...Spec) (*Layout, error) {
 	return l, nil
 }
 
-// RestoreRow appends to b what a record of the changelog means for these stores: the row itself and its local rows.
-// key is the record's key with the store's name before it; a nil value is a tombstone. Rows of the runtime, such as
-// the position, are restored as they are. In a store with a TTL or a suppress store, the local row of what a record
-// replaces or deletes stays behind until the owner comes across it at its next Expire or EvictWhile; who only reads
-// gives a spec without the TTL instead. Rows of other stores are skipped and reported false. It does not keep key and
-// value.
+// RestoreRow appends the changes that a record of the changelog means for these stores to b: the row itself and its local rows. key is the record's key, which starts with the store's name; a nil value is a tombstone. Rows of the runtime, such as the position, are restored as they are. In a store with a TTL or a suppress store, the local row of a replaced or deleted row stays until the owner encounters it in Expire or EvictWhile; a program that only reads passes a spec without the TTL instead. Rows of other stores are skipped, and RestoreRow returns false. It does not keep key and value.
 func (l *Layout) RestoreRow(b *Batch, key, value []byte) (known bool, err error) {
 	if len(key) > 0 && key[0] == runtimePrefix {
 		restore(b, key, value)
@@ -60,8 +54,7 @@ func (l *Layout) RestoreRow(b *Batch, key, value []byte) (known bool, err error)
 	return true, nil
 }
 
-// localKey returns the key of the local row that goes with a row, nil if there is none, or none that can be told. It
-// fails if the row is not one of such a store. A nil value means that the row is deleted.
+// localKey returns the key of the local row that goes with a row, or nil if there is none or it cannot be computed. It fails if the row does not have the format of the store. A nil value means that the row is deleted.
 func (s Spec) localKey(storeKey, value []byte) (local []byte, err error) {
 	switch s.Kind {
 	case WindowKind:

@@ -6,11 +6,10 @@ import (
 	"maps"
 )
 
-// Offsets is a set of input positions that a client wants to see reflected in what it reads (a consistency token), or
-// that a view reflects: the next offset for each topic partition.
+// Offsets is a set of input positions: the next offset of each topic partition. A view reflects such a set. A client that wants to see certain inputs reflected sends one as its consistency token.
 type Offsets map[TopicPartition]int64
 
-// Merge returns a new map with the larger offset of each entry: what covers it covers both.
+// Merge returns a new map with the larger offset of each entry. Offsets that cover it cover both.
 func (o Offsets) Merge(other Offsets) Offsets {
 	merged := make(Offsets, len(o)+len(other))
 	maps.Copy(merged, o)
@@ -22,8 +21,7 @@ func (o Offsets) Merge(other Offsets) Offsets {
 	return merged
 }
 
-// Covers reports whether everything below the required offsets is also below these. A partition that is missing here
-// covers nothing but offset 0.
+// Covers reports whether no required offset is higher than the offset of the same partition here. A partition that is missing here has offset 0.
 func (o Offsets) Covers(required Offsets) bool {
 	for tp, offset := range required {
 		if offset > 0 && o[tp] < offset {
@@ -35,8 +33,7 @@ func (o Offsets) Covers(required Offsets) bool {
 
 const tokenVersion = 1
 
-// Token returns the offsets as text that fits in an HTTP header or a URL: base64url without padding. No offsets are
-// the empty text. Equal offsets have equal tokens.
+// Token returns the offsets as text that fits in an HTTP header or a URL: base64url without padding. Without offsets it is the empty text. Equal offsets have equal tokens.
 func (o Offsets) Token() string {
 	if len(o) == 0 {
 		return ""
@@ -44,12 +41,12 @@ func (o Offsets) Token() string {
 	return base64.RawURLEncoding.EncodeToString(appendOffsets([]byte{tokenVersion}, o))
 }
 
-// ParseToken reads what [Offsets.Token] returned. The result is never nil, and empty for the empty text.
+// ParseToken is the inverse of [Offsets.Token]. The result is never nil, and empty for the empty text.
 func ParseToken(token string) (Offsets, error) {
 	if token == "" {
 		return Offsets{}, nil
 	}
-	// Strict refuses stray bits at the end, which would make many spellings of one token.
+	// Strict refuses stray bits at the end, with which one token could be spelled in many ways.
 	data, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil {
 		return nil, fmt.Errorf("parse position token: %w", err)

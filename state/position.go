@@ -12,7 +12,7 @@ type TopicPartition struct {
 	Partition int32
 }
 
-// Compare orders by topic, then by partition; the result is that of [cmp.Compare].
+// Compare orders by topic, then by partition, and returns a result as [cmp.Compare] does.
 func (tp TopicPartition) Compare(other TopicPartition) int {
 	return cmp.Or(cmp.Compare(tp.Topic, other.Topic), cmp.Compare(tp.Partition, other.Partition))
 }
@@ -28,15 +28,13 @@ type Sender struct {
 	Partition int32
 }
 
-// Position says which input offsets a task's state reflects. Offsets are next offsets: all records below are in.
-// Every commit stores it under [PositionKey], so that whoever reads the state, here or in a view, knows how far it is.
+// Position says which input offsets a task's state reflects. Offsets are next offsets: the state reflects all records below them. Every commit stores it under [PositionKey], so that a reader of the state, here or in a view, knows how far the state is.
 type Position struct {
 	// Direct holds the topic partitions that the task reads itself.
 	Direct map[TopicPartition]int64
-	// Derived holds the source partitions that reach the task through repartition topics: every effect that records
-	// below these offsets have on this partition is in.
+	// Derived holds the source partitions that reach the task through repartition topics: the state reflects every effect that records below these offsets have on this partition.
 	Derived map[TopicPartition]int64
-	// Senders holds the last mark heard from each upstream task, which Derived is computed from.
+	// Senders holds the last mark from each upstream task. Derived is computed from them.
 	Senders map[Sender]map[TopicPartition]int64
 	// StreamTime is the task's stream time in milliseconds, -1 if unknown.
 	StreamTime int64

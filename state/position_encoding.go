@@ -28,7 +28,7 @@ func (p Position) Append(dst []byte) []byte {
 	return dst
 }
 
-// DecodePosition reads what [Position.Append] wrote. The maps of the result are never nil; data is not kept.
+// DecodePosition is the inverse of [Position.Append]. The maps of the result are never nil; data is not kept.
 func DecodePosition(data []byte) (Position, error) {
 	d := decoder{data: data}
 	if version := d.byte(); d.err == nil && version != positionVersion {
@@ -95,7 +95,7 @@ var (
 	errTrailing  = errors.New("bytes follow the end")
 )
 
-// decoder decodes positions and tokens, which may come from outside. After an error every method returns zero.
+// decoder decodes positions and tokens, which may come from outside the application. After an error every method returns zero.
 type decoder struct {
 	data []byte
 	err  error
@@ -146,8 +146,7 @@ func (d *decoder) failNumber(n int) {
 	}
 }
 
-// count reads the number of things that follow. Each takes at least one byte, which bounds what a forged count can
-// make us do.
+// count reads the number of elements that follow. Each element takes at least one byte, which bounds the work that a forged count can cause.
 func (d *decoder) count() int {
 	n := d.uvarint()
 	if n > uint64(len(d.data)) {
@@ -201,7 +200,7 @@ func (d *decoder) offsets() map[TopicPartition]int64 {
 	return offsets
 }
 
-// ascending fails unless this is the first entry or sorts after the one before.
+// ascending fails unless tp is the first entry or sorts after the previous one.
 func (d *decoder) ascending(i int, previous, tp TopicPartition) {
 	if i > 0 && previous.Compare(tp) >= 0 {
 		d.fail(errOrder)

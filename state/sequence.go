@@ -2,9 +2,7 @@ package state
 
 import "fmt"
 
-// sequence numbers the records of a store in the order in which they came. The next number is a row of the store, the
-// one with the empty store key, so that numbers go on after a restart and a restore where they were: no record is ever
-// written over. Numbers that a transaction used which was aborted are used again.
+// sequence numbers the records of a store in the order in which they came. The next number is the row with the empty store key, so that numbering continues after a restart and a restore, and no record is ever overwritten. Numbers of an aborted transaction are used again.
 type sequence struct {
 	next, flushed, committed int64
 	known                    bool
@@ -29,7 +27,7 @@ func (q *sequence) take(part Partition, store string) (int64, error) {
 	return q.next - 1, nil
 }
 
-// flush writes the row of the store before all others: whatever else of the batch there is, the number is there.
+// flush writes the row of the store before all other rows, so that a reader that sees any row of the batch sees the number.
 func (q *sequence) flush(b *Batch, rowPrefix []byte) {
 	if q.next != q.committed {
 		b.Set(rowPrefix, appendInt64(nil, q.next))

@@ -9,8 +9,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// Session is a span of event time between two records: the milliseconds t with Start <= t <= End. Unlike that of a
-// [Window], its end belongs to it; a session of one record starts and ends with it.
+// Session is a span of event time between two records: the milliseconds t with Start <= t <= End. Unlike the end of a [Window], the end belongs to the session; a session of one record starts and ends at the same time.
 type Session struct{ Start, End int64 }
 
 // StartTime returns the first instant of the session, in UTC.
@@ -30,10 +29,9 @@ func (s Session) validate() error {
 }
 
 // Sessions is a store of one row for each key and session, with the write-back cache of its task above a partition.
-// It belongs to one goroutine. What [KeyValue] says about values that hold pointers goes for this store too.
+// It belongs to one goroutine. The rule of [KeyValue] for values that hold pointers applies.
 //
-// The sessions of a key lie together, by their ends. A local row for each session finds it by its end, whatever the
-// key, so that [Sessions.Expire] reads only what it removes.
+// The sessions of a key lie together, by their ends. A local row for each session finds it by its end, whatever the key, so that [Sessions.Expire] reads only the sessions that it removes.
 type Sessions[K, V any] struct {
 	rows   *cache[V]
 	byTime *keyTimeOrder[V] // by end
@@ -53,8 +51,8 @@ type SessionEntry[K, V any] struct {
 	Timestamp int64 // milliseconds
 }
 
-// NewSessions returns the session store that spec describes in part. A nil budget means one of its own with
-// [DefaultBudgetBytes]. It fails if the spec is not valid or not that of a session store.
+// NewSessions returns the session store that spec describes in part. A nil budget means a budget of its own with
+// [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a session store.
 func NewSessions[K, V any](
 	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
 ) (*Sessions[K, V], error) {
@@ -70,7 +68,7 @@ func NewSessions[K, V any](
 	}, nil
 }
 
-// Get returns the value of the session of key with just that start and end and its timestamp, and false if there is
+// Get returns the value and the timestamp of the session of key with exactly that start and end, and false if there is
 // none.
 func (s *Sessions[K, V]) Get(key K, session Session) (value V, timestamp int64, ok bool, err error) {
 	if err := s.encode(key, session); err != nil {
@@ -120,7 +118,7 @@ func (s *Sessions[K, V]) put(key []byte, session Session, value V, timestamp int
 	s.byTime.added(session.End)
 }
 
-// Remove removes the session of key with just that start and end, which need not exist.
+// Remove removes the session of key with exactly that start and end, which need not exist.
 func (s *Sessions[K, V]) Remove(key K, session Session) error {
 	if err := s.encode(key, session); err != nil {
 		return err
@@ -137,12 +135,10 @@ func (s *Sessions[K, V]) RemoveEncoded(key []byte, session Session) error {
 }
 
 // FindSessions yields the sessions of key with End >= earliestEnd and Start <= latestStart (milliseconds, both
-// included) by ascending end and then start, changes that are not committed included. A record at t continues just
-// the sessions in FindSessions(key, t-gap, t+gap).
+// included) by ascending end and then start, including uncommitted changes. A record at t continues exactly the sessions in FindSessions(key, t-gap, t+gap).
 //
-// All sessions of the key from earliestEnd on are looked at: sessions may overlap. The loop body may change the store;
-// changes are seen if the loop is not beyond them, so that who merges sessions puts the result after the loop. It must
-// not flush, commit or roll back. An error ends the sequence.
+// Sessions may overlap, so all sessions of the key from earliestEnd on are examined. The loop body may change the store;
+// the loop sees changes that it has not passed, so a caller that merges sessions puts the result after the loop. The body must not flush, commit or roll back. An error ends the sequence.
 func (s *Sessions[K, V]) FindSessions(key K, earliestEnd, latestStart int64) iter.Seq2[SessionEntry[K, V], error] {
 	return func(yield func(SessionEntry[K, V], error) bool) {
 		low, high, err := sessionBounds(s.rows.spec.Name, s.key, key, earliestEnd)
@@ -154,9 +150,7 @@ func (s *Sessions[K, V]) FindSessions(key K, earliestEnd, latestStart int64) ite
 	}
 }
 
-// FindSessionsEncoded appends what [Sessions.FindSessions] would yield to dst, for a key that is encoded already, which is not
-// kept. Their Key is not set. What there is of a key that is used is known, as far as the budget goes: to look for cached
-// sessions again, or for later ones, reads and allocates nothing.
+// FindSessionsEncoded appends what [Sessions.FindSessions] would yield to dst, for a key that is encoded already. It does not keep key, and leaves Key of the entries unset. While the budget allows, the sessions of recently used keys are tracked, so that repeated and later lookups neither read nor allocate.
 func (s *Sessions[K, V]) FindSessionsEncoded(
 	dst []SessionEntry[K, V], key []byte, earliestEnd, latestStart int64,
 ) ([]SessionEntry[K, V], error) {
@@ -182,8 +176,7 @@ func (s *Sessions[K, V]) FindSessionsEncoded(
 }
 
 // Ended yields the sessions of all keys with after < End <= last (milliseconds), by ascending end, then start, then in the
-// order of their escaped keys, changes that are not committed included. It is made for one range after the other: who goes on
-// where the last range ended pays next to nothing if no session ended since. The loop body may read the store and change sessions
+// order of their escaped keys, including uncommitted changes. It is meant for consecutive ranges: a range that begins where the last one ended costs almost nothing if no session ended in it. The loop body may read the store and change sessions
 // that end later; it must not flush, commit or roll back. An error ends the sequence.
 func (s *Sessions[K, V]) Ended(after, last int64) iter.Seq2[SessionEntry[K, V], error] {
 	return func(yield func(SessionEntry[K, V], error) bool) {
@@ -258,7 +251,7 @@ func (s *Sessions[K, V]) encode(key K, session Session) (err error) {
 	return nil
 }
 
-// sessionBounds returns the store keys between which the sessions of key from earliestEnd on lie.
+// sessionBounds returns the bounds of the store keys of the sessions of key that end at earliestEnd or later.
 func sessionBounds[K any](store string, codec codecs.Codec[K], key K, earliestEnd int64) (low, high []byte, err error) {
 	encoded, err := codec.Append(nil, key)
 	if err != nil {

@@ -7,8 +7,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// SessionReader reads the committed rows of a session store, from any partition that holds them. It caches nothing,
-// keeps nothing and is safe for concurrent use.
+// SessionReader reads the committed rows of a session store, from any partition that holds them. It has no cache and no state, and is safe for concurrent use.
 type SessionReader[K, V any] struct {
 	name  string
 	key   codecs.Codec[K]
@@ -20,7 +19,7 @@ func NewSessionReader[K, V any](name string, key codecs.Codec[K], value codecs.C
 	return &SessionReader[K, V]{name: name, key: key, value: value}
 }
 
-// Get returns the value of the session of key with just that start and end and its timestamp, and false if there is
+// Get returns the value and the timestamp of the session of key with exactly that start and end, and false if there is
 // none.
 func (r *SessionReader[K, V]) Get(
 	part Reader, key K, session Session,
@@ -48,8 +47,7 @@ func (r *SessionReader[K, V]) FindSessions(
 }
 
 // All yields the sessions of all keys with from <= End < to (milliseconds), by ascending end, then start, then in the
-// order of their escaped keys. The time order leads to them, so that only these sessions are read. They are those that
-// there were when the loop began, each with the value that it has when the loop comes to it. An error ends the
+// order of their escaped keys. The time order leads to them, so that only these sessions are read. The loop yields the sessions that existed when it began, each with its value at the time when the loop reaches it. An error ends the
 // sequence.
 func (r *SessionReader[K, V]) All(part Reader, from, to int64) iter.Seq2[SessionEntry[K, V], error] {
 	return func(yield func(SessionEntry[K, V], error) bool) {
@@ -66,7 +64,7 @@ func (r *SessionReader[K, V]) All(part Reader, from, to int64) iter.Seq2[Session
 				yield(SessionEntry[K, V]{}, fmt.Errorf("scan store %q: %w", r.name, err))
 				return
 			}
-			// A session that was removed since the loop began is none.
+			// The session may have been removed since the loop began.
 			if found && !yield(e, nil) {
 				return
 			}

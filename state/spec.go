@@ -65,14 +65,12 @@ func (k Kind) known() bool { return KeyValueKind <= k && k <= IndexKind }
 type Spec struct {
 	// Name is unique in its processor group; see [ValidateStoreName].
 	Name string
-	// Kind says which of the fields below count.
+	// Kind says which of the fields below apply.
 	Kind Kind
 	// WindowSize is the length of the windows of a window store, in whole milliseconds.
 	WindowSize time.Duration
 	// Retention is how long a window store keeps a window, a session store a session after its end, a versioned
-	// store a version after it was replaced, and a join store a record after its timestamp, counted in stream time; 0
-	// means until it is deleted, and for versions and records forever. The store itself expires nothing: its task
-	// calls Expire.
+	// store a version after it was replaced, and a join store a record after its timestamp, counted in stream time. 0 means until it is deleted, and for versions and records forever. The store itself expires nothing: its task calls Expire.
 	Retention time.Duration
 	// TTL is how long a key-value store keeps a row after the row's timestamp, counted in stream time, in whole
 	// milliseconds; 0 means until it is deleted. Such a store is made by [NewExpiring].
@@ -140,7 +138,7 @@ func (s Spec) validateOf() error {
 	return nil
 }
 
-// validateKind is Validate for a store that only one kind will do for.
+// validateKind is Validate for a store that must have the given kind.
 func (s Spec) validateKind(kind Kind) error {
 	if err := s.Validate(); err != nil {
 		return err

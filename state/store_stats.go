@@ -1,25 +1,24 @@
 package state
 
-// StoreStats is what a store has done since it was made, aborted work included, and what its cache holds now. Rows that
-// a store looks up or writes for itself, to expire or to cut a version short, count like those that a task asked for.
+// StoreStats counts the work of a store since it was made, including aborted work, and what its cache holds now. Rows that a store looks up or writes on its own account, for example to expire rows or to end a version, count like rows that its task asked for.
 type StoreStats struct {
 	Store string // its name
 	Kind  Kind
 
 	Gets    int64 // rows looked up
-	Misses  int64 // of Gets: rows that were not cached and were read from the partition
+	Misses  int64 // those of Gets that were not cached and were read from the partition
 	Puts    int64 // rows written
-	Deletes int64 // rows deleted, those that expired not included
+	Deletes int64 // rows deleted, without expired rows
 	Scans   int64 // ranges read
-	Expired int64 // rows deleted since their time was over
+	Expired int64 // rows deleted because they expired
 	Flushed int64 // dirty rows written to batches: each key once for each commit
 
-	CachedRows  int64 // rows in the cache, dirty ones included
-	CachedBytes int64 // the memory that they take
+	CachedRows  int64 // rows in the cache, including dirty rows
+	CachedBytes int64 // the memory of these rows
 	DirtyBytes  int64 // of CachedBytes: rows that are not committed yet
 
-	Entries      int64 // of a suppress buffer: what it holds back
-	EntriesBytes int64 // their keys and values; those put since the last flush not included
+	Entries      int64 // of a suppress buffer: entries that it holds back
+	EntriesBytes int64 // size of their keys and values, without entries put since the last flush
 }
 
 // Measured is a [Store] that counts what it does. All stores of this package are. Stats belongs to the goroutine of the

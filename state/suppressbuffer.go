@@ -7,33 +7,25 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// SuppressBuffer holds the updates of a table back until they are due, one for each key, and gives them out in the order
-// of time. (Kafka Streams: the buffer of suppress.) It has the write-back cache of its task above a partition and belongs
-// to one goroutine. What [KeyValue] says about values that hold pointers goes for this buffer too.
+// SuppressBuffer holds back the updates of a table until they are due, one update for each key, and emits them in the order of time. (Kafka Streams: the buffer of suppress.) It has a write-back cache above a partition and belongs to one goroutine. The rule of [KeyValue] for values that hold pointers applies.
 //
 //	Put(LH, 10, A)  Put(BA, 12, B)  Put(LH, 15, C)
 //
 //	         10        12
-//	         LH = C    BA = B         LH has a later value and the place that it had
-//	         └ EvictWhile gives out this one first
+//	         LH = C    BA = B         LH has the later value and keeps its place
+//	         └ EvictWhile emits this one first
 //
-// A key keeps the place in time that it got when it was buffered, whatever comes later for it: else a key that is updated
-// again and again would never be given out (docs/semantics.md, Place in the buffer). Keys with one place are given out in the order of their escaped
-// encodings. It also keeps the prior value, what the table held before the key was buffered: it is what those behind the
-// buffer know of the key (docs/semantics.md, Prior value), and an update that is given out is the change from there to the last value. (The buffer
-// of Kafka Streams gives out the value before the last one as the old one, which those behind it never saw.)
+// A key keeps the place in time that it got when it was buffered, whatever updates follow: otherwise a key that is updated again and again would never be emitted (docs/semantics.md, Place in the buffer). Keys with the same place are emitted in the order of their escaped encodings. A key also keeps its prior value, which the table held before the key was buffered. That is the value that operators downstream know (docs/semantics.md, Prior value), so an emitted update is the change from the prior value to the last one. (The buffer of Kafka Streams emits the value before the last one as the old value, which operators downstream never saw.)
 //
-// How many entries there are and how many bytes they take is known at all times, after a restart or a restore as well:
-// both are a row of the changelog.
+// The number of entries and their bytes are always known, also after a restart or a restore: they are a row of the changelog.
 //
-// A local row for each entry finds it by its place. There is no reader: what is held back is nobody's business, and the
-// table behind the buffer has what was given out.
+// A local row for each entry finds it by its place. There is no reader: the table downstream of the buffer has the emitted updates.
 type SuppressBuffer[K, V any] struct {
 	rows   *cache[suppressed[V]]
 	key    codecs.Codec[K]
 	places suppressOrder[V]
 	totals suppressTotals
-	// unsized are rows whose encoded size nobody needed yet. Some may be gone, or be there twice.
+	// unsized are rows whose encoded size was not needed yet. A row may be deleted by now, or be listed twice.
 	unsized []*row[suppressed[V]]
 	buf     []byte // scratch for encoded keys
 	rowKey  []byte // scratch for store keys
@@ -41,7 +33,7 @@ type SuppressBuffer[K, V any] struct {
 
 var _ Store = (*SuppressBuffer[int, int])(nil)
 
-// TableUpdate is an update of a table for a [SuppressBuffer] to hold back.
+// TableUpdate is an update of a table that a [SuppressBuffer] holds back.
 type TableUpdate[V any] struct {
 	// Value is the new value of the key, unless HasValue is false: then the key was deleted.
 	Value    V
@@ -49,9 +41,9 @@ type TableUpdate[V any] struct {
 	// Old is the value before this update, unless HasOld is false: then there was none.
 	Old    V
 	HasOld bool
-	// Timestamp is that of the record, in milliseconds.
+	// Timestamp is the timestamp of the record, in milliseconds.
 	Timestamp int64
-	// Headers are those of the record, in an encoding that is the caller's own; empty means none. The buffer keeps them.
+	// Headers are the headers of the record, in an encoding of the caller's choice; empty means none. The buffer keeps the slice.
 	Headers []byte
 }
 
@@ -60,17 +52,14 @@ type SuppressEntry[K, V any] struct {
 	Key K
 	// Time is the place of the entry, in milliseconds.
 	Time int64
-	// TableUpdate is the last one of the key, with the value before the first one as the old one.
+	// TableUpdate is the last update of the key. Its old value is the value before the first update.
 	TableUpdate[V]
 }
 
-// suppressOverhead is what a row of a suppress buffer takes besides its key and value: more than another row, for its
-// prior value and its place.
+// suppressOverhead is the memory of a row of a suppress buffer besides its key and value. It is more than for other rows, because of the prior value and the place.
 const suppressOverhead = rowOverhead + 136
 
-// NewSuppressBuffer returns the suppress buffer that spec describes in part, which must be restored already: its totals
-// are read. A nil budget means one of its own with [DefaultBudgetBytes]. It fails if the spec is not valid or not that
-// of a suppress store, or if the partition cannot be read.
+// NewSuppressBuffer returns the suppress buffer that spec describes in part, which must be restored already: NewSuppressBuffer reads its totals. A nil budget means a budget of its own with [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a suppress store, or if the partition cannot be read.
 func NewSuppressBuffer[K, V any](
 	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
 ) (*SuppressBuffer[K, V], error) {
@@ -86,8 +75,7 @@ func NewSuppressBuffer[K, V any](
 	return &SuppressBuffer[K, V]{rows: rows, key: key, places: newSuppressOrder(rows), totals: totals}, nil
 }
 
-// Put buffers an update of key. A key that is not buffered gets the given place (milliseconds), and the old value of the
-// update becomes the one of the entry. A key that is buffered keeps both, and takes the rest of the update.
+// Put buffers an update of key. A key that is not buffered gets the given place (milliseconds) and the old value of the update. A key that is buffered keeps its place and its old value, and takes the rest of the update.
 func (s *SuppressBuffer[K, V]) Put(key K, time int64, update TableUpdate[V]) (err error) {
 	if s.buf, err = s.key.Append(s.buf[:0], key); err != nil {
 		return fmt.Errorf("store %q: key: %w", s.rows.spec.Name, err)
@@ -125,8 +113,7 @@ func (s *SuppressBuffer[K, V]) PutEncoded(key []byte, time int64, update TableUp
 	return nil
 }
 
-// Get returns the entry of key, and false if it is not buffered. Whoever reads the table behind the buffer sees the old
-// value of the entry, or none if there is none, as long as the key is buffered.
+// Get returns the entry of key, and false if it is not buffered. While a key is buffered, the table downstream has the old value of the entry, or no value if there is none.
 func (s *SuppressBuffer[K, V]) Get(key K) (e SuppressEntry[K, V], ok bool, err error) {
 	if s.buf, err = s.key.Append(s.buf[:0], key); err != nil {
 		return e, false, fmt.Errorf("store %q: key: %w", s.rows.spec.Name, err)
@@ -139,7 +126,7 @@ func (s *SuppressBuffer[K, V]) Get(key K) (e SuppressEntry[K, V], ok bool, err e
 	return entryOf(key, r), true, nil
 }
 
-// MinTime returns the place of the entry that comes first, and false if there is none. It seldom reads the partition.
+// MinTime returns the place of the first entry, and false if there is none. It rarely reads the partition.
 func (s *SuppressBuffer[K, V]) MinTime() (time int64, ok bool, err error) {
 	p, ok, err := s.places.first()
 	return p.time, ok, err
@@ -148,8 +135,7 @@ func (s *SuppressBuffer[K, V]) MinTime() (time int64, ok bool, err error) {
 // Len returns the number of entries.
 func (s *SuppressBuffer[K, V]) Len() int64 { return s.totals.now.entries }
 
-// Bytes returns what the rows of all entries take, keys and encoded values, in bytes. It encodes what was put since it
-// was called last. An entry that cannot be encoded counts for nothing: the next Flush fails with it.
+// Bytes returns the size of the rows of all entries, keys and encoded values, in bytes. It encodes the entries that were put since the last call. An entry that cannot be encoded counts as 0: the next Flush fails because of it.
 func (s *SuppressBuffer[K, V]) Bytes() int64 {
 	failed := 0
 	for _, r := range s.unsized {
@@ -170,17 +156,13 @@ func (s *SuppressBuffer[K, V]) Bytes() int64 {
 	return s.totals.now.bytes
 }
 
-// EvictWhile gives out the entries in the order of their places, as long as while returns true for the place of the
-// first one. An entry has left the buffer when it is yielded, and counts no more. The loop body may change the buffer:
-// what it puts is given out as well when its turn comes. It must not flush, commit or roll back. An error ends the
-// sequence. It costs next to nothing if while returns false.
+// EvictWhile removes and yields the entries in the order of their places, as long as while returns true for the place of the first one. An entry is removed before it is yielded. The loop body may change the buffer: entries that it puts are yielded when they are first. The body must not flush, commit or roll back. An error ends the sequence. It costs almost nothing if while returns false.
 func (s *SuppressBuffer[K, V]) EvictWhile(while func(time int64) bool) iter.Seq2[SuppressEntry[K, V], error] {
 	return func(yield func(SuppressEntry[K, V], error) bool) {
 		for {
 			p, ok, err := s.places.first()
 			if err == nil && !ok {
-				// Should the sums be off, since a process without transactions died in the middle of a commit, they
-				// are right again from here on.
+				// A process without transactions that died within a commit leaves wrong sums. An empty buffer corrects them.
 				s.totals.now = suppressSum{}
 				return
 			}
@@ -241,7 +223,7 @@ func entryOf[K, V any](key K, r *row[suppressed[V]]) SuppressEntry[K, V] {
 	}
 }
 
-// entrySize returns what the row of an entry takes, in bytes.
+// entrySize returns the size of the row of an entry, in bytes.
 func entrySize[V any](r *row[suppressed[V]]) int64 {
 	return int64(len(r.key) + timestampSize + r.value.size)
 }
@@ -251,13 +233,13 @@ func (s *SuppressBuffer[K, V]) Spec() Spec { return s.rows.spec }
 
 // Flush implements [Store].
 func (s *SuppressBuffer[K, V]) Flush(b *Batch) error {
-	// Before the rows: one of them may want such a local row again.
+	// Before the rows, because a row may need one of the deleted local rows again.
 	s.places.flush(b)
 	if s.rows.dirty.n == 0 {
 		s.totals.flushed = s.totals.now
 		return nil
 	}
-	// The totals come first, and are known when all is encoded.
+	// The totals come first, but are known only after all rows are encoded.
 	at := b.Len()
 	b.Set(s.rows.partitionKey(nil), s.totals.now.append(nil))
 	if err := s.rows.flush(b); err != nil {
@@ -272,7 +254,7 @@ func (s *SuppressBuffer[K, V]) Flush(b *Batch) error {
 	s.forgetUnsized(0)
 	s.totals.flushed = s.totals.now
 	if b.Len() == at+1 {
-		b.drop(at) // all that was put has been evicted
+		b.drop(at) // every entry that was put has been evicted
 		return nil
 	}
 	b.overwrite(at, s.totals.now.append(nil))
@@ -300,7 +282,7 @@ func (s *SuppressBuffer[K, V]) DirtyBytes() int64 { return s.rows.account.dirty 
 // Close implements [Store].
 func (s *SuppressBuffer[K, V]) Close() { s.rows.close() }
 
-// forgetUnsized forgets all but the first kept ones.
+// forgetUnsized forgets all but the first kept rows.
 func (s *SuppressBuffer[K, V]) forgetUnsized(kept int) {
 	clear(s.unsized[kept:])
 	s.unsized = s.unsized[:kept]

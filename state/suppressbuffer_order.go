@@ -2,8 +2,7 @@ package state
 
 import "fmt"
 
-// suppressOrder finds the entry of a suppress buffer that comes first. Entries leave at the front only. Eras tell whether the
-// place of an entry is a committed or a fresh one while a commit is under way and changes go on.
+// suppressOrder finds the first entry of a suppress buffer. Entries are removed only at the front. Changes go on while a commit is under way, so the era in which an entry got its place says whether the place is committed or fresh.
 type suppressOrder[V any] struct {
 	byTimestamp timestampOrder[suppressed[V]]
 
@@ -14,13 +13,13 @@ func newSuppressOrder[V any](rows *cache[suppressed[V]]) suppressOrder[V] {
 	return suppressOrder[V]{byTimestamp: newTimestampOrder(rows), era: 1}
 }
 
-// add says that an entry got a place, and returns the era.
+// add records the place of an entry, and returns the era.
 func (o *suppressOrder[V]) add(time int64, key string) uint64 {
 	o.byTimestamp.fresh.push(place{time: time, key: key})
 	return o.era
 }
 
-// first returns the place of the entry that comes first, and false if there is none.
+// first returns the place of the first entry, and false if there is none.
 func (o *suppressOrder[V]) first() (p place, ok bool, err error) {
 	for from, more := o.byTimestamp.unread(); more; from, more = o.byTimestamp.unread() {
 		if p, ok := o.byTimestamp.fresh.first(); ok && p.time < from {
@@ -34,10 +33,10 @@ func (o *suppressOrder[V]) first() (p place, ok bool, err error) {
 	return p, ok, nil
 }
 
-// remove removes the place that first returned, which the entry got in the given era.
+// remove removes the place that first returned. The entry got it in the given era.
 func (o *suppressOrder[V]) remove(era uint64) { o.byTimestamp.take(era > o.committedEra) }
 
-// read reads the next committed places. It comes across local rows that lead to nothing, which restore leaves behind.
+// read reads the next committed places. It may encounter local rows that lead to nothing, which a restore leaves.
 func (o *suppressOrder[V]) read() error {
 	for local, err := range o.byTimestamp.read() {
 		if err != nil {
@@ -66,7 +65,7 @@ func (o *suppressOrder[V]) flush(b *Batch) {
 	o.era++
 }
 
-// commit makes the places that were flushed committed ones. The rows are clean by now, unless they were changed since.
+// commit turns the flushed places into committed ones. Rows that are still dirty were changed after the flush.
 func (o *suppressOrder[V]) commit() {
 	o.committedEra = o.flushedEra
 	o.byTimestamp.commit()

@@ -10,14 +10,14 @@ import (
 
 const lengthSize = 4 // bytes of the length of a part of a suppress row
 
-// suppressed is the value of a row of a suppress buffer; the timestamp of the row is its place in time.
+// suppressed is the value of a row of a suppress buffer. The timestamp of the row is its place in time.
 type suppressed[V any] struct {
 	value, prior       V
 	hasValue, hasPrior bool
 	timestamp          int64 // of the record
 	headers            []byte
-	size               int    // bytes of the encoding; unsized if it is not known yet
-	era                uint64 // when the row got its place; 0 if before the store was opened
+	size               int    // bytes of the encoding, or unsized if they are not known yet
+	era                uint64 // when the row got its place; 0 means before the store was opened
 }
 
 const unsized = -1
@@ -30,8 +30,7 @@ const (
 	flagsEnd
 )
 
-// suppressCodec encodes what a suppress buffer holds: flags, the timestamp of the record, headers and prior value each
-// with its length before it, value.
+// suppressCodec encodes the values of a suppress buffer: flags, the timestamp of the record, the headers and the prior value, each after its length, and the value.
 type suppressCodec[V any] struct {
 	value codecs.Codec[V]
 }
@@ -116,7 +115,7 @@ func (c suppressCodec[V]) Decode(data []byte) (v suppressed[V], err error) {
 	return v, err
 }
 
-// cutPart returns the part at the start of data that its length is before, and what follows.
+// cutPart returns the part at the start of data, which follows its length, and the bytes after it.
 func cutPart(data []byte) (part, rest []byte, err error) {
 	if len(data) < lengthSize {
 		return nil, nil, errShortRow

@@ -1,7 +1,6 @@
 package state
 
-// TableRef says where the rows of one store can be read from outside: everything a view needs to know of the topology
-// that writes them. A topology hands it out, a view opens it; it can also be written by hand.
+// TableRef says where the rows of one store can be read from outside. It is all that a view needs to know about the topology that writes them. A topology returns it and a view opens it; it can also be written by hand.
 type TableRef struct {
 	// Group is the processor group that writes the table.
 	Group string

@@ -14,12 +14,12 @@ type localRow struct {
 	time   int64
 }
 
-// scanTimeOrder yields the local rows of a store from a time on, in order. Their slices are valid until the next one.
+// scanTimeOrder yields the local rows of a store from a time on, in order. Their slices are valid until the next row.
 func scanTimeOrder(part Reader, store string, from int64) iter.Seq2[localRow, error] {
 	return scanTimeOrderFrom(part, store, appendInt64(nil, from))
 }
 
-// scanTimeOrderFrom yields the local rows of a store whose suffix is from or above, in order.
+// scanTimeOrderFrom yields the local rows of a store whose suffix is not below from, in order.
 func scanTimeOrderFrom(part Reader, store string, from []byte) iter.Seq2[localRow, error] {
 	return func(yield func(localRow, error) bool) {
 		prefix := appendLocalPrefix(nil, store)
@@ -41,7 +41,7 @@ func scanTimeOrderFrom(part Reader, store string, from []byte) iter.Seq2[localRo
 	}
 }
 
-// timeOrderEnd returns the first time from which on a store has no local rows, or the end of time.
+// timeOrderEnd returns the first time from which on a store has no local rows. It returns the end of time if there is none.
 func timeOrderEnd(part Partition, store string) (int64, error) {
 	low, high := int64(math.MinInt64), int64(math.MaxInt64)
 	for low < high {
@@ -63,9 +63,7 @@ func timeOrderEnd(part Partition, store string) (int64, error) {
 	return low, nil
 }
 
-// appendLocalByKeyTime appends the row key of the local row that finds a row by the time in its store key. times is the
-// number of bytes at the end of the store key that hold times, the one to find it by first. Since the parts of the
-// store key only change places, one can be computed from the other without looking into the key.
+// appendLocalByKeyTime appends the row key of the local row that finds a row by the time in its store key. times is the number of bytes at the end of the store key that hold times; the first of these times is the one to sort by. The local row has the two parts of the store key in the other order, so either key can be computed from the other without parsing it.
 func appendLocalByKeyTime(dst []byte, store string, storeKey []byte, times int) []byte {
 	dst = appendLocalPrefix(dst, store)
 	cut := len(storeKey) - times

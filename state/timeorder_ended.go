@@ -8,9 +8,7 @@ import (
 	"strings"
 )
 
-// endedRows yields the rows of a store in the order of their times, changes that are not committed included. It is
-// asked for one range of time after the other. What lies behind the last one is at hand, so that a range in which
-// nothing is costs next to nothing:
+// endedRows yields the rows of a store in the order of their times, including uncommitted changes. Callers ask for consecutive ranges of time. The rows after the last range are prepared, so that an empty range costs almost nothing:
 //
 //	            last range │ next range
 //	committed    a   b  c  │  a      d       local rows, read ahead
@@ -19,13 +17,13 @@ type endedRows[V any] struct {
 	rows   *cache[V]
 	times  int   // bytes at the end of store keys that hold times
 	done   int64 // the end of the last range
-	broken bool  // the last range was left in the middle
+	broken bool  // the loop over the last range ended early
 	dirty  heap[timedRow[V]]
 
-	ahead []aheadRow // local rows behind the last range
-	begun bool       // something was read ahead
-	upTo  string     // the suffix of the last local row that was
-	all   bool       // no local row is behind it
+	ahead []aheadRow // local rows after the last range
+	begun bool       // local rows were read
+	upTo  string     // the suffix of the last local row that was read
+	all   bool       // there are no more local rows
 
 	key []byte // scratch for store keys
 }
@@ -39,7 +37,7 @@ type aheadRow struct {
 // readAhead is how many local rows are read at once.
 const readAhead = 256
 
-// newEndedRows begins to keep an order of the rows, which have a time order by the times at the end of their store keys.
+// newEndedRows prepares to yield rows by the times at the end of their store keys.
 func newEndedRows[V any](rows *cache[V], times int) *endedRows[V] {
 	o := &endedRows[V]{rows: rows, times: times}
 	o.dirty = newHeap(o.compare)
@@ -52,7 +50,7 @@ func newEndedRows[V any](rows *cache[V], times int) *endedRows[V] {
 	return o
 }
 
-// reset begins anew: other rows are dirty now, or committed.
+// reset starts again after a commit or a rollback has changed which rows are dirty or committed.
 func (o *endedRows[V]) reset() {
 	o.done, o.broken = math.MinInt64, false
 	o.ahead, o.begun, o.upTo, o.all = o.ahead[:0], false, "", false
@@ -85,7 +83,7 @@ func (o *endedRows[V]) scan(after, last int64) iter.Seq2[scanned[V], error] {
 	}
 }
 
-// next returns the next row of a range, which is then not at hand any more.
+// next removes and returns the next row of a range.
 func (o *endedRows[V]) next(after, last int64) (s scanned[V], ok bool, err error) {
 	for {
 		committed, err := o.peek(after)
@@ -115,7 +113,7 @@ func (o *endedRows[V]) next(after, last int64) (s scanned[V], ok bool, err error
 	}
 }
 
-// peek returns the first local row behind a time, nil if there is none.
+// peek returns the first local row after a time, or nil if there is none.
 func (o *endedRows[V]) peek(after int64) (*aheadRow, error) {
 	for {
 		for len(o.ahead) > 0 && o.ahead[0].time <= after {
@@ -133,7 +131,7 @@ func (o *endedRows[V]) peek(after int64) (*aheadRow, error) {
 	}
 }
 
-// readOn reads the local rows that come next.
+// readOn reads the next local rows.
 func (o *endedRows[V]) readOn(after int64) error {
 	from := append([]byte(o.upTo), 0) // the first key above
 	if !o.begun {
@@ -172,7 +170,7 @@ func (o *endedRows[V]) read() (s scanned[V], ok bool, err error) {
 	return s, err == nil, err
 }
 
-// timedRow is a dirty row. One that was deleted, or is up to the end of the last range by now, may be in the heap.
+// timedRow is a dirty row and its time. The heap may hold rows that were deleted, or whose range is over.
 type timedRow[V any] struct {
 	time int64
 	row  *row[V]
@@ -192,7 +190,7 @@ func (o *endedRows[V]) compare(a, b timedRow[V]) int {
 	return cmp.Or(strings.Compare(aTimes, bTimes), strings.Compare(aKey, bKey))
 }
 
-// notAbove reports whether a row comes before, or is, the one that a local row with the given suffix leads to.
+// notAbove reports whether a row is before the row that a local row with the given suffix leads to, or is that row.
 func (o *endedRows[V]) notAbove(r *row[V], suffix string) bool {
 	key, times := o.split(r)
 	return cmp.Or(strings.Compare(times, suffix[:o.times]), strings.Compare(key, suffix[o.times:])) <= 0

@@ -6,18 +6,16 @@ import (
 	"math"
 )
 
-// keyTimeOrder deletes the rows of a store that are behind a time, which their store keys hold. A local row for each row
-// leads to it, so that only rows that go are read.
+// keyTimeOrder is the time order of a store whose keys end with times. It expires rows: a local row leads to each row, so that only rows that expire are read.
 type keyTimeOrder[V any] struct {
 	rows    *cache[V]
-	times   int           // bytes at the end of store keys that hold times; the first 8 are the time of the order
-	oldest  int64         // no row is older; tells when there is nothing to do
-	ended   *endedRows[V] // nil until somebody asks for rows in the order of time
-	scratch []byte        // for store keys that local rows lead to
+	times   int           // bytes at the end of store keys that hold times; the first 8 are the time that rows sort by
+	oldest  int64         // no row is older, so expire knows when there is nothing to do
+	ended   *endedRows[V] // nil until the first call of inOrder
+	scratch []byte        // scratch for store keys that local rows lead to
 }
 
-// newKeyTimeOrder gives rows a time order by the times at the end of their store keys. Rows at the end of time have no local
-// row: they never go.
+// newKeyTimeOrder gives rows a time order by the times at the end of their store keys.
 func newKeyTimeOrder[V any](rows *cache[V], times int) *keyTimeOrder[V] {
 	x := &keyTimeOrder[V]{rows: rows, times: times, oldest: math.MinInt64}
 	name := rows.spec.Name
@@ -25,24 +23,23 @@ func newKeyTimeOrder[V any](rows *cache[V], times int) *keyTimeOrder[V] {
 	return x
 }
 
-// added says that there is a row of that time now.
+// added records that the store has a row of that time.
 func (x *keyTimeOrder[V]) added(time int64) { x.oldest = min(x.oldest, time) }
 
-// rolledBack says that rows that were expired may be back.
+// rolledBack records that expired rows may be back after a rollback.
 func (x *keyTimeOrder[V]) rolledBack() {
 	x.oldest = math.MinInt64
 	x.reordered()
 }
 
-// reordered says that other rows are dirty now, or committed.
+// reordered records that a commit or a rollback has changed which rows are dirty or committed.
 func (x *keyTimeOrder[V]) reordered() {
 	if x.ended != nil {
 		x.ended.reset()
 	}
 }
 
-// inOrder yields the rows with after < time <= last in the order of their times, changes that are not committed included.
-// Who goes on from where the last range ended pays only for what there is.
+// inOrder yields the rows with after < time <= last in the order of their times, including uncommitted changes. A range that begins where the last one ended costs only what it yields.
 func (x *keyTimeOrder[V]) inOrder(after, last int64) iter.Seq2[scanned[V], error] {
 	if x.ended == nil {
 		x.ended = newEndedRows(x.rows, x.times)
@@ -50,12 +47,12 @@ func (x *keyTimeOrder[V]) inOrder(after, last int64) iter.Seq2[scanned[V], error
 	return x.ended.scan(after, last)
 }
 
-// expire deletes all rows whose time is last or before and returns how many there were.
+// expire deletes all rows with a time of last or earlier and returns how many it deleted.
 func (x *keyTimeOrder[V]) expire(last int64) (n int, err error) {
 	return x.expireSome(last, math.MaxInt)
 }
 
-// expireSome is expire for so many rows at most.
+// expireSome is expire for at most limit rows.
 func (x *keyTimeOrder[V]) expireSome(last int64, limit int) (n int, err error) {
 	if last < x.oldest {
 		return 0, nil
@@ -82,10 +79,9 @@ func (x *keyTimeOrder[V]) expireSome(last int64, limit int) (n int, err error) {
 	return n, nil
 }
 
-// expireCommitted deletes the rows of the partition whose time is last or before, at most so many, and returns the
-// time of the first one that stays.
+// expireCommitted deletes at most limit rows of the partition with a time of last or earlier, and returns the time of the first row that stays.
 func (x *keyTimeOrder[V]) expireCommitted(last int64, limit int) (oldest int64, n int, err error) {
-	// Starting at the oldest row skips what engines keep of the local rows that were deleted before it.
+	// Starting at the oldest row skips the tombstones that engines keep of deleted local rows.
 	for local, err := range scanTimeOrder(x.rows.part, x.rows.spec.Name, x.oldest) {
 		if err != nil {
 			return 0, 0, err

@@ -7,30 +7,29 @@ import (
 	"strings"
 )
 
-// timestampOrder finds the rows of a store by their timestamps, and then by their keys. A local row for each row leads to
-// it. Who goes through them takes out the first place, and then the next one:
+// timestampOrder is the time order of a store by the timestamps, and then by the keys of its rows. A local row leads to each row. Callers remove places in order, always the first one:
 //
 //	committed, by their local rows    10 a   12 c │ 15 b   …       read a few at a time
-//	                                  └ behind is │ what was taken out
+//	                                  └ ahead     │ not read yet
 //	fresh, a heap                     11 x   13 y                  places of rows that are dirty
 //
-// A commit makes fresh places committed ones, and what was read of the local rows is read again.
+// A commit turns fresh places into committed ones, and local rows that were read are read again.
 type timestampOrder[V any] struct {
 	rows  *cache[V]
 	fresh heap[place]
 
-	ahead []place // committed places that were read and not yet taken out
-	next  []byte  // where to read on: the suffix of a local row
+	ahead []place // committed places that were read and not removed yet
+	next  []byte  // the suffix of the local row to read next
 	end   bool    // all local rows were read
-	chunk int     // how many to read next
+	chunk int     // how many places to read next
 
-	floor, flushedFloor int64 // no place that is committed, or was flushed, is lower
+	floor, flushedFloor int64 // no committed, or no flushed, place is lower
 
-	obsolete []string // local rows without a row
-	flushed  int      // how many of obsolete the last flush deleted
+	obsolete []string // keys of local rows that lead to nothing
+	flushed  int      // how many obsolete local rows the last flush deleted
 }
 
-// place is where a row is in the order of timestamps.
+// place is the position of a row in the order of timestamps.
 type place struct {
 	time int64
 	key  string // store key
@@ -44,7 +43,7 @@ func (p place) compare(other place) int {
 }
 
 const (
-	firstPlaces = 16 // how many places are read at first after a commit
+	firstPlaces = 16 // how many places the first read after a commit reads
 	maxPlaces   = 512
 )
 
@@ -62,7 +61,7 @@ func newTimestampOrder[V any](rows *cache[V]) timestampOrder[V] {
 	return x
 }
 
-// rewind forgets what was read of the local rows.
+// rewind forgets the local rows that were read.
 func (x *timestampOrder[V]) rewind() {
 	clear(x.ahead)
 	x.ahead = x.ahead[:0]
@@ -71,8 +70,7 @@ func (x *timestampOrder[V]) rewind() {
 	x.chunk = firstPlaces
 }
 
-// unread returns the time from which on committed places are still to be read. It returns false if some are at hand, or
-// there are no more.
+// unread returns the time from which on committed places must still be read. It returns false if some have been read and not removed, or if there are no more.
 func (x *timestampOrder[V]) unread() (from int64, ok bool) {
 	if len(x.ahead) > 0 || x.end {
 		return 0, false
@@ -80,7 +78,7 @@ func (x *timestampOrder[V]) unread() (from int64, ok bool) {
 	return readInt64(x.next), true
 }
 
-// read yields the next local rows. The caller adds the places among them that count to ahead.
+// read yields the next local rows. The caller appends the places that are still valid to ahead.
 func (x *timestampOrder[V]) read() iter.Seq2[localRow, error] {
 	return func(yield func(localRow, error) bool) {
 		x.ahead = x.ahead[:0]
@@ -98,7 +96,7 @@ func (x *timestampOrder[V]) read() iter.Seq2[localRow, error] {
 	}
 }
 
-// first returns the first of the places at hand and whether it is a fresh one, and false if there is none.
+// first returns the first place, of ahead and fresh, and whether it is fresh. It returns false if there is none.
 func (x *timestampOrder[V]) first() (p place, fresh, ok bool) {
 	p, ok = x.fresh.first()
 	if len(x.ahead) == 0 || ok && p.compare(x.ahead[0]) < 0 {
@@ -107,7 +105,7 @@ func (x *timestampOrder[V]) first() (p place, fresh, ok bool) {
 	return x.ahead[0], false, true
 }
 
-// take takes out the first place.
+// take removes the first place.
 func (x *timestampOrder[V]) take(fresh bool) {
 	if fresh {
 		x.fresh.pop()
@@ -124,7 +122,7 @@ func (x *timestampOrder[V]) flush(b *Batch) {
 	x.flushed, x.flushedFloor = len(x.obsolete), x.lowest()
 }
 
-// commit says that what was flushed is committed. The caller fills the heap again, with the places that are fresh still.
+// commit makes the flushed places committed ones. The caller then pushes the places that are still fresh.
 func (x *timestampOrder[V]) commit() {
 	x.floor = x.flushedFloor
 	x.obsolete = append(x.obsolete[:0], x.obsolete[x.flushed:]...)
@@ -139,7 +137,7 @@ func (x *timestampOrder[V]) rollback() {
 	x.rewind()
 }
 
-// lowest returns a time that no place is below.
+// lowest returns a lower bound of the times of all places.
 func (x *timestampOrder[V]) lowest() int64 {
 	lowest := int64(math.MaxInt64)
 	switch {

@@ -9,25 +9,20 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// TimeQueue keeps records in the order of their times until their time has come: those that have found nothing to join
-// with yet, or those that wait for the grace period of a table. (Kafka Streams: the shared store of an outer join, and
-// the time-ordered buffer of a join with a grace period.) It has the write-back cache of its task above a partition and
-// belongs to one goroutine. What [KeyValue] says about values that hold pointers goes for this queue too.
+// TimeQueue keeps records in the order of their times until they are due: records that have found no record to join with yet, or records that wait for the grace period of a table. (Kafka Streams: the shared store of an outer join, and the time-ordered buffer of a join with a grace period.) It has a write-back cache above a partition and belongs to one goroutine. The rule of [KeyValue] for values that hold pointers applies.
 //
 //	head                                                          the order is that of the rows:
 //	10 right LH #4   10 left BA #0   10 left BA #3   12 left LH #1    time, side, key, sequence number
 //	└───────────── Scan(11) ───────────────────┘
 //
-// Entries that are equal in time, side and key are all kept. The numbers that tell them apart are those of the queue and
-// go on after a restart. There are no rows for reading from outside: what a queue holds is of use to its join only.
+// Entries with equal time, side and key are all kept. The queue numbers its entries to distinguish them, and continues after a restart. There is no reader: only the join uses what its queue holds.
 type TimeQueue[K, V any] struct {
 	rows   *cache[V]
 	key    codecs.Codec[K]
 	seq    sequence
-	oldest int64 // no entry has a lower time; tells Scan when there is nothing to do
-	late   int64 // the lowest time of what was put since the scan under way began
-	// at is the store key of the row that a scan yields, so that its removal need not read it again; nil if there is
-	// none, or none any more.
+	oldest int64 // no entry has a lower time, so Scan knows when nothing is due
+	late   int64 // the lowest time that was put since the running scan began
+	// at is the store key of the row that a scan yields, so that its removal need not read it again. It is nil outside scans and after the row was removed.
 	at     []byte
 	buf    []byte // scratch for encoded keys
 	rowKey []byte // scratch for store keys
@@ -35,24 +30,23 @@ type TimeQueue[K, V any] struct {
 
 var _ Store = (*TimeQueue[int, int])(nil)
 
-// JoinSide says on which side of a join a record came. It has a part in the order of a [TimeQueue]: of two records with
-// one timestamp, that of the right side comes first, as in Kafka Streams.
+// JoinSide says on which side of a join a record came. It is a part of the order of a [TimeQueue]: of two records with the same timestamp, the one of the right side comes first, as in Kafka Streams.
 type JoinSide uint8
 
 const (
 	// RightSide is the right side of a join.
 	RightSide JoinSide = iota
-	// LeftSide is the left side of a join, also that of a join with one buffered side.
+	// LeftSide is the left side of a join, also of a join with only one buffered side.
 	LeftSide
 )
 
-// QueuePlace identifies an entry of a [TimeQueue], besides its key: the place that it has in the queue.
+// QueuePlace is the place of an entry in a [TimeQueue]. Together with the key it identifies the entry.
 type QueuePlace struct {
 	// Time is in milliseconds.
 	Time int64
-	// Side is that of the record.
+	// Side is the side of the record.
 	Side JoinSide
-	// Seq tells entries apart that are equal in all else. Later ones have higher numbers, with gaps.
+	// Seq distinguishes entries that are equal otherwise. Later entries have higher numbers, with gaps.
 	Seq int64
 }
 
@@ -63,8 +57,8 @@ type QueueEntry[K, V any] struct {
 	Value V
 }
 
-// NewTimeQueue returns the time queue that spec describes in part. A nil budget means one of its own with
-// [DefaultBudgetBytes]. It fails if the spec is not valid or not that of a queue store.
+// NewTimeQueue returns the time queue that spec describes in part. A nil budget means a budget of its own with
+// [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a queue store.
 func NewTimeQueue[K, V any](
 	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
 ) (*TimeQueue[K, V], error) {
@@ -76,7 +70,7 @@ func NewTimeQueue[K, V any](
 	}, nil
 }
 
-// Put adds an entry with the given time (milliseconds) and returns its place, which it is removed by. The queue keeps
+// Put adds an entry with the given time (milliseconds) and returns its place, which Remove needs. The queue keeps
 // value: the caller must not modify what it points to.
 func (s *TimeQueue[K, V]) Put(key K, time int64, side JoinSide, value V) (QueuePlace, error) {
 	if err := s.encode(key); err != nil {
@@ -94,9 +88,7 @@ func (s *TimeQueue[K, V]) Put(key K, time int64, side JoinSide, value V) (QueueP
 	return place, nil
 }
 
-// PutAt adds an entry at a place that the caller chose, for a key that is encoded already, which is not kept. Its number is that
-// of the record in the [JoinBuffer] of the same side: who finds the record there can remove the entry. A queue is filled by
-// either Put or PutAt.
+// PutAt adds an entry at a place that the caller chose, for a key that is encoded already. It does not keep key. The number is the number of the record in the [JoinBuffer] of the same side, so that a caller that finds the record there can remove the entry. A queue is filled by Put or by PutAt, never by both.
 func (s *TimeQueue[K, V]) PutAt(key []byte, place QueuePlace, value V) error {
 	if place.Side > LeftSide {
 		return fmt.Errorf("store %q: side %d is neither right nor left", s.rows.spec.Name, place.Side)
@@ -111,8 +103,7 @@ func (s *TimeQueue[K, V]) add(key []byte, place QueuePlace, value V) {
 	s.oldest, s.late = min(s.oldest, place.Time), min(s.late, place.Time)
 }
 
-// Remove removes the entry of key with just that place and reports whether there was one. It reads the partition unless
-// the entry is cached or is the one that a [TimeQueue.Scan] yields.
+// Remove removes the entry of key with exactly that place and reports whether there was one. It reads the partition unless the entry is cached or is being yielded by [TimeQueue.Scan].
 func (s *TimeQueue[K, V]) Remove(key K, place QueuePlace) (removed bool, err error) {
 	if err := s.encode(key); err != nil {
 		return false, err
@@ -143,8 +134,7 @@ func (s *TimeQueue[K, V]) RemoveEncoded(key []byte, place QueuePlace) (removed b
 	return removed, nil
 }
 
-// Head returns the first entry, and false if the queue is empty. It reads the partition: who wants to know whether
-// something is due asks Scan, which knows.
+// Head returns the first entry, and false if the queue is empty. It reads the partition. To learn whether an entry is due, call Scan, which costs nothing if none is.
 func (s *TimeQueue[K, V]) Head() (e QueueEntry[K, V], ok bool, err error) {
 	for e, err := range s.Scan(math.MaxInt64) {
 		return e, err == nil, err
@@ -152,9 +142,8 @@ func (s *TimeQueue[K, V]) Head() (e QueueEntry[K, V], ok bool, err error) {
 	return e, false, nil
 }
 
-// Scan yields the entries with a time of last or before (milliseconds) in the order of the queue, changes that are not
-// committed included. It costs nothing if no entry is due. The loop body may change the queue, and remove what it gets;
-// changes are seen if the loop is not beyond them. It must not flush, commit or roll back. An error ends the sequence.
+// Scan yields the entries with a time of last or before (milliseconds) in the order of the queue, including uncommitted changes. It costs nothing if no entry is due. The loop body may change the queue, and remove the yielded entry;
+// the loop sees changes that it has not passed. The body must not flush, commit or roll back. An error ends the sequence.
 func (s *TimeQueue[K, V]) Scan(last int64) iter.Seq2[QueueEntry[K, V], error] {
 	return func(yield func(QueueEntry[K, V], error) bool) {
 		if last < s.oldest {
@@ -169,7 +158,7 @@ func (s *TimeQueue[K, V]) Scan(last int64) iter.Seq2[QueueEntry[K, V], error] {
 	}
 }
 
-// scan is Scan, and returns the time of the first entry that stays, without regard to those that were put meanwhile.
+// scan is Scan. It returns the time of the first entry that stays, ignoring entries that were put during the scan.
 func (s *TimeQueue[K, V]) scan(last int64, yield func(QueueEntry[K, V], error) bool) (oldest int64) {
 	oldest = math.MaxInt64
 	var at, key []byte

@@ -9,16 +9,12 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// ErrTooOld is returned for a change that is older than the history that a versioned store or a join buffer keeps. The
-// store is as it was before.
+// ErrTooOld is returned for a change that is older than the history of a versioned store or of a join buffer. The store does not change.
 var ErrTooOld = errors.New("older than the history of the store")
 
-// Versioned is a store of all versions of each key, with the write-back cache of its task above a partition: what was
-// the value at a time can be asked for as long as the history reaches. Changes may come in any order of time. It
-// belongs to one goroutine.
+// Versioned is a store of all versions of each key, with the write-back cache of its task above a partition: GetAsOf returns the value at any time in its history. Changes may come in any order of time. It belongs to one goroutine.
 //
-// Each version is a row with the time at which it ends in its key, so that the first row beyond a time is the version
-// that was valid then, if any was:
+// Each version is a row whose key holds the time at which it ends. So the first row after a time is the version that was valid then, if there was one:
 //
 //	Put(k, A, 10)  Delete(k, 20)  Put(k, B, 30)
 //
@@ -26,15 +22,12 @@ var ErrTooOld = errors.New("older than the history of the store")
 //	         ├─── A ───┤           ├─── B ───▶ now
 //	row                A from 10               B from 30
 //
-// A Put between two versions cuts the earlier one short. A deletion with no version before it is a row of its own: it
-// ends whatever is put before it later. The version that is valid now is found without a scan.
+// A Put between two versions ends the earlier one at its time. A deletion without a version before it is a row of its own: it ends a version that is put before it later. The version that is valid now is found without a scan.
 //
 // History reaches from the latest change back to the retention of the spec, or to the last call of Expire if that is
-// later; Advance tells of stream time that no change of the store showed. Changes before are refused with [ErrTooOld].
-// The version valid at the beginning of history is part of it, as a whole.
+// later; Advance sets a stream time that no change of the store has shown. Earlier changes are refused with [ErrTooOld]. The version that is valid at the beginning of history belongs to it from its own beginning.
 //
-// What [KeyValue] says about values that hold pointers goes for this store too, but no value may ever be modified: it
-// stays as an old version.
+// The rule of [KeyValue] for values that hold pointers applies, except that a value may never be modified, because it stays as an old version.
 type Versioned[K, V any] struct {
 	rows      *cache[version[V]]
 	byTime    *keyTimeOrder[version[V]] // by end
@@ -57,9 +50,8 @@ type VersionEntry[K, V any] struct {
 	ValidTo   int64
 }
 
-// NewVersioned returns the versioned store that spec describes in part. A nil budget means one of its own with
-// [DefaultBudgetBytes]. It fails if the spec is not valid or not that of a versioned store. The store does not know
-// what stream time it had reached before: call Advance.
+// NewVersioned returns the versioned store that spec describes in part. A nil budget means a budget of its own with
+// [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a versioned store. The store does not know the stream time that it had reached before: call Advance.
 func NewVersioned[K, V any](
 	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
 ) (*Versioned[K, V], error) {
@@ -84,8 +76,7 @@ func NewVersioned[K, V any](
 	return s, nil
 }
 
-// Get returns the value that is valid now and since when (milliseconds), and false if there is none. Now is after all
-// changes, whatever stream time is.
+// Get returns the value that is valid now and the time (milliseconds) from which on it is valid, and false if there is none. Now is after all changes, whatever stream time is.
 func (s *Versioned[K, V]) Get(key K) (value V, from int64, ok bool, err error) {
 	if err := s.encode(key); err != nil {
 		return value, 0, false, err
@@ -103,8 +94,7 @@ func (s *Versioned[K, V]) GetEncoded(key []byte) (value V, from int64, ok bool, 
 	return r.value.value, r.timestamp, r.present, nil
 }
 
-// GetAsOf returns the value that was valid at the given time and since when (both milliseconds), and false if there
-// was none, or none that history still knows.
+// GetAsOf returns the value that was valid at the given time and the time from which on it was valid (both milliseconds), and false if there was none or history does not reach back to it.
 func (s *Versioned[K, V]) GetAsOf(key K, at int64) (value V, from int64, ok bool, err error) {
 	if err := s.encode(key); err != nil {
 		return value, 0, false, err
@@ -115,7 +105,7 @@ func (s *Versioned[K, V]) GetAsOf(key K, at int64) (value V, from int64, ok bool
 // GetAsOfEncoded is GetAsOf for a key that is encoded already. It does not keep key.
 func (s *Versioned[K, V]) GetAsOfEncoded(key []byte, at int64) (value V, from int64, ok bool, err error) {
 	s.buf = append(s.buf[:0], key...)
-	// What is before history is gone sooner or later. That must not show.
+	// Versions before history are removed sooner or later. The result must not depend on when.
 	v, err := s.find(min(max(at, s.history.now), math.MaxInt64-1))
 	if err != nil || !v.valid || v.from > at {
 		return value, 0, false, err
@@ -123,9 +113,7 @@ func (s *Versioned[K, V]) GetAsOfEncoded(key []byte, at int64) (value V, from in
 	return v.value, v.from, true, nil
 }
 
-// Versions yields the versions of key that were valid at any time t with from <= t < to (milliseconds) and that history
-// knows, the oldest first. Deletions show as gaps. The loop body may change the store; changes are seen if the loop is
-// not beyond them. It must not flush, commit or roll back. An error ends the sequence.
+// Versions yields the versions of key that were valid at any time t with from <= t < to (milliseconds), as far as history reaches, the oldest first. Deletions show as gaps. The loop body may change the store; the loop sees changes that it has not passed. The body must not flush, commit or roll back. An error ends the sequence.
 func (s *Versioned[K, V]) Versions(key K, from, to int64) iter.Seq2[VersionEntry[K, V], error] {
 	return func(yield func(VersionEntry[K, V], error) bool) {
 		low, high, err := versionBounds(s.rows.spec.Name, s.key, key, max(from, s.history.now))
@@ -137,8 +125,7 @@ func (s *Versioned[K, V]) Versions(key K, from, to int64) iter.Seq2[VersionEntry
 	}
 }
 
-// Put makes value the value of key from the given time (milliseconds) until the next change that the store knows, or
-// for good. Of two changes at the same time the later call counts. The store keeps value: the caller must not modify
+// Put makes value the value of key from the given time (milliseconds) until the next change that the store has, or for good. Of two changes at the same time the later call wins. The store keeps value: the caller must not modify
 // what it points to. It returns [ErrTooOld] for a time before history.
 func (s *Versioned[K, V]) Put(key K, value V, from int64) error {
 	if err := s.encode(key); err != nil {
@@ -160,8 +147,7 @@ func (s *Versioned[K, V]) PutEncoded(key []byte, value V, from int64) (to int64,
 	return to, nil
 }
 
-// Delete says that key has no value from the given time (milliseconds) until the next change that the store knows, or
-// for good. It returns [ErrTooOld] for a time before history.
+// Delete says that key has no value from the given time (milliseconds) until the next change that the store has, or for good. It returns [ErrTooOld] for a time before history.
 func (s *Versioned[K, V]) Delete(key K, from int64) error {
 	if err := s.encode(key); err != nil {
 		return err
@@ -193,13 +179,13 @@ func (s *Versioned[K, V]) DeleteEncoded(key []byte, from int64) (to int64, err e
 	case v.end == math.MaxInt64:
 		s.rows.delete(AppendVersionKey(s.rowKey[:0], s.buf, math.MaxInt64))
 	default:
-		// The end of the version stays one, of whatever is put before it.
+		// The end of the version stays as a deletion, which ends a version that is put before it later.
 		s.put(v.end, version[V]{deleted: true}, v.end)
 	}
 	return v.next(from), nil
 }
 
-// change prepares a change of key, which is in s.buf afterwards: it returns what was valid at the time, and cuts it short.
+// change prepares a change of key and leaves key in s.buf. It returns the version that was valid at the time, and ends it there.
 func (s *Versioned[K, V]) change(key []byte, from int64) (found[V], error) {
 	if from < s.history.now {
 		return found[V]{}, fmt.Errorf("store %q: change at %d: %w, which begins at %d",
@@ -235,8 +221,7 @@ func (f found[V]) next(at int64) int64 {
 	return f.end
 }
 
-// find returns the first row of the key in s.buf that ends after the given time. It allocates nothing if that is the
-// version that is valid now, and its row is cached.
+// find returns the first row of the key in s.buf that ends after the given time. It allocates nothing if that row is the version that is valid now and is cached.
 func (s *Versioned[K, V]) find(at int64) (found[V], error) {
 	s.hi = AppendVersionKey(s.hi[:0], s.buf, math.MaxInt64)
 	r, err := s.rows.get(s.hi)
@@ -269,8 +254,7 @@ func (s *Versioned[K, V]) put(end int64, v version[V], from int64) {
 	s.byTime.added(end)
 }
 
-// Advance says that stream time has reached the given time (milliseconds). History begins one retention before. It
-// costs nothing.
+// Advance sets stream time to the given time (milliseconds), unless it is later already. History begins one retention earlier. It costs nothing.
 func (s *Versioned[K, V]) Advance(streamTime int64) {
 	if s.retention > 0 {
 		s.history.raise(minus(streamTime, s.retention))
@@ -280,8 +264,7 @@ func (s *Versioned[K, V]) Advance(streamTime int64) {
 // HistoryStart returns the time (milliseconds) at which history begins, [math.MinInt64] if it has no beginning.
 func (s *Versioned[K, V]) HistoryStart() int64 { return s.history.now }
 
-// Expire lets history begin at the given time (milliseconds), deletes all versions that ended by then and returns how
-// many rows there were, those of deletions included. It costs nothing if no version is that old.
+// Expire makes history begin at the given time (milliseconds), deletes all versions that ended by then and returns how many rows it deleted, including rows of deletions. It costs nothing if no version is that old.
 func (s *Versioned[K, V]) Expire(before int64) (n int, err error) {
 	s.history.raise(before)
 	return s.byTime.expire(min(before, math.MaxInt64-1))
@@ -302,8 +285,7 @@ func (s *Versioned[K, V]) Committed() {
 	s.rows.committed()
 }
 
-// Rollback implements [Store]. History begins where it did at the last commit; a store without
-// one does not know stream time again.
+// Rollback implements [Store]. History begins where it did at the last commit; a store without a commit does not know stream time.
 func (s *Versioned[K, V]) Rollback() {
 	s.history.rollback()
 	s.rows.rollback()
@@ -323,7 +305,7 @@ func (s *Versioned[K, V]) encode(key K) (err error) {
 	return nil
 }
 
-// Versions say in their row value, before what the codec writes, whether there is a value.
+// The first byte of a version's value says whether the codec's bytes follow.
 const (
 	versionDeleted = 0x00
 	versionValue   = 0x01
@@ -335,7 +317,7 @@ type version[V any] struct {
 	deleted bool
 }
 
-// versionCodec encodes what versions hold.
+// versionCodec encodes versions.
 type versionCodec[V any] struct {
 	value codecs.Codec[V]
 }

@@ -8,8 +8,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// VersionReader reads the committed rows of a versioned store, from any partition that holds them. It caches nothing,
-// keeps nothing and is safe for concurrent use. It does not know stream time: of what is before history it sees what
+// VersionReader reads the committed rows of a versioned store, from any partition that holds them. It has no cache and no state, and is safe for concurrent use. It does not know stream time: of what is before history it sees what
 // has not been removed yet.
 type VersionReader[K, V any] struct {
 	name  string
@@ -22,7 +21,7 @@ func NewVersionReader[K, V any](name string, key codecs.Codec[K], value codecs.C
 	return &VersionReader[K, V]{name: name, key: key, value: versionCodec[V]{value}}
 }
 
-// Get returns the value of key that is valid now and since when (milliseconds), and false if there is none.
+// Get returns the value of key that is valid now and the time (milliseconds) from which on it is valid, and false if there is none.
 func (r *VersionReader[K, V]) Get(part Reader, key K) (value V, from int64, ok bool, err error) {
 	encoded, err := r.key.Append(nil, key)
 	if err != nil {
@@ -33,8 +32,7 @@ func (r *VersionReader[K, V]) Get(part Reader, key K) (value V, from int64, ok b
 	return v.value, from, ok, err
 }
 
-// GetAsOf returns the value of key that was valid at the given time and since when (both milliseconds), and false if
-// there was none, or it has been removed.
+// GetAsOf returns the value of key that was valid at the given time and the time from which on it was valid (both milliseconds), and false if there was none or it has been removed.
 func (r *VersionReader[K, V]) GetAsOf(part Reader, key K, at int64) (value V, from int64, ok bool, err error) {
 	if at == math.MaxInt64 {
 		return r.Get(part, key)
@@ -58,8 +56,7 @@ func (r *VersionReader[K, V]) Versions(part Reader, key K, from, to int64) iter.
 	}
 }
 
-// Latest yields the values that are valid now of the keys from lo on, nil for the first one, in the order of their escaped
-// encodings, as they were when the loop began. All versions are read. An error ends the sequence.
+// Latest yields the values that are valid now, in the order of the escaped encodings of their keys, from lo on, as they were when the loop began. A nil lo means from the first key on. It reads all versions. An error ends the sequence.
 func (r *VersionReader[K, V]) Latest(part Reader, lo *K) iter.Seq2[Entry[K, V], error] {
 	return func(yield func(Entry[K, V], error) bool) {
 		low, _, err := encodeBounds(r.name, r.key, lo, nil)
@@ -98,7 +95,7 @@ func (r *VersionReader[K, V]) keyOf(storeKey []byte) (key K, err error) {
 	return decodeKey(r.name, r.key, encoded)
 }
 
-// versionBounds returns the store keys between which the versions of key that end after from lie.
+// versionBounds returns the bounds of the store keys of the versions of key that end after from.
 func versionBounds[K any](store string, codec codecs.Codec[K], key K, from int64) (low, high []byte, err error) {
 	encoded, err := codec.Append(nil, key)
 	if err != nil {

@@ -23,8 +23,7 @@ func (w Window) String() string {
 	return w.StartTime().Format(time.RFC3339Nano) + "/" + w.EndTime().Format(time.RFC3339Nano)
 }
 
-// windowOf returns the window of the given start and size, both in milliseconds. A window at the end of time is cut
-// short rather than wrapped around.
+// windowOf returns the window of the given start and size, both in milliseconds. A window that would pass the end of time ends there.
 func windowOf(start, size int64) Window {
 	end := start + size
 	if end < start {
@@ -34,10 +33,9 @@ func windowOf(start, size int64) Window {
 }
 
 // Windowed is a store of one row for each key and window start, with the write-back cache of its task above a
-// partition. All windows have the same size. It belongs to one goroutine. What [KeyValue] says about values that hold
-// pointers goes for this store too.
+// partition. All windows have the same size. It belongs to one goroutine. The rule of [KeyValue] for values that hold pointers applies.
 //
-// A local row for each window finds it by time, so that [Windowed.Expire] reads only what it removes:
+// A local row for each window finds it by time, so that [Windowed.Expire] reads only the windows that it removes:
 //
 //	start ────▶  09:00        10:00        11:00        12:00
 //	row          a b          a c          b            a          sorted by key, then start
@@ -63,8 +61,8 @@ type WindowEntry[K, V any] struct {
 	Timestamp int64 // milliseconds
 }
 
-// NewWindowed returns the window store that spec describes in part. A nil budget means one of its own with
-// [DefaultBudgetBytes]. It fails if the spec is not valid or not that of a window store.
+// NewWindowed returns the window store that spec describes in part. A nil budget means a budget of its own with
+// [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a window store.
 func NewWindowed[K, V any](
 	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
 ) (*Windowed[K, V], error) {
@@ -134,9 +132,7 @@ func (s *Windowed[K, V]) DeleteEncoded(key []byte, start int64) error {
 	return nil
 }
 
-// Fetch yields the windows of key with from <= start < to (milliseconds) by ascending start, changes that are not
-// committed included. The loop body may change the store; changes are seen if the loop is not beyond them. It must
-// not flush, commit or roll back. An error ends the sequence.
+// Fetch yields the windows of key with from <= start < to (milliseconds) by ascending start, including uncommitted changes. The loop body may change the store; the loop sees changes that it has not passed. The body must not flush, commit or roll back. An error ends the sequence.
 func (s *Windowed[K, V]) Fetch(key K, from, to int64) iter.Seq2[WindowEntry[K, V], error] {
 	return func(yield func(WindowEntry[K, V], error) bool) {
 		encoded, err := s.key.Append(nil, key)
@@ -150,9 +146,7 @@ func (s *Windowed[K, V]) Fetch(key K, from, to int64) iter.Seq2[WindowEntry[K, V
 	}
 }
 
-// FetchEncoded appends what [Windowed.Fetch] would yield to dst, for a key that is encoded already, which is not kept. Their Key is
-// not set. What there is of a key that is used is known, as far as the budget goes: to look for cached windows again, or for later
-// ones, reads and allocates nothing.
+// FetchEncoded appends what [Windowed.Fetch] would yield to dst, for a key that is encoded already. It does not keep key, and leaves Key of the entries unset. While the budget allows, the windows of recently used keys are tracked, so that repeated and later lookups neither read nor allocate.
 func (s *Windowed[K, V]) FetchEncoded(dst []WindowEntry[K, V], key []byte, from, to int64) ([]WindowEntry[K, V], error) {
 	if from >= to {
 		return dst, nil
@@ -177,7 +171,7 @@ func (s *Windowed[K, V]) FetchEncoded(dst []WindowEntry[K, V], key []byte, from,
 	})
 }
 
-// appendAll appends what a sequence yields, up to an error.
+// appendAll appends the elements of a sequence, up to an error.
 func appendAll[T any](dst []T, all iter.Seq2[T, error]) ([]T, error) {
 	for e, err := range all {
 		if err != nil {
@@ -204,9 +198,7 @@ func (s *Windowed[K, V]) fetch(
 }
 
 // Ended yields the windows of all keys with after < end <= last (milliseconds), by ascending start and then in the order of
-// their escaped keys, changes that are not committed included. It is made for one range after the other: who goes on where
-// the last range ended pays next to nothing if no window ended since. The loop body may read the store and change windows that
-// end later; it must not flush, commit or roll back. An error ends the sequence.
+// their escaped keys, including uncommitted changes. It is meant for consecutive ranges: a range that begins where the last one ended costs almost nothing if no window ended in it. The loop body may read the store and change windows that end later. It must not flush, commit or roll back. An error ends the sequence.
 func (s *Windowed[K, V]) Ended(after, last int64) iter.Seq2[WindowEntry[K, V], error] {
 	return func(yield func(WindowEntry[K, V], error) bool) {
 		for r, err := range s.byTime.inOrder(minus(after, s.size), minus(last, s.size)) {
@@ -235,8 +227,7 @@ func (s *Windowed[K, V]) entryOf(r scanned[V]) (e WindowEntry[K, V], err error) 
 	return e, err
 }
 
-// Expire deletes all windows that end at or before the given time (milliseconds) and returns how many there were. It
-// costs nothing if no window is that old.
+// Expire deletes all windows that end at or before the given time (milliseconds) and returns how many there were. It costs nothing if no window is that old.
 func (s *Windowed[K, V]) Expire(before int64) (n int, err error) {
 	if before < math.MinInt64+s.size {
 		return 0, nil

@@ -8,8 +8,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// WindowReader reads the committed rows of a window store, from any partition that holds them. It caches nothing,
-// keeps nothing and is safe for concurrent use.
+// WindowReader reads the committed rows of a window store, from any partition that holds them. It has no cache and no state, and is safe for concurrent use.
 type WindowReader[K, V any] struct {
 	name  string
 	size  int64 // of the windows, in milliseconds
@@ -65,8 +64,7 @@ func (r *WindowReader[K, V]) Fetch(part Reader, key K, from, to int64) iter.Seq2
 }
 
 // All yields the windows of all keys with from <= start < to (milliseconds), by ascending start and then in the order
-// of their escaped keys. The time order leads to them, so that only these windows are read. They are those that there
-// were when the loop began, each with the value that it has when the loop comes to it. An error ends the sequence.
+// of their escaped keys. The time order leads to them, so that only these windows are read. The loop yields the windows that existed when it began, each with its value at the time when the loop reaches it. An error ends the sequence.
 func (r *WindowReader[K, V]) All(part Reader, from, to int64) iter.Seq2[WindowEntry[K, V], error] {
 	return func(yield func(WindowEntry[K, V], error) bool) {
 		if from >= to {
@@ -87,7 +85,7 @@ func (r *WindowReader[K, V]) All(part Reader, from, to int64) iter.Seq2[WindowEn
 				yield(WindowEntry[K, V]{}, fmt.Errorf("scan store %q: %w", r.name, err))
 				return
 			}
-			// A window that was deleted since the loop began is none.
+			// The window may have been deleted since the loop began.
 			if found && !yield(e, nil) {
 				return
 			}
@@ -95,7 +93,7 @@ func (r *WindowReader[K, V]) All(part Reader, from, to int64) iter.Seq2[WindowEn
 	}
 }
 
-// read returns the window with the given keys, that of the row and that in the store.
+// read returns the window with the given row key and store key.
 func (r *WindowReader[K, V]) read(part Reader, rowKey, storeKey []byte) (e WindowEntry[K, V], ok bool, err error) {
 	encoded, start, err := SplitWindowKey(nil, storeKey)
 	if err != nil {

@@ -7,22 +7,20 @@ import (
 )
 
 const (
-	// stopSublevels is how many tables of level 0 may lie above each other before pebble stops writes, and bulkSublevels
-	// how many before large batches, which a restore brings, wait.
+	// stopSublevels is the number of sublevels of level 0 at which pebble stops writes. At bulkSublevels, large batches wait, which come from restores.
 	stopSublevels = 24
 	bulkSublevels = stopSublevels / 2
 
-	// memTableRow is what a row takes in a memtable beside its bytes, about.
+	// memTableRow is roughly the memory of a row in a memtable besides its bytes.
 	memTableRow = 100
 
 	bulkPoll = 10 * time.Millisecond
 )
 
-// isBulk says whether a batch takes more than half a memtable: pebble makes a memtable of its own of it.
+// isBulk reports whether a batch needs more than half a memtable. Pebble makes such a batch a memtable of its own.
 func (db *database) isBulk(b *state.Batch) bool { return b.Size()+memTableRow*b.Len() > db.bulkBytes }
 
-// applyBulk commits a large batch and waits until it is on the disk, so that a restore goes on where it was even if the
-// process is killed, and never has more than one of them in memory.
+// applyBulk commits a large batch and waits until it is on disk. So a restore continues where it was even if the process is killed, and never has more than one large batch in memory.
 func (db *database) applyBulk(commit func() error) error {
 	if err := db.settle(); err != nil {
 		return err
@@ -33,7 +31,7 @@ func (db *database) applyBulk(commit func() error) error {
 	return db.flush()
 }
 
-// settle waits until compactions have caught up. They tell nobody when they have.
+// settle waits until compactions have caught up. It polls, because pebble does not notify anyone.
 func (db *database) settle() error {
 	var ticker *time.Ticker
 	for db.pebble.Metrics().Levels[0].Sublevels > bulkSublevels {

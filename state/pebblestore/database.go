@@ -16,9 +16,9 @@ type database struct {
 	pebble *pebble.DB
 	health *health
 	users  users
-	signed atomic.Bool // it has the version
+	signed atomic.Bool // the version is written
 
-	bulkBytes int // batches that take more of a memtable are written at once
+	bulkBytes int // a batch that needs more of a memtable is written to disk at once
 }
 
 // Keys of a database:
@@ -58,7 +58,7 @@ func (db *database) options(e *engine) *pebble.Options {
 		FileCache:                   e.memory.tables,
 		MemTableSize:                uint64(e.memory.memTable),
 		MemTableStopWritesThreshold: memTables,
-		// A commit must not wait for compactions before there is a lot to compact.
+		// A commit must not wait for compactions until there is much to compact.
 		L0CompactionThreshold: 8,
 		L0StopWritesThreshold: stopSublevels,
 	}
@@ -71,13 +71,12 @@ func (db *database) options(e *engine) *pebble.Options {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBitsPerKey)
 		o.Levels[i].FilterType = pebble.TableFilter
 	}
-	// Pebble's Get looks at no filter of the last level, which holds nine tenths of the rows.
+	// Pebble's Get does not use filters of the last level, which holds nine tenths of the rows.
 	o.Levels[len(o.Levels)-1].FilterPolicy = pebble.NoFilterPolicy
 	return o
 }
 
-// checkFormat makes sure that the database is ours and in the format that this program knows. The version is written with
-// the first rows: if it is missing, nothing was written.
+// checkFormat checks that the database was written by millrace, in the format of this program. The version is written with the first rows: if it is missing, the database must be empty.
 func (db *database) checkFormat() error {
 	data, closer, err := db.pebble.Get([]byte(formatKey))
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -111,7 +110,7 @@ func (db *database) sign(batch *pebble.Batch) error {
 	return batch.Set([]byte(formatKey), []byte{formatVersion}, nil)
 }
 
-// empty says whether there is no key from lower on.
+// empty reports whether there is no key from lower on.
 func (db *database) empty(lower []byte) (bool, error) {
 	it, err := db.pebble.NewIter(&pebble.IterOptions{LowerBound: lower})
 	if err != nil {
@@ -121,7 +120,7 @@ func (db *database) empty(lower []byte) (bool, error) {
 	return empty, it.Close()
 }
 
-// offset returns the changelog offset, nil if there is none.
+// offset returns the changelog offset, or nil if there is none.
 func (db *database) offset() (*int64, error) {
 	data, closer, err := db.pebble.Get([]byte(offsetKey))
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -138,7 +137,7 @@ func (db *database) offset() (*int64, error) {
 	return &offset, nil
 }
 
-// flush waits until all memtables are written, or until writing fails: pebble would try for ever.
+// flush waits until all memtables are written or writing has failed. Pebble itself would retry forever.
 func (db *database) flush() error {
 	flushed, err := db.pebble.AsyncFlush()
 	if err != nil {
@@ -152,7 +151,7 @@ func (db *database) flush() error {
 	}
 }
 
-// close waits for those who use the database and closes it. What was not flushed is lost.
+// close waits for the users of the database and closes it. Rows that were not flushed are lost.
 func (db *database) close() error {
 	if !db.users.close() {
 		return nil

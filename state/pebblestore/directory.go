@@ -15,16 +15,15 @@ import (
 //
 //	LOCK
 //	0.0/    partition 0
-//	3.0/    partition 3, dropped: on its way out
-//	3.1/    partition 3, begun anew
+//	3.0/    partition 3, dropped: being removed
+//	3.1/    partition 3, the current generation
 //
-// The highest generation of a partition is the one that counts. Creating it is what drops the one before: either it is
-// there after a crash, and the old one goes when the directory is opened next, or it is not, and nothing happened.
+// The highest generation of a partition is the current one. Creating it drops the previous one. After a crash it either exists, and the old one is removed when the directory is opened next, or it does not, and nothing was dropped.
 
 // dirName is the name of a generation of partition p.
 func dirName(p int32, generation int) string { return fmt.Sprintf("%d.%d", p, generation) }
 
-// parseDirName is the reverse, and false for other names.
+// parseDirName is the inverse of dirName. It returns false for other names.
 func parseDirName(name string) (p int32, generation int, ok bool) {
 	left, right, ok := strings.Cut(name, ".")
 	if !ok {
@@ -68,7 +67,7 @@ func (e *engine) checkDir() error {
 	return nil
 }
 
-// generations returns the generation that counts of each partition that has one.
+// generations returns the current generation of each partition that has one.
 func (e *engine) generations() (map[int32]int, error) {
 	names, err := e.files.List(e.dir)
 	if err != nil {
@@ -83,7 +82,7 @@ func (e *engine) generations() (map[int32]int, error) {
 	return last, nil
 }
 
-// withoutTables says whether a database that is not open was never written to: closing it would have left a table.
+// withoutTables reports whether a database that is not open was never written to: closing it would have left a table.
 func (e *engine) withoutTables(name string) (bool, error) {
 	names, err := e.files.List(e.files.PathJoin(e.dir, name))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -98,7 +97,7 @@ func (e *engine) makeDir(p int32, generation int) (dir string, err error) {
 	return dir, makeDirs(e.files, dir)
 }
 
-// makeDirs creates dir and the directories above it that are missing, so that they survive a crash.
+// makeDirs creates dir and its missing parents, so that they survive a crash.
 func makeDirs(files vfs.FS, dir string) error {
 	if _, err := files.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return createError(dir, err)

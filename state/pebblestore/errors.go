@@ -15,18 +15,15 @@ import (
 )
 
 var (
-	// ErrLocked means that another process, or another engine of this one, uses the directory.
+	// ErrLocked means that another process, or another engine of this process, uses the directory.
 	ErrLocked = errors.New("pebblestore: state directory is in use")
-	// ErrCorrupt means that files of a partition's database are damaged or missing. The partition's state is lost, but not
-	// its changelog: Drop the partition and restore it. No other partition is touched.
+	// ErrCorrupt means that files of a partition's database are damaged or missing. The partition's state is lost, but its changelog is not: Drop the partition and restore it. No other partition is affected.
 	ErrCorrupt = errors.New("pebblestore: state directory is corrupt")
-	// ErrForeign means that the directory holds something that this program did not write, or in a format that it does
-	// not know. Nothing of it is touched: only a person can say what it is good for.
+	// ErrForeign means that the directory holds files of another program, or files in a format that this program does not know. They are left as they are: only a person can decide about them.
 	ErrForeign = errors.New("pebblestore: state directory is not ours")
 )
 
-// openError turns an error of pebble.Open into one that says what to do. The directory is locked by now and can be
-// written: what the operating system did not refuse is wrong with the files. Pebble marks some of that only.
+// openError turns an error of pebble.Open into an error that says what to do. The directory is locked at this point and can be written, so an error that the operating system did not raise is damage to files. Pebble marks only some of these errors.
 func openError(dir string, err error) error {
 	pathErr, errno := (*fs.PathError)(nil), syscall.Errno(0)
 	if fromSystem := errors.As(err, &pathErr) || errors.As(err, &errno); fromSystem && !isCorrupt(err) {
@@ -35,8 +32,7 @@ func openError(dir string, err error) error {
 	return corrupt(dir, err)
 }
 
-// isCorrupt reports whether err says that files are damaged or missing. Pebble marks what does not add up. A file that a
-// MANIFEST names and that is gone, one that ends before its time, and one that the disk cannot read back are not marked.
+// isCorrupt reports whether err says that files are damaged or missing. Pebble marks inconsistent contents. It does not mark a missing file that a MANIFEST names, a truncated file, or a file that the disk cannot read.
 func isCorrupt(err error) bool {
 	if pebble.IsCorruptionError(err) {
 		return true
@@ -54,8 +50,7 @@ func corrupt(dir string, err error) error {
 		ErrCorrupt, dir, err)
 }
 
-// health remembers what goes wrong in pebble's background work, which retries without end and reports to a listener
-// only.
+// health records errors of pebble's background work, which retries forever and reports only to a listener.
 type health struct {
 	dir    string
 	logger *slog.Logger
@@ -64,7 +59,7 @@ type health struct {
 	mu struct {
 		sync.Mutex
 		err     error         // of the last flush or compaction, nil once one succeeds
-		corrupt bool          // err is for good
+		corrupt bool          // err is permanent
 		failed  chan struct{} // closed while err is not nil
 	}
 }
@@ -75,7 +70,7 @@ func newHealth(dir string, logger *slog.Logger) *health {
 	return h
 }
 
-// check returns why writes cannot become durable at present, nil if they can.
+// check returns the error that keeps writes from becoming durable at present, or nil.
 func (h *health) check() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -108,7 +103,7 @@ func (h *health) record(err error, isCorrupt bool) {
 		close(h.mu.failed)
 	}
 	if first || h.mu.corrupt {
-		// Pebble tries again at once: a full disk would fill the log as well.
+		// Pebble retries at once, so that a full disk would flood the log.
 		h.logger.Error("state directory cannot be written", slog.String("dir", h.dir), slog.Any("error", err))
 	}
 }
@@ -153,7 +148,7 @@ func (h *health) readError(err error) error {
 	return fmt.Errorf("read state directory %s: %w", h.dir, err)
 }
 
-// logger passes on what pebble logs.
+// logger forwards pebble's log.
 type logger struct{ slog *slog.Logger }
 
 // Infof implements pebble.Logger.
@@ -162,8 +157,7 @@ func (l logger) Infof(format string, args ...any) { l.log(slog.LevelDebug, forma
 // Errorf implements pebble.Logger.
 func (l logger) Errorf(format string, args ...any) { l.log(slog.LevelError, format, args) }
 
-// Fatalf implements pebble.Logger. It must not return: pebble calls it when it cannot go on without damage, such as
-// when its MANIFEST cannot be written. A panic ends the process like pebble's own logger does, and says where.
+// Fatalf implements pebble.Logger. It must not return: pebble calls it when it cannot continue without damage, for example when its MANIFEST cannot be written. A panic ends the process, as pebble's own logger does, and shows where.
 func (l logger) Fatalf(format string, args ...any) {
 	l.log(slog.LevelError, format, args)
 	panic(fmt.Sprintf("pebblestore: "+format, args...))

@@ -2,11 +2,10 @@ package pebblestore
 
 import "github.com/cockroachdb/pebble/v2"
 
-// Memory is the memory that the engines of a process share, however many they are and however many partitions they
-// have open:
+// Memory is the memory that all engines of a process share, with all their open partitions:
 //
 //	bytes ┬ memtables   at most two fifths, two for each partition
-//	      └ blocks      what the memtables do not take at the moment
+//	      └ blocks      what the memtables do not use at the moment
 //
 // It is safe for concurrent use.
 type Memory struct {
@@ -16,14 +15,13 @@ type Memory struct {
 }
 
 const (
-	// memTables is how many memtables a partition has: the one that is written and the one on its way to disk. Writes
-	// wait for the disk when both are full.
+	// memTables is the number of memtables of a partition: one takes writes while the other is written to disk. Writes wait for the disk when both are full.
 	memTables = 2
 
-	minMemTable = 64 << 10 // of a smaller one too little is left for rows
-	maxMemTable = 64 << 20 // a larger one makes a stop slower and nothing faster
+	minMemTable = 64 << 10 // a smaller memtable has too little room for rows
+	maxMemTable = 64 << 20 // a larger memtable makes a stop slower and nothing faster
 
-	bytesPerTable = 128 << 10 // memory for each file that may be open
+	bytesPerTable = 128 << 10 // memory for each open file
 	minTables     = 64
 	maxTables     = 1000
 )
@@ -40,8 +38,7 @@ func NewMemory(bytes int64, partitions int) *Memory {
 	}
 }
 
-// MinMemory returns the least bytes that the memory for so many partitions takes: smaller memtables than 64 KiB do not
-// work.
+// MinMemory returns the smallest memory, in bytes, for that many partitions: a memtable needs at least 64 KiB.
 func MinMemory(partitions int) int64 {
 	return max(1, int64(partitions)) * memTables * minMemTable * 5 / 2
 }
@@ -57,11 +54,11 @@ func (m *Memory) hold() *Memory {
 	return m
 }
 
-// Close gives up the caller's hold on the memory; the last one, which may be an engine's, frees it.
+// Close ends the caller's hold on the memory. The last holder to close, which may be an engine, frees it.
 func (m *Memory) Close() {
 	m.tables.Unref()
 	m.blocks.Unref()
 }
 
-// BlockBytes returns how many bytes of blocks are in the memory now.
+// BlockBytes returns the bytes of the blocks that are in memory now.
 func (m *Memory) BlockBytes() int64 { return m.blocks.Size() }

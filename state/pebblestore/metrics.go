@@ -10,15 +10,14 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// Metrics is what an engine's database has done since it was opened, and what it holds. Bytes and times, unless a name
-// says otherwise.
+// Metrics counts the work of an engine's databases since they were opened, and says what they hold. Units are in the names, or are bytes.
 type Metrics struct {
-	MemTableBytes     int64 // memtables in memory, those that are being written to disk included
+	MemTableBytes     int64 // memtables in memory, including those that are being written to disk
 	MemTables         int64
-	DiskBytes         int64 // all files, those that wait to be deleted included
+	DiskBytes         int64 // all files, including those that are about to be deleted
 	LiveTableBytes    int64 // tables that hold state
 	LiveTables        int64
-	CacheBytes        int64 // the block cache; all engines that share it say the same
+	CacheBytes        int64 // the block cache, which engines with the same Memory share
 	CacheHits         int64
 	CacheMisses       int64
 	FilterHits        int64 // lookups that a bloom filter answered
@@ -28,19 +27,18 @@ type Metrics struct {
 	Compactions       int64
 	CompactedBytes    int64 // written by compactions
 	CompactionTime    time.Duration
-	CompactionDebt    int64 // estimated bytes to compact until the shape is right
+	CompactionDebt    int64 // estimated bytes that compactions still have to process
 	FailedCompaction  int64
-	ReadAmplification int64 // tables that a lookup may have to look at
+	ReadAmplification int64 // tables that a lookup may have to read
 	WriteStalls       int64
 	WriteStallTime    time.Duration // that writes waited for flushes or compactions
 }
 
-// Measured is an engine that can tell what its database does; the engine of [Open] is. Both methods are safe for
-// concurrent use and fail with state.ErrClosed once the engine is closed.
+// Measured is an engine with metrics. The engine that [Open] returns is one. Both methods are safe for concurrent use and fail with state.ErrClosed once the engine is closed.
 type Measured interface {
 	// Metrics returns the metrics of the whole engine.
 	Metrics() (Metrics, error)
-	// DiskUsage estimates the bytes that partition p takes on disk; what is still in a memtable is not counted.
+	// DiskUsage estimates the bytes of partition p on disk, without rows that are still in a memtable.
 	DiskUsage(p int32) (int64, error)
 }
 
@@ -49,7 +47,7 @@ var _ interface {
 	Measured
 } = (*engine)(nil)
 
-// Metrics implements Measured. It adds up the databases that are open.
+// Metrics implements Measured. It returns the sum over all open databases.
 func (e *engine) Metrics() (Metrics, error) {
 	if err := e.users.enter(); err != nil {
 		return Metrics{}, err
@@ -90,7 +88,7 @@ func (s *Metrics) add(m *pebble.Metrics) {
 	s.ReadAmplification = max(s.ReadAmplification, int64(m.ReadAmp()))
 }
 
-// DiskUsage implements Measured. A partition that is not open counts as nothing.
+// DiskUsage implements Measured. For a partition that is not open it returns 0.
 func (e *engine) DiskUsage(p int32) (int64, error) {
 	if err := e.enter(p); err != nil {
 		return 0, err
@@ -108,12 +106,12 @@ func (e *engine) DiskUsage(p int32) (int64, error) {
 	return int64(n), nil
 }
 
-// stalls counts the times when pebble makes writes wait. It reports one at a time.
+// stalls adds up the times for which pebble makes writes wait. Pebble reports one stall at a time.
 type stalls struct {
 	sync.Mutex
 	count int64
 	total time.Duration
-	since time.Time // of the one under way, zero if there is none
+	since time.Time // start of the current stall; zero if there is none
 }
 
 func (s *stalls) begin(now time.Time) {

@@ -2,6 +2,5 @@
 
 package pebblestore
 
-// OffHeap says whether blocks and memtables lie outside of Go's heap: pebble allocates them with malloc in a program that
-// is built with cgo, and as Go's own memory otherwise. The garbage collector's reserve does not concern what lies outside.
+// OffHeap says whether blocks and memtables are outside Go's heap. Pebble allocates them with malloc in a program that is built with cgo, and in Go's heap otherwise. The garbage collector's reserve does not apply to memory outside the heap.
 const OffHeap = false

@@ -2,27 +2,25 @@ package pebblestore
 
 import "log/slog"
 
-// Options configures an engine. The zero value is good.
+// Options configures an engine. The zero value works.
 type Options struct {
-	// Memory is what the engine uses for blocks, memtables and open files, shared with other engines. The default is a
-	// memory of its own of DefaultMemoryBytes.
+	// Memory is the memory for blocks, memtables and open files. Engines may share it. Default: a memory of the engine's own with DefaultMemoryBytes.
 	Memory *Memory
 
-	// Compress compresses blocks on disk with the fastest algorithm; default off, since most stores are small and
-	// hot and their rows already packed.
+	// Compress compresses blocks on disk with the fastest algorithm. Default: off, because most stores are small and hot, and their rows are compact.
 	Compress bool
 
-	// Logger receives what pebble reports: errors as errors, the rest for debugging. Default: nothing.
+	// Logger receives pebble's log: errors at level error, everything else at level debug. Default: no log.
 	Logger *slog.Logger
 }
 
-// DefaultMemoryBytes is the memory of an engine that was given none.
+// DefaultMemoryBytes is the memory of an engine whose Options have none.
 const DefaultMemoryBytes = 96 << 20
 
 const (
-	// defaultPartitions is how many partitions an engine's own memory is meant for.
+	// defaultPartitions is the number of partitions that an engine's own memory is sized for.
 	defaultPartitions = 16
-	// bloomBitsPerKey makes one lookup of an absent key in a hundred read a block in vain.
+	// bloomBitsPerKey makes one in a hundred lookups of absent keys read a block in vain.
 	bloomBitsPerKey = 10
 )
 

@@ -26,7 +26,7 @@ func (db *database) get(from pebble.Reader, dst, key []byte) ([]byte, bool, erro
 	return dst, true, nil
 }
 
-// scan calls yield with the rows until it returns false. If it does so, there is no error.
+// scan calls yield with the rows until yield returns false. Then it returns no error.
 func (db *database) scan(from pebble.Reader, lo, hi []byte, yield func(state.Row) bool) (err error) {
 	upper := []byte{rowEnd}
 	if hi != nil {

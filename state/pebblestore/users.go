@@ -8,13 +8,11 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// users counts who is using a database, so that closing can wait for them and turn newcomers away: pebble panics when a
-// closed database is used. A reader may enter again from within its loop: it is turned away as well rather than made to
-// wait for a close that waits for it.
+// users counts the users of a database. Closing waits for them and refuses new ones, because pebble panics when a closed database is used. A reader that enters again within its loop is refused, too: it must not wait for a close that waits for it.
 type users struct {
-	count *atomic.Int64 // plus closing, once
+	count *atomic.Int64 // the users; closing is added when close is called
 	once  *sync.Once
-	idle  chan struct{} // closed when closing and nobody is left
+	idle  chan struct{} // closed after close was called and the last user has left
 }
 
 const closing = math.MinInt64 / 2
@@ -37,7 +35,7 @@ func (u users) leave() {
 	}
 }
 
-// close turns newcomers away and waits for the others. It reports false if it was called before.
+// close refuses new users and waits for the current ones. It returns false if it was called before.
 func (u users) close() bool {
 	for {
 		n := u.count.Load()
@@ -53,5 +51,5 @@ func (u users) close() bool {
 	}
 }
 
-// closed says whether close was called.
+// closed reports whether close was called.
 func (u users) closed() bool { return u.count.Load() < 0 }

@@ -98,7 +98,7 @@ func testSuppress(t *testing.T, e state.Engine) {
 	equal(t, keys(always), []string{"a", "b", "c"}, "entries left")
 }
 
-// testSuppressPipelined has changes between the flush and the end of a commit.
+// testSuppressPipelined makes changes between the flush and the end of a commit.
 func testSuppressPipelined(t *testing.T, e state.Engine) {
 	part := openPartition(t, e, 0)
 	s := newSuppress(t, part, nil)
@@ -136,7 +136,7 @@ func testSuppressPipelined(t *testing.T, e state.Engine) {
 	}
 }
 
-// testSuppressLarge has more entries than are read at once, half of them evicted at every commit.
+// testSuppressLarge has more entries than are read at once, and evicts half of them at every commit.
 func testSuppressLarge(t *testing.T, e state.Engine) {
 	part := openPartition(t, e, 0)
 	s := newSuppress(t, part, state.NewBudget(20_000))
@@ -299,7 +299,7 @@ func testQueue(t *testing.T, e state.Engine) {
 	equal(t, len(collect(t, s.Scan(math.MaxInt64))), 2, "entries up to the end of time")
 }
 
-// testQueueAt checks entries whose numbers are those of a join buffer.
+// testQueueAt checks entries with the numbers of a join buffer.
 func testQueueAt(t *testing.T, e state.Engine) {
 	part := openPartition(t, e, 0)
 	s := newQueue(t, part, nil)
@@ -329,8 +329,7 @@ func testQueueAt(t *testing.T, e state.Engine) {
 	equal(t, len(rows(t, part.Scan(nil, nil))), 2, "rows of the partition")
 }
 
-// testRestoreBuffers checks that what is restored from the changelog, as it was before compaction, goes on as what was
-// there.
+// testRestoreBuffers checks that buffers that are restored from the uncompacted changelog continue like the original ones.
 func testRestoreBuffers(t *testing.T, e state.Engine) {
 	part, restored := openPartition(t, e, 0), openPartition(t, e, 1)
 	s, j, q := newSuppress(t, part, nil), newJoin(t, part, nil), newQueue(t, part, nil)

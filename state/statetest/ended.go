@@ -13,8 +13,7 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// testEnded checks that windows and sessions come by the time of their end, dirty ones merged in, once each if one range
-// follows the other.
+// testEnded checks that windows and sessions are yielded by the time of their end, dirty ones merged in, and once each in consecutive ranges.
 func testEnded(t *testing.T, e state.Engine) {
 	part := openPartition(t, e, 0)
 	s := newWindowed(t, part, nil)

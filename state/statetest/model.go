@@ -35,7 +35,7 @@ type modelRow struct {
 	modelValue
 }
 
-// subject is a store under test, by the terms of the model.
+// subject is a store under test, in the terms of the model.
 type subject interface {
 	state.Store
 	put(k modelKey, v modelValue) error
@@ -43,12 +43,12 @@ type subject interface {
 	get(k modelKey) (modelValue, bool, error)
 	// fetch returns the rows from lo to before hi. A window store only has rows of lo's key in order.
 	fetch(lo, hi modelKey) ([]modelRow, error)
-	// read returns what a reader sees of the same rows.
+	// read returns the same rows through a reader.
 	read(part state.Partition, lo, hi modelKey) ([]modelRow, error)
 	expire(before int64) (int, error)
 }
 
-// model is the naive truth about a store: maps of what is committed and of what is there.
+// model is a naive model of a store: a map of the committed rows and a map of the current rows.
 type model struct {
 	rng       *rand.Rand
 	part      state.Partition
@@ -190,7 +190,7 @@ func (m *model) expire(t *testing.T) {
 	equal(t, got, n, "windows expired before %d", before)
 }
 
-// checkRestore replays the changelog, as compaction leaves it, and compares.
+// checkRestore replays the compacted changelog and compares the result with the partition.
 func (m *model) checkRestore(t *testing.T, restored state.Partition) {
 	t.Helper()
 	m.changelog.restore(t, m.store.Spec(), restored)
@@ -213,7 +213,7 @@ func (m *model) rows(of map[modelKey]modelValue, lo, hi modelKey) []modelRow {
 	return all
 }
 
-// key returns a key that often was there before, with the difficult ones among them.
+// key returns a key that was often used before, difficult ones included.
 func (m *model) key() modelKey {
 	difficult := []string{"", "\x00", "\x00\xff", "a", "a\x00", "a\x00\x01", "ab", "\xff", "\xff\xff"}
 	k := modelKey{key: fmt.Sprint(m.rng.IntN(60))}

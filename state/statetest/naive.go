@@ -12,13 +12,12 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// naive is a store under test beside the naive truth about it: what is there, in a form that is copied and compared
-// at no cost in thought.
+// naive is a store under test together with a naive model of its content, which is easy to copy and to compare.
 type naive interface {
 	state.Store
-	// resume tells the store what stream time the model has reached, after open and Rollback.
+	// resume sets the store's stream time to the model's, after open and Rollback.
 	resume()
-	// open makes the store anew above part; what the model holds stays.
+	// open makes a new store above part. The model stays as it is.
 	open(t testing.TB, part state.Partition, budget *state.Budget)
 	// change changes store and model at random; clock is higher than ever before.
 	change(t testing.TB, rng *rand.Rand, clock int64)
@@ -26,12 +25,12 @@ type naive interface {
 	check(t testing.TB, rng *rand.Rand)
 	// expire expires in store and model.
 	expire(t testing.TB, rng *rand.Rand)
-	// checkReader compares what a reader sees with the model, which is what is committed.
+	// checkReader compares the results of a reader with the model, which holds the committed content.
 	checkReader(t testing.TB, part state.Partition)
 	// save returns a copy of the model, load makes such a copy the model.
 	save() any
 	load(saved any)
-	// exactLocalRows says that no local row may ever be left over.
+	// exactLocalRows reports whether no local row may ever be left over.
 	exactLocalRows() bool
 }
 
@@ -119,8 +118,7 @@ func (m *naiveModel) commit(t *testing.T) {
 	m.load(live)
 }
 
-// checkRestore replays the changelog, as compaction leaves it, and compares: all rows, and all local rows that the
-// rows need. Local rows that led to nothing any more may be back, or be gone.
+// checkRestore replays the compacted changelog and compares the result with the partition: all rows, and all local rows that they need. Local rows that lead to nothing may be missing.
 func (m *naiveModel) checkRestore(t *testing.T, restored state.Partition) {
 	t.Helper()
 	m.changelog.restore(t, m.Spec(), restored)
@@ -145,7 +143,7 @@ func (m *naiveModel) checkRestore(t *testing.T, restored state.Partition) {
 	equal(t, logged(got), logged(want), "rows restored from the changelog")
 }
 
-// naiveKey returns one of few keys, with the difficult ones among them.
+// naiveKey returns one of a few keys, difficult ones included.
 func naiveKey(rng *rand.Rand) string {
 	keys := []string{"", "\x00", "\x00\xff", "a", "a\x00", "a\x00\x01", "ab", "\xff", "\xff\xff"}
 	return keys[rng.IntN(len(keys))]

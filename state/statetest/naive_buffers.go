@@ -100,7 +100,7 @@ func (m *naiveSuppress) put(key string, place int64, u tableUpdate) {
 	m.live[key] = suppressEntry{Key: key, Time: place, TableUpdate: u}
 }
 
-// sorted returns the entries in the order in which they are given out.
+// sorted returns the entries in the order in which they are emitted.
 func (m *naiveSuppress) sorted() []suppressEntry {
 	return slices.SortedFunc(maps.Values(m.live), func(a, b suppressEntry) int {
 		if a.Time != b.Time {
@@ -110,7 +110,7 @@ func (m *naiveSuppress) sorted() []suppressEntry {
 	})
 }
 
-// bytes returns what the entries take.
+// bytes returns the size of the entries.
 func (m *naiveSuppress) bytes() (n int64) {
 	for _, e := range m.live {
 		n += int64(len(e.Key) + strings.Count(e.Key, "\x00") + 2 + 8 + 1 + 8 + len(e.Value))
@@ -305,7 +305,7 @@ func (m *naiveJoin) expire(t testing.TB, rng *rand.Rand) {
 	equal(t, total, old, "records expired before %d", before)
 }
 
-// restOf expires what is left behind before a time.
+// restOf expires the records before a time that were left.
 func (m *naiveJoin) restOf(t testing.TB, before int64, want int) {
 	n, err := m.Expire(before, 0)
 	must(t, err)

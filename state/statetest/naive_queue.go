@@ -84,7 +84,7 @@ func (m *naiveQueue) check(t testing.TB, rng *rand.Rand) {
 	equal(t, collect(t, m.Scan(last)), m.until(last), "entries up to %d", last)
 }
 
-// expire removes some of what is due while it is scanned, looks at the head and puts something before and behind.
+// expire removes some of the due entries while it scans them, looks at the head and puts entries before and after.
 func (m *naiveQueue) expire(t testing.TB, rng *rand.Rand) {
 	if len(m.live) == 0 {
 		return

@@ -94,7 +94,7 @@ func (m *naiveVersions) versions(key string) (versions []versionRow) {
 	return versions
 }
 
-// between returns the versions valid from from to before to that history knows.
+// between returns the versions that were valid between from and before to, as far as history reaches.
 func (m *naiveVersions) between(key string, from, to int64) (found []versionRow) {
 	for _, v := range m.versions(key) {
 		if v.ValidTo > max(from, m.history) && v.ValidFrom < to {
@@ -160,7 +160,7 @@ func (m *naiveVersions) checkReader(t testing.TB, part state.Partition) {
 	}
 }
 
-// naiveExpiring holds rows in a map, those that are not alive included, until they expire.
+// naiveExpiring holds rows in a map until Expire removes them.
 type naiveExpiring struct {
 	*expiringStore
 	expiringTruth

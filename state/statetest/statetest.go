@@ -1,5 +1,4 @@
-// Package statetest holds the conformance suite for state engines: what [state.Engine] and [state.Partition] promise,
-// and that the typed stores keep their promises on top of the engine.
+// Package statetest is the conformance suite for state engines. It tests the contracts of [state.Engine] and [state.Partition], and the contracts of the typed stores on top of the engine.
 //
 //	func TestConformance(t *testing.T) {
 //		statetest.Run(t, func(t *testing.T) state.Engine { return newEngine(t) })
@@ -22,7 +21,7 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// Run runs the suite. open returns an empty engine that nobody else uses; the suite closes it.
+// Run runs the suite. open returns a new, empty engine; the suite closes it.
 func Run(t *testing.T, open func(t *testing.T) state.Engine) {
 	t.Helper()
 	for _, test := range []struct {
@@ -103,7 +102,7 @@ func openPartition(t testing.TB, e state.Engine, p int32) state.Partition {
 	return part
 }
 
-// apply applies one batch that fill makes.
+// apply applies a batch that fill fills.
 func apply(t testing.TB, part state.Partition, fill func(b *state.Batch)) {
 	t.Helper()
 	var b state.Batch
@@ -169,7 +168,7 @@ func flush(t testing.TB, s state.Store) *state.Batch {
 	return b
 }
 
-// commit does what a task does.
+// commit commits the stores as a task does.
 func commit(t testing.TB, part state.Partition, stores ...state.Store) *state.Batch {
 	t.Helper()
 	all := new(state.Batch)
@@ -190,7 +189,7 @@ func wantClosed(t testing.TB, what string, err error) {
 	}
 }
 
-// random returns a source whose seed is in the log of the test.
+// random returns a source of random numbers and logs its seed.
 func random(t *testing.T) *rand.Rand {
 	t.Helper()
 	seed := rand.Uint64()

@@ -272,7 +272,7 @@ func testExpiring(t *testing.T, e state.Engine) {
 	equal(t, len(rows(t, part.Scan(nil, nil))), 0, "rows and local rows")
 }
 
-// testRestoreKinds checks that what is restored goes on as what was there.
+// testRestoreKinds checks that restored stores continue like the original ones.
 func testRestoreKinds(t *testing.T, e state.Engine) {
 	part, restored := openPartition(t, e, 0), openPartition(t, e, 1)
 	sessions, versions, expiring := newSessions(t, part, nil), newVersioned(t, part, nil), newExpiring(t, part, nil)
