@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/internal/invariants"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
 )
@@ -46,6 +47,9 @@ type life struct {
 	identity     pendingIdentity
 	groupOffsets map[string]int64 // committed offsets by input, as of the last commit
 	startPending bool             // the first offsets depend on when the task began, and are not committed yet
+
+	guard       invariants.Guard // I5
+	checkedLast state.Position   // of the last commit, for checkCommit
 
 	// The unit and the transaction under way.
 	unit        unit

@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/internal/fault"
+	"github.com/seed84377926/millrace/internal/invariants"
 	"github.com/seed84377926/millrace/processors/internal/observe"
 	"github.com/seed84377926/millrace/state"
 )
@@ -42,6 +43,10 @@ func (l *life) commitDue() bool {
 // Nothing reaches the engine before Kafka has confirmed: a task that dies before 4 finds in the changelog what it
 // lacks, and, exactly once, a task that dies before 3 is over leaves nothing.
 func (l *life) commit(ctx context.Context, sessions *broker.Sessions) (err error) {
+	if invariants.Enabled {
+		l.guard.Enter("I5", "a task")
+		defer l.guard.Exit()
+	}
 	start := time.Now()
 	l.stats.activity.Enter(observe.ActivityCommit, start)
 	span := l.spans.start(TraceCommit, l.spans.transaction)
@@ -74,6 +79,9 @@ func (l *life) commit(ctx context.Context, sessions *broker.Sessions) (err error
 	l.progress.committed()
 
 	fault.Point("commit.confirmed")
+	if invariants.Enabled {
+		l.checkCommit()
+	}
 	l.batch.SetOffset(l.changelogLast.Load())
 	if err := l.table.part.Apply(&l.batch); err != nil {
 		return err

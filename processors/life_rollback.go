@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/internal/fault"
+	"github.com/seed84377926/millrace/internal/invariants"
 )
 
 // singleUnitCommits is for how many commits after a failure a task commits each unit by itself. A record that fails then
@@ -45,6 +46,10 @@ func (e *attributedError) Error() string { return e.fault.Error() }
 
 // rollBack returns to the last commit, because of a failure.
 func (l *life) rollBack(ctx context.Context, cause error) error {
+	if invariants.Enabled {
+		l.guard.Enter("I5", "a task")
+		defer l.guard.Exit()
+	}
 	if l.open {
 		if err := l.rollBackOutputs(ctx); err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/internal/fault"
+	"github.com/seed84377926/millrace/internal/invariants"
 	"github.com/seed84377926/millrace/processors/internal/observe"
 	"github.com/seed84377926/millrace/topology"
 )
@@ -149,6 +150,10 @@ func (l *life) openTransaction() error {
 // The first output begins the transaction (sink.Send) or, if there is none, the change does; a punctuation that does
 // nothing costs nothing.
 func (l *life) betweenUnits() error {
+	if invariants.Enabled {
+		l.guard.Enter("I5", "a task")
+		defer l.guard.Exit()
+	}
 	if err := l.classify(l.operators.Poll()); err != nil {
 		return err
 	}
@@ -186,6 +191,10 @@ func (l *life) deliver(sessions *broker.Sessions) error {
 
 // process runs a unit through the operators, on goka's goroutine.
 func (l *life) process(u *unit) (err error) {
+	if invariants.Enabled {
+		l.guard.Enter("I5", "a task")
+		defer l.guard.Exit()
+	}
 	inputs := l.plan.inputs
 	traced := l.spans.tracer != nil
 	if traced {

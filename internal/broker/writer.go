@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/internal/fault"
+	"github.com/seed84377926/millrace/internal/invariants"
 	"github.com/seed84377926/millrace/state"
 )
 
@@ -76,6 +77,7 @@ const maxBufferedRecords = 50_000
 // outcome is unknown. In both cases the owner closes the Writer and, if it should still own, takes over again: the takeover
 // settles the transaction, and the committed offsets and the changelog say how.
 type Writer struct {
+	guard    invariants.Guard // I5
 	client   *Client
 	kafka    *kgo.Client
 	cfg      WriterConfig
@@ -169,6 +171,10 @@ func (w *Writer) takeOver(ctx context.Context) (err error) {
 
 // Begin opens a transaction. Nothing is sent before the first Produce.
 func (w *Writer) Begin() error {
+	if invariants.Enabled {
+		w.guard.Enter("I5", "the writer of "+w.cfg.TransactionalID)
+		defer w.guard.Exit()
+	}
 	w.mu.Lock()
 	w.mu.err, w.mu.refused = nil, nil
 	w.mu.Unlock()
@@ -207,6 +213,10 @@ func (w *Writer) Produce(rec *kgo.Record, acked func(*kgo.Record)) {
 
 // Send is Produce without allocations, for records of Record and a promise that is made once.
 func (w *Writer) Send(rec *kgo.Record, promise Promise) {
+	if invariants.Enabled {
+		w.guard.Enter("I5", "the writer of "+w.cfg.TransactionalID)
+		defer w.guard.Exit()
+	}
 	w.produced = true
 	// Most records go to the same partition as the one before, and need no lookup.
 	if tp := (state.TopicPartition{Topic: rec.Topic, Partition: rec.Partition}); tp != w.last {
@@ -241,6 +251,10 @@ func (w *Writer) Flush(ctx context.Context) error {
 // It takes no longer than the transaction timeout. After that the broker has aborted the transaction or does not answer, and
 // only a takeover finds out which.
 func (w *Writer) Commit(ctx context.Context, offsets state.Offsets) error {
+	if invariants.Enabled {
+		w.guard.Enter("I5", "the writer of "+w.cfg.TransactionalID)
+		defer w.guard.Exit()
+	}
 	ctx, cancel := w.bound(ctx)
 	defer cancel()
 	if err := w.Flush(ctx); err != nil {
