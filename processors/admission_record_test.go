@@ -68,7 +68,7 @@ func FuzzDecodeTopologyRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// Whatever is in the record, it is only compared with.
+		// A record of any content may be compared with.
 		was := record.Topology.Deleted(func(topic string) bool { return len(topic)%2 == 0 })
 		_ = topology.Compare(was, now).String() + topology.Compare(now, was).Fingerprint() + now.After(was).String() + was.DOT()
 	})

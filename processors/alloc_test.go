@@ -14,7 +14,7 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// paths are topologies whose functions and codecs allocate nothing, so that whatever is allocated is the framework's.
+// paths are topologies whose functions and codecs allocate nothing, so that every allocation is the framework's.
 var paths = map[string]func(lines topology.Stream[int64, int64]){
 	"count": func(lines topology.Stream[int64, int64]) { lines.GroupByKey().Count("counts") },
 	"stateless chain to a topic": func(lines topology.Stream[int64, int64]) {
@@ -25,7 +25,7 @@ var paths = map[string]func(lines topology.Stream[int64, int64]){
 	"tumbling windows": func(lines topology.Stream[int64, int64]) {
 		lines.GroupByKey().WindowedBy(topology.Tumbling(10 * time.Second)).Count("counts")
 	},
-	// Each record makes its session longer: that is another row.
+	// Each record extends its session, which writes another row.
 	"sessions": func(lines topology.Stream[int64, int64]) {
 		lines.GroupByKey().WindowedBySessions(topology.Sessions(10 * time.Second)).Count("counts")
 	},
@@ -76,8 +76,8 @@ func (b *bench) allocations(t *testing.T, path func(topology.Stream[int64, int64
 	return after.Mallocs - before.Mallocs
 }
 
-// TestRun_allocatesNothingPerRecord holds the hot path to its budget: what is allocated belongs to batches, requests and
-// commits, and is shared by thousands of records.
+// TestRun_allocatesNothingPerRecord holds the hot path to its budget: allocations belong to batches, requests and commits,
+// which thousands of records share.
 func TestRun_allocatesNothingPerRecord(t *testing.T) {
 	for name, path := range paths {
 		t.Run(name, func(t *testing.T) {

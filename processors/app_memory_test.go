@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The parts are the whole, and what is live may grow by GOGC.
+// The parts add up to the budget, and the live part leaves room for GOGC.
 func TestSplitMemory_addsUp(t *testing.T) {
 	for _, budget := range []int64{0, 1, 1 << 20, 64 << 20, 512 << 20, DefaultMemoryBytes, 1 << 40} {
 		for _, gogc := range []float64{0, 50, 100, 400} {
@@ -43,7 +43,7 @@ func TestSplitMemory_sizes(t *testing.T) {
 	require.EqualValues(t, (512-40)*mib, splitMemory(512*mib, 100, false).HeapLimit())
 }
 
-// GOGC counts as it is, and a collector that is switched off as if it were not.
+// A GOGC that is set counts; a collector that is switched off counts as the default.
 func TestCollectorGrowth(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(50))
 	require.InDelta(t, 50, collectorGrowth(), 0)

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// While the end of an empty input is asked for, its records arrive: the input has been fetched up to its end then, but
-// those records must still be merged.
+// Records arrive at an empty input while its end is read: the input has been fetched up to its end then, but those records
+// must still be merged.
 func TestInputs_recordsThatArriveWhileTheEndIsAskedForAreMerged(t *testing.T) {
 	m := newMerge(0)
 	m.a.brings(0, 10, 30)
@@ -22,7 +22,7 @@ func TestInputs_recordsThatArriveWhileTheEndIsAskedForAreMerged(t *testing.T) {
 	require.Equal(t, []string{"a@10", "b@20", "a@30"}, got)
 }
 
-// That an input was caught up says nothing about what was written before a batch that another input brings later.
+// An input that was caught up may still get records that are older than a batch that another input brings later.
 func TestInputs_aNewBatchHasTheOthersAskedAgain(t *testing.T) {
 	m := newMerge(0)
 	m.a.brings(0, 10)

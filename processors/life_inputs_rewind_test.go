@@ -8,7 +8,7 @@ import (
 	"github.com/seed84377926/millrace/internal/broker"
 )
 
-// What is put back comes again, before what was not taken yet, and positions are those of the last commit.
+// Records that are put back come again, before those that were not taken yet, and positions are those of the last commit.
 func TestInputs_putBackTakesAllSinceTheCommitAgain(t *testing.T) {
 	m := newMerge(-1)
 	m.a.brings(1, 10, 30)

@@ -13,8 +13,8 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// A mark that cannot be read was once blamed on the record before it, which then was passed over in its place.
-func TestRun_aBrokenMarkIsBlamedItself(t *testing.T) {
+// A mark that cannot be read was once attributed to the record before it, which was then skipped in its place.
+func TestRun_aBrokenMarkIsAttributedToItself(t *testing.T) {
 	b := newBench(t, map[string]int32{"lines": 1})
 	top := routed(t, func(s topology.Stream[string, string]) {
 		s.Rekey(func(k, _ string) string { return k }).Repartition("again", codecs.String, codecs.String).GroupByKey().Count("counts")

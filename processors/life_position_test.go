@@ -53,8 +53,8 @@ func threeStages(t *testing.T) map[string]*groupPlan {
 	return plans
 }
 
-// hear delivers sender's mark to the receiver.
-func hear(t *testing.T, receiver *progress, topic string, sender *progress) {
+// deliver gives the sender's marks to the receiver.
+func deliver(t *testing.T, receiver *progress, topic string, sender *progress) {
 	t.Helper()
 	for _, rec := range markRecords(topic, 2, sender.partition, sender.mark(topic).Token()) {
 		if rec.Partition == receiver.partition {
@@ -85,21 +85,21 @@ func TestProgress_positionsReachEveryStageThroughMarks(t *testing.T) {
 	first[1].advance([]*input{{topic: "events", next: 20}})
 
 	// events/0 reaches the second stage through the first task alone, so one mark is enough.
-	hear(t, second[0], toSecond, first[0])
+	deliver(t, second[0], toSecond, first[0])
 	require.Equal(t, map[state.TopicPartition]int64{tp("events", 0): 10}, second[0].position.Derived)
-	hear(t, second[0], toSecond, first[1])
+	deliver(t, second[0], toSecond, first[1])
 	require.Equal(t, map[state.TopicPartition]int64{tp("events", 0): 10, tp("events", 1): 20}, second[0].position.Derived)
 
-	// It reaches the third through any task of the second: nothing is covered before all have said so, and then the
-	// slowest counts.
-	hear(t, third[1], toThird, second[0])
+	// It reaches the third through any task of the second: nothing is covered before all have reported, and then the slowest
+	// counts.
+	deliver(t, third[1], toThird, second[0])
 	require.Empty(t, third[1].position.Derived)
 	first[0].advance([]*input{{topic: "events", next: 15}})
-	hear(t, second[1], toSecond, first[0])
-	hear(t, third[1], toThird, second[1])
+	deliver(t, second[1], toSecond, first[0])
+	deliver(t, third[1], toThird, second[1])
 	require.Equal(t, map[state.TopicPartition]int64{tp("events", 0): 10}, third[1].position.Derived)
-	hear(t, second[0], toSecond, first[0])
-	hear(t, third[1], toThird, second[0])
+	deliver(t, second[0], toSecond, first[0])
+	deliver(t, third[1], toThird, second[0])
 	require.Equal(t, map[state.TopicPartition]int64{tp("events", 0): 15}, third[1].position.Derived)
 }
 
@@ -108,7 +108,7 @@ func TestProgress_survivesARestartAndForgetsWhatTheTopologyNoLongerReads(t *test
 	p := newProgress(plans["second"], 0, state.NewPosition())
 	first := newProgress(plans["first"], 1, state.NewPosition())
 	first.advance([]*input{{topic: "events", next: 7}})
-	hear(t, p, "app-to-second-repartition", first)
+	deliver(t, p, "app-to-second-repartition", first)
 	p.position.Direct[tp("gone", 0)] = 99
 
 	restored, err := state.DecodePosition(p.position.Append(nil))
@@ -135,10 +135,10 @@ func TestProgress_sourceThatComesTwoWaysNeedsBoth(t *testing.T) {
 	require.Len(t, plans, 2)
 	source, sink := newProgress(plans["events"], 0, state.NewPosition()), newProgress(plans["lefts"], 0, state.NewPosition())
 	source.advance([]*input{{topic: "events", next: 5}})
-	hear(t, sink, "app-left-repartition", source)
+	deliver(t, sink, "app-left-repartition", source)
 	require.Empty(t, sink.position.Derived, "nothing is known of the other way")
 	source.advance([]*input{{topic: "events", next: 9}})
-	hear(t, sink, "app-right-repartition", source)
+	deliver(t, sink, "app-right-repartition", source)
 	require.Equal(t, map[state.TopicPartition]int64{tp("events", 0): 5}, sink.position.Derived)
 }
 
@@ -154,7 +154,7 @@ func foreignJoin(t *testing.T, define func(b *topology.Builder) (left, right top
 
 const registration, response = "app-joined-subscription-registration", "app-joined-subscription-response"
 
-// The left side waits for the right one to have answered, and never for what it says itself.
+// The left side waits for the answers of the right one, and never for its own marks.
 func TestProgress_goesRoundAForeignJoin(t *testing.T) {
 	plans := foreignJoin(t, func(b *topology.Builder) (left, right topology.Table[string, string]) {
 		return topology.TableOf(b, "left", codecs.String, codecs.String), topology.TableOf(b, "right", codecs.String, codecs.String)
@@ -173,15 +173,15 @@ func TestProgress_goesRoundAForeignJoin(t *testing.T) {
 	require.Equal(t, state.Offsets{tp("left", 0): 10}, left[0].mark(registration))
 
 	// Any task of the right side may have the answer to what left/0 has asked.
-	hear(t, right[0], registration, left[0])
-	hear(t, left[0], response, right[0])
+	deliver(t, right[0], registration, left[0])
+	deliver(t, left[0], response, right[0])
 	require.Equal(t, map[state.TopicPartition]int64{tp("right", 0): 3}, left[0].position.Derived)
-	hear(t, right[1], registration, left[0])
-	hear(t, left[0], response, right[1])
+	deliver(t, right[1], registration, left[0])
+	deliver(t, left[0], response, right[1])
 	require.Equal(t, map[state.TopicPartition]int64{tp("left", 0): 10, tp("right", 0): 3, tp("right", 1): 4}, left[0].position.Derived)
 }
 
-// Marks that say nothing new are not written, or the two sides would commit for each other for ever.
+// Marks that have not changed are not written, or the two sides would commit for each other for ever.
 func TestProgress_aForeignJoinFallsSilent(t *testing.T) {
 	plans := foreignJoin(t, func(b *topology.Builder) (left, right topology.Table[string, string]) {
 		return topology.TableOf(b, "left", codecs.String, codecs.String), topology.TableOf(b, "right", codecs.String, codecs.String)
@@ -194,9 +194,9 @@ func TestProgress_aForeignJoinFallsSilent(t *testing.T) {
 	}
 	left.advance([]*input{{topic: "left", next: 1}})
 	require.True(t, news(left, registration))
-	hear(t, right, registration, left)
+	deliver(t, right, registration, left)
 	require.True(t, news(right, response))
-	hear(t, left, response, right)
+	deliver(t, left, response, right)
 	require.False(t, news(left, registration))
 	left.advance([]*input{{topic: "left", next: 2}})
 	_, ok := left.changedMark(registration)
@@ -218,17 +218,17 @@ func TestProgress_goesRoundAJoinOfATableWithItself(t *testing.T) {
 	tasks[1].advance([]*input{{topic: "left", next: 20}})
 	for _, p := range tasks {
 		for _, sender := range tasks {
-			hear(t, p, registration, sender)
+			deliver(t, p, registration, sender)
 			require.Empty(t, p.position.Derived, "there is no answer yet")
 		}
 	}
-	hear(t, tasks[0], response, tasks[0])
+	deliver(t, tasks[0], response, tasks[0])
 	require.Empty(t, tasks[0].position.Derived, "the answer may be at the other task")
-	hear(t, tasks[0], response, tasks[1])
+	deliver(t, tasks[0], response, tasks[1])
 	require.Equal(t, map[state.TopicPartition]int64{tp("left", 0): 10, tp("left", 1): 20}, tasks[0].position.Derived)
 }
 
-// A task that has nothing of an input reflects all of what comes through it.
+// A task that has no partition of an input reflects everything that comes through it.
 func TestProgress_nothingIsMissingOfAnInputThatIsNotThere(t *testing.T) {
 	plans := planned(t, map[string]int32{"a": 2, "b": 3}, func(b *topology.Builder) {
 		merged := lines(b, "a").Merge(through(lines(b, "b"), "one", topology.Partitions(1)))
@@ -241,20 +241,20 @@ func TestProgress_nothingIsMissingOfAnInputThatIsNotThere(t *testing.T) {
 	first.advance([]*input{{topic: "a", next: 4}})
 	second.advance([]*input{{topic: "a", next: 5}})
 	require.Empty(t, first.position.Derived)
-	hear(t, all, "app-again-repartition", first)
-	hear(t, all, "app-again-repartition", second)
+	deliver(t, all, "app-again-repartition", first)
+	deliver(t, all, "app-again-repartition", second)
 	require.Equal(t, map[state.TopicPartition]int64{tp("a", 0): 4, tp("a", 1): 5}, all.position.Derived)
 
 	source := newProgress(plans["b"], 2, state.NewPosition())
 	source.advance([]*input{{topic: "b", next: 7}})
-	hear(t, first, "app-one-repartition", source)
+	deliver(t, first, "app-one-repartition", source)
 	require.Equal(t, map[state.TopicPartition]int64{tp("b", 2): 7}, first.position.Derived)
-	hear(t, all, "app-again-repartition", first)
+	deliver(t, all, "app-again-repartition", first)
 	require.Equal(t, map[state.TopicPartition]int64{tp("a", 0): 4, tp("a", 1): 5, tp("b", 2): 7}, all.position.Derived)
 }
 
-// While a topic that matches is new, tasks upstream may know of it and those downstream not yet. They say nothing of it then, since
-// they do not know by how many ways it comes; and when they know, they say so also if nothing more comes.
+// While a topic that matches is new, upstream tasks may know it and downstream tasks not yet. Those do not report it then,
+// since they do not know in how many ways it arrives; when they know, they report it even if no record comes.
 func TestProgress_sourcesThatAreNotKnownYet(t *testing.T) {
 	r := subscriptionOf(t, map[string]int32{"in-a": 1}, func(b *topology.Builder) {
 		all := matching(b, "all", "in-.*")

@@ -16,9 +16,9 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// An instance stands still in a takeover, after it has read the offsets. Another one takes over, commits and is gone.
-// The first then restores a state that is ahead of the offsets it knows: that is no contradiction but the sign that it
-// was overtaken, and it takes over again.
+// An instance stands still in a takeover, after it has read the offsets. Another one takes over, commits and is gone. The
+// first then restores a state that is ahead of the offsets it knows. That is no contradiction but shows that it was
+// overtaken, and it takes over again.
 func TestRun_overtakenDuringATakeoverIsNotAnInconsistency(t *testing.T) {
 	b := newBench(t, map[string]int32{"lines": 1})
 	value, err := codecs.Int64.Append(nil, 1)
@@ -79,7 +79,7 @@ func (b *bench) commitAsAnotherOwner(t *testing.T, position int64) {
 	require.NoError(t, writer.Commit(t.Context(), state.Offsets{lines: position}))
 }
 
-// A task that is overtaken while it deals with a record that failed must not go on from where it was: the other owner has
+// A task that is overtaken while it handles a record that failed must not go on from where it was: the other owner has
 // committed since.
 func TestRun_overtakenWhileARecordFailsIsNoticed(t *testing.T) {
 	b := newBench(t, map[string]int32{"lines": 1, "out": 1})

@@ -12,7 +12,7 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// subscriptionOf is what an application reads that started when there were these topics.
+// subscriptionOf returns the subscription of an application that started with these topics.
 func subscriptionOf(t *testing.T, topics map[string]int32, define func(b *topology.Builder)) subscription {
 	t.Helper()
 	b := topology.NewBuilder("app")
@@ -34,7 +34,7 @@ func merged(b *topology.Builder) {
 	through(matching(b, "all", `in-.*`).Merge(lines(b, "other")), "again").GroupByKey().Count("counts")
 }
 
-// changed says what is other and what the plans are then, by the name of the sub-topology.
+// changed returns what changes, and the plans after it by the name of the sub-topology.
 func changed(t *testing.T, s subscription, now map[string]int32) (subscriptionChange, map[string]*groupPlan) {
 	t.Helper()
 	change := s.next(now)
@@ -77,7 +77,7 @@ func TestReading_topicsComeAndGo(t *testing.T) {
 	require.Equal(t, int32(3), change.to.sizes.Topics["in-a"])
 }
 
-// What there is already stays as large as it is: also if the largest topic goes, or all do.
+// Existing groups keep their sizes, even if the largest topic goes, or all topics do.
 func TestReading_sizesStay(t *testing.T) {
 	r := subscriptionOf(t, map[string]int32{"in-a": 2, "in-b": 5}, func(b *topology.Builder) {
 		through(matching(b, "all", `in-.*`), "again").GroupByKey().Count("counts")
@@ -99,7 +99,7 @@ func TestReading_sizesStay(t *testing.T) {
 		"be in other partitions; delete it and create it with at most 5 partitions, or narrow the expression of the source down")
 }
 
-// A topic that does not fit is refused, whatever comes beside it.
+// A topic that does not fit is refused, and does not affect other topics that come with it.
 func TestReading_topicsThatDoNotFit(t *testing.T) {
 	r := subscriptionOf(t, map[string]int32{"in-a": 2, "table": 2}, func(b *topology.Builder) {
 		table := topology.TableOf(b, "table", codecs.String, codecs.String)

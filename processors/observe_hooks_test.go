@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every hook there is must be joined, also one that is added later.
+// JoinHooks must join every hook, also one that is added later.
 func TestJoinHooks_callsAllInOrder(t *testing.T) {
 	hooks := reflect.TypeFor[Hooks]()
 	for i := range hooks.NumField() {

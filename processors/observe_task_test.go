@@ -39,7 +39,7 @@ func TestRecordEnd_countsHowTheOpenTransactionEnded(t *testing.T) {
 	}
 }
 
-// What a life produced and did not commit must neither be counted as committed nor be seen by the next one.
+// Outputs that a life did not commit must neither be counted as committed nor be seen by the next life.
 func TestRecordEnd_forgetsWhatWasNotCommitted(t *testing.T) {
 	var s taskStats
 	initTaskStats(&s, observe.NewGroup(), &groupPlan{inputs: []topology.Input{{Topic: "a"}}, sizes: map[string]int32{"a": 1}}, 0)
@@ -53,7 +53,7 @@ func TestRecordEnd_forgetsWhatWasNotCommitted(t *testing.T) {
 	require.Equal(t, int64(1), s.live.inputs[0].records, "it was processed, though")
 }
 
-// What counting costs for each input record: no allocation, and nothing that another goroutine touches.
+// The cost of counting one input record: no allocation, and nothing that another goroutine touches.
 func BenchmarkRecordInput(b *testing.B) {
 	var s taskStats
 	initTaskStats(&s, observe.NewGroup(), &groupPlan{inputs: []topology.Input{{Topic: "a"}}, sizes: map[string]int32{"a": 1}}, 0)

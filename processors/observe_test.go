@@ -213,7 +213,7 @@ func TestCollector_countsWhatHappened(t *testing.T) {
 	require.GreaterOrEqual(t, got["task_restore_total{group=app-counts,partition=0}"], 3.0, "two counts and the position")
 }
 
-// What was aborted is counted as processed, but nothing of it as committed, and it shows why.
+// Aborted work counts as processed and not as committed, and the metrics show why it was aborted.
 func TestCollector_abortedWorkIsCountedByCauseAndOutcome(t *testing.T) {
 	b := newBench(t, map[string]int32{"lines": 1, "out": 1})
 	b.produce(t, line(t, "a", 1), line(t, "a", 2))
@@ -242,7 +242,7 @@ func TestCollector_abortedWorkIsCountedByCauseAndOutcome(t *testing.T) {
 	require.Equal(t, []string{"a=1", "a=2"}, b.read(t, "out", 2))
 }
 
-// A task that hangs in an operator is named, with what it waits for, and again when it goes on.
+// A task that hangs in an operator is named with what it waits for, and named again when it goes on.
 func TestStuck_aTaskThatHangsIsNamed(t *testing.T) {
 	b := newBench(t, map[string]int32{"lines": 1, "out": 1})
 	b.produce(t, line(t, "a", 1))
@@ -304,7 +304,7 @@ func TestDebugHandler_showsTheStateAsTableAndAsJSON(t *testing.T) {
 	require.Equal(t, http.StatusMethodNotAllowed, ask("POST", "/", "").Code)
 }
 
-// Rows that are not committed yet show, and are gone with the commit.
+// Rows that are not committed yet are counted, and no longer after the commit.
 func TestCollector_uncommittedRowsShow(t *testing.T) {
 	b := newBench(t, map[string]int32{"lines": 1, "out": 1})
 	b.produce(t, line(t, "a", 1), line(t, "b", 2))

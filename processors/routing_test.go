@@ -92,7 +92,7 @@ func TestRun_partitioners(t *testing.T) {
 
 func byKey(r lineRecord) string { return r.Key }
 
-// Topics that records choose are looked up when the first one comes.
+// Topics that records choose are looked up with the first record for them.
 func TestRun_dynamicTopics(t *testing.T) {
 	for _, guarantee := range []processors.Guarantee{processors.ExactlyOnce, processors.AtLeastOnce} {
 		t.Run(guarantee.String(), func(t *testing.T) {
