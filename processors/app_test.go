@@ -18,6 +18,7 @@ import (
 	"github.com/seed84377926/millrace/internal/brokertest"
 	"github.com/seed84377926/millrace/processors"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // bench is an embedded broker with a client.
@@ -146,7 +147,7 @@ func TestRun_undecodableRecordStopsTheApplicationAfterRetries(t *testing.T) {
 		require.ErrorContains(t, err, "lines/0 offset 0")
 		require.ErrorContains(t, err, "decode int64")
 		require.Equal(t, 3, failures, "the first try and two retries")
-		var decode *topology.DecodeError
+		var decode *engine.DecodeError
 		require.ErrorAs(t, err, &decode)
 	}
 }

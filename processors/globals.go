@@ -12,6 +12,7 @@ import (
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/state/pebblestore"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // globals are the global tables of this instance: goka views of their topics. They run from openGlobals to close.
@@ -126,7 +127,7 @@ func (g *globals) await(ctx context.Context) error {
 }
 
 // rows returns the rows of a table for tasks.
-func (g *globals) rows(name string) topology.GlobalRows {
+func (g *globals) rows(name string) engine.GlobalRows {
 	for _, t := range g.tables {
 		if t.plan.Name == name {
 			return t

@@ -13,7 +13,7 @@ import (
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/internal/localcopy"
 	"github.com/seed84377926/millrace/state"
-	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // errGlobalRebuilding says that a global table was found damaged and is read again: the rows that are there are not all.
@@ -47,8 +47,8 @@ type globalTable struct {
 }
 
 var (
-	_ localcopy.Contents  = (*globalTable)(nil)
-	_ topology.GlobalRows = (*globalTable)(nil)
+	_ localcopy.Contents = (*globalTable)(nil)
+	_ engine.GlobalRows  = (*globalTable)(nil)
 )
 
 // openGlobalTable opens the rows that are on disk in engine. They are dropped if they are damaged, or if the topic does not
@@ -143,10 +143,10 @@ func (t *globalTable) Rebuilding(cause error) error {
 	return fmt.Errorf("%w: %v", errGlobalRebuilding, cause) //nolint:errorlint // see above
 }
 
-// Get implements topology.GlobalRows.
+// Get implements engine.GlobalRows.
 func (t *globalTable) Get(dst, key []byte) ([]byte, bool, error) { return t.rows.Get(dst, key) }
 
-// Version implements topology.GlobalRows.
+// Version implements engine.GlobalRows.
 func (t *globalTable) Version() uint64 { return t.version.Load() }
 
 // recordEnds notes where the partitions of the topic end.

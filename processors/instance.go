@@ -3,6 +3,7 @@ package processors
 import (
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // instance is what the groups, tasks and other parts of an App use of it. New and Run fill it in; each field is set
@@ -15,7 +16,7 @@ type instance struct {
 
 	client     *broker.Client
 	admission  *admission
-	globalRows func(table string) topology.GlobalRows
+	globalRows func(table string) engine.GlobalRows
 
 	fail          func(error) // ends Run with the error
 	taskChanged   func()      // recomputes the state of the App

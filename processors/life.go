@@ -14,6 +14,7 @@ import (
 	"github.com/seed84377926/millrace/internal/invariants"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // life is a task from one takeover to the next failure, or to the end of the task:
@@ -40,7 +41,7 @@ type life struct {
 
 	// What begin makes from the restored state and the committed offsets.
 	writer       *broker.Writer // from the takeover; a rollback may replace it
-	operators    *topology.Task
+	operators    *engine.Task
 	inputs       *inputs
 	progress     *progress
 	calls        *executor // of asynchronous operators
@@ -95,7 +96,7 @@ func (l *life) begin(ctx context.Context, offsets map[string]int64, now identity
 	l.rowAcked = l.writer.Promise(l.recordAck)
 	out := &sink{life: l, ask: func(topic string) (int32, error) { return l.inst.client.Partitions(ctx, topic) }}
 	l.calls = newExecutor(ctx, l)
-	l.operators, err = l.plan.sub.NewTask(topology.TaskConfig{
+	l.operators, err = l.plan.sub.NewTask(engine.TaskConfig{
 		Partition: l.partition, State: l.table.part, Budget: l.inst.memory.cache,
 		Sink: out, Partitions: out.partitions, Globals: l.inst.globalRows,
 		OnDrop:    l.recordDrop,

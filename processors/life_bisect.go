@@ -8,7 +8,7 @@ import (
 
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/state"
-	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // bisection finds the record that makes a commit fail: it halves the transactions until the one that fails has a single
@@ -68,10 +68,10 @@ func (l *life) attributeRefusal(err error) error {
 	if encode, ok := errors.AsType[*state.EncodeError](err); ok {
 		return l.bisect(FailedProcessing, encode.Store, err)
 	}
-	if record, ok := errors.AsType[*topology.RecordError](err); ok {
+	if record, ok := errors.AsType[*engine.RecordError](err); ok {
 		return l.bisect(FailedProcessing, record.Node, err)
 	}
-	if routed, ok := errors.AsType[*topology.RouteError](err); ok && broker.TopicUnusable(err) {
+	if routed, ok := errors.AsType[*engine.RouteError](err); ok && broker.TopicUnusable(err) {
 		return l.bisect(FailedProduce, routed.To, err)
 	}
 	first, ok := errors.AsType[*broker.ProduceError](err)

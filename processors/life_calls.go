@@ -8,7 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // executor runs the calls of asynchronous operators, each on a goroutine of its own; the topology bounds their number.
@@ -17,29 +17,29 @@ type executor struct {
 	life *life
 	ctx  context.Context //nolint:containedctx // of the life
 
-	records map[*topology.Call]*kgo.Record // the record of each call; nil for a punctuation
-	calls   context.Context                //nolint:containedctx // of the calls since the last Cancel
+	records map[*engine.Call]*kgo.Record // the record of each call; nil for a punctuation
+	calls   context.Context              //nolint:containedctx // of the calls since the last Cancel
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
 	mu struct {
 		sync.Mutex
-		ended []*topology.Call
+		ended []*engine.Call
 	}
 	signal chan struct{} // signalled: a call has ended
 }
 
 func newExecutor(ctx context.Context, l *life) *executor {
-	e := &executor{life: l, ctx: ctx, records: make(map[*topology.Call]*kgo.Record), signal: make(chan struct{}, 1)}
+	e := &executor{life: l, ctx: ctx, records: make(map[*engine.Call]*kgo.Record), signal: make(chan struct{}, 1)}
 	e.calls, e.cancel = context.WithCancel(ctx)
 	return e
 }
 
-// Accept implements topology.Executor.
-func (e *executor) Accept(call *topology.Call) { e.records[call] = e.life.current }
+// Accept implements engine.Executor.
+func (e *executor) Accept(call *engine.Call) { e.records[call] = e.life.current }
 
-// Start implements topology.Executor.
-func (e *executor) Start(call *topology.Call) {
+// Start implements engine.Executor.
+func (e *executor) Start(call *engine.Call) {
 	ctx, cancel := e.calls, func() {}
 	if call.Timeout > 0 {
 		ctx, cancel = context.WithTimeout(ctx, call.Timeout)
@@ -61,8 +61,8 @@ func (e *executor) Start(call *topology.Call) {
 // stopPatience is how long a task that is to end waits for a call. The next owner of the task makes the call again.
 const stopPatience = 5 * time.Second
 
-// Ended implements topology.Executor. It gives up a call that lasts longer than a transaction may.
-func (e *executor) Ended(wait bool) (*topology.Call, error) {
+// Ended implements engine.Executor. It gives up a call that lasts longer than a transaction may.
+func (e *executor) Ended(wait bool) (*engine.Call, error) {
 	if call := e.take(); call != nil || !wait {
 		return call, nil
 	}
@@ -87,7 +87,7 @@ func (e *executor) Ended(wait bool) (*topology.Call, error) {
 	}
 }
 
-func (e *executor) take() *topology.Call {
+func (e *executor) take() *engine.Call {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.mu.ended) == 0 {
@@ -98,8 +98,8 @@ func (e *executor) take() *topology.Call {
 	return call
 }
 
-// Within implements topology.Executor.
-func (e *executor) Within(call *topology.Call, f func() error) error {
+// Within implements engine.Executor.
+func (e *executor) Within(call *engine.Call, f func() error) error {
 	before := e.life.current
 	e.life.current = e.records[call]
 	if err := f(); err != nil {
@@ -110,7 +110,7 @@ func (e *executor) Within(call *topology.Call, f func() error) error {
 	return nil
 }
 
-// Cancel implements topology.Executor.
+// Cancel implements engine.Executor.
 func (e *executor) Cancel() {
 	e.cancel()
 	e.running.Wait()

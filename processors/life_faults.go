@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // recordFault is a failure that is attributed to an input record or a punctuation, and not to a broker or a disk.
@@ -65,22 +66,22 @@ func (f *recordFault) remedy() string {
 
 // newRecordFault turns an error of the operators into a fault, if the record or a punctuation caused it.
 func newRecordFault(record *kgo.Record, err error) (*recordFault, bool) {
-	if failed, ok := errors.AsType[*topology.PunctuationError](err); ok {
+	if failed, ok := errors.AsType[*engine.PunctuationError](err); ok {
 		return &recordFault{kind: FailedProcessing, node: failed.Failed, id: punctuationID(failed.Punctuation), err: err}, true
 	}
 	if record == nil {
 		return nil, false
 	}
 	f := &recordFault{record: record, id: idOf(record), err: err}
-	if decode, ok := errors.AsType[*topology.DecodeError](err); ok {
+	if decode, ok := errors.AsType[*engine.DecodeError](err); ok {
 		f.kind, f.node = UndecodableRecord, decode.Node
 		return f, true
 	}
-	if failed, ok := errors.AsType[*topology.RecordError](err); ok {
+	if failed, ok := errors.AsType[*engine.RecordError](err); ok {
 		f.kind, f.node = FailedProcessing, failed.Node
 		return f, true
 	}
-	if routed, ok := errors.AsType[*topology.RouteError](err); ok && broker.TopicUnusable(err) {
+	if routed, ok := errors.AsType[*engine.RouteError](err); ok && broker.TopicUnusable(err) {
 		f.kind, f.node = FailedProduce, routed.To
 		return f, true
 	}
@@ -113,7 +114,7 @@ type recordID struct {
 	topic  string
 	offset int64
 
-	punctuation topology.Punctuation
+	punctuation engine.Punctuation
 }
 
 // failingRecord is a record or a punctuation that failed.
@@ -126,12 +127,12 @@ type failingRecord struct {
 
 func idOf(rec *kgo.Record) recordID { return recordID{topic: rec.Topic, offset: rec.Offset} }
 
-func punctuationID(p topology.Punctuation) recordID { return recordID{punctuation: p} }
+func punctuationID(p engine.Punctuation) recordID { return recordID{punctuation: p} }
 
 func (id recordID) isPunctuation() bool { return id.punctuation.Node != "" }
 
 // skipsPunctuation says whether a punctuation that is due is skipped, because it has failed.
-func (fs *faults) skipsPunctuation(p topology.Punctuation) bool {
+func (fs *faults) skipsPunctuation(p engine.Punctuation) bool {
 	r := fs.records[punctuationID(p)]
 	if r == nil {
 		return false

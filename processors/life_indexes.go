@@ -15,16 +15,16 @@ const indexChunk = 10_000
 // record is processed. It commits in chunks, so that the next owner of the task goes on where this one was. It returns
 // early if the task is stopping.
 func (l *life) buildIndexes(ctx context.Context, sessions *broker.Sessions) error {
-	if !l.operators.Building() {
+	if !l.operators.Preparing() {
 		return nil
 	}
 	began := time.Now()
 	logged, total := began, 0
-	for l.operators.Building() && !l.task.isStopping() {
+	for l.operators.Preparing() && !l.task.isStopping() {
 		if err := l.openTransaction(); err != nil {
 			return err
 		}
-		rows, err := l.operators.BuildIndexes(indexChunk)
+		rows, err := l.operators.Prepare(indexChunk)
 		if err != nil {
 			return err
 		}
@@ -37,7 +37,7 @@ func (l *life) buildIndexes(ctx context.Context, sessions *broker.Sessions) erro
 			logged = now
 		}
 	}
-	if total > 0 && !l.operators.Building() {
+	if total > 0 && !l.operators.Preparing() {
 		l.logger.Info("indexes are built", slog.Int("rows", total), slog.Duration("took", time.Since(began)))
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // markHeader is the header of a mark. A mark is a record without a key in a repartition topic; a commit of an upstream task
@@ -24,7 +25,7 @@ func isMark(rec *kgo.Record) bool {
 func (p *progress) recordMark(rec *kgo.Record) error {
 	offsets, err := state.ParseToken(string(rec.Value))
 	if err != nil {
-		return &topology.DecodeError{
+		return &engine.DecodeError{
 			Node: markHeader, Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Part: "value", Err: err,
 		}
 	}

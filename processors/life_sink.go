@@ -6,7 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/internal/murmur2"
-	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // sink sends the operators' outputs through the writer of a life, into the open transaction.
@@ -43,7 +43,7 @@ func (s *sink) partitions(topic string) (int32, error) {
 
 // Send puts the record where the topology wants it, or else partitions by key like Kafka's default partitioner; records
 // without a key take turns.
-func (s *sink) Send(topic string, r topology.RawRecord) error {
+func (s *sink) Send(topic string, r engine.RawRecord) error {
 	l := s.life
 	n, err := s.partitions(topic)
 	if err != nil {

@@ -63,7 +63,7 @@ func (l *life) run(ctx context.Context, sessions *broker.Sessions) error {
 	}
 	defer l.close()
 	atWork()
-	if err = l.buildIndexes(ctx, sessions); err == nil && !l.operators.Building() {
+	if err = l.buildIndexes(ctx, sessions); err == nil && !l.operators.Preparing() {
 		l.task.enter(taskRunning)
 		err = l.work(ctx, sessions)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/seed84377926/millrace/internal/fault"
 	"github.com/seed84377926/millrace/internal/invariants"
 	"github.com/seed84377926/millrace/processors/internal/observe"
-	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // work processes and commits until the task is stopping or something fails.
@@ -202,7 +202,7 @@ func (l *life) process(u *unit) (err error) {
 		defer func() { endSpan(&l.spans.unit, err) }()
 	}
 	now := time.Now().UnixMilli()
-	var raw topology.RawRecord
+	var raw engine.RawRecord
 	records := 0 // without marks
 	l.current = nil
 	for _, r := range u.records {
@@ -246,25 +246,25 @@ func (l *life) process(u *unit) (err error) {
 	return nil
 }
 
-func rawRecord(r *kgo.Record) topology.RawRecord {
-	return topology.RawRecord{
+func rawRecord(r *kgo.Record) engine.RawRecord {
+	return engine.RawRecord{
 		Key: r.Key, Value: r.Value, Timestamp: r.Timestamp.UnixMilli(), Offset: r.Offset, Headers: rawHeaders(r.Headers),
 	}
 }
 
-func rawHeaders(headers []kgo.RecordHeader) []topology.Header {
+func rawHeaders(headers []kgo.RecordHeader) []engine.Header {
 	if len(headers) == 0 {
 		return nil
 	}
-	raw := make([]topology.Header, len(headers))
+	raw := make([]engine.Header, len(headers))
 	for i, h := range headers {
-		raw[i] = topology.Header{Key: h.Key, Value: h.Value}
+		raw[i] = engine.Header{Key: h.Key, Value: h.Value}
 	}
 	return raw
 }
 
 // recordDrop counts and reports a record that an operator dropped.
-func (l *life) recordDrop(drop topology.Drop) {
+func (l *life) recordDrop(drop engine.Drop) {
 	l.stats.recordDrop(drop.Reason)
 	if hook := l.inst.cfg.Hooks.Dropped; hook != nil {
 		hook(l.plan.sub.Group(), drop)

@@ -3,7 +3,7 @@ package processors
 import (
 	"time"
 
-	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Hooks are called when something happens that a program may want to act on. Nil functions are skipped; JoinHooks joins
@@ -20,7 +20,7 @@ type Hooks struct {
 	StateDamaged func(group string, partition int32, err error)
 	// Dropped is called for each record that is dropped, with the reason. If the work is rolled back, the record is processed
 	// and dropped again.
-	Dropped func(group string, drop topology.Drop)
+	Dropped func(group string, drop engine.Drop)
 	// InputsChanged is called when a group on this instance goes on with other topics that match a source: see
 	// topology.SourceMatching.
 	InputsChanged func(group string, added, removed []string)
@@ -74,14 +74,14 @@ func (k FailureKind) String() string {
 // Skipped is an input record or a punctuation that was skipped by the policy of the topology.
 type Skipped struct {
 	Group string
-	// Topic is the topic of the record, "" for a punctuation: Err says which one ([topology.PunctuationError]).
+	// Topic is the topic of the record, "" for a punctuation: Err says which one ([engine.PunctuationError]).
 	Topic     string
 	Partition int32
 	Kind      FailureKind
 	// Node is where it failed: an operator as Topology.Describe shows it, or the topic or store of its output.
 	Node string
 	// Record is the record as it was read, with its offset. Its slices must not be modified.
-	Record topology.RawRecord
+	Record engine.RawRecord
 	// Err is the last failure.
 	Err error
 }

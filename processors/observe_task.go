@@ -13,7 +13,7 @@ import (
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/processors/internal/observe"
 	"github.com/seed84377926/millrace/state"
-	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // taskStats is what a task records of itself. What it counts for each record goes into plain numbers of its own (live),
@@ -174,7 +174,7 @@ func (s *taskStats) publishInputs(inputs *inputs) {
 }
 
 // recordCommit counts a commit, whose effects can be seen from now on.
-func (s *taskStats) recordCommit(spent time.Duration, rows int, task *topology.Task) {
+func (s *taskStats) recordCommit(spent time.Duration, rows int, task *engine.Task) {
 	now := time.Now()
 	s.publishLatencies(now.UnixMilli())
 	s.commits.Add(1)
@@ -211,7 +211,7 @@ func (s *taskStats) publishLatencies(now int64) {
 }
 
 // publishStores adds what the stores counted since the last call. They count from 0 in each life. mu is held.
-func (s *taskStats) publishStores(task *topology.Task) {
+func (s *taskStats) publishStores(task *engine.Task) {
 	now := task.StoreStats(s.live.scratch[:0])
 	if len(s.mu.stores) != len(now) {
 		s.mu.stores = make([]state.StoreStats, len(now))

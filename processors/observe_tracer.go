@@ -3,7 +3,7 @@ package processors
 import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Tracer makes spans of what tasks do; package telemetry has one for OpenTelemetry. Without one nothing is traced, and the
@@ -20,7 +20,7 @@ type Tracer interface {
 	// trace it returns nil. Otherwise it also returns the headers with which the record goes through the topology, so
 	// that all records it leads to carry them: the headers of the record, with the span as the trace's context. The
 	// headers and values of rec must not be modified.
-	StartRecord(rec TracedRecord, unit Span) (Span, []topology.Header)
+	StartRecord(rec TracedRecord, unit Span) (Span, []engine.Header)
 }
 
 // Span is an operation under way.
@@ -61,7 +61,7 @@ type TracedRecord struct {
 	Topic     string
 	Partition int32
 	Offset    int64
-	Headers   []topology.Header
+	Headers   []engine.Header
 }
 
 // spans are the spans that a task has open. Without a tracer all are nil and all methods do nothing.
@@ -119,7 +119,7 @@ func (s *spans) beginUnit(records int) {
 
 // record begins the span of a record whose trace is sampled, and sets the headers of raw so that its outputs carry the
 // trace.
-func (s *spans) record(rec *kgo.Record, raw *topology.RawRecord) Span {
+func (s *spans) record(rec *kgo.Record, raw *engine.RawRecord) Span {
 	if len(raw.Headers) == 0 {
 		return nil
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/processors"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 type lineRecord = topology.Record[string, string]
@@ -123,7 +124,7 @@ func TestRun_missingDynamicTopicFollowsThePolicy(t *testing.T) {
 		err := run(t, routed(t, dynamic, topology.OnProduceFailure(topology.Stop())), processors.Config{Brokers: b.brokers, Dir: t.TempDir()})
 		require.ErrorContains(t, err, `outputs of lines/0 offset 1: node "route": topic "lines" partition 0 offset 1: output to topic "lost": `+
 			`broker: topic does not exist: "lost"; create it or correct the name; or let the topology pass over such records with topology.OnProduceFailure`)
-		var missing *topology.RouteError
+		var missing *engine.RouteError
 		require.ErrorAs(t, err, &missing)
 		topics, err := b.admin.ListTopics(t.Context())
 		require.NoError(t, err)

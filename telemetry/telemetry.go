@@ -28,7 +28,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/seed84377926/millrace/processors"
-	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // scope names the library that makes the spans.
@@ -60,7 +60,7 @@ func (t *tracer) Start(op processors.Operation, parent processors.Span) processo
 }
 
 // StartRecord implements processors.Tracer.
-func (t *tracer) StartRecord(rec processors.TracedRecord, unit processors.Span) (processors.Span, []topology.Header) {
+func (t *tracer) StartRecord(rec processors.TracedRecord, unit processors.Span) (processors.Span, []engine.Header) {
 	if !slices.ContainsFunc(rec.Headers, isParent) {
 		return nil, nil
 	}
@@ -112,10 +112,10 @@ func (s span) End(err error) {
 	s.span.End()
 }
 
-func isParent(h topology.Header) bool { return h.Key == "traceparent" }
+func isParent(h engine.Header) bool { return h.Key == "traceparent" }
 
 // carrier reads and writes the headers of a record. It replaces slices of values and never modifies them.
-type carrier struct{ headers *[]topology.Header }
+type carrier struct{ headers *[]engine.Header }
 
 var _ propagation.TextMapCarrier = carrier{}
 
@@ -131,8 +131,8 @@ func (c carrier) Get(key string) string {
 
 // Set implements propagation.TextMapCarrier. Kafka allows repeated keys, but a trace context must occur once.
 func (c carrier) Set(key, value string) {
-	kept := slices.DeleteFunc(*c.headers, func(h topology.Header) bool { return h.Key == key })
-	*c.headers = append(kept, topology.Header{Key: key, Value: []byte(value)})
+	kept := slices.DeleteFunc(*c.headers, func(h engine.Header) bool { return h.Key == key })
+	*c.headers = append(kept, engine.Header{Key: key, Value: []byte(value)})
 }
 
 // Keys implements propagation.TextMapCarrier.

@@ -4,6 +4,8 @@ import (
 	"reflect"
 
 	"github.com/seed84377926/millrace/codecs"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Count counts the records of each key, in a store with the given name (values: codecs.Int64). Every update is forwarded.
@@ -147,7 +149,7 @@ type entry[K, A any] struct {
 	Key                K
 	NullKey, NullValue bool
 	Timestamp          int64
-	Headers            []Header
+	Headers            []engine.Header
 	key                *encodedKey
 	// add returns what the record makes of an aggregate. Without one, had is false.
 	add func(aggregate A, had bool) A
@@ -158,7 +160,7 @@ type feeder[K, A any] struct {
 	keys keying[K]
 	from *node
 	// link connects the stream with n; shared says that n encodes its keys as the stream does.
-	link func(n *node, shared bool, wire func(t *Task) receiver[entry[K, A]])
+	link func(n *node, shared bool, wire func(h *engine.Host) receiver[entry[K, A]])
 }
 
 // feed returns g as a stream into the aggregates that add makes.
@@ -167,9 +169,9 @@ func feed[K, V, A any](g GroupedStream[K, V], add func(key K, value V, aggregate
 }
 
 func feedRecords[K, V, A any](g GroupedStream[K, V], add func(it *item[K, V], aggregate A, had bool) A) feeder[K, A] {
-	link := func(n *node, shared bool, wire func(t *Task) receiver[entry[K, A]]) {
-		link(g.stream.out, n, func(t *Task) receiver[item[K, V]] {
-			next, own := wire(t), new(encodedKey)
+	link := func(n *node, shared bool, wire func(h *engine.Host) receiver[entry[K, A]]) {
+		link(g.stream.out, n, func(h *engine.Host) receiver[item[K, V]] {
+			next, own := wire(h), new(encodedKey)
 			var current *item[K, V]
 			e := &entry[K, A]{add: func(aggregate A, had bool) A { return add(current, aggregate, had) }}
 			return func(it *item[K, V]) error {
@@ -194,15 +196,15 @@ type aggregator struct{ n *node }
 // the stream with the given index.
 func collect[K, A any](
 	n *node, streams []feeder[K, A],
-	create func(t *Task, next receiver[change[K, A]]) func(stream int, e *entry[K, A]) error,
+	create func(h *engine.Host, next receiver[change[K, A]]) func(stream int, e *entry[K, A]) error,
 ) *port[change[K, A]] {
 	out := &port[change[K, A]]{node: n}
 	for i, s := range streams {
 		if i > 0 {
 			streams[0].keys.sameEncoding(n, s.keys, s.from)
 		}
-		s.link(n, i == 0 || sameCodec(streams[0].keys.codec, s.keys.codec), func(t *Task) receiver[entry[K, A]] {
-			take := once(t, aggregator{n}, func() func(int, *entry[K, A]) error { return create(t, out.receiver(t)) })
+		s.link(n, i == 0 || sameCodec(streams[0].keys.codec, s.keys.codec), func(h *engine.Host) receiver[entry[K, A]] {
+			take := engine.Once(h, aggregator{n}, func() func(int, *entry[K, A]) error { return create(h, out.receiver(h)) })
 			return func(e *entry[K, A]) error { return take(i, e) }
 		})
 	}
@@ -213,16 +215,16 @@ func collect[K, A any](
 func aggregate[K, A any](n *node, a aggregation[A], streams ...feeder[K, A]) Table[K, A] {
 	keys := streams[0].keys
 	store := keepTable(n, keys.codec, a.codec, a.store)
-	out := collect(n, streams, func(t *Task, next receiver[change[K, A]]) func(int, *entry[K, A]) error {
-		rows, c, wantsOld := store.update(t, n, keys, next), new(change[K, A]), n.oldWanted()
+	out := collect(n, streams, func(h *engine.Host, next receiver[change[K, A]]) func(int, *entry[K, A]) error {
+		rows, c, wantsOld := store.update(h, n, keys, next), new(change[K, A]), n.oldWanted()
 		return func(_ int, e *entry[K, A]) error {
-			t.at = n
+			h.Enter(n)
 			switch {
 			case e.NullKey:
-				t.drop(n, DropNullKey)
+				h.Drop(n, DropNullKey)
 				return nil
 			case e.NullValue:
-				t.drop(n, DropNullValue)
+				h.Drop(n, DropNullValue)
 				return nil
 			}
 			*c = change[K, A]{Key: e.Key, Timestamp: e.Timestamp, Headers: e.Headers, key: e.key}

@@ -5,11 +5,13 @@ import (
 	"time"
 
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // sessionAggregate aggregates records in sessions (Kafka Streams: KStreamSessionWindowAggregate).
 type sessionAggregate[K, A any] struct {
-	t                     *Task
+	h                     *engine.Host
 	n                     *node
 	keys                  keying[K]
 	gap, grace, retention int64
@@ -31,8 +33,8 @@ func aggregateSessions[K, A any](
 	n.timed = true
 	store := &windowStore[*state.Sessions[K, A]]{
 		info: n.keep(spec), streams: len(streams),
-		create: func(t *Task) (*state.Sessions[K, A], error) {
-			return state.NewSessions(spec, t.cfg.State, t.cfg.Budget, keys.codec, a.codec)
+		create: func(h *engine.Host) (*state.Sessions[K, A], error) {
+			return state.NewSessions(spec, h.State(), h.Budget(), keys.codec, a.codec)
 		},
 		expire: func(rows *state.Sessions[K, A], now int64) error {
 			// What is just as old is not continued any more, but did not close yet either.
@@ -43,8 +45,8 @@ func aggregateSessions[K, A any](
 	return WindowedTable[K, A]{
 		keys:    SessionWindowedCodec(keys.codec),
 		closing: closing{wait: gap + grace, graced: w.graced},
-		view: &view[Windowed[K], A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(t *Task) lookup[Windowed[K], A] {
-			o := store.open(t)
+		view: &view[Windowed[K], A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(h *engine.Host) lookup[Windowed[K], A] {
+			o := store.open(h)
 			return func(w Windowed[K], encoded []byte) (value A, timestamp int64, ok bool, err error) {
 				if w.Window.End < o.now()-retention {
 					return value, 0, false, nil
@@ -52,14 +54,14 @@ func aggregateSessions[K, A any](
 				return o.rows.GetEncoded(encoded, state.Session(w.Window))
 			}
 		}},
-		out: collect(n, streams, func(t *Task, next receiver[change[K, A]]) func(int, *entry[K, A]) error {
+		out: collect(n, streams, func(h *engine.Host, next receiver[change[K, A]]) func(int, *entry[K, A]) error {
 			o := &sessionAggregate[K, A]{
-				t: t, n: n, keys: keys, gap: gap, grace: grace, retention: retention,
-				aggregation: a, merge: merge, openWindows: store.open(t), next: next,
+				h: h, n: n, keys: keys, gap: gap, grace: grace, retention: retention,
+				aggregation: a, merge: merge, openWindows: store.open(h), next: next,
 			}
 			if e.onClose {
 				closed := func(now int64) int64 { return now - grace - gap - 1 }
-				f := finals[K, A]{t: t, n: n, reach: gap + grace + 2, closed: closed, ended: o.ended, next: next}
+				f := finals[K, A]{h: h, n: n, reach: gap + grace + 2, closed: closed, ended: o.ended, next: next}
 				if e.withinRetention {
 					segment := max(retention/2, time.Minute.Milliseconds())
 					f.lost = func(w state.Window) bool { return w.End/segment < (o.now()-retention)/segment }
@@ -83,28 +85,28 @@ func (o *sessionAggregate[K, A]) ended(after, last int64) iter.Seq2[state.Window
 }
 
 func (o *sessionAggregate[K, A]) process(stream int, e *entry[K, A]) error {
-	o.t.at = o.n
+	o.h.Enter(o.n)
 	if e.NullKey {
-		o.t.drop(o.n, DropNullKey)
+		o.h.Drop(o.n, DropNullKey)
 		return nil
 	}
-	encoded, err := o.keys.encode(o.t, o.n, e.key, e.Key)
+	encoded, err := o.keys.encode(o.h, o.n, e.key, e.Key)
 	if err != nil {
 		return err
 	}
 	gone := o.now() - o.retention
 	clock := o.clocks[stream]
-	clock.advance(e.Timestamp)
+	clock.Advance(e.Timestamp)
 	session, err := o.find(encoded, e.Timestamp, gone)
 	if err != nil {
 		return err
 	}
-	if session.End < clock.now-o.gap-o.grace {
-		o.t.drop(o.n, DropLateWindow)
+	if session.End < clock.Now-o.gap-o.grace {
+		o.h.Drop(o.n, DropLateWindow)
 	} else if err := o.update(encoded, session, e); err != nil {
 		return err
 	}
-	return o.finals.record(clock.now, e.Headers)
+	return o.finals.record(clock.Now, e.Headers)
 }
 
 // find reads the sessions that a record continues, and returns what session it makes of them.
@@ -114,7 +116,7 @@ func (o *sessionAggregate[K, A]) find(encoded []byte, at, gone int64) (state.Ses
 	session := state.Session{Start: at, End: at}
 	var err error
 	if o.found, err = o.rows.FindSessionsEncoded(o.found, encoded, max(at-o.gap, gone+1), at+o.gap); err != nil {
-		return session, o.t.nodeError(o.n, err)
+		return session, o.h.NodeError(o.n, err)
 	}
 	for i := range o.found {
 		s := &o.found[i]
@@ -140,7 +142,7 @@ func (o *sessionAggregate[K, A]) update(encoded []byte, session state.Session, e
 		for i := range o.found {
 			old := &o.found[i]
 			if err := o.rows.RemoveEncoded(encoded, old.Session); err != nil {
-				return o.t.nodeError(o.n, err)
+				return o.h.NodeError(o.n, err)
 			}
 			*c = change[K, A]{
 				Key: e.Key, Window: state.Window(old.Session), Old: old.Value, HasOld: true, Timestamp: old.Session.End, key: e.key,
@@ -150,7 +152,7 @@ func (o *sessionAggregate[K, A]) update(encoded []byte, session state.Session, e
 			}
 		}
 	}
-	o.t.at = o.n
+	o.h.Enter(o.n)
 	*c = change[K, A]{Key: e.Key, Window: state.Window(session), Timestamp: session.End, key: e.key}
 	if same {
 		c.Old, c.HasOld = o.found[0].Value, true
@@ -163,7 +165,7 @@ func (o *sessionAggregate[K, A]) update(encoded []byte, session state.Session, e
 		err = o.rows.RemoveEncoded(encoded, session)
 	}
 	if err != nil {
-		return o.t.nodeError(o.n, err)
+		return o.h.NodeError(o.n, err)
 	}
 	return o.forward()
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // slidingAggregate aggregates records in sliding windows, by the rules of Kafka Streams (KStreamSlidingWindowAggregate). Each
@@ -11,14 +13,14 @@ import (
 // window that is not empty; which records there are is seen from them: the timestamp of a row is that of the last record in
 // the window, and each record has its left window.
 type slidingAggregate[K, A any] struct {
-	t                            *Task
+	h                            *engine.Host
 	n                            *node
 	keys                         keying[K]
 	difference, grace, retention int64
 	aggregation[A]
 	*openWindows[*state.Windowed[K, A]]
-	finals *finals[K, A]  // nil if every update is forwarded
-	latest *operatorClock // the start of the last window; nil if nobody wants to know
+	finals *finals[K, A] // nil if every update is forwarded
+	latest *engine.Clock // the start of the last window; nil if nobody wants to know
 	next   receiver[change[K, A]]
 	change change[K, A]
 
@@ -38,8 +40,8 @@ func aggregateSlidingWindows[K, A any](
 	return WindowedTable[K, A]{
 		keys:    TimeWindowedCodec(keys.codec, w.difference),
 		closing: closing{wait: grace, length: 2*difference + 1, graced: w.graced},
-		view: &view[Windowed[K], A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(t *Task) lookup[Windowed[K], A] {
-			o := store.open(t)
+		view: &view[Windowed[K], A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(h *engine.Host) lookup[Windowed[K], A] {
+			o := store.open(h)
 			return func(w Windowed[K], encoded []byte) (value A, timestamp int64, ok bool, err error) {
 				if w.Window.End < o.now()-retention {
 					return value, 0, false, nil
@@ -47,17 +49,17 @@ func aggregateSlidingWindows[K, A any](
 				return o.rows.GetEncoded(encoded, w.Window.Start)
 			}
 		}},
-		out: collect(n, streams, func(t *Task, next receiver[change[K, A]]) func(int, *entry[K, A]) error {
+		out: collect(n, streams, func(h *engine.Host, next receiver[change[K, A]]) func(int, *entry[K, A]) error {
 			o := &slidingAggregate[K, A]{
-				t: t, n: n, keys: keys, difference: difference, grace: grace, retention: retention,
-				aggregation: a, openWindows: store.open(t), next: next,
+				h: h, n: n, keys: keys, difference: difference, grace: grace, retention: retention,
+				aggregation: a, openWindows: store.open(h), next: next,
 			}
 			if e.onClose {
 				closed := func(now int64) int64 { return now - grace - 1 }
-				f := finals[K, A]{t: t, n: n, reach: 2*difference + grace + 2, closed: closed, ended: o.rows.Ended, next: next}
+				f := finals[K, A]{h: h, n: n, reach: 2*difference + grace + 2, closed: closed, ended: o.rows.Ended, next: next}
 				if e.withinRetention {
-					o.latest = t.clockFor(n.name+"/latest", clockHooks{})
-					f.lost = func(w state.Window) bool { return w.Start < o.latest.now-retention }
+					o.latest = h.Clock(n.name+"/latest", engine.ClockHooks{})
+					f.lost = func(w state.Window) bool { return w.Start < o.latest.Now-retention }
 				}
 				o.finals = newFinals(f, o.clocks[0])
 			}
@@ -67,24 +69,24 @@ func aggregateSlidingWindows[K, A any](
 }
 
 func (o *slidingAggregate[K, A]) process(stream int, e *entry[K, A]) (err error) {
-	o.t.at = o.n
+	o.h.Enter(o.n)
 	switch {
 	case e.NullKey:
-		o.t.drop(o.n, DropNullKey)
+		o.h.Drop(o.n, DropNullKey)
 		return nil
 	case e.NullValue:
-		o.t.drop(o.n, DropNullValue)
+		o.h.Drop(o.n, DropNullValue)
 		return nil
 	}
 	clock := o.clocks[stream]
-	clock.advance(e.Timestamp)
-	o.closed = clock.now - o.grace
+	clock.Advance(e.Timestamp)
+	o.closed = clock.Now - o.grace
 	if e.Timestamp+o.difference < o.closed {
-		o.t.drop(o.n, DropLateWindow)
+		o.h.Drop(o.n, DropLateWindow)
 		return nil
 	}
 	o.e = e
-	if o.encoded, err = o.keys.encode(o.t, o.n, e.key, e.Key); err != nil {
+	if o.encoded, err = o.keys.encode(o.h, o.n, e.key, e.Key); err != nil {
 		return err
 	}
 	if err := o.find(); err != nil {
@@ -98,7 +100,7 @@ func (o *slidingAggregate[K, A]) process(stream int, e *entry[K, A]) (err error)
 	if err != nil {
 		return err
 	}
-	return o.finals.record(clock.now, e.Headers)
+	return o.finals.record(clock.Now, e.Headers)
 }
 
 // find reads the windows of the key that may have to do with the record: from those that hold the record before it, to the one
@@ -111,7 +113,7 @@ func (o *slidingAggregate[K, A]) find() error {
 	from := max(0, at-2*o.difference, o.now()-o.retention-o.difference)
 	var err error
 	if o.found, err = o.rows.FetchEncoded(o.found, o.encoded, from, at+2); err != nil {
-		return o.t.nodeError(o.n, err)
+		return o.h.NodeError(o.n, err)
 	}
 	return nil
 }
@@ -128,7 +130,7 @@ func (o *slidingAggregate[K, A]) regular() error {
 	at := o.e.Timestamp
 	var before, behind *state.WindowEntry[K, A] // the windows to make the left window and the right window of
 	hasLeft, hasRight := false, false
-	previous := int64(unknownTime) // the timestamp of the record before
+	previous := int64(engine.UnknownTime) // the timestamp of the record before
 	for i := len(o.found) - 1; i >= 0 && before == nil; i-- {
 		w := &o.found[i]
 		end := w.Window.Start + o.difference
@@ -152,13 +154,13 @@ func (o *slidingAggregate[K, A]) regular() error {
 			}
 		}
 	}
-	if start := previous + 1; previous != unknownTime && start+o.difference >= at && !o.has(start) {
+	if start := previous + 1; previous != engine.UnknownTime && start+o.difference >= at && !o.has(start) {
 		if err := o.create(start, nil); err != nil {
 			return err
 		}
 	}
 	if !hasLeft {
-		if previous == unknownTime || previous < at-o.difference {
+		if previous == engine.UnknownTime || previous < at-o.difference {
 			before = nil
 		}
 		if err := o.create(at-o.difference, before); err != nil {
@@ -173,7 +175,7 @@ func (o *slidingAggregate[K, A]) early() error {
 	at := o.e.Timestamp
 	var first, behind *state.WindowEntry[K, A]
 	hasRight := false
-	previous := int64(unknownTime)
+	previous := int64(engine.UnknownTime)
 	for i := range o.found {
 		w := &o.found[i]
 		switch w.Window.Start {
@@ -197,7 +199,7 @@ func (o *slidingAggregate[K, A]) early() error {
 	if err := o.right(hasRight, behind); err != nil {
 		return err
 	}
-	if previous != unknownTime && !o.has(previous+1) {
+	if previous != engine.UnknownTime && !o.has(previous+1) {
 		if err := o.create(previous+1, nil); err != nil {
 			return err
 		}
@@ -222,7 +224,7 @@ func (o *slidingAggregate[K, A]) right(exists bool, behind *state.WindowEntry[K,
 // update adds the record to a window that there is.
 func (o *slidingAggregate[K, A]) update(w *state.WindowEntry[K, A]) error {
 	if w.Window.Start+o.difference < o.closed {
-		o.t.drop(o.n, DropLateWindow)
+		o.h.Drop(o.n, DropLateWindow)
 		return nil
 	}
 	o.changeOf(w.Window.Start, max(w.Timestamp, o.e.Timestamp))
@@ -234,7 +236,7 @@ func (o *slidingAggregate[K, A]) update(w *state.WindowEntry[K, A]) error {
 // create makes a window of the record and those in another window, nil if there are none.
 func (o *slidingAggregate[K, A]) create(start int64, others *state.WindowEntry[K, A]) error {
 	if start+o.difference < o.closed {
-		o.t.drop(o.n, DropLateWindow)
+		o.h.Drop(o.n, DropLateWindow)
 		return nil
 	}
 	o.changeOf(start, o.e.Timestamp)
@@ -248,7 +250,7 @@ func (o *slidingAggregate[K, A]) create(start int64, others *state.WindowEntry[K
 
 // changeOf begins the change of a window.
 func (o *slidingAggregate[K, A]) changeOf(start, timestamp int64) {
-	o.t.at = o.n
+	o.h.Enter(o.n)
 	o.change = change[K, A]{
 		Key: o.e.Key, Window: state.Window{Start: start, End: start + o.difference},
 		Timestamp: timestamp, Headers: o.e.Headers, key: o.e.key,
@@ -259,10 +261,10 @@ func (o *slidingAggregate[K, A]) changeOf(start, timestamp int64) {
 func (o *slidingAggregate[K, A]) finish() error {
 	c := &o.change
 	if err := setWindow(o.rows, o.encoded, c); err != nil {
-		return o.t.nodeError(o.n, err)
+		return o.h.NodeError(o.n, err)
 	}
 	if o.latest != nil {
-		o.latest.advance(c.Window.Start)
+		o.latest.Advance(c.Window.Start)
 	}
 	if o.finals != nil {
 		return nil

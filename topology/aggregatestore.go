@@ -5,13 +5,15 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // windowStore is the store of a windowed aggregation. R is its type in a task.
 type windowStore[R state.Store] struct {
 	info    *storeInfo
 	streams int // that flow into the aggregate
-	create  func(t *Task) (R, error)
+	create  func(h *engine.Host) (R, error)
 	expire  func(rows R, now int64) error
 }
 
@@ -20,7 +22,7 @@ type openWindows[R state.Store] struct {
 	rows R
 	// clocks are the stream times of the streams that flow into the aggregate: as in Kafka Streams, whether a record is late
 	// goes by the time of its own stream.
-	clocks []*operatorClock
+	clocks []*engine.Clock
 }
 
 // keepWindows registers the window store of n.
@@ -30,8 +32,8 @@ func keepWindows[K, A any](
 	n.timed = true
 	return &windowStore[*state.Windowed[K, A]]{
 		info: n.keep(spec), streams: streams,
-		create: func(t *Task) (*state.Windowed[K, A], error) {
-			return state.NewWindowed(spec, t.cfg.State, t.cfg.Budget, key, value)
+		create: func(h *engine.Host) (*state.Windowed[K, A], error) {
+			return state.NewWindowed(spec, h.State(), h.Budget(), key, value)
 		},
 		expire: func(rows *state.Windowed[K, A], now int64) error {
 			_, err := rows.Expire(expired(now))
@@ -41,13 +43,13 @@ func keepWindows[K, A any](
 }
 
 // open returns the store in t, the same to all who ask.
-func (s *windowStore[R]) open(t *Task) *openWindows[R] {
-	return once(t, s, func() *openWindows[R] {
-		rows, err := s.create(t)
+func (s *windowStore[R]) open(h *engine.Host) *openWindows[R] {
+	return engine.Once(h, s, func() *openWindows[R] {
+		rows, err := s.create(h)
 		if err != nil {
-			t.fail(err)
+			h.Fail(err)
 		} else {
-			t.stores = append(t.stores, rows)
+			h.AddStore(rows)
 		}
 		o := &openWindows[R]{rows: rows}
 		expire := func(int64) error { return s.expire(rows, o.now()) }
@@ -56,7 +58,7 @@ func (s *windowStore[R]) open(t *Task) *openWindows[R] {
 			if i > 0 {
 				name = fmt.Sprintf("%s/%d", name, i+1)
 			}
-			o.clocks = append(o.clocks, t.clockFor(name, clockHooks{expire: expire, node: s.info.owner}))
+			o.clocks = append(o.clocks, h.Clock(name, engine.ClockHooks{Expire: expire, Node: s.info.owner}))
 		}
 		return o
 	})
@@ -64,9 +66,9 @@ func (s *windowStore[R]) open(t *Task) *openWindows[R] {
 
 // now returns the largest stream time of all streams: what is kept goes by it.
 func (o *openWindows[R]) now() int64 {
-	now := o.clocks[0].now
+	now := o.clocks[0].Now
 	for _, c := range o.clocks[1:] {
-		now = max(now, c.now)
+		now = max(now, c.Now)
 	}
 	return now
 }

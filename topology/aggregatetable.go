@@ -1,6 +1,10 @@
 package topology
 
-import "github.com/seed84377926/millrace/codecs"
+import (
+	"github.com/seed84377926/millrace/codecs"
+
+	"github.com/seed84377926/millrace/topology/engine"
+)
 
 // Count counts the rows of each group, in a store with the given name (values: codecs.Int64). Every update is forwarded. A group
 // that had rows and has none is counted as 0, as in Kafka Streams. Timestamps are those of [GroupedTable.Aggregate].
@@ -74,10 +78,10 @@ func aggregateRows[K, V, A any](
 ) Table[K, A] {
 	keys := g.updates.keys
 	store := keepTable(n, keys.codec, a.codec, o)
-	out := then(g.updates.out, n, func(t *Task, next receiver[change[K, A]]) receiver[item[K, update[V]]] {
-		rows, c := store.update(t, n, keys, next), new(change[K, A])
+	out := then(g.updates.out, n, func(h *engine.Host, next receiver[change[K, A]]) receiver[item[K, update[V]]] {
+		rows, c := store.update(h, n, keys, next), new(change[K, A])
 		return func(it *item[K, update[V]]) error {
-			t.at = n
+			h.Enter(n)
 			*c = change[K, A]{Key: it.Key, Timestamp: it.Timestamp, Headers: it.Headers, key: it.key}
 			encoded, timestamp, err := rows.begin(c)
 			if err != nil {

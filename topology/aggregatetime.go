@@ -4,11 +4,13 @@ import (
 	"iter"
 
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // timeAggregate aggregates records in time windows (Kafka Streams: KStreamWindowAggregate).
 type timeAggregate[K, A any] struct {
-	t       *Task
+	h       *engine.Host
 	n       *node
 	keys    keying[K]
 	windows millis
@@ -30,8 +32,8 @@ func aggregateTimeWindows[K, A any](
 	return WindowedTable[K, A]{
 		keys:    TimeWindowedCodec(keys.codec, w.size),
 		closing: closing{wait: windows.grace, length: windows.size, graced: w.graced},
-		view: &view[Windowed[K], A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(t *Task) lookup[Windowed[K], A] {
-			o := store.open(t)
+		view: &view[Windowed[K], A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(h *engine.Host) lookup[Windowed[K], A] {
+			o := store.open(h)
 			return func(w Windowed[K], encoded []byte) (value A, timestamp int64, ok bool, err error) {
 				if w.Window.Start <= windows.gone(o.now(), len(streams)) {
 					return value, 0, false, nil
@@ -39,13 +41,13 @@ func aggregateTimeWindows[K, A any](
 				return o.rows.GetEncoded(encoded, w.Window.Start)
 			}
 		}},
-		out: collect(n, streams, func(t *Task, next receiver[change[K, A]]) func(int, *entry[K, A]) error {
+		out: collect(n, streams, func(h *engine.Host, next receiver[change[K, A]]) func(int, *entry[K, A]) error {
 			o := &timeAggregate[K, A]{
-				t: t, n: n, keys: keys, windows: windows, aggregation: a, openWindows: store.open(t), next: next,
+				h: h, n: n, keys: keys, windows: windows, aggregation: a, openWindows: store.open(h), next: next,
 				wantsOld: n.oldWanted(),
 			}
 			if e.onClose {
-				f := finals[K, A]{t: t, n: n, reach: windows.size + windows.grace, closed: windows.lastClosed, ended: o.ended, next: next}
+				f := finals[K, A]{h: h, n: n, reach: windows.size + windows.grace, closed: windows.lastClosed, ended: o.ended, next: next}
 				if e.withinRetention {
 					f.lost = func(w state.Window) bool { return w.Start < windows.last(o.now())-windows.retention }
 				}
@@ -61,29 +63,29 @@ func (o *timeAggregate[K, A]) ended(after, last int64) iter.Seq2[state.WindowEnt
 }
 
 func (o *timeAggregate[K, A]) process(stream int, e *entry[K, A]) error {
-	o.t.at = o.n
+	o.h.Enter(o.n)
 	if e.NullKey {
-		o.t.drop(o.n, DropNullKey)
+		o.h.Drop(o.n, DropNullKey)
 		return nil
 	}
 	clock := o.clocks[stream]
-	clock.advance(e.Timestamp)
-	encoded, err := o.keys.encode(o.t, o.n, e.key, e.Key)
+	clock.Advance(e.Timestamp)
+	encoded, err := o.keys.encode(o.h, o.n, e.key, e.Key)
 	if err != nil {
 		return err
 	}
 	gone := o.windows.gone(o.now(), len(o.clocks))
 	// A start below zero is beyond the largest timestamp there is.
 	for start := o.windows.first(e.Timestamp); 0 <= start && start <= e.Timestamp; start += o.windows.advance {
-		if o.windows.closed(start+o.windows.size, clock.now) {
-			o.t.drop(o.n, DropLateWindow)
+		if o.windows.closed(start+o.windows.size, clock.Now) {
+			o.h.Drop(o.n, DropLateWindow)
 			continue
 		}
 		if err := o.update(encoded, start, gone, e); err != nil {
 			return err
 		}
 	}
-	return o.finals.record(clock.now, e.Headers)
+	return o.finals.record(clock.Now, e.Headers)
 }
 
 // update adds a record to a window.
@@ -97,17 +99,17 @@ func (o *timeAggregate[K, A]) update(encoded []byte, start, gone int64, e *entry
 	if start > gone {
 		var timestamp int64
 		if c.Old, timestamp, c.HasOld, err = o.rows.GetEncoded(encoded, start); err != nil {
-			return o.t.nodeError(o.n, err)
+			return o.h.NodeError(o.n, err)
 		}
 		if c.HasOld {
 			c.Timestamp = max(timestamp, e.Timestamp)
 		}
 	}
-	o.t.at = o.n
+	o.h.Enter(o.n)
 	c.New, c.HasNew = o.add(e.add, c.Old, c.HasOld)
 	if start > gone {
 		if err := setWindow(o.rows, encoded, c); err != nil {
-			return o.t.nodeError(o.n, err)
+			return o.h.NodeError(o.n, err)
 		}
 	}
 	if o.finals != nil {

@@ -2,10 +2,10 @@ package topology
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"runtime/debug"
 	"time"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // ProcessAsync replaces each value by what f makes of the record, and calls f for many records at a time: it is for calls
@@ -43,16 +43,16 @@ func (s Stream[K, V]) ProcessAsync[V2 any](
 	if o.timeout < 0 {
 		n.builder.errorf(n, "the timeout of calls is %v; want more than 0", o.timeout)
 	}
-	out := then(s.out, n, func(t *Task, next receiver[item[K, V2]]) receiver[item[K, V]] {
+	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, V2]]) receiver[item[K, V]] {
 		a := &async[K, V, V2]{
-			t: t, n: n, f: f, concurrency: concurrency, timeout: o.timeout, next: next, it: &item[K, V2]{key: new(encodedKey)},
+			h: h, n: n, f: f, concurrency: concurrency, timeout: o.timeout, next: next, it: &item[K, V2]{key: new(encodedKey)},
 		}
-		a.reset()
-		t.asyncs = append(t.asyncs, a)
+		a.Reset()
+		h.AddCaller(a)
 		return func(it *item[K, V]) error {
 			var key string // of no record that has one: a key has a mark in front
 			if !it.NullKey {
-				encoded, err := s.keys.encode(t, n, it.key, it.Key)
+				encoded, err := s.keys.encode(h, n, it.key, it.Key)
 				if err != nil {
 					return err
 				}
@@ -76,110 +76,13 @@ func (d callTimeout) applyAsync(o *asyncOptions) { o.timeout = time.Duration(d) 
 // CallTimeout ends the context of each call after so long. The call should return its error then.
 func CallTimeout(d time.Duration) AsyncOption { return callTimeout(d) }
 
-// Executor runs the calls of [Stream.ProcessAsync] beside a task. The task uses it from the goroutine that it belongs to.
-type Executor interface {
-	// Accept says that the call belongs to the record, or punctuation, that the task processes now.
-	Accept(call *Call)
-	// Start runs the call on another goroutine. It was accepted before.
-	Start(call *Call)
-	// Ended returns a call that was started and has ended; each once. If there is none it returns nil, or, if wait is set,
-	// waits for one. An error means that waiting makes no sense any more.
-	Ended(wait bool) (*Call, error)
-	// Within runs f, which sends what became of the call: it comes from the record that the call belongs to. Afterwards the
-	// task goes on with the record before, unless f failed.
-	Within(call *Call, f func() error) error
-	// Cancel ends the contexts of the calls that run, waits until they have ended and forgets all that were accepted.
-	Cancel()
-}
-
-// Call is one call of a function of [Stream.ProcessAsync].
-type Call struct {
-	// Timeout is how long the context of the call lasts, 0 for no limit.
-	Timeout time.Duration
-
-	run  func(ctx context.Context)
-	done func() error // on the goroutine of the task
-
-	// Whose it is.
-	input       int
-	offset      int64
-	punctuation *Punctuation
-}
-
-// Run makes the call. It does not panic.
-func (c *Call) Run(ctx context.Context) { c.run(ctx) }
-
-// InFlight returns how many records wait for calls.
-func (t *Task) InFlight() int { return t.inFlight }
-
-// Poll forwards the results of calls that have ended. The owner calls it when the executor has some; what the task sends
-// belongs to the open transaction. Errors are those of Process.
-func (t *Task) Poll() error { return t.settleCalls(false) }
-
-// Drain waits for all calls and forwards their results. The owner calls it before Flush. Errors are those of Process.
-func (t *Task) Drain() error { return t.settleCalls(true) }
-
-func (t *Task) settleCalls(wait bool) (err error) {
-	defer t.recovered(&err)
-	for t.inFlight > 0 {
-		t.arena.begin()
-		some, err := t.settleCall(wait)
-		if err != nil {
-			return err
-		}
-		t.arena.end()
-		if !some {
-			break
-		}
-	}
-	return nil
-}
-
-// settleCall forwards what became of one call that has ended, and reports whether there was one.
-func (t *Task) settleCall(wait bool) (some bool, err error) {
-	call, err := t.cfg.Executor.Ended(wait)
-	if err != nil {
-		return false, fmt.Errorf("sub-topology %q: wait for calls: %w", t.sub.name, err)
-	}
-	if call == nil {
-		return false, nil
-	}
-	err = t.within(call, call.done)
-	return err == nil, err
-}
-
-// within runs f as for the record, or punctuation, that the call belongs to.
-func (t *Task) within(call *Call, f func() error) error {
-	input, offset, punctuation := t.input, t.offset, t.punctuation
-	t.input, t.offset, t.punctuation = call.input, call.offset, call.punctuation
-	if err := t.cfg.Executor.Within(call, f); err != nil {
-		return err
-	}
-	t.input, t.offset, t.punctuation = input, offset, punctuation
-	return nil
-}
-
-// cancelCalls forgets all calls.
-func (t *Task) cancelCalls() {
-	if len(t.asyncs) == 0 {
-		return
-	}
-	t.cfg.Executor.Cancel()
-	for _, a := range t.asyncs {
-		a.reset()
-	}
-	t.inFlight = 0
-}
-
-var errNoExecutor = errors.New("TaskConfig.Executor is nil, and there are asynchronous operators")
-
 // waitingPerCall is how many records may wait behind each call that may run: those of a key that is slow must not keep other
 // keys from being called, and must not fill the memory.
 const waitingPerCall = 16
 
 // async are the calls of one node in one task.
 type async[K, V, V2 any] struct {
-	t           *Task
+	h           *engine.Host
 	n           *node
 	f           func(ctx context.Context, r Record[K, V]) (V2, error)
 	concurrency int
@@ -201,7 +104,7 @@ type line[K, V, V2 any] struct {
 
 // asyncCall is the call for one record.
 type asyncCall[K, V, V2 any] struct {
-	Call
+	engine.Call
 
 	line   *line[K, V, V2]
 	record Record[K, V]
@@ -209,14 +112,15 @@ type asyncCall[K, V, V2 any] struct {
 	err    error
 }
 
-func (a *async[K, V, V2]) reset() {
+// Reset implements engine.Caller.
+func (a *async[K, V, V2]) Reset() {
 	a.lines, a.ready, a.waiting, a.running = make(map[string]*line[K, V, V2]), nil, 0, 0
 }
 
 // accept takes a record. If too many wait, it first waits for results and forwards them.
 func (a *async[K, V, V2]) accept(key string, r *Record[K, V]) error {
 	for a.waiting >= a.concurrency*waitingPerCall {
-		if _, err := a.t.settleCall(true); err != nil {
+		if _, err := a.h.SettleCall(true); err != nil {
 			return err
 		}
 	}
@@ -229,13 +133,12 @@ func (a *async[K, V, V2]) accept(key string, r *Record[K, V]) error {
 		}
 	}
 	c := &asyncCall[K, V, V2]{line: own, record: *r}
-	c.Timeout, c.run = a.timeout, func(ctx context.Context) { c.value, c.err = a.call(ctx, c.record) }
-	c.done = func() error { return a.ended(c) }
-	c.input, c.offset, c.punctuation = a.t.input, a.t.offset, a.t.punctuation
+	c.Call = a.h.NewCall(a.timeout,
+		func(ctx context.Context) { c.value, c.err = a.call(ctx, c.record) },
+		func() error { return a.ended(c) })
 	own.calls = append(own.calls, c)
 	a.waiting++
-	a.t.inFlight++
-	a.t.cfg.Executor.Accept(&c.Call)
+	a.h.AcceptCall(&c.Call)
 	if len(own.calls) > 1 {
 		return nil
 	}
@@ -246,7 +149,7 @@ func (a *async[K, V, V2]) accept(key string, r *Record[K, V]) error {
 func (a *async[K, V, V2]) call(ctx context.Context, r Record[K, V]) (v V2, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = &PanicError{Value: p, Stack: debug.Stack()}
+			err = &engine.PanicError{Value: p, Stack: debug.Stack()}
 		}
 	}()
 	return a.f(ctx, r)
@@ -256,7 +159,7 @@ func (a *async[K, V, V2]) call(ctx context.Context, r Record[K, V]) (v V2, err e
 func (a *async[K, V, V2]) first(l *line[K, V, V2]) error {
 	for len(l.calls) > 0 && l.calls[0].record.NullValue {
 		c := l.calls[0]
-		if err := a.t.within(&c.Call, func() error { return a.settle(c) }); err != nil {
+		if err := a.h.WithinCall(&c.Call, func() error { return a.settle(c) }); err != nil {
 			return err
 		}
 	}
@@ -275,7 +178,7 @@ func (a *async[K, V, V2]) start() {
 		c := a.ready[0]
 		a.ready = a.ready[1:]
 		a.running++
-		a.t.cfg.Executor.Start(&c.Call)
+		a.h.StartCall(&c.Call)
 	}
 }
 
@@ -283,11 +186,11 @@ func (a *async[K, V, V2]) start() {
 func (a *async[K, V, V2]) ended(c *asyncCall[K, V, V2]) error {
 	a.running--
 	if c.err != nil {
-		a.t.at = a.n
-		if a.t.cfg.Context.Err() != nil {
-			return a.t.nodeError(a.n, c.err)
+		a.h.Enter(a.n)
+		if a.h.Context().Err() != nil {
+			return a.h.NodeError(a.n, c.err)
 		}
-		return a.t.recordError(a.n, c.err)
+		return a.h.RecordError(a.n, c.err)
 	}
 	if err := a.settle(c); err != nil {
 		return err
@@ -299,7 +202,7 @@ func (a *async[K, V, V2]) ended(c *asyncCall[K, V, V2]) error {
 func (a *async[K, V, V2]) settle(c *asyncCall[K, V, V2]) error {
 	c.line.calls = c.line.calls[1:]
 	a.waiting--
-	a.t.inFlight--
+	a.h.CallSettled()
 	a.it.key.reset()
 	a.it.Record = Record[K, V2]{
 		Key: c.record.Key, NullKey: c.record.NullKey, Value: c.value, NullValue: c.record.NullValue,

@@ -13,6 +13,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
@@ -89,19 +90,19 @@ func TestProcessAsync_keepsTheOrderOfEachKey(t *testing.T) {
 
 // calls is an executor that a test controls: calls run when their results are asked for.
 type calls struct {
-	started  []*topology.Call
+	started  []*engine.Call
 	accepted int
 	most     int
 	canceled int
 }
 
-func (c *calls) Accept(*topology.Call) { c.accepted++ }
-func (c *calls) Start(call *topology.Call) {
+func (c *calls) Accept(*engine.Call) { c.accepted++ }
+func (c *calls) Start(call *engine.Call) {
 	c.started = append(c.started, call)
 	c.most = max(c.most, len(c.started))
 }
 
-func (c *calls) Ended(wait bool) (*topology.Call, error) {
+func (c *calls) Ended(wait bool) (*engine.Call, error) {
 	if !wait || len(c.started) == 0 {
 		return nil, nil //nolint:nilnil // no call is no error
 	}
@@ -110,25 +111,25 @@ func (c *calls) Ended(wait bool) (*topology.Call, error) {
 	call.Run(context.Background())
 	return call, nil
 }
-func (c *calls) Within(_ *topology.Call, f func() error) error { return f() }
-func (c *calls) Cancel()                                       { c.started, c.canceled = nil, c.canceled+1 }
+func (c *calls) Within(_ *engine.Call, f func() error) error { return f() }
+func (c *calls) Cancel()                                     { c.started, c.canceled = nil, c.canceled+1 }
 
-func asyncTask(ctx context.Context, t *testing.T, executor topology.Executor, f func(context.Context, record) (string, error)) *topology.Task {
+func asyncTask(ctx context.Context, t *testing.T, executor engine.Executor, f func(context.Context, record) (string, error)) *engine.Task {
 	t.Helper()
 	top := build(t, "app", func(b *topology.Builder) {
 		out(flights(b).ProcessAsync("call", 3, f, topology.CallTimeout(time.Second)))
 	})
 	part, err := state.NewMemory().Open(0)
 	require.NoError(t, err)
-	task, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{State: part, Sink: nothing{}, Executor: executor, Context: ctx})
+	task, err := top.SubTopologies()[0].NewTask(engine.TaskConfig{State: part, Sink: nothing{}, Executor: executor, Context: ctx})
 	require.NoError(t, err)
 	t.Cleanup(task.Close)
 	return task
 }
 
-func process(t *testing.T, task *topology.Task, offset int64, key, value string) error {
+func process(t *testing.T, task *engine.Task, offset int64, key, value string) error {
 	t.Helper()
-	return task.Process(0, &topology.RawRecord{Key: []byte(key), Value: []byte(value), Offset: offset})
+	return task.Process(0, &engine.RawRecord{Key: []byte(key), Value: []byte(value), Offset: offset})
 }
 
 // No more calls run than may, one for each key, and no more records wait than may.
@@ -188,7 +189,7 @@ func TestProcessAsync_failuresNameTheirRecord(t *testing.T) {
 			require.NoError(t, process(t, task, 8, "c", "v"))
 			err := task.Drain()
 			require.ErrorContains(t, err, c.want)
-			_, blamed := errors.AsType[*topology.RecordError](err)
+			_, blamed := errors.AsType[*engine.RecordError](err)
 			require.Equal(t, c.blamed, blamed)
 		})
 	}
@@ -198,6 +199,6 @@ func TestProcessAsync_needsAnExecutor(t *testing.T) {
 	top := build(t, "app", func(b *topology.Builder) { out(flights(b).ProcessAsync("call", 3, lookUp)) })
 	part, err := state.NewMemory().Open(0)
 	require.NoError(t, err)
-	_, err = top.SubTopologies()[0].NewTask(topology.TaskConfig{State: part, Sink: nothing{}})
+	_, err = top.SubTopologies()[0].NewTask(engine.TaskConfig{State: part, Sink: nothing{}})
 	require.ErrorContains(t, err, "TaskConfig.Executor is nil, and there are asynchronous operators")
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 type (
@@ -98,7 +99,7 @@ func TestStateless_allocatesNothing(t *testing.T) {
 	})
 }
 
-func allocatesNothing(t *testing.T, task *topology.Task) {
+func allocatesNothing(t *testing.T, task *engine.Task) {
 	t.Helper()
 	in := records(t, 1000, 10)
 	const chunks = 2 // of encoded output, in 1000 records

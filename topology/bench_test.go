@@ -9,26 +9,27 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // discard is a Sink that forgets.
 type discard struct{}
 
-func (discard) Send(string, topology.RawRecord) error { return nil }
+func (discard) Send(string, engine.RawRecord) error { return nil }
 
 // numbers is a topology that reads int64 keys and values from "in": codecs that allocate nothing.
-func numbers(tb testing.TB, define func(s topology.Stream[int64, int64]), opts ...topology.SourceOption) *topology.Task {
+func numbers(tb testing.TB, define func(s topology.Stream[int64, int64]), opts ...topology.SourceOption) *engine.Task {
 	tb.Helper()
 	task, _ := newTask(tb, func(b *topology.Builder) { define(topology.Source(b, "in", codecs.Int64, codecs.Int64, opts...)) })
 	return task
 }
 
 // newTask is a task of the first sub-topology on empty state, whose output is forgotten.
-func newTask(tb testing.TB, define func(b *topology.Builder)) (*topology.Task, state.Partition) {
+func newTask(tb testing.TB, define func(b *topology.Builder)) (*engine.Task, state.Partition) {
 	tb.Helper()
 	part, err := state.NewMemory().Open(0)
 	require.NoError(tb, err)
-	task, err := build(tb, "bench", define).SubTopologies()[0].NewTask(topology.TaskConfig{
+	task, err := build(tb, "bench", define).SubTopologies()[0].NewTask(engine.TaskConfig{
 		State: part, Sink: discard{}, Partitions: func(string) (int32, error) { return 4, nil },
 	})
 	require.NoError(tb, err)
@@ -37,7 +38,7 @@ func newTask(tb testing.TB, define func(b *topology.Builder)) (*topology.Task, s
 }
 
 // commit commits the task on its state.
-func commit(tb testing.TB, task *topology.Task, part state.Partition, batch *state.Batch) {
+func commit(tb testing.TB, task *engine.Task, part state.Partition, batch *state.Batch) {
 	tb.Helper()
 	batch.Reset()
 	require.NoError(tb, task.Flush(batch))
@@ -46,20 +47,20 @@ func commit(tb testing.TB, task *topology.Task, part state.Partition, batch *sta
 }
 
 // records are encoded records with the given number of keys, one millisecond apart.
-func records(tb testing.TB, n, keys int) []topology.RawRecord {
+func records(tb testing.TB, n, keys int) []engine.RawRecord {
 	tb.Helper()
-	out := make([]topology.RawRecord, n)
+	out := make([]engine.RawRecord, n)
 	for i := range out {
 		key, err := codecs.Int64.Append(nil, int64(i%keys))
 		require.NoError(tb, err)
 		value, err := codecs.Int64.Append(nil, int64(i))
 		require.NoError(tb, err)
-		out[i] = topology.RawRecord{Key: key, Value: value, Timestamp: int64(i), Offset: int64(i)}
+		out[i] = engine.RawRecord{Key: key, Value: value, Timestamp: int64(i), Offset: int64(i)}
 	}
 	return out
 }
 
-func benchmark(b *testing.B, task *topology.Task) {
+func benchmark(b *testing.B, task *engine.Task) {
 	b.Helper()
 	in := records(b, 4096, 1000)
 	run := func(i int) {

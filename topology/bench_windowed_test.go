@@ -10,6 +10,7 @@ import (
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/state/pebblestore"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // benchmarkWindows pipes a record of each of 20,000 keys a second, with a commit every 5,000 records, to a task with a database.
@@ -17,13 +18,13 @@ import (
 func benchmarkWindows(b *testing.B, define func(s topology.GroupedStream[int64, int64])) {
 	b.Helper()
 	const keys, perMillisecond, perCommit = 20_000, 20, 5000
-	engine, err := pebblestore.Open(b.TempDir(), pebblestore.Options{})
+	disk, err := pebblestore.Open(b.TempDir(), pebblestore.Options{})
 	require.NoError(b, err)
-	part, err := engine.Open(0)
+	part, err := disk.Open(0)
 	require.NoError(b, err)
 	task, err := build(b, "bench", func(b *topology.Builder) {
 		define(topology.Source(b, "in", codecs.Int64, codecs.Int64).GroupByKey())
-	}).SubTopologies()[0].NewTask(topology.TaskConfig{
+	}).SubTopologies()[0].NewTask(engine.TaskConfig{
 		State: part, Sink: discard{}, Partitions: func(string) (int32, error) { return 4, nil },
 	})
 	require.NoError(b, err)
@@ -55,7 +56,7 @@ func benchmarkWindows(b *testing.B, define func(s topology.GroupedStream[int64, 
 	}
 	b.ReportMetric(float64(committing.Nanoseconds())/float64(b.N), "commit-ns/op")
 	task.Close()
-	require.NoError(b, engine.Close())
+	require.NoError(b, disk.Close())
 }
 
 func BenchmarkWindows(b *testing.B) {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Builder collects the operators of a topology. The operators report no errors: the builder remembers every mistake with the
@@ -63,14 +65,15 @@ type node struct {
 	repartition *repartition
 
 	pattern *pattern // of a source that reads all topics that match it
-	// open wires a source: it returns who takes the records of a topic in t.
-	open  func(t *Task, topic string) rawReceiver
+	// open wires a source: it returns what takes the records of a topic.
+	open  func(h *engine.Host, topic string) engine.Reader
 	start Start // of a source
-	// stamp tells the timestamp of a record of a source before it is processed, nil if that is the one of Kafka.
-	stamp func(r *RawRecord, partitionTime int64) int64
 	// try creates the processor of a node that has one, see Builder.tryProcessors.
-	try func(t *Task) *scope
+	try func(h *engine.Host) *scope
 }
+
+// Name implements engine.Node.
+func (n *node) Name() string { return n.name }
 
 // storeInfo is the untyped part of a store.
 type storeInfo struct {
@@ -238,8 +241,8 @@ func (n *node) requireCodecs(key, value bool) {
 // keep registers a store that n writes.
 func (n *node) keep(spec state.Spec) *storeInfo {
 	s := &storeInfo{spec: spec, owner: n}
-	if spec.Name == timesStore {
-		n.builder.errorf(n, "the store name %q is reserved", timesStore)
+	if spec.Name == engine.TimesStore {
+		n.builder.errorf(n, "the store name %q is reserved", engine.TimesStore)
 	}
 	n.stores = append(n.stores, s)
 	return s
@@ -325,15 +328,16 @@ func sameCodec[T any](a, b codecs.Codec[T]) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
-// callSite returns the file, with its folder, and line of the first caller outside of this package.
+// callSite returns the file, with its folder, and line of the first caller outside of this package and of the engine below it.
 func callSite() string {
 	const deepest = 32
 	var callers [deepest]uintptr
 	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
-	own := reflect.TypeFor[Builder]().PkgPath() + "."
+	own := reflect.TypeFor[Builder]().PkgPath()
 	for {
 		frame, more := frames.Next()
-		if !strings.HasPrefix(frame.Function, own) || strings.HasSuffix(frame.File, "_test.go") {
+		isOwn := strings.HasPrefix(frame.Function, own+".") || strings.HasPrefix(frame.Function, own+"/engine.")
+		if !isOwn || strings.HasSuffix(frame.File, "_test.go") {
 			file := frame.File
 			if i := strings.LastIndexByte(file, '/'); i >= 0 {
 				file = file[strings.LastIndexByte(file[:i], '/')+1:]

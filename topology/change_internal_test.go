@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // probe collects the changes of a table as text-friendly values; nil is no row.
@@ -20,7 +21,7 @@ type probe struct {
 
 func watch[V any](from *port[change[string, V]], b *Builder, into *[]probe) {
 	n := b.node("probe", nil)
-	link(from, n, func(*Task) receiver[change[string, V]] {
+	link(from, n, func(*engine.Host) receiver[change[string, V]] {
 		return func(c *change[string, V]) error {
 			p := probe{Key: c.Key, Window: c.Window, Time: c.Timestamp}
 			if c.HasOld {
@@ -52,10 +53,10 @@ func TestChange_hasOldAndNew(t *testing.T) {
 	require.NoError(t, err)
 	part, err := state.NewMemory().Open(0)
 	require.NoError(t, err)
-	task, err := top.SubTopologies()[0].NewTask(TaskConfig{State: part, Sink: noSink{}})
+	task, err := top.SubTopologies()[0].NewTask(engine.TaskConfig{State: part, Sink: noSink{}})
 	require.NoError(t, err)
 
-	for _, r := range []RawRecord{
+	for _, r := range []engine.RawRecord{
 		{Value: []byte("x"), Timestamp: 5},
 		{Value: []byte("y"), Timestamp: 3},
 		{Timestamp: 12},
@@ -86,7 +87,7 @@ func TestChange_hasOldAndNew(t *testing.T) {
 
 type noSink struct{}
 
-func (noSink) Send(string, RawRecord) error { return nil }
+func (noSink) Send(string, engine.RawRecord) error { return nil }
 
 // A node with several inputs is wired once, and what is below it too.
 func TestPort_isWiredOnce(t *testing.T) {
@@ -98,7 +99,7 @@ func TestPort_isWiredOnce(t *testing.T) {
 		link(s.out, merge, merged.receiver)
 	}
 	wired := 0
-	then(merged, b.node("below", nil), func(_ *Task, next receiver[item[string, string]]) receiver[item[string, string]] {
+	then(merged, b.node("below", nil), func(_ *engine.Host, next receiver[item[string, string]]) receiver[item[string, string]] {
 		wired++
 		return next
 	})
@@ -107,7 +108,7 @@ func TestPort_isWiredOnce(t *testing.T) {
 	part, err := state.NewMemory().Open(0)
 	require.NoError(t, err)
 	require.Len(t, top.SubTopologies(), 1)
-	_, err = top.SubTopologies()[0].NewTask(TaskConfig{State: part, Sink: noSink{}})
+	_, err = top.SubTopologies()[0].NewTask(engine.TaskConfig{State: part, Sink: noSink{}})
 	require.NoError(t, err)
 	require.Equal(t, 1, wired)
 }

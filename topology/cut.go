@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // cut makes the topology: it splits the graph at repartitions into parts that are connected by arrows or shared stores.
@@ -150,7 +152,7 @@ func (s *SubTopology) fill(groups map[*node]string, flow *origins) {
 		}
 	}
 	if timed {
-		s.stores = append(s.stores, timesSpec())
+		s.stores = append(s.stores, engine.TimesSpec())
 	}
 }
 

@@ -24,8 +24,8 @@
 //	                                  │                          │  airlines   delays-by-carrier
 //	└────── sub-topology "flights" ──┘                          └─── sub-topology "delays-by-carrier" ───┘
 //
-// Each sub-topology is run by one processor group, as one [Task] for each partition of its inputs. A task gets encoded
-// records, keeps typed stores above a state.Partition and hands encoded records to a [Sink].
+// Each sub-topology is run by one processor group, as one [engine.Task] for each partition of its inputs. A task gets encoded
+// records, keeps typed stores above a state.Partition and hands encoded records to a [engine.Sink].
 //
 // # Operators
 //
@@ -38,7 +38,7 @@
 // null key), the others say what they do. Functions of a whole [Record] see them all: those of [Stream.FilterRecord],
 // [Stream.MapRecord], [Stream.FlatMapRecord], [Split.BranchRecord], [Stream.Peek] and [Stream.ForEach].
 //
-// What an operator cannot use, it drops, and every drop is reported to [TaskConfig].OnDrop with its reason.
+// What an operator cannot use, it drops, and every drop is reported to [engine.TaskConfig].OnDrop with its reason.
 //
 // # Time
 //

@@ -4,6 +4,8 @@ import (
 	"iter"
 
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // EmitOption is an option of EmitOnClose: [WithinRetention].
@@ -65,11 +67,11 @@ func onClose(b *Builder, opts []EmitOption) emission {
 
 // finals forwards the results of windows that are closed.
 type finals[K, A any] struct {
-	t *Task
+	h *engine.Host
 	n *node
 	// done is the end of the last windows that were forwarded. It is kept: what came out does not come out again, and what did
 	// not comes out, wherever the task goes on.
-	done *operatorClock
+	done *engine.Clock
 	// closed returns the last end of windows that are closed at stream time now.
 	closed func(now int64) int64
 	reach  int64 // from a record to the time at which all its windows are closed
@@ -79,18 +81,18 @@ type finals[K, A any] struct {
 	next    receiver[change[K, A]]
 	change  change[K, A]
 	key     encodedKey
-	headers []Header // of the record that moved stream time
+	headers []engine.Header // of the record that moved stream time
 }
 
 // newFinals returns what forwards results when stream time goes on, with or without a record.
-func newFinals[K, A any](f finals[K, A], clock *operatorClock) *finals[K, A] {
-	f.done = f.t.clockFor(clock.name+"/emitted", clockHooks{})
-	clock.emit, clock.node, clock.reach = f.emit, f.n, f.reach
+func newFinals[K, A any](f finals[K, A], clock *engine.Clock) *finals[K, A] {
+	f.done = f.h.Clock(clock.Name()+"/emitted", engine.ClockHooks{})
+	clock.Emit, clock.Node, clock.Reach = f.emit, f.n, f.reach
 	return &f
 }
 
 // record is emit beside a record. It does nothing if f is nil.
-func (f *finals[K, A]) record(now int64, headers []Header) error {
+func (f *finals[K, A]) record(now int64, headers []engine.Header) error {
 	if f == nil {
 		return nil
 	}
@@ -101,7 +103,7 @@ func (f *finals[K, A]) record(now int64, headers []Header) error {
 }
 
 func (f *finals[K, A]) emit(now int64) error {
-	if last := f.closed(now); last > f.done.now {
+	if last := f.closed(now); last > f.done.Now {
 		return f.forward(last)
 	}
 	return nil
@@ -109,12 +111,12 @@ func (f *finals[K, A]) emit(now int64) error {
 
 // forward forwards the results of windows that end at last or before.
 func (f *finals[K, A]) forward(last int64) error {
-	for e, err := range f.ended(f.done.now, last) {
+	for e, err := range f.ended(f.done.Now, last) {
 		if err != nil {
-			return f.t.nodeError(f.n, err)
+			return f.h.NodeError(f.n, err)
 		}
 		if f.lost != nil && f.lost(e.Window) {
-			f.t.drop(f.n, DropExpiredWindow)
+			f.h.Drop(f.n, DropExpiredWindow)
 			continue
 		}
 		f.key.reset()
@@ -125,6 +127,6 @@ func (f *finals[K, A]) forward(last int64) error {
 			return err
 		}
 	}
-	f.done.advance(last)
+	f.done.Advance(last)
 	return nil
 }

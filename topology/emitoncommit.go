@@ -3,6 +3,8 @@ package topology
 import (
 	"cmp"
 	"slices"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // EmitOnCommit forwards one change of each key at each commit instead of every change: from the value at the last commit to the
@@ -18,41 +20,17 @@ func (t Table[K, V]) EmitOnCommit(opts ...NodeOption) Table[K, V] {
 	if t.view.history != nil {
 		n.builder.errorf(n, "a versioned table forwards updates of its history as well, of which there may be several for a key")
 	}
-	out := then(t.out, n, func(task *Task, next receiver[change[K, V]]) receiver[change[K, V]] {
-		e := &latestChanges[K, V]{t: task, n: n, keys: t.keys, next: next, changes: make(map[string]*latestChange[K, V])}
-		task.held = append(task.held, e)
+	out := then(t.out, n, func(h *engine.Host, next receiver[change[K, V]]) receiver[change[K, V]] {
+		e := &latestChanges[K, V]{h: h, n: n, keys: t.keys, next: next, changes: make(map[string]*latestChange[K, V])}
+		h.AddHolder(e)
 		return e.take
 	})
 	return Table[K, V]{out: out, keys: t.keys, view: t.view}
 }
 
-// holder is an operator that holds changes back until the commit.
-type holder interface {
-	// release forwards what is held.
-	release() error
-	// forget forgets what is held.
-	forget()
-	// heldBytes estimates the memory of what is held.
-	heldBytes() int64
-}
-
-// releaseHeld forwards what operators hold back until the commit, from above to below: an operator may hold what another one
-// releases.
-func (t *Task) releaseHeld() (err error) {
-	defer t.recovered(&err)
-	for _, h := range slices.Backward(t.held) { // what is below is wired first
-		t.arena.begin()
-		if err := h.release(); err != nil {
-			return err
-		}
-		t.arena.end()
-	}
-	return nil
-}
-
 // latestChanges holds the latest change of each key.
 type latestChanges[K, V any] struct {
-	t       *Task
+	h       *engine.Host
 	n       *node
 	keys    keying[K]
 	next    receiver[change[K, V]]
@@ -73,8 +51,8 @@ type latestChange[K, V any] struct {
 const heldOverhead = 256
 
 func (l *latestChanges[K, V]) take(c *change[K, V]) error {
-	l.t.at = l.n
-	encoded, err := l.keys.encode(l.t, l.n, c.key, c.Key)
+	l.h.Enter(l.n)
+	encoded, err := l.keys.encode(l.h, l.n, c.key, c.Key)
 	if err != nil {
 		return err
 	}
@@ -95,7 +73,8 @@ func (l *latestChanges[K, V]) take(c *change[K, V]) error {
 	return nil
 }
 
-func (l *latestChanges[K, V]) release() error {
+// Release implements engine.Holder.
+func (l *latestChanges[K, V]) Release() error {
 	all := make([]*latestChange[K, V], 0, len(l.changes))
 	for _, held := range l.changes {
 		if held.HasOld || held.HasNew {
@@ -103,7 +82,7 @@ func (l *latestChanges[K, V]) release() error {
 		}
 	}
 	slices.SortFunc(all, func(a, b *latestChange[K, V]) int { return cmp.Compare(a.number, b.number) })
-	l.forget()
+	l.Forget()
 	for _, held := range all {
 		l.own.reset()
 		held.key = &l.own
@@ -114,9 +93,11 @@ func (l *latestChanges[K, V]) release() error {
 	return nil
 }
 
-func (l *latestChanges[K, V]) forget() {
+// Forget implements engine.Holder.
+func (l *latestChanges[K, V]) Forget() {
 	clear(l.changes)
 	l.taken, l.bytes = 0, 0
 }
 
-func (l *latestChanges[K, V]) heldBytes() int64 { return l.bytes }
+// HeldBytes implements engine.Holder.
+func (l *latestChanges[K, V]) HeldBytes() int64 { return l.bytes }

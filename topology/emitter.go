@@ -1,9 +1,11 @@
 package topology
 
+import "github.com/seed84377926/millrace/topology/engine"
+
 // emitter is how a function of the user hands on any number of records: it forwards them until the first failure. One
 // serves all records of a node in a task, so that none of them costs an allocation.
 type emitter[M any] struct {
-	t    *Task
+	h    *engine.Host
 	node *node
 	next receiver[M]
 	err  error
@@ -11,7 +13,10 @@ type emitter[M any] struct {
 }
 
 // begin says that the function of the user is about to be called.
-func (e *emitter[M]) begin() { e.t.at, e.err, e.open = e.node, nil, true }
+func (e *emitter[M]) begin() {
+	e.h.Enter(e.node)
+	e.err, e.open = nil, true
+}
 
 // end says that it has returned, and returns the first failure of what is behind.
 func (e *emitter[M]) end() error {
@@ -27,7 +32,7 @@ func (e *emitter[M]) forward(m *M) {
 	if e.err == nil {
 		e.err = e.next(m)
 	}
-	e.t.at = e.node // the user's function goes on
+	e.h.Enter(e.node) // the user's function goes on
 }
 
 // fail ends the record with err.

@@ -7,6 +7,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
@@ -172,14 +173,14 @@ func ExampleTask() {
 		fmt.Println(err)
 		return
 	}
-	task, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{State: part, Sink: printer{}})
+	task, err := top.SubTopologies()[0].NewTask(engine.TaskConfig{State: part, Sink: printer{}})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer task.Close()
 	for offset := range int64(2) {
-		r := topology.RawRecord{Key: []byte("KL"), Value: []byte("boarding"), Timestamp: 1000 + offset, Offset: offset}
+		r := engine.RawRecord{Key: []byte("KL"), Value: []byte("boarding"), Timestamp: 1000 + offset, Offset: offset}
 		if err := task.Process(0, &r); err != nil {
 			fmt.Println(err)
 			return
@@ -205,7 +206,7 @@ func ExampleTask() {
 // printer is a Sink that prints.
 type printer struct{}
 
-func (printer) Send(topic string, r topology.RawRecord) error {
+func (printer) Send(topic string, r engine.RawRecord) error {
 	fmt.Printf("%s: %s -> %s @%d\n", topic, r.Key, r.Value, r.Timestamp)
 	return nil
 }

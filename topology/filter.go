@@ -2,6 +2,8 @@ package topology
 
 import (
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Filter passes on the records for which keep returns true. Records with a null value pass. The key of a record with a
@@ -9,9 +11,9 @@ import (
 func (s Stream[K, V]) Filter(keep func(key K, value V) bool, opts ...NodeOption) Stream[K, V] {
 	n := s.builder().node("filter", opts)
 	n.require(keep != nil, "function")
-	out := then(s.out, n, func(t *Task, next receiver[item[K, V]]) receiver[item[K, V]] {
+	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, V]]) receiver[item[K, V]] {
 		return func(it *item[K, V]) error {
-			t.at = n
+			h.Enter(n)
 			if !it.NullValue && !keep(it.Key, it.Value) {
 				return nil
 			}
@@ -26,9 +28,9 @@ func (s Stream[K, V]) Filter(keep func(key K, value V) bool, opts ...NodeOption)
 func (s Stream[K, V]) FilterNot(drop func(key K, value V) bool, opts ...NodeOption) Stream[K, V] {
 	n := s.builder().node("filter-not", opts)
 	n.require(drop != nil, "function")
-	out := then(s.out, n, func(t *Task, next receiver[item[K, V]]) receiver[item[K, V]] {
+	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, V]]) receiver[item[K, V]] {
 		return func(it *item[K, V]) error {
-			t.at = n
+			h.Enter(n)
 			if !it.NullValue && drop(it.Key, it.Value) {
 				return nil
 			}
@@ -43,9 +45,9 @@ func (s Stream[K, V]) FilterNot(drop func(key K, value V) bool, opts ...NodeOpti
 func (s Stream[K, V]) FilterRecord(keep func(r Record[K, V]) bool, opts ...NodeOption) Stream[K, V] {
 	n := s.builder().node("filter-record", opts)
 	n.require(keep != nil, "function")
-	out := then(s.out, n, func(t *Task, next receiver[item[K, V]]) receiver[item[K, V]] {
+	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, V]]) receiver[item[K, V]] {
 		return func(it *item[K, V]) error {
-			t.at = n
+			h.Enter(n)
 			if !keep(it.Record) {
 				return nil
 			}
@@ -85,10 +87,10 @@ func filterChanges[K, V any](
 	from *port[change[K, V]], n *node, versioned bool, keep func(key K, window state.Window, value V) bool,
 ) *port[change[K, V]] {
 	n.wantsOld = true
-	return then(from, n, func(t *Task, next receiver[change[K, V]]) receiver[change[K, V]] {
+	return then(from, n, func(h *engine.Host, next receiver[change[K, V]]) receiver[change[K, V]] {
 		filtered := new(change[K, V])
 		return func(c *change[K, V]) error {
-			t.at = n
+			h.Enter(n)
 			passes := c.HasNew && keep(c.Key, c.Window, c.New)
 			passed := c.HasOld && keep(c.Key, c.Window, c.Old)
 			switch {

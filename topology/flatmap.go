@@ -1,5 +1,7 @@
 package topology
 
+import "github.com/seed84377926/millrace/topology/engine"
+
 // FlatMap replaces each record by any number of records, none included: f calls emit with the key and the value of each. They
 // have the timestamp and the headers of the record. The key of a record with a null key is the zero value for f. A record with
 // a null value becomes one with a null key and a null value: f is not called, see [Stream.FlatMapRecord].
@@ -12,8 +14,8 @@ func (s Stream[K, V]) FlatMap[K2, V2 any](
 ) Stream[K2, V2] {
 	n := s.builder().node("flat-map", opts)
 	n.require(f != nil, "function")
-	out := then(s.out, n, func(t *Task, next receiver[item[K2, V2]]) receiver[item[K, V]] {
-		e := &emitter[item[K2, V2]]{t: t, node: n, next: next}
+	out := then(s.out, n, func(h *engine.Host, next receiver[item[K2, V2]]) receiver[item[K, V]] {
+		e := &emitter[item[K2, V2]]{h: h, node: n, next: next}
 		made := &item[K2, V2]{key: new(encodedKey)}
 		emit := func(key K2, value V2) {
 			made.key.reset()
@@ -39,7 +41,7 @@ func (s Stream[K, V]) FlatMap[K2, V2 any](
 // FlatMapRecord replaces each record by any number of records, none included: f calls emit with each. It is for what
 // [Stream.FlatMap] cannot do: f sees records with a null key or a null value and may emit such, and each has the timestamp
 // and the headers that f gives it. The headers of the argument are shared: emit others instead of modifying them. A negative
-// timestamp is a [RecordError].
+// timestamp is a [engine.RecordError].
 //
 // f must not keep emit, nor call it after it has returned.
 //
@@ -49,11 +51,11 @@ func (s Stream[K, V]) FlatMapRecord[K2, V2 any](
 ) Stream[K2, V2] {
 	n := s.builder().node("flat-map-record", opts)
 	n.require(f != nil, "function")
-	out := then(s.out, n, func(t *Task, next receiver[item[K2, V2]]) receiver[item[K, V]] {
-		e := &emitter[item[K2, V2]]{t: t, node: n, next: next}
+	out := then(s.out, n, func(h *engine.Host, next receiver[item[K2, V2]]) receiver[item[K, V]] {
+		e := &emitter[item[K2, V2]]{h: h, node: n, next: next}
 		made := &item[K2, V2]{key: new(encodedKey)}
 		emit := func(r Record[K2, V2]) {
-			if err := made.set(t, n, r); err != nil {
+			if err := made.set(h, n, r); err != nil {
 				e.fail(err)
 				return
 			}
@@ -90,8 +92,8 @@ func (s Stream[K, V]) FlatMapValuesWithKey[V2 any](
 
 // flatMapValues makes n replace each record of a stream by several.
 func flatMapValues[K, V, V2 any](s Stream[K, V], n *node, f func(key K, value V, emit func(V2))) Stream[K, V2] {
-	out := then(s.out, n, func(t *Task, next receiver[item[K, V2]]) receiver[item[K, V]] {
-		e := &emitter[item[K, V2]]{t: t, node: n, next: next}
+	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, V2]]) receiver[item[K, V]] {
+		e := &emitter[item[K, V2]]{h: h, node: n, next: next}
 		made := new(item[K, V2])
 		emit := func(value V2) {
 			made.Value = value

@@ -7,6 +7,8 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/internal/murmur2"
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 const (
@@ -20,7 +22,7 @@ const (
 // not even looked up if nothing has changed in the table.
 type globalLookup[K, V any] struct {
 	name  string
-	rows  GlobalRows
+	rows  engine.GlobalRows
 	value codecs.Codec[V]
 	slots []globalSlot[V] // each is for the keys with one hash
 	key   []byte          // scratch, after the name of the table
@@ -39,16 +41,13 @@ type globalSlot[V any] struct {
 }
 
 // openGlobal returns how t reads a global table, the same to all who ask.
-func openGlobal[K, V any](t *Task, def *globalInfo, value codecs.Codec[V]) lookup[K, V] {
-	l := once(t, def, func() *globalLookup[K, V] {
+func openGlobal[K, V any](h *engine.Host, def *globalInfo, value codecs.Codec[V]) lookup[K, V] {
+	l := engine.Once(h, def, func() *globalLookup[K, V] {
 		l := &globalLookup[K, V]{name: def.node.name, value: value, slots: make([]globalSlot[V], globalSlots)}
 		l.key = state.AppendRowKey(nil, l.name, nil)
 		l.own = len(l.key)
-		if t.cfg.Globals != nil {
-			l.rows = t.cfg.Globals(l.name)
-		}
-		if l.rows == nil {
-			t.fail(fmt.Errorf("TaskConfig.Globals has no rows of global table %q", l.name))
+		if l.rows = h.Globals(l.name); l.rows == nil {
+			h.Fail(fmt.Errorf("TaskConfig.Globals has no rows of global table %q", l.name))
 		}
 		return l
 	})

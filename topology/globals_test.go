@@ -10,6 +10,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // numberedRows is a global table of numbers that counts what it is asked.
@@ -40,12 +41,12 @@ func (r *numberedRows) put(t *testing.T, key, value int64) {
 
 type lastNumber struct{ value int64 }
 
-func (s *lastNumber) Send(_ string, r topology.RawRecord) (err error) {
+func (s *lastNumber) Send(_ string, r engine.RawRecord) (err error) {
 	s.value, err = codecs.Int64.Decode(r.Value)
 	return err
 }
 
-func globalTask(t *testing.T, rows topology.GlobalRows, sink topology.Sink) *topology.Task {
+func globalTask(t *testing.T, rows engine.GlobalRows, sink engine.Sink) *engine.Task {
 	t.Helper()
 	return taskOf(t, rows, sink, func(in topology.Stream[int64, int64], table topology.GlobalTable[int64, int64]) topology.Stream[int64, int64] {
 		return in.LeftJoinGlobal(table, func(key, _ int64) (int64, bool) { return key, true }, func(v int64, row *int64) int64 {
@@ -59,9 +60,9 @@ func globalTask(t *testing.T, rows topology.GlobalRows, sink topology.Sink) *top
 
 // taskOf returns a task that reads "in" and the global table "table".
 func taskOf(
-	t *testing.T, rows topology.GlobalRows, sink topology.Sink,
+	t *testing.T, rows engine.GlobalRows, sink engine.Sink,
 	define func(in topology.Stream[int64, int64], table topology.GlobalTable[int64, int64]) topology.Stream[int64, int64],
-) *topology.Task {
+) *engine.Task {
 	t.Helper()
 	b := topology.NewBuilder("app")
 	table := topology.GlobalTableOf(b, "table", codecs.Int64, codecs.Int64)
@@ -70,8 +71,8 @@ func taskOf(
 	require.NoError(t, err)
 	part, err := state.NewMemory().Open(0)
 	require.NoError(t, err)
-	task, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{
-		State: part, Sink: sink, Globals: func(string) topology.GlobalRows { return rows },
+	task, err := top.SubTopologies()[0].NewTask(engine.TaskConfig{
+		State: part, Sink: sink, Globals: func(string) engine.GlobalRows { return rows },
 	})
 	require.NoError(t, err)
 	t.Cleanup(task.Close)
@@ -95,7 +96,7 @@ func TestJoinGlobal_seesChangesAtOnce(t *testing.T) {
 		require.NoError(t, err)
 		v, err := codecs.Int64.Append(nil, 100)
 		require.NoError(t, err)
-		require.NoError(t, task.Process(0, &topology.RawRecord{Key: k, Value: v}))
+		require.NoError(t, task.Process(0, &engine.RawRecord{Key: k, Value: v}))
 		return sink.value
 	}
 	require.EqualValues(t, -1, look(1))
@@ -122,10 +123,10 @@ func TestJoinGlobal_seesChangesAtOnce(t *testing.T) {
 func TestJoinGlobal_aTableThatFailsIsNotTheRecordsFault(t *testing.T) {
 	failure := errors.New("disk")
 	task := globalTask(t, &numberedRows{err: failure}, discard{})
-	err := task.Process(0, &topology.RawRecord{Key: make([]byte, 8), Value: make([]byte, 8)})
+	err := task.Process(0, &engine.RawRecord{Key: make([]byte, 8), Value: make([]byte, 8)})
 	require.ErrorIs(t, err, failure)
 	require.ErrorContains(t, err, `node "left-join-global-1": topic "in" partition 0 offset 0: global table "table": disk`)
-	_, blamed := errors.AsType[*topology.RecordError](err)
+	_, blamed := errors.AsType[*engine.RecordError](err)
 	require.False(t, blamed)
 }
 
@@ -159,11 +160,11 @@ func TestGlobalTableIn_aTableThatFailsIsNotTheRecordsFault(t *testing.T) {
 	task := taskOf(t, rows, sink, lookedUp)
 	one, err := codecs.Int64.Append(nil, 1)
 	require.NoError(t, err)
-	r := &topology.RawRecord{Key: one, Value: one}
+	r := &engine.RawRecord{Key: one, Value: one}
 	err = task.Process(0, r)
 	require.ErrorIs(t, err, failure)
 	require.ErrorContains(t, err, `node "look-up": topic "in" partition 0 offset 0: global table "table": disk`)
-	_, blamed := errors.AsType[*topology.RecordError](err)
+	_, blamed := errors.AsType[*engine.RecordError](err)
 	require.False(t, blamed)
 
 	task.Rollback()

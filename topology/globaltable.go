@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/seed84377926/millrace/codecs"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // GlobalTable is a table of which every instance has all rows, whatever their partitions, so that a stream can be joined with
@@ -13,16 +15,6 @@ type GlobalTable[K, V any] struct {
 	def  *globalInfo
 	keys keying[K]
 	view *view[K, V]
-}
-
-// GlobalRows are the rows of a global table as they are at the moment, which changes while tasks read them. They are safe for
-// concurrent use.
-type GlobalRows interface {
-	// Get appends the row of key to dst and reports whether there is one. Keys and rows look as those of a key-value store in
-	// its partition: state.AppendRowKey of the name of the table and the key, state.AppendRowValue of timestamp and value.
-	Get(dst, key []byte) (value []byte, ok bool, err error)
-	// Version is another number after every change of rows: what was read before it changed may have another value now.
-	Version() uint64
 }
 
 // Global says which topic a global table is, and what its name is.
@@ -60,7 +52,7 @@ func GlobalTableOf[K, V any](
 	}
 	n.requireCodecs(key != nil, value != nil)
 	def := &globalInfo{node: n}
-	rows := &view[K, V]{value: value, open: func(t *Task) lookup[K, V] { return openGlobal[K](t, def, value) }}
+	rows := &view[K, V]{value: value, open: func(h *engine.Host) lookup[K, V] { return openGlobal[K](h, def, value) }}
 	return GlobalTable[K, V]{def: def, keys: keying[K]{codec: key}, view: rows}
 }
 
@@ -99,13 +91,13 @@ func (g GlobalTable[K, V]) In(p ProcessorScope) TableRows[K, V] {
 	}
 	sc := p.scopeOf()
 	return openIn(sc, g.def, fmt.Sprintf("global table %q", g.def.node.name), func() (TableRows[K, V], bool) {
-		if sc.t.trial && !sc.n.readsGlobal(g.def) {
+		if sc.h.Trial() && !sc.n.readsGlobal(g.def) {
 			return TableRows[K, V]{}, false
 		}
 		if !slices.Contains(sc.n.globals, g.def) {
 			return TableRows[K, V]{}, false
 		}
-		return TableRows[K, V]{sc, g.keys, g.view.open(sc.t)}, true
+		return TableRows[K, V]{sc, g.keys, g.view.open(sc.h)}, true
 	})
 }
 

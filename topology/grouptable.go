@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/seed84377926/millrace/codecs"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // GroupedTable is a table whose rows are grouped by a new key, ready to be aggregated: when a row changes, its old value is taken out
@@ -37,12 +39,12 @@ func (t Table[K, V]) GroupBy[K2, V2 any](
 	n.require(f != nil, "function")
 	n.wantsOld = true
 	keys := keying[K2]{codec: key, changed: n.site}
-	out := then(t.out, n, func(task *Task, next receiver[item[K2, update[V2]]]) receiver[change[K, V]] {
+	out := then(t.out, n, func(h *engine.Host, next receiver[item[K2, update[V2]]]) receiver[change[K, V]] {
 		before, after := &item[K2, update[V2]]{key: new(encodedKey)}, &item[K2, update[V2]]{key: new(encodedKey)}
 		return func(c *change[K, V]) (err error) {
-			task.at = n
+			h.Enter(n)
 			if c.Stale {
-				task.drop(n, DropStale)
+				h.Drop(n, DropStale)
 				return nil
 			}
 			if c.HasOld {
@@ -58,7 +60,7 @@ func (t Table[K, V]) GroupBy[K2, V2 any](
 				after.Key, after.Value.new = f(c.Key, c.New)
 			}
 			if c.HasOld && c.HasNew {
-				same, err := sameKey(task, n, keys, before, after)
+				same, err := sameKey(h, n, keys, before, after)
 				if err != nil {
 					return err
 				}
@@ -87,12 +89,12 @@ func (t Table[K, V]) GroupBy[K2, V2 any](
 }
 
 // sameKey reports whether two records have the same key.
-func sameKey[K, V any](t *Task, n *node, keys keying[K], a, b *item[K, V]) (bool, error) {
-	first, err := keys.encode(t, n, a.key, a.Key)
+func sameKey[K, V any](h *engine.Host, n *node, keys keying[K], a, b *item[K, V]) (bool, error) {
+	first, err := keys.encode(h, n, a.key, a.Key)
 	if err != nil {
 		return false, err
 	}
-	second, err := keys.encode(t, n, b.key, b.Key)
+	second, err := keys.encode(h, n, b.key, b.Key)
 	return bytes.Equal(first, second), err
 }
 

@@ -3,6 +3,8 @@ package topology
 import (
 	"encoding/binary"
 	"errors"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Headers in a buffer are, one after the other,
@@ -10,7 +12,7 @@ import (
 //	length of the key (uvarint) | key | length of the value + 1 (uvarint), 0 for a null value | value
 
 // encodeHeaders returns the encoding of headers, nil if there are none.
-func encodeHeaders(headers []Header) []byte {
+func encodeHeaders(headers []engine.Header) []byte {
 	var data []byte
 	for _, h := range headers {
 		data = binary.AppendUvarint(data, uint64(len(h.Key)))
@@ -28,15 +30,15 @@ func encodeHeaders(headers []Header) []byte {
 var errHeaders = errors.New("headers of a buffered record: the encoding is cut short")
 
 // decodeHeaders is the inverse of encodeHeaders. The values share memory with data.
-func decodeHeaders(data []byte) ([]Header, error) {
-	var headers []Header
+func decodeHeaders(data []byte) ([]engine.Header, error) {
+	var headers []engine.Header
 	for len(data) > 0 {
 		key, rest, ok := cutUvarint(data, 0)
 		if !ok {
 			return nil, errHeaders
 		}
-		h := Header{Key: string(key)}
-		if rest, ok = h.cutValue(rest); !ok {
+		h := engine.Header{Key: string(key)}
+		if h.Value, rest, ok = cutHeaderValue(rest); !ok {
 			return nil, errHeaders
 		}
 		headers, data = append(headers, h), rest
@@ -44,12 +46,11 @@ func decodeHeaders(data []byte) ([]Header, error) {
 	return headers, nil
 }
 
-func (h *Header) cutValue(data []byte) (rest []byte, ok bool) {
+func cutHeaderValue(data []byte) (value, rest []byte, ok bool) {
 	if len(data) > 0 && data[0] == 0 {
-		return data[1:], true
+		return nil, data[1:], true
 	}
-	h.Value, rest, ok = cutUvarint(data, 1)
-	return rest, ok
+	return cutUvarint(data, 1)
 }
 
 // cutUvarint cuts a length, which is more by extra, and as many bytes from data.
@@ -63,13 +64,13 @@ func cutUvarint(data []byte, extra uint64) (part, rest []byte, ok bool) {
 }
 
 // appendHeaders appends the length of encoded headers (uvarint) and the headers, for what has more behind them.
-func appendHeaders(dst []byte, headers []Header) []byte {
+func appendHeaders(dst []byte, headers []engine.Header) []byte {
 	data := encodeHeaders(headers)
 	return append(binary.AppendUvarint(dst, uint64(len(data))), data...)
 }
 
 // cutHeaders is the inverse of appendHeaders. It returns what follows the headers too, and copies them.
-func cutHeaders(data []byte) (headers []Header, rest []byte, err error) {
+func cutHeaders(data []byte) (headers []engine.Header, rest []byte, err error) {
 	part, rest, ok := cutUvarint(data, 0)
 	if !ok {
 		return nil, nil, errHeaders

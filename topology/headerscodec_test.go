@@ -4,11 +4,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 func TestHeaders_roundTrip(t *testing.T) {
 	require.Nil(t, encodeHeaders(nil))
-	for _, headers := range [][]Header{
+	for _, headers := range [][]engine.Header{
 		{{Key: "", Value: nil}},
 		{{Key: "a", Value: []byte{}}, {Key: "a", Value: []byte("x")}, {Key: "b", Value: nil}},
 		{{Key: string(make([]byte, 300)), Value: make([]byte, 200)}},
@@ -20,7 +22,7 @@ func TestHeaders_roundTrip(t *testing.T) {
 }
 
 func FuzzDecodeHeaders(f *testing.F) {
-	f.Add(encodeHeaders([]Header{{Key: "a", Value: []byte("x")}, {Key: "b"}, {Value: []byte{}}}))
+	f.Add(encodeHeaders([]engine.Header{{Key: "a", Value: []byte("x")}, {Key: "b"}, {Value: []byte{}}}))
 	f.Add([]byte{1})
 	f.Add([]byte{0, 5, 1})
 	f.Fuzz(func(t *testing.T, data []byte) {

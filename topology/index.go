@@ -7,6 +7,8 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Index finds the rows of a table by something else than their keys. It is made by [Table.Index] and [Table.IndexEach]. Processors
@@ -75,23 +77,23 @@ func newIndex[I, K, V any](t Table[K, V], n *node, each func(K, V, func(I)), ind
 	}
 	d.info = n.keep(state.Spec{Name: n.name, Kind: state.IndexKind, Of: table.info.spec.Name})
 	n.read(table.info)
-	linkFirst(t.out, n, func(task *Task) receiver[change[K, V]] { return d.open(task).take })
+	linkFirst(t.out, n, func(h *engine.Host) receiver[change[K, V]] { return d.open(h).take })
 	return Index[I, K, V]{d}
 }
 
 // open returns the index in t, the same to all who ask.
-func (d *indexDecl[I, K, V]) open(t *Task) *indexer[I, K, V] {
-	return once(t, d, func() *indexer[I, K, V] {
-		x := &indexer[I, K, V]{indexDecl: d, t: t}
+func (d *indexDecl[I, K, V]) open(h *engine.Host) *indexer[I, K, V] {
+	return engine.Once(h, d, func() *indexer[I, K, V] {
+		x := &indexer[I, K, V]{indexDecl: d, h: h}
 		x.add = x.collect
-		rows, err := state.NewIndex(d.info.spec, t.cfg.State, t.cfg.Budget)
+		rows, err := state.NewIndex(d.info.spec, h.State(), h.Budget())
 		if err != nil {
-			t.fail(err)
+			h.Fail(err)
 			return x
 		}
 		x.rows = rows
-		t.stores = append(t.stores, rows)
-		t.indexes = append(t.indexes, x)
+		h.AddStore(rows)
+		h.AddPreparer(x)
 		return x
 	})
 }
@@ -100,7 +102,7 @@ func (d *indexDecl[I, K, V]) open(t *Task) *indexer[I, K, V] {
 type indexer[I, K, V any] struct {
 	*indexDecl[I, K, V]
 
-	t    *Task
+	h    *engine.Host
 	rows *state.Index
 
 	before, after [][]byte // encoded index keys of a row, sorted
@@ -113,22 +115,22 @@ type indexer[I, K, V any] struct {
 
 // take changes the index as a row changes.
 func (x *indexer[I, K, V]) take(c *change[K, V]) (err error) {
-	x.t.at = x.n
+	x.h.Enter(x.n)
 	if c.Stale {
 		return nil // the latest row is what it was
 	}
 	x.before, x.after = x.before[:0], x.after[:0]
 	if c.HasOld && !c.Began {
 		if x.before, err = x.keys(x.before, c.Key, c.Old); err != nil {
-			return x.t.recordError(x.n, err)
+			return x.h.RecordError(x.n, err)
 		}
 	}
 	if c.HasNew {
 		if x.after, err = x.keys(x.after, c.Key, c.New); err != nil {
-			return x.t.recordError(x.n, err)
+			return x.h.RecordError(x.n, err)
 		}
 	}
-	encoded, err := x.table.keys.encode(x.t, x.n, c.key, c.Key)
+	encoded, err := x.table.keys.encode(x.h, x.n, c.key, c.Key)
 	if err != nil {
 		return err
 	}
@@ -178,7 +180,7 @@ func (x *indexer[I, K, V]) keys(dst [][]byte, key K, value V) ([][]byte, error) 
 }
 
 func (x *indexer[I, K, V]) collect(index I) {
-	encoded, err := encode(&x.t.arena, x.index, index)
+	encoded, err := engine.Encode(x.h.Arena(), x.index, index)
 	if err != nil {
 		x.err = err
 		return

@@ -13,6 +13,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
@@ -94,7 +95,7 @@ func TestIndex_isBuiltFromTheRowsThatThereAre(t *testing.T) {
 				require.NoError(t, before.Process(0, raw(fmt.Sprint("k", i), fmt.Sprint("g", i%2), 2, 0)))
 			}
 			require.NoError(t, before.Process(0, raw("cancelled", "cancelled", 2, 0)))
-			require.NoError(t, before.Process(0, &topology.RawRecord{Key: []byte("k3"), Timestamp: 3}))
+			require.NoError(t, before.Process(0, &engine.RawRecord{Key: []byte("k3"), Timestamp: 3}))
 			before.commit(t)
 			before.Close()
 			h := startOn(t, before.part, func(b *topology.Builder) { leftTable(b, opts...).Index("by-gate", gateOf, codecs.String) })
@@ -102,8 +103,8 @@ func TestIndex_isBuiltFromTheRowsThatThereAre(t *testing.T) {
 
 			build := func(want int) {
 				t.Helper()
-				require.True(t, h.Building())
-				rows, err := h.BuildIndexes(4)
+				require.True(t, h.Preparing())
+				rows, err := h.Prepare(4)
 				require.NoError(t, err)
 				require.Equal(t, want, rows)
 			}
@@ -116,19 +117,19 @@ func TestIndex_isBuiltFromTheRowsThatThereAre(t *testing.T) {
 			h.commit(t)
 			h.restart(t)
 			build(2)
-			require.False(t, h.Building())
+			require.False(t, h.Preparing())
 			h.Rollback()
-			require.True(t, h.Building())
+			require.True(t, h.Preparing())
 			// Whoever does not build gets it built.
 			require.NoError(t, h.Process(0, raw("k0", "g1", 4, 1)))
-			require.False(t, h.Building())
+			require.False(t, h.Preparing())
 			h.commit(t)
 			require.Equal(t, []string{
 				"g0 k2", "g0 k4", "g0 k6", "g0 k8", "g1 k0", "g1 k1", "g1 k5", "g1 k7", "g1 k9",
 			}, h.index(t))
 			h.restart(t)
-			require.False(t, h.Building())
-			rows, err := h.BuildIndexes(1)
+			require.False(t, h.Preparing())
+			rows, err := h.Prepare(1)
 			require.NoError(t, err)
 			require.Zero(t, rows)
 		})
@@ -147,10 +148,10 @@ func TestIndex_buildingFailsByName(t *testing.T) {
 	err := h.Process(0, raw("LH", "D2", 2, 1))
 	require.ErrorContains(t, err, `sub-topology "left": partition 7: build index "by-gate": row "KL": panic: runtime error: slice bounds out of range`)
 	require.ErrorContains(t, err, "correct the function of the index")
-	var record *topology.RecordError
+	var record *engine.RecordError
 	require.NotErrorAs(t, err, &record)
 	h.Rollback()
-	_, err = h.BuildIndexes(1)
+	_, err = h.Prepare(1)
 	require.ErrorContains(t, err, `build index "by-gate"`)
 }
 
@@ -163,7 +164,7 @@ func TestIndex_functionThatChangesItsMind(t *testing.T) {
 	})
 	require.NoError(t, h.Process(0, raw("KL", "x", 1, 0)))
 	gate = "B"
-	require.NoError(t, h.Process(0, &topology.RawRecord{Key: []byte("KL"), Timestamp: 2}))
+	require.NoError(t, h.Process(0, &engine.RawRecord{Key: []byte("KL"), Timestamp: 2}))
 	err := h.Process(1, raw("q", "A", 3, 0))
 	require.ErrorContains(t, err, `index "by-gate" leads from "A" to row "KL", which store "left" does not have: the function of the index gave another index key`)
 }
@@ -174,7 +175,7 @@ func TestIndex_failsWithTheRecord(t *testing.T) {
 		leftTable(b).Index("by-gate", func(_, gate string) (string, bool) { return gate[2:], true }, codecs.String)
 	})
 	err := h.Process(0, raw("KL", "D", 1, 3))
-	failed := new(topology.RecordError)
+	failed := new(engine.RecordError)
 	require.ErrorAs(t, err, &failed)
 	require.Equal(t, "by-gate", failed.Node)
 	require.EqualValues(t, 3, failed.Offset)

@@ -26,7 +26,7 @@ func (x Index[I, K, V]) In(p ProcessorScope) IndexRows[I, K, V] {
 		if d.info == nil { // an error of the index
 			return IndexRows[I, K, V]{}, false
 		}
-		if sc.t.trial {
+		if sc.h.Trial() {
 			if !sc.n.sameBuilder(d.n) {
 				return IndexRows[I, K, V]{}, false
 			}
@@ -37,7 +37,7 @@ func (x Index[I, K, V]) In(p ProcessorScope) IndexRows[I, K, V] {
 		if !slices.Contains(sc.n.stores, d.info) {
 			return IndexRows[I, K, V]{}, false
 		}
-		return IndexRows[I, K, V]{d.open(sc.t), d.table.view.open(sc.t)}, true
+		return IndexRows[I, K, V]{d.open(sc.h), d.table.view.open(sc.h)}, true
 	})
 }
 
@@ -90,7 +90,7 @@ func (r IndexRows[I, K, V]) follow(places iter.Seq2[state.IndexPlace, error], yi
 		if err == nil {
 			e, err = r.row(place)
 		} else {
-			r.x.t.stateErr = err
+			r.x.h.StateFailed(err)
 		}
 		if !yield(e, err) || err != nil {
 			return
@@ -108,7 +108,7 @@ func (r IndexRows[I, K, V]) row(place state.IndexPlace) (e state.IndexEntry[I, K
 	}
 	var ok bool
 	if e.Value, e.Timestamp, ok, err = r.rows(e.Key, place.Key); err != nil {
-		r.x.t.stateErr = err
+		r.x.h.StateFailed(err)
 		return e, err
 	}
 	if !ok {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
@@ -94,10 +95,10 @@ func newDisturbed(t *testing.T, scenario topologytest.Scenario, opts ...topology
 
 // randomRecord returns a record for one of the inputs: few keys, values that the functions of the scenarios know, time that
 // jumps, and records that are late.
-func randomRecord(dice *rand.Rand, r *disturbed) (string, topology.RawRecord) {
+func randomRecord(dice *rand.Rand, r *disturbed) (string, engine.RawRecord) {
 	keys := []string{"KL", "LH", "BA1", "BA2"}
 	values := []string{"boarding", "gone", "cancelled", "D1", "D2", "x", "KL", "LH"}
-	record := topology.RawRecord{Key: []byte(keys[dice.IntN(len(keys))]), Value: []byte(values[dice.IntN(len(values))])}
+	record := engine.RawRecord{Key: []byte(keys[dice.IntN(len(keys))]), Value: []byte(values[dice.IntN(len(values))])}
 	switch dice.IntN(14) {
 	case 0:
 		record.Key = nil
@@ -112,12 +113,12 @@ func randomRecord(dice *rand.Rand, r *disturbed) (string, topology.RawRecord) {
 	}
 	record.Timestamp = max(0, r.time-int64(dice.IntN(3))*int64(dice.IntN(9000)))
 	if dice.IntN(4) == 0 {
-		record.Headers = []topology.Header{{Key: "n", Value: []byte{byte(dice.IntN(10))}}}
+		record.Headers = []engine.Header{{Key: "n", Value: []byte{byte(dice.IntN(10))}}}
 	}
 	return r.inputs[dice.IntN(len(r.inputs))], record
 }
 
-func (r *disturbed) pipe(topic string, record topology.RawRecord) {
+func (r *disturbed) pipe(topic string, record engine.RawRecord) {
 	if err := r.d.PipeRaw(topic, record); err != nil {
 		r.failed = append(r.failed, err.Error())
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/seed84377926/millrace/codecs"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // JoinForeign joins each row of the table with the row of right whose key foreignKey finds in it: the result has the key of
@@ -81,13 +83,13 @@ func wireForeign[K, V, FK, W, R any](
 
 	j.ask(ask, foreignKey)
 	j.reply(reply, j.answer(j.receiveSubscriptions(asked)))
-	link(j.receiveAnswers(replied), j.node, func(t *Task) receiver[incomingAnswer[K, W]] {
-		return j.resolve(t, rows, join, out.receiver(t))
+	link(j.receiveAnswers(replied), j.node, func(h *engine.Host) receiver[incomingAnswer[K, W]] {
+		return j.resolve(h, rows, join, out.receiver(h))
 	})
 	j.left.view.connect(j.node)
 	if !j.all {
 		j.node.wantsOld = true
-		link(j.left.out, j.node, func(t *Task) receiver[change[K, V]] { return j.retract(t, rows, foreignKey, out.receiver(t)) })
+		link(j.left.out, j.node, func(h *engine.Host) receiver[change[K, V]] { return j.retract(h, rows, foreignKey, out.receiver(h)) })
 	}
 	return result
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // In whatever order the tasks of both sides come to work, the results are in the end those of a join of the final rows: none
@@ -30,7 +31,7 @@ func TestForeignJoin_convergesInAnyOrder(t *testing.T) {
 					if name != "join-foreign-self" && dice.IntN(3) == 0 {
 						topic, keys = "airlines", []string{"KL", "LH"}
 					}
-					r := topology.RawRecord{Key: []byte(keys[dice.IntN(len(keys))]), Timestamp: int64(i)}
+					r := engine.RawRecord{Key: []byte(keys[dice.IntN(len(keys))]), Timestamp: int64(i)}
 					delete(rows[topic], string(r.Key))
 					if dice.IntN(3) > 0 {
 						value := []string{"KL", "LH", "LH:1", "KL:2", "x"}[dice.IntN(5)] // the same ones come again
@@ -76,8 +77,8 @@ type taskCluster struct {
 	top    *topology.Topology
 	sizes  map[string]int32 // partitions by topic
 	dice   *rand.Rand
-	tasks  map[place]*topology.Task
-	queues map[place][]topology.RawRecord
+	tasks  map[place]*engine.Task
+	queues map[place][]engine.RawRecord
 	places []place // of queues
 	result map[string]string
 }
@@ -91,7 +92,7 @@ type place struct {
 func newTaskCluster(t *testing.T, top *topology.Topology, sizes map[string]int32, dice *rand.Rand) *taskCluster {
 	t.Helper()
 	c := &taskCluster{
-		t: t, top: top, sizes: sizes, dice: dice, tasks: make(map[place]*topology.Task), queues: make(map[place][]topology.RawRecord),
+		t: t, top: top, sizes: sizes, dice: dice, tasks: make(map[place]*engine.Task), queues: make(map[place][]engine.RawRecord),
 		result: make(map[string]string),
 	}
 	for _, sub := range top.SubTopologies() {
@@ -102,7 +103,7 @@ func newTaskCluster(t *testing.T, top *topology.Topology, sizes map[string]int32
 		for p := range n {
 			part, err := state.NewMemory().Open(p)
 			require.NoError(t, err)
-			task, err := sub.NewTask(topology.TaskConfig{Partition: p, State: part, Sink: c})
+			task, err := sub.NewTask(engine.TaskConfig{Partition: p, State: part, Sink: c})
 			require.NoError(t, err)
 			t.Cleanup(task.Close)
 			c.tasks[place{sub.Group(), p}] = task
@@ -111,12 +112,12 @@ func newTaskCluster(t *testing.T, top *topology.Topology, sizes map[string]int32
 	return c
 }
 
-func (c *taskCluster) Send(topic string, r topology.RawRecord) error {
+func (c *taskCluster) Send(topic string, r engine.RawRecord) error {
 	c.send(topic, r)
 	return nil
 }
 
-func (c *taskCluster) send(topic string, r topology.RawRecord) {
+func (c *taskCluster) send(topic string, r engine.RawRecord) {
 	if topic == "out" {
 		delete(c.result, string(r.Key))
 		if r.Value != nil {
@@ -165,15 +166,15 @@ func TestForeignJoin_answersGoWhereTheRowIs(t *testing.T) {
 	require.True(t, left.Inputs()[1].Follows)
 	require.True(t, right.Inputs()[1].Follows)
 	var sink recorder
-	newTask := func(sub *topology.SubTopology, partition int32) *topology.Task {
+	newTask := func(sub *topology.SubTopology, partition int32) *engine.Task {
 		part, err := state.NewMemory().Open(partition)
 		require.NoError(t, err)
-		task, err := sub.NewTask(topology.TaskConfig{Partition: partition, State: part, Sink: &sink})
+		task, err := sub.NewTask(engine.TaskConfig{Partition: partition, State: part, Sink: &sink})
 		require.NoError(t, err)
 		t.Cleanup(task.Close)
 		return task
 	}
-	require.NoError(t, newTask(left, 5).Process(0, &topology.RawRecord{Key: []byte("1"), Value: []byte("x")}))
+	require.NoError(t, newTask(left, 5).Process(0, &engine.RawRecord{Key: []byte("1"), Value: []byte("x")}))
 	require.Len(t, sink.sent, 1)
 	require.Equal(t, "1", string(sink.sent[0].Key))
 	require.False(t, sink.sent[0].Pinned)

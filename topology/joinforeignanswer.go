@@ -5,6 +5,8 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // incomingSubscription is a subscription on its way to the node of the right side.
@@ -13,29 +15,29 @@ type incomingSubscription[FK any] struct {
 	foreignKey FK     // unless there is none
 	encoded    []byte // the foreign key
 	timestamp  int64
-	headers    []Header
+	headers    []engine.Header
 }
 
 // receiveSubscriptions makes n the source of the subscriptions.
 func (j *foreignJoin[K, V, FK, W]) receiveSubscriptions(n *node) *port[incomingSubscription[FK]] {
 	out := &port[incomingSubscription[FK]]{node: n}
 	codec := j.right.keys.codec
-	n.open = func(t *Task, _ string) rawReceiver {
-		next, in := out.receiver(t), new(incomingSubscription[FK])
-		return func(r *RawRecord) (err error) {
-			t.at = n
+	n.open = func(h *engine.Host, _ string) engine.Reader {
+		next, in := out.receiver(h), new(incomingSubscription[FK])
+		return engine.Reader{Read: func(r *engine.RawRecord) (err error) {
+			h.Enter(n)
 			*in = incomingSubscription[FK]{encoded: r.Key, timestamp: r.Timestamp, headers: r.Headers}
 			if in.subscription, err = decodeSubscription(r.Value); err != nil {
-				return t.decodeError(n, "value", err)
+				return h.DecodeError(n, "value", err)
 			}
 			if !in.noForeignKey {
 				if in.foreignKey, err = codec.Decode(r.Key); err != nil {
-					return t.decodeError(n, "key", err)
+					return h.DecodeError(n, "key", err)
 				}
 			}
-			t.time.advance(r.Timestamp)
+			h.AdvanceStreamTime(r.Timestamp)
 			return next(in)
-		}
+		}}
 	}
 	return out
 }
@@ -46,7 +48,7 @@ type outgoingAnswer[W any] struct {
 	partition  int32
 	primaryKey []byte
 	timestamp  int64
-	headers    []Header
+	headers    []engine.Header
 }
 
 // answer makes the node of the right side answer subscriptions when they come, and again when the row that they refer to
@@ -57,36 +59,36 @@ func (j *foreignJoin[K, V, FK, W]) answer(asked *port[incomingSubscription[FK]])
 	store := n.keep(state.Spec{Name: n.name, Kind: state.KeyValueKind})
 	j.right.view.connect(n)
 	out := &port[outgoingAnswer[W]]{node: n}
-	link(asked, n, func(t *Task) receiver[incomingSubscription[FK]] {
-		return j.answerSubscription(t, openSubscribers(t, store), out.receiver(t))
+	link(asked, n, func(h *engine.Host) receiver[incomingSubscription[FK]] {
+		return j.answerSubscription(h, openSubscribers(h, store), out.receiver(h))
 	})
-	link(j.right.out, n, func(t *Task) receiver[change[FK, W]] {
-		return j.answerSubscribers(t, openSubscribers(t, store), out.receiver(t))
+	link(j.right.out, n, func(h *engine.Host) receiver[change[FK, W]] {
+		return j.answerSubscribers(h, openSubscribers(h, store), out.receiver(h))
 	})
 	return out
 }
 
 // openSubscribers opens the store of subscriptions in t, the same to all who ask.
-func openSubscribers(t *Task, store *storeInfo) *state.KeyValue[[]byte, subscriber] {
-	return once(t, store, func() *state.KeyValue[[]byte, subscriber] {
-		rows, err := state.NewKeyValue(store.spec.Name, t.cfg.State, t.cfg.Budget, codecs.Bytes, codecs.Codec[subscriber](subscriberCodec{}))
+func openSubscribers(h *engine.Host, store *storeInfo) *state.KeyValue[[]byte, subscriber] {
+	return engine.Once(h, store, func() *state.KeyValue[[]byte, subscriber] {
+		rows, err := state.NewKeyValue(store.spec.Name, h.State(), h.Budget(), codecs.Bytes, codecs.Codec[subscriber](subscriberCodec{}))
 		if err != nil {
-			t.fail(err)
+			h.Fail(err)
 			return nil
 		}
-		t.stores = append(t.stores, rows)
+		h.AddStore(rows)
 		return rows
 	})
 }
 
 func (j *foreignJoin[K, V, FK, W]) answerSubscription(
-	t *Task, subscribers *state.KeyValue[[]byte, subscriber], next receiver[outgoingAnswer[W]],
+	h *engine.Host, subscribers *state.KeyValue[[]byte, subscriber], next receiver[outgoingAnswer[W]],
 ) receiver[incomingSubscription[FK]] {
-	n, rows := j.subscriptions, j.right.view.open(t)
+	n, rows := j.subscriptions, j.right.view.open(h)
 	var scratch []byte
 	a := new(outgoingAnswer[W])
 	return func(in *incomingSubscription[FK]) (err error) {
-		t.at = n
+		h.Enter(n)
 		*a = outgoingAnswer[W]{partition: in.partition, primaryKey: in.primaryKey, timestamp: in.timestamp, headers: in.headers}
 		a.hash = in.hash
 		if !in.noForeignKey {
@@ -97,14 +99,14 @@ func (j *foreignJoin[K, V, FK, W]) answerSubscription(
 				err = subscribers.PutEncoded(scratch, subscriber{sum: in.hash.sum, partition: in.partition}, in.timestamp)
 			}
 			if err != nil {
-				return t.nodeError(n, err)
+				return h.NodeError(n, err)
 			}
 			if in.instruction == deleteKeyNoPropagate {
 				return nil
 			}
 			row, timestamp, ok, err := rows(in.foreignKey, in.encoded)
 			if err != nil {
-				return t.nodeError(n, err)
+				return h.NodeError(n, err)
 			}
 			if ok {
 				a.timestamp = max(a.timestamp, timestamp)
@@ -121,18 +123,18 @@ func (j *foreignJoin[K, V, FK, W]) answerSubscription(
 }
 
 func (j *foreignJoin[K, V, FK, W]) answerSubscribers(
-	t *Task, subscribers *state.KeyValue[[]byte, subscriber], next receiver[outgoingAnswer[W]],
+	h *engine.Host, subscribers *state.KeyValue[[]byte, subscriber], next receiver[outgoingAnswer[W]],
 ) receiver[change[FK, W]] {
 	n, keys := j.subscriptions, j.right.keys
 	var scratch []byte
 	a := new(outgoingAnswer[W])
 	return func(c *change[FK, W]) error {
-		t.at = n
+		h.Enter(n)
 		if c.Stale {
-			t.drop(n, DropStale)
+			h.Drop(n, DropStale)
 			return nil
 		}
-		encoded, err := keys.encode(t, n, c.key, c.Key)
+		encoded, err := keys.encode(h, n, c.key, c.Key)
 		if err != nil {
 			return err
 		}
@@ -141,7 +143,7 @@ func (j *foreignJoin[K, V, FK, W]) answerSubscribers(
 		low, high := scratch, prefixEnd(bytes.Clone(scratch))
 		for row, err := range subscribers.Range(&low, &high) {
 			if err != nil {
-				return t.nodeError(n, err)
+				return h.NodeError(n, err)
 			}
 			*a = outgoingAnswer[W]{
 				partition: row.Value.partition, primaryKey: row.Key[size:], timestamp: c.Timestamp, headers: c.Headers,
@@ -158,23 +160,19 @@ func (j *foreignJoin[K, V, FK, W]) answerSubscribers(
 // reply makes n send the answers to the partitions that the rows are in.
 func (j *foreignJoin[K, V, FK, W]) reply(n *node, answers *port[outgoingAnswer[W]]) {
 	values := j.right.view.value
-	link(answers, n, func(t *Task) receiver[outgoingAnswer[W]] {
+	link(answers, n, func(h *engine.Host) receiver[outgoingAnswer[W]] {
 		return func(a *outgoingAnswer[W]) error {
-			t.at = n
-			room := t.arena.room()
-			key := t.arena.use(room, append(room, a.primaryKey...))
-			room = t.arena.room()
+			h.Enter(n)
+			room := h.Arena().Room()
+			key := h.Arena().Use(room, append(room, a.primaryKey...))
+			room = h.Arena().Room()
 			value, err := a.append(room, values)
 			if err != nil {
-				return t.recordError(n, err)
+				return h.RecordError(n, err)
 			}
-			r := RawRecord{Key: key, Value: t.arena.use(room, value), Timestamp: a.timestamp, Headers: a.headers}
+			r := engine.RawRecord{Key: key, Value: h.Arena().Use(room, value), Timestamp: a.timestamp, Headers: a.headers}
 			r.Pinned, r.Partition = true, a.partition
-			t.arena.keep()
-			if err := t.cfg.Sink.Send(n.topic, r); err != nil {
-				return t.nodeError(n, err)
-			}
-			return nil
+			return h.Send(n, n.topic, r)
 		}
 	})
 }

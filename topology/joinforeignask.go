@@ -1,14 +1,18 @@
 package topology
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/seed84377926/millrace/topology/engine"
+)
 
 // ask makes n tell the right side what the rows of the left one refer to.
 func (j *foreignJoin[K, V, FK, W]) ask(n *node, foreignKey func(K, V) (FK, bool)) {
 	n.wantsOld = true
 	keys, values := j.left.keys, j.left.view.value
 	inner, _ := j.right.keys.codec.(innerKeyer)
-	link(j.left.out, n, func(t *Task) receiver[change[K, V]] {
-		a := &asker{t: t, n: n, inner: inner, partition: t.cfg.Partition}
+	link(j.left.out, n, func(h *engine.Host) receiver[change[K, V]] {
+		a := &asker{h: h, n: n, inner: inner, partition: h.Partition()}
 		var scratch []byte
 		// find returns the encoded foreign key of a value, nil if there is none.
 		find := func(key K, value V, exists bool) ([]byte, error) {
@@ -19,16 +23,16 @@ func (j *foreignJoin[K, V, FK, W]) ask(n *node, foreignKey func(K, V) (FK, bool)
 			if !ok {
 				return nil, nil
 			}
-			encoded, err := encode(&t.arena, j.right.keys.codec, foreign)
+			encoded, err := engine.Encode(h.Arena(), j.right.keys.codec, foreign)
 			if err != nil {
-				return nil, t.recordError(n, err)
+				return nil, h.RecordError(n, err)
 			}
 			return encoded, nil
 		}
 		return func(c *change[K, V]) (err error) {
-			t.at = n
+			h.Enter(n)
 			if c.Stale {
-				t.drop(n, DropStale)
+				h.Drop(n, DropStale)
 				return nil
 			}
 			hadRow := c.HasOld && !c.Began
@@ -36,7 +40,7 @@ func (j *foreignJoin[K, V, FK, W]) ask(n *node, foreignKey func(K, V) (FK, bool)
 				return nil
 			}
 			a.timestamp, a.headers, a.hash = c.Timestamp, c.Headers, valueHash{}
-			if a.primaryKey, err = keys.encode(t, n, c.key, c.Key); err != nil {
+			if a.primaryKey, err = keys.encode(h, n, c.key, c.Key); err != nil {
 				return err
 			}
 			before, err := find(c.Key, c.Old, hadRow)
@@ -49,7 +53,7 @@ func (j *foreignJoin[K, V, FK, W]) ask(n *node, foreignKey func(K, V) (FK, bool)
 			}
 			if c.HasNew {
 				if scratch, err = values.Append(scratch[:0], c.New); err != nil {
-					return t.recordError(n, err)
+					return h.RecordError(n, err)
 				}
 				a.hash = hashValue(scratch)
 			}
@@ -57,7 +61,7 @@ func (j *foreignJoin[K, V, FK, W]) ask(n *node, foreignKey func(K, V) (FK, bool)
 				return a.askAlways(before, now)
 			}
 			if c.HasNew && now == nil {
-				t.drop(n, DropNullForeignKey)
+				h.Drop(n, DropNullForeignKey)
 			}
 			return a.askIfReferring(before, now)
 		}
@@ -66,12 +70,12 @@ func (j *foreignJoin[K, V, FK, W]) ask(n *node, foreignKey func(K, V) (FK, bool)
 
 // asker sends subscriptions of the row that changed.
 type asker struct {
-	t          *Task
+	h          *engine.Host
 	n          *node
 	inner      innerKeyer // of foreign keys that are not partitioned by all of their bytes
 	partition  int32
 	timestamp  int64
-	headers    []Header
+	headers    []engine.Header
 	hash       valueHash
 	primaryKey []byte
 }
@@ -108,17 +112,13 @@ func (a *asker) send(foreignKey []byte, what instruction) error {
 	s := subscription{
 		instruction: what, noForeignKey: foreignKey == nil, hash: a.hash, partition: a.partition, primaryKey: a.primaryKey,
 	}
-	room := a.t.arena.room()
-	r := RawRecord{Key: foreignKey, Value: a.t.arena.use(room, s.append(room)), Timestamp: a.timestamp, Headers: a.headers}
+	room := a.h.Arena().Room()
+	r := engine.RawRecord{Key: foreignKey, Value: a.h.Arena().Use(room, s.append(room)), Timestamp: a.timestamp, Headers: a.headers}
 	switch {
 	case s.noForeignKey:
 		r.Key = a.primaryKey // any task of the right side can answer
 	case a.inner != nil:
 		r.PartitionKey = a.inner.innerKey(foreignKey)
 	}
-	a.t.arena.keep()
-	if err := a.t.cfg.Sink.Send(a.n.topic, r); err != nil {
-		return a.t.nodeError(a.n, err)
-	}
-	return nil
+	return a.h.Send(a.n, a.n.topic, r)
 }

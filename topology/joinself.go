@@ -1,6 +1,10 @@
 package topology
 
-import "github.com/seed84377926/millrace/codecs"
+import (
+	"github.com/seed84377926/millrace/codecs"
+
+	"github.com/seed84377926/millrace/topology/engine"
+)
 
 // selfJoin joins a stream with itself. The results are those of a join of two streams, in the same order, from one store.
 func selfJoin[K, V, R any](
@@ -15,11 +19,11 @@ func selfJoin[K, V, R any](
 	spec.Name = n.name
 	store := joined{keep: keep, storeInfo: n.keep(spec)}
 	n.timed = true
-	out := then(s.out, n, func(t *Task, next receiver[item[K, R]]) receiver[item[K, V]] {
-		rows := openBuffer(t, store, s.keys.codec, value)
-		rows.clock = t.clockFor(n.name, clockHooks{expire: rows.expire})
+	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, R]]) receiver[item[K, V]] {
+		rows := openBuffer(h, store, s.keys.codec, value)
+		rows.clock = h.Clock(n.name, engine.ClockHooks{Expire: rows.expire})
 		side := streamSide[K, V, V, R]{
-			task: t, node: n, keys: s.keys, windows: w, own: rows, other: rows, results: &joinResults[K, R]{next: next},
+			h: h, node: n, keys: s.keys, windows: w, own: rows, other: rows, results: &joinResults[K, R]{next: next},
 		}
 		j := &openSelfJoin[K, V, R]{left: side, right: side}
 		j.left.join = func(left, right *V) R { return join(*left, *right) }
@@ -33,12 +37,12 @@ func selfJoin[K, V, R any](
 type openSelfJoin[K, V, R any] struct{ left, right streamSide[K, V, V, R] }
 
 func (j *openSelfJoin[K, V, R]) receive(it *item[K, V]) error {
-	t, n, rows := j.left.task, j.left.node, j.left.own
-	t.at = n
-	if t.dropNulls(n, it.NullKey, it.NullValue) {
+	h, n, rows := j.left.h, j.left.node, j.left.own
+	h.Enter(n)
+	if dropNulls(h, n, it.NullKey, it.NullValue) {
 		return nil
 	}
-	key, err := j.left.keys.encode(t, n, it.key, it.Key)
+	key, err := j.left.keys.encode(h, n, it.key, it.Key)
 	if err != nil {
 		return err
 	}
@@ -47,15 +51,15 @@ func (j *openSelfJoin[K, V, R]) receive(it *item[K, V]) error {
 	if err != nil {
 		return err
 	}
-	rows.clock.advance(it.Timestamp)
+	rows.clock.Advance(it.Timestamp)
 	if it.Timestamp >= rows.first() {
 		if _, err := rows.put(key, it.Timestamp, it.Value); err != nil {
-			return t.nodeError(n, err)
+			return h.NodeError(n, err)
 		}
 	}
 	again, err := j.right.match(it, it.key, key)
 	if err == nil && !matched && !again {
-		t.drop(n, DropLateWindow)
+		h.Drop(n, DropLateWindow)
 	}
 	return err
 }

@@ -3,29 +3,31 @@ package topology
 import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // joinBuffer is the store of one side of a join in a task.
 type joinBuffer[K, V any] struct {
 	rows  *state.JoinBuffer[K, V]
-	clock *operatorClock
+	clock *engine.Clock
 	keep  int64
 	added int // since rows were expired
 }
 
 // openBuffer opens the store of one side; its clock is for the caller to set.
-func openBuffer[K, V any](t *Task, s joined, key codecs.Codec[K], value codecs.Codec[V]) *joinBuffer[K, V] {
-	rows, err := state.NewJoinBuffer(s.spec, t.cfg.State, t.cfg.Budget, key, value)
+func openBuffer[K, V any](h *engine.Host, s joined, key codecs.Codec[K], value codecs.Codec[V]) *joinBuffer[K, V] {
+	rows, err := state.NewJoinBuffer(s.spec, h.State(), h.Budget(), key, value)
 	if err != nil {
-		t.fail(err)
+		h.Fail(err)
 		return &joinBuffer[K, V]{}
 	}
-	t.stores = append(t.stores, rows)
+	h.AddStore(rows)
 	return &joinBuffer[K, V]{rows: rows, keep: s.keep}
 }
 
 // first returns the timestamp of the first record that is seen.
-func (b *joinBuffer[K, V]) first() int64 { return b.clock.now - b.keep }
+func (b *joinBuffer[K, V]) first() int64 { return b.clock.Now - b.keep }
 
 // expire removes what is not seen any more at stream time now. It removes more records than come, but not all of them at
 // once when time jumps.
@@ -39,19 +41,19 @@ func (b *joinBuffer[K, V]) expire(now int64) error {
 // put keeps a record for the other side to find.
 func (b *joinBuffer[K, V]) put(key []byte, timestamp int64, value V) (seq int64, err error) {
 	b.added++
-	b.rows.Advance(b.clock.now)
+	b.rows.Advance(b.clock.Now)
 	return b.rows.PutEncoded(key, timestamp, value)
 }
 
 // fetch appends the records that are seen of those between two timestamps.
 func (b *joinBuffer[K, V]) fetch(dst []state.JoinEntry[K, V], key []byte, from, to int64) ([]state.JoinEntry[K, V], error) {
-	b.rows.Advance(b.clock.now)
+	b.rows.Advance(b.clock.Now)
 	return b.rows.FetchEncoded(dst, key, max(from, b.first()), to)
 }
 
 // streamSide takes the records of one side of a join, X, and looks for those of the other side, Y.
 type streamSide[K, X, Y, R any] struct {
-	task      *Task
+	h         *engine.Host
 	node      *node
 	keys      keying[K]
 	reencode  bool // the encoding of the key that a record comes with may be another one
@@ -66,7 +68,7 @@ type streamSide[K, X, Y, R any] struct {
 	otherSide state.JoinSide
 
 	// Of left and outer joins.
-	time *operatorClock // of both sides
+	time *engine.Clock // of both sides
 	// emit forwards the records that can have no match any more, see [waiting.emitDue].
 	emit func(now, closing int64) error
 	// wait remembers a record without a match; nil if such a record does not come out.
@@ -76,18 +78,18 @@ type streamSide[K, X, Y, R any] struct {
 }
 
 func (s *streamSide[K, X, Y, R]) receive(it *item[K, X]) error {
-	s.task.at = s.node
+	s.h.Enter(s.node)
 	if s.time != nil {
-		s.time.advance(it.Timestamp)
+		s.time.Advance(it.Timestamp)
 	}
 	if it.NullKey && s.wait != nil && !it.NullValue {
 		return forward(s.results, it, it.Timestamp, s.join(&it.Value, nil), it.key)
 	}
-	if s.task.dropNulls(s.node, it.NullKey, it.NullValue) {
+	if dropNulls(s.h, s.node, it.NullKey, it.NullValue) {
 		return nil
 	}
-	if s.time != nil && it.Timestamp == s.time.now {
-		if err := s.emit(s.time.now, s.windows.closing()); err != nil {
+	if s.time != nil && it.Timestamp == s.time.Now {
+		if err := s.emit(s.time.Now, s.windows.closing()); err != nil {
 			return err
 		}
 	}
@@ -96,7 +98,7 @@ func (s *streamSide[K, X, Y, R]) receive(it *item[K, X]) error {
 		s.memo.reset()
 		memo = &s.memo
 	}
-	key, err := s.keys.encode(s.task, s.node, memo, it.Key)
+	key, err := s.keys.encode(s.h, s.node, memo, it.Key)
 	if err != nil {
 		return err
 	}
@@ -111,16 +113,16 @@ func (s *streamSide[K, X, Y, R]) receive(it *item[K, X]) error {
 func (s *streamSide[K, X, Y, R]) match(it *item[K, X], memo *encodedKey, key []byte) (matched bool, err error) {
 	s.found, err = s.other.fetch(s.found[:0], key, it.Timestamp-s.windows.before, it.Timestamp+s.windows.after)
 	if err != nil {
-		return false, s.task.nodeError(s.node, err)
+		return false, s.h.NodeError(s.node, err)
 	}
 	for i := range s.found {
 		y := &s.found[i]
 		if s.matched != nil {
 			if err := s.matched(key, state.QueuePlace{Time: y.Timestamp, Side: s.otherSide, Seq: y.Seq}); err != nil {
-				return false, s.task.nodeError(s.node, err)
+				return false, s.h.NodeError(s.node, err)
 			}
 		}
-		s.task.at = s.node
+		s.h.Enter(s.node)
 		if err := forward(s.results, it, max(it.Timestamp, y.Timestamp), s.join(&it.Value, &y.Value), memo); err != nil {
 			return false, err
 		}
@@ -132,16 +134,16 @@ func (s *streamSide[K, X, Y, R]) match(it *item[K, X], memo *encodedKey, key []b
 
 // keep lets the other side find the record, unless its window is over.
 func (s *streamSide[K, X, Y, R]) keep(it *item[K, X], memo *encodedKey, key []byte, matched bool) error {
-	s.own.clock.advance(it.Timestamp)
+	s.own.clock.Advance(it.Timestamp)
 	over := it.Timestamp < s.own.first()
 	switch {
 	case over && matched:
 		return nil
 	case over && s.wait != nil:
-		s.task.at = s.node
+		s.h.Enter(s.node)
 		return forward(s.results, it, it.Timestamp, s.join(&it.Value, nil), memo)
 	case over:
-		s.task.drop(s.node, DropLateWindow)
+		s.h.Drop(s.node, DropLateWindow)
 		return nil
 	}
 	seq, err := s.own.put(key, it.Timestamp, it.Value)
@@ -149,7 +151,7 @@ func (s *streamSide[K, X, Y, R]) keep(it *item[K, X], memo *encodedKey, key []by
 		err = s.wait(key, state.QueuePlace{Time: it.Timestamp, Side: s.side, Seq: seq}, it)
 	}
 	if err != nil {
-		return s.task.nodeError(s.node, err)
+		return s.h.NodeError(s.node, err)
 	}
 	return nil
 }

@@ -1,6 +1,10 @@
 package topology
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/seed84377926/millrace/topology/engine"
+)
 
 // JoinGlobal joins each record of the stream with the row of a global table whose key the function key makes of the record: the
 // result has the key, timestamp and headers of the record and the value that join makes of both. A record without a row, or
@@ -36,10 +40,10 @@ func joinGlobal[K, V, GK, GV, R any](
 	if !n.readsGlobal(global.def) {
 		return Stream[K, R]{out: &port[item[K, R]]{node: n}, keys: s.keys}
 	}
-	out := then(s.out, n, func(t *Task, next receiver[item[K, R]]) receiver[item[K, V]] {
+	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, R]]) receiver[item[K, V]] {
 		j := &globalJoin[K, V, GK, GV, R]{
-			task: t, node: n, combine: join, left: left, results: joinResults[K, R]{next: next},
-			keys: global.keys, rows: global.view.open(t), key: key,
+			h: h, node: n, combine: join, left: left, results: joinResults[K, R]{next: next},
+			keys: global.keys, rows: global.view.open(h), key: key,
 		}
 		return j.receive
 	})
@@ -56,9 +60,9 @@ type globalJoin[K, V, GK, GV, R any] struct {
 }
 
 func (j *globalJoin[K, V, GK, GV, R]) receive(it *item[K, V]) error {
-	j.task.at = j.node
+	j.h.Enter(j.node)
 	if it.NullValue {
-		j.task.drop(j.node, DropNullValue)
+		j.h.Drop(j.node, DropNullValue)
 		return nil
 	}
 	key, ok := j.key(it.Key, it.Value)
@@ -66,20 +70,20 @@ func (j *globalJoin[K, V, GK, GV, R]) receive(it *item[K, V]) error {
 	case !ok && j.left:
 		return j.forward(it, nil)
 	case !ok:
-		j.task.drop(j.node, DropNullKey)
+		j.h.Drop(j.node, DropNullKey)
 		return nil
 	}
 	j.memo.reset()
-	encoded, err := j.keys.encode(j.task, j.node, &j.memo, key)
+	encoded, err := j.keys.encode(j.h, j.node, &j.memo, key)
 	if err != nil {
 		return err
 	}
 	var found bool
 	if j.row, _, found, err = j.rows(key, encoded); err != nil {
 		if _, ok := errors.AsType[*globalRowError](err); ok {
-			return j.task.recordError(j.node, err)
+			return j.h.RecordError(j.node, err)
 		}
-		return j.task.nodeError(j.node, err)
+		return j.h.NodeError(j.node, err)
 	}
 	return j.joined(it, found)
 }

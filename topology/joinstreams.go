@@ -6,6 +6,8 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Join joins each record of the stream with the records of the other one that have its key and are in its window: one result
@@ -115,8 +117,8 @@ func joinStreams[K, V, W, R any](
 		j.unmatched = n.keepPart("unmatched", state.Spec{Kind: state.QueueKind})
 	}
 	n.timed, n.nullKeys = true, kind != innerJoin
-	link(s.out, n, func(t *Task) receiver[item[K, V]] { return j.open(t).left.receive })
-	link(other.out, n, func(t *Task) receiver[item[K, W]] { return j.open(t).right.receive })
+	link(s.out, n, func(h *engine.Host) receiver[item[K, V]] { return j.open(h).left.receive })
+	link(other.out, n, func(h *engine.Host) receiver[item[K, W]] { return j.open(h).right.receive })
 	return Stream[K, R]{out: out, keys: s.keys}
 }
 
@@ -169,47 +171,47 @@ type openJoin[K, V, W, R any] struct {
 }
 
 // open returns the join in t, the same to both of its inputs.
-func (j *streamJoin[K, V, W, R]) open(t *Task) *openJoin[K, V, W, R] {
-	return once(t, j, func() *openJoin[K, V, W, R] {
-		left := openBuffer(t, j.left, j.keys.codec, j.values.left)
-		right := openBuffer(t, j.right, j.keys.codec, j.values.right)
-		results := &joinResults[K, R]{next: j.out.receiver(t)}
+func (j *streamJoin[K, V, W, R]) open(h *engine.Host) *openJoin[K, V, W, R] {
+	return engine.Once(h, j, func() *openJoin[K, V, W, R] {
+		left := openBuffer(h, j.left, j.keys.codec, j.values.left)
+		right := openBuffer(h, j.right, j.keys.codec, j.values.right)
+		results := &joinResults[K, R]{next: j.out.receiver(h)}
 		o := &openJoin[K, V, W, R]{
 			left: streamSide[K, V, W, R]{
-				task: t, node: j.node, keys: j.keys, windows: j.windows, results: results,
+				h: h, node: j.node, keys: j.keys, windows: j.windows, results: results,
 				own: left, other: right, side: state.LeftSide, otherSide: state.RightSide, join: j.join,
 			},
 			right: streamSide[K, W, V, R]{
-				task: t, node: j.node, keys: j.keys, windows: j.windows.reversed(), results: results, reencode: j.reencode,
+				h: h, node: j.node, keys: j.keys, windows: j.windows.reversed(), results: results, reencode: j.reencode,
 				own: right, other: left, side: state.RightSide, otherSide: state.LeftSide,
 				join: func(r *W, l *V) R { return j.join(l, r) },
 			},
 		}
 		switch j.kind {
 		case innerJoin:
-			left.clock = t.clockFor(j.left.spec.Name, clockHooks{expire: left.expire})
-			right.clock = t.clockFor(j.right.spec.Name, clockHooks{expire: right.expire})
+			left.clock = h.Clock(j.left.spec.Name, engine.ClockHooks{Expire: left.expire})
+			right.clock = h.Clock(j.right.spec.Name, engine.ClockHooks{Expire: right.expire})
 			return o
 		case leftJoin:
-			right.clock = t.clockFor(j.right.spec.Name, clockHooks{expire: right.expire})
+			right.clock = h.Clock(j.right.spec.Name, engine.ClockHooks{Expire: right.expire})
 		case outerJoin:
 		}
-		j.openUnmatched(t, o)
+		j.openUnmatched(h, o)
 		return o
 	})
 }
 
 // openUnmatched lets records without a match come out.
-func (j *streamJoin[K, V, W, R]) openUnmatched(t *Task, o *openJoin[K, V, W, R]) {
+func (j *streamJoin[K, V, W, R]) openUnmatched(h *engine.Host, o *openJoin[K, V, W, R]) {
 	left, right := &o.left, &o.right
-	rows, err := state.NewTimeQueue(j.unmatched.spec, t.cfg.State, t.cfg.Budget, j.keys.codec, unmatchedCodec[V, W]{j.values})
+	rows, err := state.NewTimeQueue(j.unmatched.spec, h.State(), h.Budget(), j.keys.codec, unmatchedCodec[V, W]{j.values})
 	if err != nil {
-		t.fail(err)
+		h.Fail(err)
 		return
 	}
-	t.stores = append(t.stores, rows)
+	h.AddStore(rows)
 	q := &waiting[K, V, W, R]{
-		task: t, node: j.node, rows: rows, join: j.join, results: left.results,
+		h: h, node: j.node, rows: rows, join: j.join, results: left.results,
 		left: left.windows.closing(), right: right.windows.closing(),
 	}
 	forget := func(key []byte, place state.QueuePlace) error {
@@ -222,8 +224,8 @@ func (j *streamJoin[K, V, W, R]) openUnmatched(t *Task, o *openJoin[K, V, W, R])
 		right.wait, left.matched = q.addRight, forget
 		expire = func(now int64) error { return errors.Join(left.own.expire(now), right.own.expire(now)) }
 	}
-	time := t.clockFor(j.unmatched.spec.Name, clockHooks{expire: expire, emit: q.emit, node: j.node, reach: 2 * (max(q.left, 0) + max(q.right, 0) + 1)})
-	q.oldest = t.clockFor(j.unmatched.spec.Name+"/oldest", clockHooks{})
+	time := h.Clock(j.unmatched.spec.Name, engine.ClockHooks{Expire: expire, Emit: q.emit, Node: j.node, Reach: 2 * (max(q.left, 0) + max(q.right, 0) + 1)})
+	q.oldest = h.Clock(j.unmatched.spec.Name+"/oldest", engine.ClockHooks{})
 	left.time, right.time, left.emit, right.emit, left.own.clock = time, time, q.emitDue, q.emitDue, time
 	if j.kind == outerJoin {
 		right.own.clock = time

@@ -1,5 +1,7 @@
 package topology
 
+import "github.com/seed84377926/millrace/topology/engine"
+
 // JoinTable joins each record of the stream with the row that the table has for its key: the result has the key, timestamp and
 // headers of the record and the value that join makes of both. A record without a row has no result. Changes of the table
 // trigger nothing. Records with a null key or a null value are dropped.
@@ -36,8 +38,8 @@ func joinTable[K, V, W, R any](
 		return Stream[K, R]{out: &port[item[K, R]]{node: n}, keys: s.keys}
 	}
 	reencode := !sameCodec(s.keys.codec, table.keys.codec)
-	out := then(s.out, n, func(t *Task, next receiver[item[K, R]]) receiver[item[K, V]] {
-		j := openTableJoin(t, n, table, join, left, next)
+	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, R]]) receiver[item[K, V]] {
+		j := openTableJoin(h, n, table, join, left, next)
 		return func(it *item[K, V]) error {
 			if done, err := j.refuse(it); done {
 				return err
@@ -68,7 +70,7 @@ func (s Stream[K, V]) joins[W any](n *node, table Table[K, W]) bool {
 
 // rowJoin is a join of a stream with the rows of something in a task.
 type rowJoin[K, V, W, R any] struct {
-	task    *Task
+	h       *engine.Host
 	node    *node
 	combine func(value *V, row *W) R
 	left    bool // records without a row have results
@@ -88,7 +90,7 @@ func (j *rowJoin[K, V, W, R]) joined(it *item[K, V], found bool) error {
 }
 
 func (j *rowJoin[K, V, W, R]) forward(it *item[K, V], row *W) error {
-	j.task.at = j.node
+	j.h.Enter(j.node)
 	return forward(&j.results, it, it.Timestamp, j.combine(&it.Value, row), it.key)
 }
 
@@ -101,38 +103,38 @@ type tableJoin[K, V, W, R any] struct {
 }
 
 func openTableJoin[K, V, W, R any](
-	t *Task, n *node, table Table[K, W], combine func(*V, *W) R, left bool, next receiver[item[K, R]],
+	h *engine.Host, n *node, table Table[K, W], combine func(*V, *W) R, left bool, next receiver[item[K, R]],
 ) *tableJoin[K, V, W, R] {
 	j := &tableJoin[K, V, W, R]{
-		task: t, node: n, keys: table.keys, combine: combine, left: left, results: joinResults[K, R]{next: next},
+		h: h, node: n, keys: table.keys, combine: combine, left: left, results: joinResults[K, R]{next: next},
 	}
 	if table.view.history != nil {
-		j.rows = table.view.history(t)
+		j.rows = table.view.history(h)
 		return j
 	}
-	latest := table.view.open(t)
+	latest := table.view.open(h)
 	j.rows = func(key K, encoded []byte, _ int64) (W, int64, bool, error) { return latest(key, encoded) }
 	return j
 }
 
 // refuse reports whether a record has no key or no value, and is done with it then.
 func (j *tableJoin[K, V, W, R]) refuse(it *item[K, V]) (done bool, err error) {
-	j.task.at = j.node
+	j.h.Enter(j.node)
 	if it.NullKey && j.left && !it.NullValue {
 		return true, j.forward(it, nil)
 	}
-	return j.task.dropNulls(j.node, it.NullKey, it.NullValue), nil
+	return dropNulls(j.h, j.node, it.NullKey, it.NullValue), nil
 }
 
 // join joins a record with a key. memo is the encoding of the key by the codec of the table.
 func (j *tableJoin[K, V, W, R]) join(it *item[K, V], memo *encodedKey) error {
-	encoded, err := j.keys.encode(j.task, j.node, memo, it.Key)
+	encoded, err := j.keys.encode(j.h, j.node, memo, it.Key)
 	if err != nil {
 		return err
 	}
 	var found bool
 	if j.row, _, found, err = j.rows(it.Key, encoded, it.Timestamp); err != nil {
-		return j.task.nodeError(j.node, err)
+		return j.h.NodeError(j.node, err)
 	}
 	return j.joined(it, found)
 }

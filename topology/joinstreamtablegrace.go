@@ -5,6 +5,8 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // JoinTableWithGrace is [Stream.JoinTable] with a table that has a history ([Versioned]), and records that wait for it: until
@@ -44,18 +46,18 @@ func joinTableWithGrace[K, V, W, R any](
 		return Stream[K, R]{out: &port[item[K, R]]{node: n}, keys: s.keys}
 	}
 	checkGrace(n, table.view, grace)
-	out := then(s.out, n, func(t *Task, next receiver[item[K, R]]) receiver[item[K, V]] {
-		rows, err := state.NewTimeQueue(spec, t.cfg.State, t.cfg.Budget, table.keys.codec, heldCodec[V]{value})
+	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, R]]) receiver[item[K, V]] {
+		rows, err := state.NewTimeQueue(spec, h.State(), h.Budget(), table.keys.codec, heldCodec[V]{value})
 		if err != nil {
-			t.fail(err)
+			h.Fail(err)
 			return nil
 		}
-		t.stores = append(t.stores, rows)
+		h.AddStore(rows)
 		j := &graceJoin[K, V, W, R]{
-			tableJoin: openTableJoin(t, n, table, join, left, next), rows: rows, grace: grace.Milliseconds(),
+			tableJoin: openTableJoin(h, n, table, join, left, next), rows: rows, grace: grace.Milliseconds(),
 			out: item[K, V]{key: new(encodedKey)},
 		}
-		j.clock = t.clockFor(spec.Name, clockHooks{emit: j.emit, node: n, reach: j.grace})
+		j.clock = h.Clock(spec.Name, engine.ClockHooks{Emit: j.emit, Node: n, Reach: j.grace})
 		return j.receive
 	})
 	return Stream[K, R]{out: out, keys: s.keys}
@@ -86,7 +88,7 @@ func checkGrace[K, V any](n *node, v *view[K, V], grace time.Duration) {
 type graceJoin[K, V, W, R any] struct {
 	*tableJoin[K, V, W, R]
 	rows  *state.TimeQueue[K, held[V]]
-	clock *operatorClock
+	clock *engine.Clock
 	grace int64
 	out   item[K, V] // the record that has waited
 }
@@ -95,25 +97,25 @@ func (j *graceJoin[K, V, W, R]) receive(it *item[K, V]) error {
 	if done, err := j.refuse(it); done {
 		return err
 	}
-	if it.Timestamp < j.clock.now-j.grace {
+	if it.Timestamp < j.clock.Now-j.grace {
 		j.memo.reset()
 		return j.join(it, &j.memo)
 	}
-	j.clock.advance(it.Timestamp)
+	j.clock.Advance(it.Timestamp)
 	if _, err := j.rows.Put(it.Key, it.Timestamp, state.LeftSide, held[V]{it.Value, it.Headers}); err != nil {
-		return j.task.nodeError(j.node, err)
+		return j.h.NodeError(j.node, err)
 	}
-	return j.emit(j.clock.now)
+	return j.emit(j.clock.Now)
 }
 
 // emit joins the records that have waited long enough at stream time now.
 func (j *graceJoin[K, V, W, R]) emit(now int64) error {
 	for e, err := range j.rows.Scan(now - j.grace) {
 		if err != nil {
-			return j.task.nodeError(j.node, err)
+			return j.h.NodeError(j.node, err)
 		}
 		if _, err := j.rows.Remove(e.Key, e.QueuePlace); err != nil {
-			return j.task.nodeError(j.node, err)
+			return j.h.NodeError(j.node, err)
 		}
 		j.out.key.reset()
 		j.memo.reset()
@@ -128,7 +130,7 @@ func (j *graceJoin[K, V, W, R]) emit(now int64) error {
 // held is what is kept of a record that waits.
 type held[V any] struct {
 	value   V
-	headers []Header
+	headers []engine.Header
 }
 
 // heldCodec encodes what is kept of records that wait: the headers, then the value.

@@ -1,6 +1,10 @@
 package topology
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/seed84377926/millrace/topology/engine"
+)
 
 // Join joins the rows of two tables that have the same key: the result has a row while both have one, and it is what join makes
 // of the two. A change of either side is joined with the row of the other side; while that has none, nothing happens (docs/semantics.md, Join of tables). The
@@ -54,13 +58,13 @@ func joinTables[K, V, W, R any](
 		left.keys.sameEncoding(n, right.keys, right.out.node)
 	}
 	shared := sameCodec(left.keys.codec, right.keys.codec)
-	link(left.out, n, func(t *Task) receiver[change[K, V]] {
-		side := tableSide[K, W]{keys: right.keys, rows: right.view.open(t), needed: needRight, shared: shared}
-		return joinSide(t, n, &side, needLeft, join, out.receiver(t))
+	link(left.out, n, func(h *engine.Host) receiver[change[K, V]] {
+		side := tableSide[K, W]{keys: right.keys, rows: right.view.open(h), needed: needRight, shared: shared}
+		return joinSide(h, n, &side, needLeft, join, out.receiver(h))
 	})
-	link(right.out, n, func(t *Task) receiver[change[K, W]] {
-		side := tableSide[K, V]{keys: left.keys, rows: left.view.open(t), needed: needLeft, shared: shared, names: true}
-		return joinSide(t, n, &side, needRight, func(right *W, left *V) R { return join(left, right) }, out.receiver(t))
+	link(right.out, n, func(h *engine.Host) receiver[change[K, W]] {
+		side := tableSide[K, V]{keys: left.keys, rows: left.view.open(h), needed: needLeft, shared: shared, names: true}
+		return joinSide(h, n, &side, needRight, func(right *W, left *V) R { return join(left, right) }, out.receiver(h))
 	})
 	result.view = joinedView(left, right, n, join, needLeft, needRight)
 	return result
@@ -79,13 +83,13 @@ type tableSide[K, W any] struct {
 
 // joinSide returns what takes the changes of one side; side is the other one.
 func joinSide[K, V, W, R any](
-	t *Task, n *node, side *tableSide[K, W], needed bool, join func(*V, *W) R, next receiver[change[K, R]],
+	h *engine.Host, n *node, side *tableSide[K, W], needed bool, join func(*V, *W) R, next receiver[change[K, R]],
 ) receiver[change[K, V]] {
 	joined, wantsOld := new(change[K, R]), n.oldWanted()
 	return func(c *change[K, V]) error {
-		t.at = n
+		h.Enter(n)
 		if c.Stale {
-			t.drop(n, DropStale)
+			h.Drop(n, DropStale)
 			return nil
 		}
 		memo := c.key
@@ -93,14 +97,14 @@ func joinSide[K, V, W, R any](
 			memo = &side.own
 			memo.reset()
 		}
-		encoded, err := side.keys.encode(t, n, memo, c.Key)
+		encoded, err := side.keys.encode(h, n, memo, c.Key)
 		if err != nil {
 			return err
 		}
 		var timestamp int64
 		var found bool
 		if side.row, timestamp, found, err = side.rows(c.Key, encoded); err != nil {
-			return t.nodeError(n, err)
+			return h.NodeError(n, err)
 		}
 		if !found && (side.needed || !c.HasNew && !c.HasOld) {
 			return nil
@@ -139,8 +143,8 @@ func joinedView[K, V, W, R any](
 	left Table[K, V], right Table[K, W], n *node, join func(*V, *W) R, needLeft, needRight bool,
 ) *view[K, R] {
 	shared := sameCodec(left.keys.codec, right.keys.codec)
-	return &view[K, R]{stores: slices.Concat(left.view.stores, right.view.stores), open: func(t *Task) lookup[K, R] {
-		rowsLeft, rowsRight := left.view.open(t), right.view.open(t)
+	return &view[K, R]{stores: slices.Concat(left.view.stores, right.view.stores), open: func(h *engine.Host) lookup[K, R] {
+		rowsLeft, rowsRight := left.view.open(h), right.view.open(h)
 		var pair struct {
 			left  V
 			right W
@@ -154,7 +158,7 @@ func joinedView[K, V, W, R any](
 			}
 			if !shared {
 				pair.own.reset()
-				if encoded, err = right.keys.encode(t, n, &pair.own, key); err != nil {
+				if encoded, err = right.keys.encode(h, n, &pair.own, key); err != nil {
 					return result, 0, false, err
 				}
 			}
@@ -167,10 +171,10 @@ func joinedView[K, V, W, R any](
 				}
 			}
 			if ok {
-				reader := t.at
-				t.at = n
+				reader := h.At()
+				h.Enter(n)
 				result = join(present(&pair.left, found[0]), present(&pair.right, found[1]))
-				t.at = reader // goes on with functions of its own
+				h.Enter(reader) // goes on with functions of its own
 			}
 			return result, timestamp, ok, nil
 		}

@@ -6,6 +6,8 @@ import (
 	"math"
 
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // unmatched is a record of either side of a join that has no match yet.
@@ -13,7 +15,7 @@ type unmatched[V, W any] struct {
 	left    V
 	right   W
 	isRight bool
-	headers []Header
+	headers []engine.Header
 }
 
 // unmatchedCodec encodes unmatched records: the side, the headers, the value.
@@ -48,13 +50,13 @@ func (c unmatchedCodec[V, W]) Decode(data []byte) (u unmatched[V, W], err error)
 
 // waiting are the unmatched records of a left or outer join in a task, in the order in which they come out.
 type waiting[K, V, W, R any] struct {
-	task        *Task
+	h           *engine.Host
 	node        *node
 	rows        *state.TimeQueue[K, unmatched[V, W]]
 	join        func(l *V, r *W) R
 	left, right int64 // for how long after their timestamp the windows of the records of a side are open
 	results     *joinResults[K, R]
-	oldest      *operatorClock // when to look again; unknownTime if there is nothing
+	oldest      *engine.Clock // when to look again; engine.UnknownTime if there is nothing
 	key         encodedKey
 }
 
@@ -62,7 +64,7 @@ type waiting[K, V, W, R any] struct {
 // Like Kafka Streams it looks only when the window of the oldest one would be over if it were such a window, and after a look
 // takes the last one that it came to for the oldest, so that no record is looked at again and again.
 func (q *waiting[K, V, W, R]) emitDue(now, closing int64) error {
-	if q.oldest.now == unknownTime || q.oldest.now+closing >= now {
+	if q.oldest.Now == engine.UnknownTime || q.oldest.Now+closing >= now {
 		return nil
 	}
 	return q.emit(now)
@@ -70,13 +72,13 @@ func (q *waiting[K, V, W, R]) emitDue(now, closing int64) error {
 
 // emit forwards the records whose windows are over at stream time now.
 func (q *waiting[K, V, W, R]) emit(now int64) error {
-	q.oldest.now = unknownTime
+	q.oldest.Now = engine.UnknownTime
 	leftOpen, rightOpen := false, false
 	for e, err := range q.rows.Scan(math.MaxInt64) {
 		if err != nil {
-			return q.task.nodeError(q.node, err)
+			return q.h.NodeError(q.node, err)
 		}
-		q.oldest.now = e.Time
+		q.oldest.Now = e.Time
 		switch isRight := e.Value.isRight; {
 		case leftOpen && rightOpen:
 			return nil
@@ -88,7 +90,7 @@ func (q *waiting[K, V, W, R]) emit(now int64) error {
 			continue
 		}
 		if _, err := q.rows.Remove(e.Key, e.QueuePlace); err != nil {
-			return q.task.nodeError(q.node, err)
+			return q.h.NodeError(q.node, err)
 		}
 		if err := q.forward(e.Key, e.Time, &e.Value); err != nil {
 			return err
@@ -105,15 +107,15 @@ func (q *waiting[K, V, W, R]) forward(key K, timestamp int64, u *unmatched[V, W]
 		right = nil
 	}
 	q.key.reset()
-	q.task.at = q.node
+	q.h.Enter(q.node)
 	it := item[K, R]{Key: key, Headers: u.headers}
 	return forward(q.results, &it, timestamp, q.join(left, right), &q.key)
 }
 
 // add remembers a record without a match.
 func (q *waiting[K, V, W, R]) add(key []byte, place state.QueuePlace, u unmatched[V, W]) error {
-	if q.oldest.now == unknownTime || place.Time < q.oldest.now {
-		q.oldest.now = place.Time
+	if q.oldest.Now == engine.UnknownTime || place.Time < q.oldest.Now {
+		q.oldest.Now = place.Time
 	}
 	return q.rows.PutAt(key, place, u)
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 func FuzzUnmatchedCodec(f *testing.F) {
@@ -13,7 +14,7 @@ func FuzzUnmatchedCodec(f *testing.F) {
 	for _, u := range []unmatched[string, string]{
 		{left: "a"},
 		{right: "b", isRight: true},
-		{left: "", headers: []Header{{Key: "h"}, {Key: "", Value: []byte{}}, {Key: "h", Value: []byte("value")}}},
+		{left: "", headers: []engine.Header{{Key: "h"}, {Key: "", Value: []byte{}}, {Key: "h", Value: []byte("value")}}},
 	} {
 		data, err := codec.Append(nil, u)
 		require.NoError(f, err)
@@ -22,7 +23,7 @@ func FuzzUnmatchedCodec(f *testing.F) {
 		require.Equal(f, u, decoded)
 		f.Add(data)
 	}
-	example, err := codec.Append(nil, unmatched[string, string]{left: "A", headers: []Header{{Key: "h"}}})
+	example, err := codec.Append(nil, unmatched[string, string]{left: "A", headers: []engine.Header{{Key: "h"}}})
 	require.NoError(f, err)
 	require.Equal(f, []byte("\x01\x03\x01h\x00A"), example)
 	for _, bad := range []string{"", "\x02", "\x00", "\x01\x04\x01h\x00", "\x01\x03\x05h\x00", "\x01\x04\x01h\x09a", "\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"} {

@@ -2,6 +2,8 @@ package topology
 
 import (
 	"fmt"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Map replaces the key and the value of each record by what f returns. The key of a record with a null key is the zero value
@@ -12,7 +14,7 @@ import (
 func (s Stream[K, V]) Map[K2, V2 any](f func(key K, value V) (K2, V2), opts ...NodeOption) Stream[K2, V2] {
 	n := s.builder().node("map", opts)
 	n.require(f != nil, "function")
-	out := then(s.out, n, func(t *Task, next receiver[item[K2, V2]]) receiver[item[K, V]] {
+	out := then(s.out, n, func(h *engine.Host, next receiver[item[K2, V2]]) receiver[item[K, V]] {
 		mapped := &item[K2, V2]{key: new(encodedKey)}
 		return func(it *item[K, V]) error {
 			mapped.key.reset()
@@ -20,7 +22,7 @@ func (s Stream[K, V]) Map[K2, V2 any](f func(key K, value V) (K2, V2), opts ...N
 				NullKey: it.NullValue, NullValue: it.NullValue, Timestamp: it.Timestamp, Headers: it.Headers,
 			}
 			if !it.NullValue {
-				t.at = n
+				h.Enter(n)
 				mapped.Key, mapped.Value = f(it.Key, it.Value)
 			}
 			return next(mapped)
@@ -31,17 +33,17 @@ func (s Stream[K, V]) Map[K2, V2 any](f func(key K, value V) (K2, V2), opts ...N
 
 // MapRecord replaces each record by f of it. It is for what [Stream.Map] cannot do: f sees records with a null key or a null
 // value and may return such, and it may change the timestamp and the headers. The headers of the argument are shared:
-// return others instead of modifying them. A negative timestamp is a [RecordError].
+// return others instead of modifying them. A negative timestamp is a [engine.RecordError].
 //
 // The keys count as new, as after [Stream.Rekey]: to group or join the stream, send it through [Stream.Repartition] first.
 func (s Stream[K, V]) MapRecord[K2, V2 any](f func(r Record[K, V]) Record[K2, V2], opts ...NodeOption) Stream[K2, V2] {
 	n := s.builder().node("map-record", opts)
 	n.require(f != nil, "function")
-	out := then(s.out, n, func(t *Task, next receiver[item[K2, V2]]) receiver[item[K, V]] {
+	out := then(s.out, n, func(h *engine.Host, next receiver[item[K2, V2]]) receiver[item[K, V]] {
 		mapped := &item[K2, V2]{key: new(encodedKey)}
 		return func(it *item[K, V]) error {
-			t.at = n
-			if err := mapped.set(t, n, f(it.Record)); err != nil {
+			h.Enter(n)
+			if err := mapped.set(h, n, f(it.Record)); err != nil {
 				return err
 			}
 			return next(mapped)
@@ -51,9 +53,9 @@ func (s Stream[K, V]) MapRecord[K2, V2 any](f func(r Record[K, V]) Record[K2, V2
 }
 
 // set gives it a record that a function of the user made.
-func (it *item[K, V]) set(t *Task, n *node, r Record[K, V]) error {
+func (it *item[K, V]) set(h *engine.Host, n *node, r Record[K, V]) error {
 	if r.Timestamp < 0 {
-		return t.recordError(n, fmt.Errorf("the function made a record with timestamp %d; want none below 0", r.Timestamp))
+		return h.RecordError(n, fmt.Errorf("the function made a record with timestamp %d; want none below 0", r.Timestamp))
 	}
 	it.key.reset()
 	it.Record = r
@@ -76,7 +78,7 @@ func (s Stream[K, V]) MapValues[V2 any](f func(value V) V2, opts ...NodeOption) 
 
 // mapValues makes n replace the values of a stream.
 func mapValues[K, V, V2 any](s Stream[K, V], n *node, f func(key K, value V) V2) Stream[K, V2] {
-	out := then(s.out, n, func(t *Task, next receiver[item[K, V2]]) receiver[item[K, V]] {
+	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, V2]]) receiver[item[K, V]] {
 		mapped := new(item[K, V2])
 		return func(it *item[K, V]) error {
 			mapped.Record = Record[K, V2]{
@@ -84,7 +86,7 @@ func mapValues[K, V, V2 any](s Stream[K, V], n *node, f func(key K, value V) V2)
 			}
 			mapped.key = it.key
 			if !it.NullValue {
-				t.at = n
+				h.Enter(n)
 				mapped.Value = f(it.Key, it.Value)
 			}
 			return next(mapped)
@@ -125,10 +127,10 @@ func mapTable[K, V, V2 any](table Table[K, V], n *node, f func(key K, value V) V
 // mapChanges makes n what maps the values of the changes of a table, windowed or not.
 func mapChanges[K, V, V2 any](from *port[change[K, V]], n *node, f func(key K, value V) V2) *port[change[K, V2]] {
 	n.passesOld = true
-	return then(from, n, func(t *Task, next receiver[change[K, V2]]) receiver[change[K, V]] {
+	return then(from, n, func(h *engine.Host, next receiver[change[K, V2]]) receiver[change[K, V]] {
 		mapped, wantsOld := new(change[K, V2]), n.oldWanted()
 		return func(c *change[K, V]) error {
-			t.at = n
+			h.Enter(n)
 			*mapped = change[K, V2]{
 				Key: c.Key, Window: c.Window, HasNew: c.HasNew, Began: c.Began, Stale: c.Stale,
 				Timestamp: c.Timestamp, Headers: c.Headers, key: c.key,

@@ -1,6 +1,10 @@
 package topology
 
-import "github.com/seed84377926/millrace/codecs"
+import (
+	"github.com/seed84377926/millrace/codecs"
+
+	"github.com/seed84377926/millrace/topology/engine"
+)
 
 // Materialize keeps the rows of the table in a store with the given name, so that they can be queried and are not computed
 // anew for each join. Changes are forwarded as they come. (Kafka Streams: Materialized.as.) Tables that are read from a topic and
@@ -12,10 +16,10 @@ func (t Table[K, V]) Materialize(name string, value codecs.Codec[V], opts ...Sto
 	n, o := t.builder().storeNode("materialize", name, opts)
 	n.require(value != nil, "value codec")
 	store := keepTable(n, t.keys.codec, value, o)
-	out := then(t.out, n, func(task *Task, next receiver[change[K, V]]) receiver[change[K, V]] {
-		rows, kept := store.update(task, n, t.keys, next), new(change[K, V])
+	out := then(t.out, n, func(h *engine.Host, next receiver[change[K, V]]) receiver[change[K, V]] {
+		rows, kept := store.update(h, n, t.keys, next), new(change[K, V])
 		return func(c *change[K, V]) error {
-			task.at = n
+			h.Enter(n)
 			*kept = *c
 			kept.Began = false
 			encoded, _, err := rows.begin(kept)

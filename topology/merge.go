@@ -1,6 +1,10 @@
 package topology
 
-import "reflect"
+import (
+	"reflect"
+
+	"github.com/seed84377926/millrace/topology/engine"
+)
 
 // Merge returns the stream of the records of this stream and the others: those of one input topic in their order, those of
 // several in the order in which the task takes them. All are processed by the same tasks, as many as the largest of the topics
@@ -23,8 +27,8 @@ func (s Stream[K, V]) Merge(others ...Stream[K, V]) Stream[K, V] {
 			continue
 		}
 		same := sameCodec(s.keys.codec, other.keys.codec)
-		link(other.out, n, func(t *Task) receiver[item[K, V]] {
-			next := out.receiver(t)
+		link(other.out, n, func(h *engine.Host) receiver[item[K, V]] {
+			next := out.receiver(h)
 			if same {
 				return next
 			}

@@ -1,10 +1,11 @@
 package topology
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/seed84377926/millrace/codecs"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // output is how a node writes a stream to topics.
@@ -20,15 +21,15 @@ type output[K, V any] struct {
 func (o *output[K, V]) write(s Stream[K, V]) {
 	shared := sameCodec(o.keys.codec, s.keys.codec)
 	inner, _ := o.keys.codec.(innerKeyer)
-	link(s.out, o.node, func(t *Task) receiver[item[K, V]] {
-		w := &writing[K, V]{output: o, t: t, shared: shared, inner: inner, own: new(encodedKey), topic: o.node.topic}
+	link(s.out, o.node, func(h *engine.Host) receiver[item[K, V]] {
+		w := &writing[K, V]{output: o, h: h, shared: shared, inner: inner, own: new(encodedKey), topic: o.node.topic}
 		if r := o.node.repartition; r != nil {
 			w.dropsNullKeys = !r.source.wantsNullKeys()
 		}
 		if o.choose == nil && o.partitioner != nil {
 			var err error
-			if w.partitions, err = t.partitions(o.node.topic); err != nil {
-				t.fail(err)
+			if w.partitions, err = h.Partitions(o.node.topic); err != nil {
+				h.Fail(err)
 			}
 		}
 		w.send = w.multicast
@@ -39,7 +40,7 @@ func (o *output[K, V]) write(s Stream[K, V]) {
 // writing is an output in a task.
 type writing[K, V any] struct {
 	*output[K, V]
-	t      *Task
+	h      *engine.Host
 	shared bool // the stream has the encoded keys that the topic wants
 	inner  innerKeyer
 	own    *encodedKey
@@ -49,7 +50,7 @@ type writing[K, V any] struct {
 	dropsNullKeys bool
 
 	// The record under way.
-	raw        RawRecord
+	raw        engine.RawRecord
 	topic      string
 	partitions int32 // of topic, if somebody asks
 	sent       bool
@@ -58,10 +59,10 @@ type writing[K, V any] struct {
 
 // take writes one record.
 func (w *writing[K, V]) take(it *item[K, V]) (err error) {
-	t, n := w.t, w.node
-	t.at = n
+	h, n := w.h, w.node
+	h.Enter(n)
 	if it.NullKey && w.dropsNullKeys {
-		t.drop(n, DropNullKey)
+		h.Drop(n, DropNullKey)
 		return nil
 	}
 	if w.choose != nil {
@@ -81,7 +82,7 @@ func (w *writing[K, V]) take(it *item[K, V]) (err error) {
 		w.sent, w.err = false, nil
 		p.many(it.Record, w.partitions, w.send)
 		if w.err == nil && !w.sent {
-			t.drop(n, DropNoPartition)
+			h.Drop(n, DropNoPartition)
 		}
 		return w.err
 	}
@@ -89,15 +90,15 @@ func (w *writing[K, V]) take(it *item[K, V]) (err error) {
 
 // encode makes the record as Kafka has it.
 func (w *writing[K, V]) encode(it *item[K, V]) (err error) {
-	t, n := w.t, w.node
-	w.raw = RawRecord{Timestamp: it.Timestamp, Headers: it.Headers}
+	h, n := w.h, w.node
+	w.raw = engine.RawRecord{Timestamp: it.Timestamp, Headers: it.Headers}
 	if !it.NullKey {
 		memo := it.key
 		if !w.shared {
 			w.own.reset()
 			memo = w.own
 		}
-		if w.raw.Key, err = w.keys.encode(t, n, memo, it.Key); err != nil {
+		if w.raw.Key, err = w.keys.encode(h, n, memo, it.Key); err != nil {
 			return err
 		}
 		if w.inner != nil {
@@ -105,8 +106,8 @@ func (w *writing[K, V]) encode(it *item[K, V]) (err error) {
 		}
 	}
 	if !it.NullValue {
-		if w.raw.Value, err = encode(&t.arena, w.value, it.Value); err != nil {
-			return t.recordError(n, err)
+		if w.raw.Value, err = engine.Encode(h.Arena(), w.value, it.Value); err != nil {
+			return h.RecordError(n, err)
 		}
 	}
 	return nil
@@ -115,7 +116,7 @@ func (w *writing[K, V]) encode(it *item[K, V]) (err error) {
 // place sends the record to a partition that a function of the user chose.
 func (w *writing[K, V]) place(partition int32) error {
 	if err := checkPartition(w.topic, partition, w.partitions); err != nil {
-		return w.t.recordError(w.node, err)
+		return w.h.RecordError(w.node, err)
 	}
 	w.raw.Pinned = partition != DefaultPartition
 	w.raw.Partition = max(0, partition)
@@ -131,26 +132,22 @@ func (w *writing[K, V]) multicast(partition int32) {
 }
 
 func (w *writing[K, V]) put() error {
-	w.t.arena.keep()
-	if err := w.t.cfg.Sink.Send(w.topic, w.raw); err != nil {
-		return w.t.nodeError(w.node, err)
-	}
-	return nil
+	return w.h.Send(w.node, w.topic, w.raw)
 }
 
 // route makes topic the one that the record goes to.
 func (w *writing[K, V]) route(topic string) error {
 	n, ok := w.known[topic]
 	if !ok {
-		if what, internal := w.t.sub.top.internal[topic]; internal {
-			return w.t.recordError(w.node, fmt.Errorf("the function chose topic %q, which is that of %s and only for the topology itself", topic, what))
+		if what, internal := w.node.builder.top.internal[topic]; internal {
+			return w.h.RecordError(w.node, fmt.Errorf("the function chose topic %q, which is that of %s and only for the topology itself", topic, what))
 		}
 		if err := checkTopic(topic); err != nil {
-			return w.t.recordError(w.node, fmt.Errorf("the function chose a topic that cannot be: %w", err))
+			return w.h.RecordError(w.node, fmt.Errorf("the function chose a topic that cannot be: %w", err))
 		}
 		var err error
-		if n, err = w.t.partitions(topic); err != nil {
-			return w.t.routeError(w.node, topic, err)
+		if n, err = w.h.Partitions(topic); err != nil {
+			return w.h.RouteError(w.node, topic, err)
 		}
 		if w.known == nil {
 			w.known = make(map[string]int32)
@@ -159,12 +156,4 @@ func (w *writing[K, V]) route(topic string) error {
 	}
 	w.topic, w.partitions = topic, n
 	return nil
-}
-
-// partitions returns the number of partitions of a topic that is written to.
-func (t *Task) partitions(topic string) (int32, error) {
-	if t.cfg.Partitions == nil {
-		return 0, errors.New("TaskConfig.Partitions is nil, and the topology chooses topics or partitions")
-	}
-	return t.cfg.Partitions(topic)
 }

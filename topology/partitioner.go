@@ -19,7 +19,7 @@ type PartitionerOption interface {
 }
 
 // PartitionBy chooses the partition of each record among the given number of partitions: f returns one from 0 to
-// partitions-1, or [DefaultPartition]; any other is a [RecordError]. f must be a function of the record alone. Its types are
+// partitions-1, or [DefaultPartition]; any other is a [engine.RecordError]. f must be a function of the record alone. Its types are
 // those of the stream.
 //
 // Before a repartition f must send equal keys to one partition, or what is behind works on parts of them. Joins with other

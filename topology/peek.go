@@ -1,5 +1,7 @@
 package topology
 
+import "github.com/seed84377926/millrace/topology/engine"
+
 // Peek calls f for each record and passes the record on as it is, for logging and the like. f sees the whole record, null keys
 // and null values included, and must not modify it.
 //
@@ -8,9 +10,9 @@ package topology
 func (s Stream[K, V]) Peek(f func(r Record[K, V]), opts ...NodeOption) Stream[K, V] {
 	n := s.builder().node("peek", opts)
 	n.require(f != nil, "function")
-	out := then(s.out, n, func(t *Task, next receiver[item[K, V]]) receiver[item[K, V]] {
+	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, V]]) receiver[item[K, V]] {
 		return func(it *item[K, V]) error {
-			t.at = n
+			h.Enter(n)
 			f(it.Record)
 			return next(it)
 		}
@@ -23,9 +25,9 @@ func (s Stream[K, V]) Peek(f func(r Record[K, V]), opts ...NodeOption) Stream[K,
 func (s Stream[K, V]) ForEach(f func(r Record[K, V]), opts ...NodeOption) {
 	n := s.builder().node("for-each", opts)
 	n.require(f != nil, "function")
-	link(s.out, n, func(t *Task) receiver[item[K, V]] {
+	link(s.out, n, func(h *engine.Host) receiver[item[K, V]] {
 		return func(it *item[K, V]) error {
-			t.at = n
+			h.Enter(n)
 			f(it.Record)
 			return nil
 		}

@@ -59,10 +59,10 @@ func (p Policy) String() string {
 
 // Policies are the policies of a topology.
 type Policies struct {
-	// Undecodable is for records whose key or value cannot be decoded ([DecodeError]).
+	// Undecodable is for records whose key or value cannot be decoded ([engine.DecodeError]).
 	Undecodable Policy
 	// Processing is for records that a function of the user panics on, or that lead to a key or value that a codec
-	// refuses ([RecordError]).
+	// refuses ([engine.RecordError]).
 	Processing Policy
 	// Producing is for records that lead to output that the broker does not take: too large, to a topic that does not
 	// exist or that the application must not write.

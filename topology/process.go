@@ -3,6 +3,8 @@ package topology
 import (
 	"context"
 	"errors"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Processor is called for each record of a stream, null keys and values included. It is for what the functions of other
@@ -32,24 +34,24 @@ func (s Stream[K, V]) Process[K2, V2 any](
 ) Stream[K2, V2] {
 	n := s.builder().namedNode("process", name)
 	out := &port[item[K2, V2]]{node: n}
-	start := func(t *Task, children []receiver[item[K2, V2]]) (*scope, *Processor[K, V]) {
-		sc := newScope(t, n)
+	start := func(h *engine.Host, children []receiver[item[K2, V2]]) (*scope, *Processor[K, V]) {
+		sc := newScope(h, n)
 		p := &ProcessorContext[K2, V2]{
 			scope: sc, all: broadcast(children), children: children, ends: out.ends, it: &item[K2, V2]{key: new(encodedKey)},
 		}
 		return sc, begin(sc, p, create)
 	}
-	n.processes(create != nil, func(t *Task) *scope {
-		sc, _ := start(t, make([]receiver[item[K2, V2]], len(out.links)))
+	n.processes(create != nil, func(h *engine.Host) *scope {
+		sc, _ := start(h, make([]receiver[item[K2, V2]], len(out.links)))
 		return sc
 	})
-	link(s.out, n, func(t *Task) receiver[item[K, V]] {
-		sc, process := start(t, out.receivers(t))
+	link(s.out, n, func(h *engine.Host) receiver[item[K, V]] {
+		sc, process := start(h, out.receivers(h))
 		return func(it *item[K, V]) error {
 			if err := sc.enter(it.Timestamp); err != nil {
 				return err
 			}
-			return sc.leave((*process)(t.cfg.Context, it.Record))
+			return sc.leave((*process)(h.Context(), it.Record))
 		}
 	})
 	return Stream[K2, V2]{out: out, keys: keying[K2]{changed: n.site}}
@@ -62,13 +64,13 @@ func (s Stream[K, V]) ProcessValues[V2 any](
 ) Stream[K, V2] {
 	n := s.builder().namedNode("process-values", name)
 	out := &port[item[K, V2]]{node: n}
-	n.processes(create != nil, func(t *Task) *scope {
-		sc := newScope(t, n)
+	n.processes(create != nil, func(h *engine.Host) *scope {
+		sc := newScope(h, n)
 		begin(sc, &ValuesContext[V2]{scope: sc}, create)
 		return sc
 	})
-	link(s.out, n, func(t *Task) receiver[item[K, V]] {
-		sc, next := newScope(t, n), out.receiver(t)
+	link(s.out, n, func(h *engine.Host) receiver[item[K, V]] {
+		sc, next := newScope(h, n), out.receiver(h)
 		var current *item[K, V] // nil in a punctuation
 		it2 := new(item[K, V2])
 		process := begin(sc, &ValuesContext[V2]{scope: sc, forward: func(r *ValueRecord[V2]) {
@@ -88,7 +90,7 @@ func (s Stream[K, V]) ProcessValues[V2 any](
 			}
 			current = it
 			sc.headers = it.Headers
-			err := sc.leave((*process)(t.cfg.Context, it.Record))
+			err := sc.leave((*process)(h.Context(), it.Record))
 			current = nil
 			return err
 		}
@@ -97,7 +99,7 @@ func (s Stream[K, V]) ProcessValues[V2 any](
 }
 
 // processes makes n a node with a processor. try creates the processor in a task that exists for that only.
-func (n *node) processes(given bool, try func(t *Task) *scope) {
+func (n *node) processes(given bool, try func(h *engine.Host) *scope) {
 	n.require(given, "function that creates the processor")
 	n.try = try
 }
@@ -111,6 +113,6 @@ func begin[K, V, P any](sc *scope, p P, create func(P) (Processor[K, V], error))
 		}
 		return err
 	}
-	sc.restart()
+	sc.Renew()
 	return process
 }

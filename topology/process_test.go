@@ -12,6 +12,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
@@ -32,7 +33,7 @@ func TestProcess_aChildsFailureIsNotTheProcessors(t *testing.T) {
 		}, topology.Named("below")))
 	}))
 	err := topologytest.Input(d, "flights", codecs.String, codecs.String).TryPipe(record{Key: "k", Value: "v"})
-	var failed *topology.RecordError
+	var failed *engine.RecordError
 	require.ErrorAs(t, err, &failed)
 	require.Equal(t, "below", failed.Node)
 	require.Equal(t, []string{"v"}, forwarded)
@@ -123,12 +124,12 @@ func TestProcess_errorsThatTheRecordIsNotToBlameFor(t *testing.T) {
 			if c.ctx == nil {
 				part = brokenState{part}
 			}
-			task, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{State: part, Sink: nothing{}, Context: c.ctx})
+			task, err := top.SubTopologies()[0].NewTask(engine.TaskConfig{State: part, Sink: nothing{}, Context: c.ctx})
 			require.NoError(t, err)
 			defer task.Close()
-			err = task.Process(0, &topology.RawRecord{Key: []byte("k"), Value: []byte("v")})
+			err = task.Process(0, &engine.RawRecord{Key: []byte("k"), Value: []byte("v")})
 			require.ErrorContains(t, err, `node "a": topic "flights" partition 0 offset 0: `)
-			_, blamed := errors.AsType[*topology.RecordError](err)
+			_, blamed := errors.AsType[*engine.RecordError](err)
 			require.False(t, blamed)
 			if c.ctx == nil {
 				require.ErrorIs(t, err, errDisk)
@@ -156,7 +157,7 @@ func TestProcess_commitsAndTimes(t *testing.T) {
 	})
 	part, err := state.NewMemory().Open(3)
 	require.NoError(t, err)
-	task, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{Partition: 3, State: part, Sink: nothing{}, WallClock: 5000})
+	task, err := top.SubTopologies()[0].NewTask(engine.TaskConfig{Partition: 3, State: part, Sink: nothing{}, WallClock: 5000})
 	require.NoError(t, err)
 	defer task.Close()
 	due, ok := task.WallClockDue()
@@ -164,7 +165,7 @@ func TestProcess_commitsAndTimes(t *testing.T) {
 	require.EqualValues(t, 65_000, due)
 	require.NoError(t, task.AdvanceWallClock(7000))
 	require.False(t, task.CommitRequested())
-	require.NoError(t, task.Process(0, &topology.RawRecord{Timestamp: 9}))
+	require.NoError(t, task.Process(0, &engine.RawRecord{Timestamp: 9}))
 	require.True(t, task.CommitRequested())
 	require.NoError(t, task.Flush(new(state.Batch)))
 	task.Committed()

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // ProcessorContext is what a processor of [Stream.Process] has of its task; K and V are the types of what it forwards. It
@@ -78,7 +80,7 @@ type ValueRecord[V any] struct {
 	Value     V
 	NullValue bool
 	Timestamp int64
-	Headers   []Header
+	Headers   []engine.Header
 }
 
 // Forward sends a value to all children, with key, timestamp and headers of the record that the processor was called for. It
@@ -107,7 +109,7 @@ type ProcessorScope interface{ scopeOf() *scope }
 
 // scope is a processor in a task.
 type scope struct {
-	t      *Task
+	h      *engine.Host
 	n      *node
 	create func() error // makes the processor
 
@@ -121,24 +123,24 @@ type scope struct {
 	problems  []error // mistakes of create
 	failed    error   // of what it forwarded
 
-	timestamp int64    // of the record
-	headers   []Header // of the record, for ValuesContext
+	timestamp int64           // of the record
+	headers   []engine.Header // of the record, for ValuesContext
 }
 
 // advanceFunc tells a store the timestamp of a record that reached a processor that uses it.
 type advanceFunc func(timestamp int64) error
 
-func newScope(t *Task, n *node) *scope {
-	sc := &scope{t: t, n: n, opened: make(map[any]any), alarms: make(map[int]*schedule)}
-	t.scopes = append(t.scopes, sc)
+func newScope(h *engine.Host, n *node) *scope {
+	sc := &scope{h: h, n: n, opened: make(map[any]any), alarms: make(map[int]*schedule)}
+	h.AddRenewable(sc)
 	return sc
 }
 
 func (s *scope) scopeOf() *scope { return s }
 
-// restart creates the processor, after the one there was is closed.
-func (s *scope) restart() {
-	s.close()
+// Renew creates the processor, after the one there was is closed.
+func (s *scope) Renew() {
+	s.Close()
 	s.creating, s.schedules, s.problems = true, 0, nil
 	s.running, s.failed = false, nil
 	err := s.created()
@@ -154,7 +156,7 @@ func (s *scope) restart() {
 func (s *scope) created() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &PanicError{Value: v, Stack: debug.Stack()}
+			err = &engine.PanicError{Value: v, Stack: debug.Stack()}
 		}
 	}()
 	return s.create()
@@ -168,15 +170,16 @@ func (s *scope) problem(err error) {
 	s.problems = append(s.problems, err)
 }
 
-// broken says why the processor could not be created, nil if it could.
-func (s *scope) broken() error {
+// Broken says why the processor could not be created, nil if it could.
+func (s *scope) Broken() error {
 	if err := errors.Join(s.problems...); err != nil {
 		return fmt.Errorf("node %q: create the processor: %w", s.n.name, err)
 	}
 	return nil
 }
 
-func (s *scope) close() {
+// Close calls the functions of OnClose.
+func (s *scope) Close() {
 	for _, f := range s.onClose {
 		f()
 	}
@@ -188,7 +191,7 @@ func (s *scope) enter(timestamp int64) error {
 	s.timestamp = timestamp
 	for _, advance := range s.advances {
 		if err := advance(timestamp); err != nil {
-			return s.t.nodeError(s.n, err)
+			return s.h.NodeError(s.n, err)
 		}
 	}
 	s.call()
@@ -196,22 +199,27 @@ func (s *scope) enter(timestamp int64) error {
 }
 
 // call begins a call of a function of the processor.
-func (s *scope) call() { s.t.at, s.running, s.failed = s.n, true, nil }
+func (s *scope) call() {
+	s.h.Enter(s.n)
+	s.running, s.failed = true, nil
+}
 
 // leave ends it: it says what to make of the error that it returned.
 func (s *scope) leave(err error) error {
 	s.running = false
-	switch {
-	case s.failed != nil:
+	if s.failed != nil {
 		return s.failed
-	case s.t.stateErr != nil:
-		return s.t.stateFailed(s.n)
+	}
+	if failed := s.h.StateError(s.n); failed != nil {
+		return failed
+	}
+	switch {
 	case err == nil:
 		return nil
-	case s.t.cfg.Context.Err() != nil: // that is why
-		return s.t.nodeError(s.n, err)
+	case s.h.Context().Err() != nil: // that is why
+		return s.h.NodeError(s.n, err)
 	}
-	return s.t.recordError(s.n, err)
+	return s.h.RecordError(s.n, err)
 }
 
 // forwarding says whether to forward: not after a failure.
@@ -224,26 +232,29 @@ func (s *scope) forwarding() bool {
 }
 
 // forwarded notes what came of it.
-func (s *scope) forwarded(err error) { s.failed, s.t.at = err, s.n }
+func (s *scope) forwarded(err error) {
+	s.failed = err
+	s.h.Enter(s.n)
+}
 
 // Metadata returns where the input record is that led to this call. false means that there is none: a schedule called.
 func (s *scope) Metadata() (m Metadata, ok bool) {
-	topic, offset := s.t.position()
-	return Metadata{Topic: topic, Partition: s.t.cfg.Partition, Offset: offset}, topic != ""
+	topic, offset := s.h.Position()
+	return Metadata{Topic: topic, Partition: s.h.Partition(), Offset: offset}, topic != ""
 }
 
 // Partition returns the number of the task: that of the partitions that it reads.
-func (s *scope) Partition() int32 { return s.t.cfg.Partition }
+func (s *scope) Partition() int32 { return s.h.Partition() }
 
 // StreamTime returns the largest timestamp that the task has read, in milliseconds, -1 before the first.
-func (s *scope) StreamTime() int64 { return s.t.time.now }
+func (s *scope) StreamTime() int64 { return s.h.StreamTime() }
 
 // WallClock returns the time, in milliseconds since the Unix epoch. It stands still while records are processed one after
 // the other; unlike stream time it is another one when a record is processed again.
-func (s *scope) WallClock() int64 { return s.t.wall }
+func (s *scope) WallClock() int64 { return s.h.WallClock() }
 
 // RequestCommit asks the task to commit soon, which it does in its own time anyway.
-func (s *scope) RequestCommit() { s.t.commitRequested = true }
+func (s *scope) RequestCommit() { s.h.RequestCommit() }
 
 // OnClose adds a function that is called when the processor is not used any more, to close what create has opened.
 func (s *scope) OnClose(f func()) { s.onClose = append(s.onClose, f) }

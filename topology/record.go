@@ -1,6 +1,10 @@
 package topology
 
-import "github.com/seed84377926/millrace/state"
+import (
+	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
+)
 
 // Record is what flows through a stream.
 type Record[K, V any] struct {
@@ -15,29 +19,7 @@ type Record[K, V any] struct {
 	// Timestamp is the time of the event, in milliseconds since the Unix epoch.
 	Timestamp int64
 	// Headers travel with the record through all operators. They are shared: nobody may modify them.
-	Headers []Header
-}
-
-// Header is one header of a record. Keys may repeat.
-type Header struct {
-	Key   string
-	Value []byte
-}
-
-// RawRecord is a record as Kafka has it. A nil slice is null, an empty one is not.
-type RawRecord struct {
-	Key, Value []byte
-	// Timestamp is in milliseconds since the Unix epoch.
-	Timestamp int64
-	Headers   []Header
-	// Offset is that of an input record; a Sink ignores it.
-	Offset int64
-	// PartitionKey is the part of the key that decides the partition of an output record, if it is not all of it:
-	// windows of one key belong together. nil means Key. Unused for input records.
-	PartitionKey []byte
-	// Pinned says that an output record goes to Partition, which the operator knows, whatever its keys are.
-	Pinned    bool
-	Partition int32
+	Headers []engine.Header
 }
 
 // item is a record on its way from one operator to the next. The node that forwards it owns it and uses it again for its
@@ -62,17 +44,17 @@ type change[K, V any] struct {
 	// rows (KIP-914).
 	Stale     bool
 	Timestamp int64
-	Headers   []Header
+	Headers   []engine.Header
 	key       *encodedKey
 }
 
 // dropNulls drops a record that lacks its key or its value, and reports whether it did.
-func (t *Task) dropNulls(n *node, nullKey, nullValue bool) bool {
+func dropNulls(h *engine.Host, n *node, nullKey, nullValue bool) bool {
 	switch {
 	case nullKey:
-		t.drop(n, DropNullKey)
+		h.Drop(n, DropNullKey)
 	case nullValue:
-		t.drop(n, DropNullValue)
+		h.Drop(n, DropNullValue)
 	}
 	return nullKey || nullValue
 }

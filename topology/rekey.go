@@ -1,5 +1,7 @@
 package topology
 
+import "github.com/seed84377926/millrace/topology/engine"
+
 // Rekey replaces each key by f of the record. The key of a record with a null key is the zero value for f. The result for
 // a record with a null value has a null key: f is not called.
 //
@@ -12,7 +14,7 @@ func (s Stream[K, V]) Rekey[K2 any](f func(key K, value V) K2, opts ...NodeOptio
 }
 
 func rekey[K, V, K2 any](s Stream[K, V], n *node, f func(key K, value V) K2) Stream[K2, V] {
-	out := then(s.out, n, func(t *Task, next receiver[item[K2, V]]) receiver[item[K, V]] {
+	out := then(s.out, n, func(h *engine.Host, next receiver[item[K2, V]]) receiver[item[K, V]] {
 		rekeyed := &item[K2, V]{key: new(encodedKey)}
 		return func(it *item[K, V]) error {
 			rekeyed.key.reset()
@@ -20,7 +22,7 @@ func rekey[K, V, K2 any](s Stream[K, V], n *node, f func(key K, value V) K2) Str
 				Value: it.Value, NullKey: it.NullValue, NullValue: it.NullValue, Timestamp: it.Timestamp, Headers: it.Headers,
 			}
 			if !it.NullValue {
-				t.at = n
+				h.Enter(n)
 				rekeyed.Key = f(it.Key, it.Value)
 			}
 			return next(rekeyed)

@@ -9,6 +9,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
@@ -21,10 +22,10 @@ func TestRouting_needsToKnowThePartitions(t *testing.T) {
 	part, err := state.NewMemory().Open(0)
 	require.NoError(t, err)
 	sub := top.SubTopologies()[0]
-	_, err = sub.NewTask(topology.TaskConfig{State: part, Sink: discard{}})
+	_, err = sub.NewTask(engine.TaskConfig{State: part, Sink: discard{}})
 	require.ErrorContains(t, err, "TaskConfig.Partitions is nil, and the topology chooses topics or partitions")
 	missing := errors.New("no such topic")
-	_, err = sub.NewTask(topology.TaskConfig{State: part, Sink: discard{}, Partitions: func(string) (int32, error) { return 0, missing }})
+	_, err = sub.NewTask(engine.TaskConfig{State: part, Sink: discard{}, Partitions: func(string) (int32, error) { return 0, missing }})
 	require.ErrorIs(t, err, missing)
 }
 
@@ -38,7 +39,7 @@ func TestToDynamic_missingTopicIsARouteError(t *testing.T) {
 	require.Empty(t, sub.Outputs())
 	d := topologytest.NewDriver(t, top, topologytest.TopicPartitions("lost", 0))
 	err = topologytest.Input(d, "flights", codecs.String, codecs.String).TryPipe(textRecord{Key: "KL1001", Value: "lost"})
-	var missing *topology.RouteError
+	var missing *engine.RouteError
 	require.ErrorAs(t, err, &missing)
 	require.Equal(t, "lost", missing.To)
 	require.ErrorContains(t, missing.Unwrap(), "does not exist")

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // PunctuationType says which time a schedule goes by.
@@ -46,7 +48,7 @@ func (s *scope) Schedule(interval time.Duration, of PunctuationType, f func(ctx 
 
 func (s *scope) schedule(interval int64, of PunctuationType, f func(context.Context, int64) error) (cancel func()) {
 	s.schedules++
-	if s.t.trial {
+	if s.h.Trial() {
 		s.n.timed = s.n.timed || of == StreamTime
 		return func() {}
 	}
@@ -58,7 +60,7 @@ func (s *scope) schedule(interval int64, of PunctuationType, f func(context.Cont
 		s.alarms[s.schedules] = sched
 	}
 	sched.interval, sched.f = interval, f
-	return func() { sched.at.now = never }
+	return func() { sched.at.Now = never }
 }
 
 // never is when a cancelled schedule is due.
@@ -67,45 +69,43 @@ const never = math.MaxInt64
 // schedule is one schedule of a processor.
 type schedule struct {
 	scope    *scope
-	alarm    alarm
+	alarm    engine.Alarm
 	interval int64
 	f        func(ctx context.Context, now int64) error
-	at       *keptTime // when it is due
+	at       *engine.KeptTime // when it is due
 }
 
 func (s *scope) newSchedule(number int, interval int64, of PunctuationType) *schedule {
-	if of == StreamTime && !s.n.timed || s.t.wired == nil {
+	if of == StreamTime && !s.n.timed || !s.h.Wiring() {
 		s.problem(fmt.Errorf("it has another schedule than when the topology was built: it must have the same whenever it is created"))
 		return nil
 	}
 	sched := &schedule{scope: s}
-	sched.alarm = alarm{node: s.n, number: number, due: sched.due, ring: sched.ring}
+	sched.alarm = engine.Alarm{Node: s.n, Number: number, Due: sched.due, Ring: sched.ring}
 	if of == StreamTime {
-		sched.at = s.t.keepTime(fmt.Sprintf("%s/schedule-%d", s.n.name, number))
-		if sched.at.now == unknownTime {
-			sched.at.set(0) // as soon as stream time is known
+		sched.at = s.h.StoredTime(fmt.Sprintf("%s/schedule-%d", s.n.name, number))
+		if sched.at.Now == engine.UnknownTime {
+			sched.at.Set(0) // as soon as stream time is known
 		}
-		s.t.streamAlarms = append(s.t.streamAlarms, &sched.alarm)
+		s.h.AddStreamTimeAlarm(&sched.alarm)
 		return sched
 	}
-	sched.at = &keptTime{}
-	sched.at.set(s.t.wall + interval)
-	s.t.alarms = append(s.t.alarms, &sched.alarm)
-	s.t.wallTimes = append(s.t.wallTimes, sched.at)
+	sched.at = s.h.VolatileTime(s.h.WallClock() + interval)
+	s.h.AddWallClockAlarm(&sched.alarm)
 	return sched
 }
 
-func (s *schedule) due() (at int64, ok bool) { return s.at.now, s.at.now != never }
+func (s *schedule) due() (at int64, ok bool) { return s.at.Now, s.at.Now != never }
 
 func (s *schedule) ring(now int64) error {
-	if pass := s.scope.t.cfg.PassOver; pass == nil || !pass(*s.scope.t.punctuation) {
+	if !s.scope.h.PassOver() {
 		s.scope.call()
-		if err := s.scope.leave(s.f(s.scope.t.cfg.Context, now)); err != nil {
+		if err := s.scope.leave(s.f(s.scope.h.Context(), now)); err != nil {
 			return err
 		}
 	}
-	if s.at.now != never {
-		s.at.now += (max(now, s.at.now)-s.at.now)/s.interval*s.interval + s.interval
+	if s.at.Now != never {
+		s.at.Now += (max(now, s.at.Now)-s.at.Now)/s.interval*s.interval + s.interval
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
@@ -79,7 +80,7 @@ func an(r textRecord) textRecord {
 		r.NullKey = h.Key == "null" && string(h.Value) == "key"
 		r.NullValue = h.Key == "null" && string(h.Value) == "value"
 	}
-	r.Headers = append(slices.Clip(r.Headers), topology.Header{Key: "was", Value: []byte(r.Key)})
+	r.Headers = append(slices.Clip(r.Headers), engine.Header{Key: "was", Value: []byte(r.Key)})
 	r.Timestamp -= 10
 	return r
 }

@@ -1,6 +1,10 @@
 package topology
 
-import "github.com/seed84377926/millrace/codecs"
+import (
+	"github.com/seed84377926/millrace/codecs"
+
+	"github.com/seed84377926/millrace/topology/engine"
+)
 
 // SourceOption is an option of [Source], [SourceMatching] and [TableOf]: [Named], [InSubTopology], [TimestampOf], [FromLatest],
 // [FromLast], [FromCommitted].
@@ -78,44 +82,46 @@ type inputFormat[K, V any] struct {
 func receive[K, V any](in *inputFormat[K, V]) Stream[K, V] {
 	n := in.node
 	out := &port[item[K, V]]{node: n}
-	n.open = func(t *Task, topic string) rawReceiver { return in.open(t, topic, out.receiver(t)) }
+	n.open = func(h *engine.Host, topic string) engine.Reader { return in.open(h, topic, out.receiver(h)) }
 	if in.timestamps != nil {
-		n.timed, n.stamp = true, stamped(in)
+		n.timed = true
 	}
 	return Stream[K, V]{out: out, keys: keying[K]{codec: in.key}}
 }
 
-func (in *inputFormat[K, V]) open(t *Task, topic string, next receiver[item[K, V]]) rawReceiver {
+func (in *inputFormat[K, V]) open(h *engine.Host, topic string, next receiver[item[K, V]]) engine.Reader {
 	n := in.node
 	it := &item[K, V]{key: new(encodedKey)}
-	var clock *operatorClock
+	var clock *engine.Clock
+	var reader engine.Reader
 	if in.timestamps != nil {
-		clock = t.clockFor("/source/"+topic, clockHooks{})
-		t.partitionTimes[topic] = clock
+		clock = h.Clock("/source/"+topic, engine.ClockHooks{})
+		reader.PartitionTime, reader.Timestamp = clock, stamped(in)
 	}
-	return func(r *RawRecord) error {
-		t.at = n
+	reader.Read = func(r *engine.RawRecord) error {
+		h.Enter(n)
 		it.key.reset()
 		if part, err := in.decode(r, &it.Record); err != nil {
-			return t.decodeError(n, part, err)
+			return h.DecodeError(n, part, err)
 		}
 		if clock != nil {
-			it.Timestamp = in.timestamps(it.Record, clock.now)
+			it.Timestamp = in.timestamps(it.Record, clock.Now)
 		}
 		if it.Timestamp < 0 {
-			t.drop(n, DropNegativeTimestamp)
+			h.Drop(n, DropNegativeTimestamp)
 			return nil
 		}
 		if clock != nil {
-			clock.advance(it.Timestamp)
+			clock.Advance(it.Timestamp)
 		}
-		t.time.advance(it.Timestamp)
+		h.AdvanceStreamTime(it.Timestamp)
 		return next(it)
 	}
+	return reader
 }
 
 // decode decodes a record, with the timestamp that it has in Kafka. If it fails, part says what could not be decoded.
-func (in *inputFormat[K, V]) decode(r *RawRecord, to *Record[K, V]) (part string, err error) {
+func (in *inputFormat[K, V]) decode(r *engine.RawRecord, to *Record[K, V]) (part string, err error) {
 	*to = Record[K, V]{NullKey: r.Key == nil, NullValue: r.Value == nil, Timestamp: r.Timestamp, Headers: r.Headers}
 	if !to.NullKey {
 		if to.Key, err = in.key.Decode(r.Key); err != nil {

@@ -1,6 +1,10 @@
 package topology
 
-import "reflect"
+import (
+	"reflect"
+
+	"github.com/seed84377926/millrace/topology/engine"
+)
 
 // TimestampOf has f tell the timestamp of each record of a source, in milliseconds since the Unix epoch: of a field of its value,
 // say. The record has it from then on, and the task chooses by it which of its inputs is next. partitionTime is
@@ -47,31 +51,9 @@ func timestampsFor[K, V any](n *node, f anyTimestamps) timestampOption[K, V] {
 	return typed
 }
 
-// Timestamped says that the timestamps of an input, an index of [SubTopology.Inputs], are those that a function tells, see
-// [TimestampOf].
-func (t *Task) Timestamped(input int) bool { return t.sub.sources[input].stamp != nil }
-
-// Timestamp returns the timestamp that Process will give a record of the given input, for whoever chooses among inputs.
-// partitionTime is the largest one of the records before it. It does not change the task. If the record cannot be decoded, or the
-// function panics, it is the timestamp that the record has in Kafka: Process will say what is wrong.
-func (t *Task) Timestamp(input int, r *RawRecord, partitionTime int64) int64 {
-	if !t.Timestamped(input) {
-		return r.Timestamp
-	}
-	return t.sub.sources[input].stamp(r, partitionTime)
-}
-
-// PartitionTime returns the largest timestamp of the records of an input that is [Task.Timestamped], -1 if there is none.
-func (t *Task) PartitionTime(input int) int64 {
-	if c := t.partitionTimes[t.sub.inputs[input].Topic]; c != nil {
-		return c.now
-	}
-	return unknownTime
-}
-
-// stamped returns the function for node.stamp.
-func stamped[K, V any](in *inputFormat[K, V]) func(r *RawRecord, partitionTime int64) int64 {
-	return func(r *RawRecord, partitionTime int64) (timestamp int64) {
+// stamped returns the function of a reader that tells the timestamp of a record before it is processed.
+func stamped[K, V any](in *inputFormat[K, V]) func(r *engine.RawRecord, partitionTime int64) int64 {
+	return func(r *engine.RawRecord, partitionTime int64) (timestamp int64) {
 		defer func() {
 			if recover() != nil {
 				timestamp = r.Timestamp

@@ -1,5 +1,7 @@
 package topology
 
+import "github.com/seed84377926/millrace/topology/engine"
+
 // Split divides a stream into branches: each record goes to the first branch, in the order of the program, whose function
 // returns true, and else to the default branch. Without one, a record that no branch takes goes nowhere (KIP-418).
 //
@@ -67,18 +69,18 @@ func (s *Split[K, V]) add(n *node, takes func(it *item[K, V]) bool) Stream[K, V]
 }
 
 // open returns what takes the records in t.
-func (s *Split[K, V]) open(t *Task) receiver[item[K, V]] {
+func (s *Split[K, V]) open(h *engine.Host) receiver[item[K, V]] {
 	next := make([]receiver[item[K, V]], len(s.branches))
 	for i, b := range s.branches {
-		next[i] = b.out.receiver(t)
+		next[i] = b.out.receiver(h)
 	}
 	rest := func(*item[K, V]) error { return nil }
 	if s.rest != nil {
-		rest = s.rest.receiver(t)
+		rest = s.rest.receiver(h)
 	}
 	return func(it *item[K, V]) error {
 		for i := range s.branches {
-			t.at = s.branches[i].out.node
+			h.Enter(s.branches[i].out.node)
 			if s.branches[i].takes(it) {
 				return next[i](it)
 			}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
@@ -62,7 +63,7 @@ func panicsHere(t *testing.T, operators map[string]func(s topology.Stream[string
 		t.Run(operator, func(t *testing.T) {
 			d := topologytest.NewDriver(t, build(t, "app", func(b *topology.Builder) { define(flights(b)) }))
 			err := topologytest.Input(d, "flights", codecs.String, codecs.String).TryPipe(textRecord{Key: "KL1001", Value: "boarding"})
-			var failed *topology.RecordError
+			var failed *engine.RecordError
 			require.ErrorAs(t, err, &failed)
 			require.EqualError(t, failed, `node "here": topic "flights" partition 0 offset 0: panic: no such flight`)
 		})

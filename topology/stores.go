@@ -8,6 +8,8 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Store is a store for processors: [KeyValueStore], [WindowStore] and the like declare one, and [Store.In] opens it. S is
@@ -18,7 +20,7 @@ import (
 // wrote it, read from outside by views.
 type Store[S any] struct {
 	decl *storeDecl
-	open func(t *Task) (store S, advance advanceFunc, err error)
+	open func(h *engine.Host) (store S, advance advanceFunc, err error)
 }
 
 // storeDecl is the untyped part of a declared store.
@@ -31,9 +33,9 @@ type storeDecl struct {
 // KeyValueStore declares a store of one row for each key.
 func KeyValueStore[K, V any](b *Builder, name string, key codecs.Codec[K], value codecs.Codec[V]) Store[*state.KeyValue[K, V]] {
 	decl := b.declare("key-value-store", state.Spec{Name: name, Kind: state.KeyValueKind}, key != nil, value != nil)
-	return Store[*state.KeyValue[K, V]]{decl, func(t *Task) (*state.KeyValue[K, V], advanceFunc, error) {
-		store, err := state.NewKeyValue(name, t.watched(), t.cfg.Budget, key, value)
-		return keepOpen(t, store, nil, err)
+	return Store[*state.KeyValue[K, V]]{decl, func(h *engine.Host) (*state.KeyValue[K, V], advanceFunc, error) {
+		store, err := state.NewKeyValue(name, h.WatchedState(), h.Budget(), key, value)
+		return keepOpen(h, store, nil, err)
 	}}
 }
 
@@ -47,12 +49,12 @@ func ExpiringStore[K, V any](
 	if ttl == 0 {
 		b.errorf(decl.node, "the TTL is 0: want the time that rows live")
 	}
-	return Store[*state.Expiring[K, V]]{decl, func(t *Task) (*state.Expiring[K, V], advanceFunc, error) {
-		store, err := state.NewExpiring(spec, t.watched(), t.cfg.Budget, key, value)
+	return Store[*state.Expiring[K, V]]{decl, func(h *engine.Host) (*state.Expiring[K, V], advanceFunc, error) {
+		store, err := state.NewExpiring(spec, h.WatchedState(), h.Budget(), key, value)
 		if err != nil {
 			return nil, nil, err
 		}
-		return keepOpen(t, store, telling(t.forgetting(name, ttl, store.Expire), store.Advance), nil)
+		return keepOpen(h, store, telling(forgetting(h, name, ttl, store.Expire), store.Advance), nil)
 	}}
 }
 
@@ -67,12 +69,12 @@ func WindowStore[K, V any](
 	if 0 < retention && retention < size {
 		b.errorf(decl.node, "the retention of %v is shorter than the window size of %v", retention, size)
 	}
-	return Store[*state.Windowed[K, V]]{decl, func(t *Task) (*state.Windowed[K, V], advanceFunc, error) {
-		store, err := state.NewWindowed(spec, t.watched(), t.cfg.Budget, key, value)
+	return Store[*state.Windowed[K, V]]{decl, func(h *engine.Host) (*state.Windowed[K, V], advanceFunc, error) {
+		store, err := state.NewWindowed(spec, h.WatchedState(), h.Budget(), key, value)
 		if err != nil {
 			return nil, nil, err
 		}
-		return keepOpen(t, store, t.expiring(spec, retention-size, store.Expire), nil)
+		return keepOpen(h, store, expiring(h, spec, retention-size, store.Expire), nil)
 	}}
 }
 
@@ -83,12 +85,12 @@ func SessionStore[K, V any](
 ) Store[*state.Sessions[K, V]] {
 	spec := state.Spec{Name: name, Kind: state.SessionKind, Retention: retention}
 	decl := b.declare("session-store", spec, key != nil, value != nil)
-	return Store[*state.Sessions[K, V]]{decl, func(t *Task) (*state.Sessions[K, V], advanceFunc, error) {
-		store, err := state.NewSessions(spec, t.watched(), t.cfg.Budget, key, value)
+	return Store[*state.Sessions[K, V]]{decl, func(h *engine.Host) (*state.Sessions[K, V], advanceFunc, error) {
+		store, err := state.NewSessions(spec, h.WatchedState(), h.Budget(), key, value)
 		if err != nil {
 			return nil, nil, err
 		}
-		return keepOpen(t, store, t.expiring(spec, retention, store.Expire), nil)
+		return keepOpen(h, store, expiring(h, spec, retention, store.Expire), nil)
 	}}
 }
 
@@ -99,12 +101,12 @@ func VersionedStore[K, V any](
 ) Store[*state.Versioned[K, V]] {
 	spec := state.Spec{Name: name, Kind: state.VersionedKind, Retention: retention}
 	decl := b.declare("versioned-store", spec, key != nil, value != nil)
-	return Store[*state.Versioned[K, V]]{decl, func(t *Task) (*state.Versioned[K, V], advanceFunc, error) {
-		store, err := state.NewVersioned(spec, t.watched(), t.cfg.Budget, key, value)
+	return Store[*state.Versioned[K, V]]{decl, func(h *engine.Host) (*state.Versioned[K, V], advanceFunc, error) {
+		store, err := state.NewVersioned(spec, h.WatchedState(), h.Budget(), key, value)
 		if err != nil || retention == 0 {
-			return keepOpen(t, store, nil, err)
+			return keepOpen(h, store, nil, err)
 		}
-		return keepOpen(t, store, telling(t.forgetting(name, retention, store.Expire), store.Advance), nil)
+		return keepOpen(h, store, telling(forgetting(h, name, retention, store.Expire), store.Advance), nil)
 	}}
 }
 
@@ -116,14 +118,14 @@ func (s Store[S]) In(p ProcessorScope) S {
 	sc := p.scopeOf()
 	return openIn(sc, s.decl, fmt.Sprintf("store %q", s.decl.info.spec.Name), func() (S, bool) {
 		var none S
-		if sc.t.trial && !sc.connect(s.decl) {
+		if sc.h.Trial() && !sc.connect(s.decl) {
 			return none, false
 		}
 		if !slices.Contains(sc.n.stores, s.decl.info) {
 			return none, false
 		}
-		opened := once(sc.t, s.decl, func() openedStore[S] {
-			store, advance, err := s.open(sc.t)
+		opened := engine.Once(sc.h, s.decl, func() openedStore[S] {
+			store, advance, err := s.open(sc.h)
 			if err != nil {
 				sc.problem(err)
 			}
@@ -150,13 +152,13 @@ func openIn[T any](sc *scope, key any, what string, open func() (T, bool)) T {
 	if !sc.creating {
 		panic(fmt.Sprintf("processor %q opens %s while records are processed; open it where the processor is created", sc.n.name, what))
 	}
-	if sc.t.wired != nil {
+	if sc.h.Wiring() {
 		if made, ok := open(); ok {
 			sc.opened[key] = made
 			return made
 		}
 	}
-	if !sc.t.trial {
+	if !sc.h.Trial() {
 		panic(fmt.Sprintf("%s was not opened when the topology was built; a processor must open the same whenever it is created", what))
 	}
 	panic(abandoned{})
@@ -187,8 +189,8 @@ func (b *Builder) declare(kind string, spec state.Spec, key, value bool) *storeD
 	n := &node{builder: b, kind: kind, site: callSite()}
 	n.setName(spec.Name)
 	n.requireCodecs(key, value)
-	if spec.Name == timesStore {
-		b.errorf(n, "the store name %q is reserved", timesStore)
+	if spec.Name == engine.TimesStore {
+		b.errorf(n, "the store name %q is reserved", engine.TimesStore)
 	} else if err := spec.Validate(); err != nil && state.ValidateStoreName(spec.Name) == nil {
 		b.errorf(n, "%w", err)
 	}
@@ -200,9 +202,9 @@ func (b *Builder) declare(kind string, spec state.Spec, key, value bool) *storeD
 }
 
 // keepOpen makes an opened store one of the task's.
-func keepOpen[S state.Store](t *Task, store S, advance advanceFunc, err error) (S, advanceFunc, error) {
+func keepOpen[S state.Store](h *engine.Host, store S, advance advanceFunc, err error) (S, advanceFunc, error) {
 	if err == nil {
-		t.stores = append(t.stores, store)
+		h.AddStore(store)
 	}
 	return store, advance, err
 }
@@ -212,41 +214,41 @@ type expireFunc func(before int64) (n int, err error)
 
 // forgetting returns the stream time of a store that hides its old rows itself. Before a commit those that are older by more
 // than age are removed.
-func (t *Task) forgetting(name string, age time.Duration, expire expireFunc) *operatorClock {
-	return t.clockFor(name, clockHooks{expire: func(now int64) error {
+func forgetting(h *engine.Host, name string, age time.Duration, expire expireFunc) *engine.Clock {
+	return h.Clock(name, engine.ClockHooks{Expire: func(now int64) error {
 		_, err := expire(now - age.Milliseconds())
 		return err
 	}})
 }
 
 // telling returns what tells a store that hides its old rows itself the stream time.
-func telling(clock *operatorClock, advance func(streamTime int64)) advanceFunc {
-	if clock.now != unknownTime {
-		advance(clock.now)
+func telling(clock *engine.Clock, advance func(streamTime int64)) advanceFunc {
+	if clock.Now != engine.UnknownTime {
+		advance(clock.Now)
 	}
 	return func(timestamp int64) error {
-		clock.advance(timestamp)
-		advance(clock.now)
+		clock.Advance(timestamp)
+		advance(clock.Now)
 		return nil
 	}
 }
 
 // expiring returns what tells a store the stream time that shows all its rows. Those that are older by more than age are removed
 // at fixed times, and not at commits, so that what a processor sees depends on its input only.
-func (t *Task) expiring(spec state.Spec, age time.Duration, expire expireFunc) advanceFunc {
+func expiring(h *engine.Host, spec state.Spec, age time.Duration, expire expireFunc) advanceFunc {
 	if spec.Retention == 0 {
 		return nil
 	}
 	const steps = 8
 	step := max(1, spec.Retention.Milliseconds()/steps)
-	clock := t.clockFor(spec.Name, clockHooks{})
+	clock := h.Clock(spec.Name, engine.ClockHooks{})
 	return func(timestamp int64) error {
-		before := clock.now / step
-		clock.advance(timestamp)
-		if clock.now/step == before {
+		before := clock.Now / step
+		clock.Advance(timestamp)
+		if clock.Now/step == before {
 			return nil
 		}
-		_, err := expire(clock.now - age.Milliseconds())
+		_, err := expire(clock.Now - age.Milliseconds())
 		return err
 	}
 }
@@ -263,7 +265,7 @@ type TableRows[K, V any] struct {
 func (t Table[K, V]) In(p ProcessorScope) TableRows[K, V] {
 	n, sc := t.out.node, p.scopeOf()
 	return openIn(sc, t.out, fmt.Sprintf("the table of %s", n.label()), func() (TableRows[K, V], bool) {
-		if sc.t.trial {
+		if sc.h.Trial() {
 			if !sc.n.sameBuilder(n) {
 				return TableRows[K, V]{}, false
 			}
@@ -275,19 +277,19 @@ func (t Table[K, V]) In(p ProcessorScope) TableRows[K, V] {
 				return TableRows[K, V]{}, false
 			}
 		}
-		return TableRows[K, V]{sc, t.keys, t.view.open(sc.t)}, true
+		return TableRows[K, V]{sc, t.keys, t.view.open(sc.h)}, true
 	})
 }
 
 // Get returns the row of key as it is now: its value and timestamp in milliseconds, and false if there is none.
 func (r TableRows[K, V]) Get(key K) (value V, timestamp int64, ok bool, err error) {
-	encoded, err := encode(&r.sc.t.arena, r.keys.codec, key)
+	encoded, err := engine.Encode(r.sc.h.Arena(), r.keys.codec, key)
 	if err != nil {
 		return value, 0, false, err
 	}
 	if value, timestamp, ok, err = r.rows(key, encoded); err != nil {
 		if _, undecodable := errors.AsType[*globalRowError](err); !undecodable {
-			r.sc.t.stateErr = err
+			r.sc.h.StateFailed(err)
 		}
 	}
 	return value, timestamp, ok, err

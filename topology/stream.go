@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/seed84377926/millrace/codecs"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Stream is a sequence of records. Its methods are the operators that can follow; a stream may be used several times,
@@ -32,42 +34,42 @@ type receiver[M any] func(m *M) error
 // port is the typed output of a node: the arrows that leave it.
 type port[M any] struct {
 	node  *node
-	links []func(*Task) receiver[M]
+	links []func(*engine.Host) receiver[M]
 	ends  []*node // of the links
 }
 
 // then puts n below from. create is called once for each task; it returns what takes the output of from, given next, what
 // takes the output of n. It is all that an operator with one input needs.
-func then[M, M2 any](from *port[M], n *node, create func(t *Task, next receiver[M2]) receiver[M]) *port[M2] {
+func then[M, M2 any](from *port[M], n *node, create func(h *engine.Host, next receiver[M2]) receiver[M]) *port[M2] {
 	out := &port[M2]{node: n}
-	link(from, n, func(t *Task) receiver[M] { return create(t, out.receiver(t)) })
+	link(from, n, func(h *engine.Host) receiver[M] { return create(h, out.receiver(h)) })
 	return out
 }
 
 // link draws an arrow from a port to one input of n.
-func link[M any](from *port[M], n *node, wire func(*Task) receiver[M]) {
+func link[M any](from *port[M], n *node, wire func(*engine.Host) receiver[M]) {
 	if n.addParent(from.node) {
 		from.links, from.ends = append(from.links, wire), append(from.ends, n)
 	}
 }
 
 // linkFirst is link for an operator that all others below from find done already.
-func linkFirst[M any](from *port[M], n *node, wire func(*Task) receiver[M]) {
+func linkFirst[M any](from *port[M], n *node, wire func(*engine.Host) receiver[M]) {
 	if n.addParent(from.node) {
 		from.links, from.ends = slices.Insert(from.links, 0, wire), slices.Insert(from.ends, 0, n)
 	}
 }
 
 // receiver returns what takes the output of p in t.
-func (p *port[M]) receiver(t *Task) receiver[M] { return broadcast(p.receivers(t)) }
+func (p *port[M]) receiver(h *engine.Host) receiver[M] { return broadcast(p.receivers(h)) }
 
 // receivers returns what takes the output of p at the end of each link. Whoever asks gets the same: a node with several
 // inputs wires what is below it once.
-func (p *port[M]) receivers(t *Task) []receiver[M] {
-	return once(t, p, func() []receiver[M] {
+func (p *port[M]) receivers(h *engine.Host) []receiver[M] {
+	return engine.Once(h, p, func() []receiver[M] {
 		receivers := make([]receiver[M], len(p.links))
 		for i, wire := range p.links {
-			receivers[i] = wire(t)
+			receivers[i] = wire(h)
 		}
 		return receivers
 	})
@@ -123,13 +125,13 @@ func (k keying[K]) sameEncoding(n *node, others keying[K], other *node) {
 }
 
 // encode returns the encoding of the key of a record, which is made once for all operators that ask.
-func (k keying[K]) encode(t *Task, n *node, memo *encodedKey, key K) ([]byte, error) {
+func (k keying[K]) encode(h *engine.Host, n *node, memo *encodedKey, key K) ([]byte, error) {
 	if memo.data != nil {
 		return memo.data, nil
 	}
-	data, err := encode(&t.arena, k.codec, key)
+	data, err := engine.Encode(h.Arena(), k.codec, key)
 	if err != nil {
-		return nil, t.recordError(n, err)
+		return nil, h.RecordError(n, err)
 	}
 	memo.data = data
 	return data, nil

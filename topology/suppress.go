@@ -7,6 +7,8 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Suppression says how long a suppress operator holds updates back: [UntilTimeLimit] and [UntilWindowCloses] make one, its
@@ -48,7 +50,7 @@ func (s Suppression) MaxRecords(n int64) Suppression { s.records = bound{n, true
 // MaxBytes bounds the buffer to n bytes: keys, encoded values and headers.
 func (s Suppression) MaxBytes(n int64) Suppression { s.bytes = bound{n, true}; return s }
 
-// StopWhenFull makes a record that does not fit into the buffer an error, a [*RecordError], instead of forwarding the oldest
+// StopWhenFull makes a record that does not fit into the buffer an error, a [*engine.RecordError], instead of forwarding the oldest
 // updates early. It needs a bound. UntilWindowCloses implies it.
 func (s Suppression) StopWhenFull() Suppression { s.stop = true; return s }
 
@@ -172,14 +174,14 @@ type suppressor[K, B, V any] struct {
 	info *storeInfo
 }
 
-func (s *suppressor[K, B, V]) open(t *Task) *state.SuppressBuffer[B, V] {
-	return once(t, s, func() *state.SuppressBuffer[B, V] {
-		buffer, err := state.NewSuppressBuffer(s.info.spec, t.cfg.State, t.cfg.Budget, s.key, s.value)
+func (s *suppressor[K, B, V]) open(h *engine.Host) *state.SuppressBuffer[B, V] {
+	return engine.Once(h, s, func() *state.SuppressBuffer[B, V] {
+		buffer, err := state.NewSuppressBuffer(s.info.spec, h.State(), h.Budget(), s.key, s.value)
 		if err != nil {
-			t.fail(err)
+			h.Fail(err)
 			return nil
 		}
-		t.stores = append(t.stores, buffer)
+		h.AddStore(buffer)
 		return buffer
 	})
 }
@@ -188,8 +190,8 @@ func (s *suppressor[K, B, V]) wire(from *port[change[K, V]]) *port[change[K, V]]
 	n := s.n
 	s.info = n.keep(state.Spec{Name: n.name, Kind: state.SuppressKind})
 	n.timed, n.wantsOld = true, true
-	return then(from, n, func(t *Task, next receiver[change[K, V]]) receiver[change[K, V]] {
-		buffer := s.open(t)
+	return then(from, n, func(h *engine.Host, next receiver[change[K, V]]) receiver[change[K, V]] {
+		buffer := s.open(h)
 		if buffer == nil {
 			return nil
 		}
@@ -200,7 +202,7 @@ func (s *suppressor[K, B, V]) wire(from *port[change[K, V]]) *port[change[K, V]]
 			}
 			headers, err := decodeHeaders(e.Headers)
 			if err != nil {
-				return t.nodeError(n, err)
+				return h.NodeError(n, err)
 			}
 			out.key.reset()
 			*out = change[K, V]{
@@ -212,7 +214,7 @@ func (s *suppressor[K, B, V]) wire(from *port[change[K, V]]) *port[change[K, V]]
 		evict := func(while func(time int64) bool) error {
 			for e, err := range buffer.EvictWhile(while) {
 				if err != nil {
-					return t.nodeError(n, err)
+					return h.NodeError(n, err)
 				}
 				if err := forward(&e); err != nil {
 					return err
@@ -228,22 +230,22 @@ func (s *suppressor[K, B, V]) wire(from *port[change[K, V]]) *port[change[K, V]]
 			due = sub(now, s.wait)
 			return evict(isDue)
 		}
-		clock := t.clockFor(n.name, clockHooks{emit: emit, node: n, reach: s.ahead + s.wait})
+		clock := h.Clock(n.name, engine.ClockHooks{Emit: emit, Node: n, Reach: s.ahead + s.wait})
 		return func(c *change[K, V]) error {
-			t.at = n
-			clock.advance(c.Timestamp)
+			h.Enter(n)
+			clock.Advance(c.Timestamp)
 			update := state.TableUpdate[V]{
 				Value: c.New, HasValue: c.HasNew, Old: c.Old, HasOld: c.HasOld, Timestamp: c.Timestamp, Headers: encodeHeaders(c.Headers),
 			}
-			if err := s.put(t, buffer, c, update); err != nil {
+			if err := s.put(h, buffer, c, update); err != nil {
 				return err
 			}
-			if err := emit(clock.now); err != nil {
+			if err := emit(clock.Now); err != nil {
 				return err
 			}
 			if s.until.stop || s.until.closes {
 				if err := full(); err != nil {
-					return t.recordError(n, err)
+					return h.RecordError(n, err)
 				}
 				return nil
 			}
@@ -253,11 +255,11 @@ func (s *suppressor[K, B, V]) wire(from *port[change[K, V]]) *port[change[K, V]]
 }
 
 func (s *suppressor[K, B, V]) put(
-	t *Task, buffer *state.SuppressBuffer[B, V], c *change[K, V], update state.TableUpdate[V],
+	h *engine.Host, buffer *state.SuppressBuffer[B, V], c *change[K, V], update state.TableUpdate[V],
 ) (err error) {
 	if s.share {
 		var encoded []byte
-		if encoded, err = s.keys.encode(t, s.n, c.key, c.Key); err != nil {
+		if encoded, err = s.keys.encode(h, s.n, c.key, c.Key); err != nil {
 			return err
 		}
 		err = buffer.PutEncoded(encoded, s.place(c), update)
@@ -265,19 +267,19 @@ func (s *suppressor[K, B, V]) put(
 		err = buffer.Put(s.keyOf(c), s.place(c), update)
 	}
 	if err != nil {
-		return t.nodeError(s.n, err)
+		return h.NodeError(s.n, err)
 	}
 	return nil
 }
 
 // view returns the rows behind the buffer: those before it, but for a key that is held what it was when it was held first.
 func (s *suppressor[K, B, V]) view(before *view[B, V]) *view[B, V] {
-	return &view[B, V]{value: before.value, stores: s.read(before.stores), open: func(t *Task) lookup[B, V] {
-		buffer, rows := s.open(t), before.open(t)
+	return &view[B, V]{value: before.value, stores: s.read(before.stores), open: func(h *engine.Host) lookup[B, V] {
+		buffer, rows := s.open(h), before.open(h)
 		return func(key B, encoded []byte) (V, int64, bool, error) {
 			held, ok, err := buffer.Get(key)
 			if err != nil || ok {
-				return held.Old, unknownTime, held.HasOld, err
+				return held.Old, engine.UnknownTime, held.HasOld, err
 			}
 			return rows(key, encoded)
 		}

@@ -1,6 +1,10 @@
 package topology
 
-import "github.com/seed84377926/millrace/codecs"
+import (
+	"github.com/seed84377926/millrace/codecs"
+
+	"github.com/seed84377926/millrace/topology/engine"
+)
 
 // Table is the latest value for each key. It is made by [TableOf], by aggregations and by operators on tables.
 type Table[K, V any] struct {
@@ -36,12 +40,12 @@ func TableOf[K, V any](b *Builder, topic string, key codecs.Codec[K], value code
 // keepRecords makes n the table of the records of a stream.
 func keepRecords[K, V any](s Stream[K, V], n *node, value codecs.Codec[V], o storeOptions) Table[K, V] {
 	store := keepTable(n, s.keys.codec, value, o)
-	out := then(s.out, n, func(t *Task, next receiver[change[K, V]]) receiver[item[K, V]] {
-		rows, c := store.update(t, n, s.keys, next), new(change[K, V])
+	out := then(s.out, n, func(h *engine.Host, next receiver[change[K, V]]) receiver[item[K, V]] {
+		rows, c := store.update(h, n, s.keys, next), new(change[K, V])
 		return func(it *item[K, V]) error {
-			t.at = n
+			h.Enter(n)
 			if it.NullKey {
-				t.drop(n, DropNullKey)
+				h.Drop(n, DropNullKey)
 				return nil
 			}
 			*c = change[K, V]{

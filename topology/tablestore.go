@@ -7,6 +7,8 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // tableStore keeps the rows of a table, in a store of the kind that the options of the table ask for.
@@ -37,33 +39,33 @@ func keepTable[K, V any](n *node, key codecs.Codec[K], value codecs.Codec[V], o 
 }
 
 // open returns the rows in t, the same to all who ask.
-func (s *tableStore[K, V]) open(t *Task) tableRows[K, V] {
+func (s *tableStore[K, V]) open(h *engine.Host) tableRows[K, V] {
 	switch {
 	case s.info.spec.Kind == state.VersionedKind:
-		return s.openVersioned(t)
+		return s.openVersioned(h)
 	case s.info.spec.TTL > 0:
-		return s.openExpiring(t)
+		return s.openExpiring(h)
 	}
-	return once(t, s, func() tableRows[K, V] {
-		rows, err := state.NewKeyValue(s.info.spec.Name, t.cfg.State, t.cfg.Budget, s.key, s.value)
+	return engine.Once(h, s, func() tableRows[K, V] {
+		rows, err := state.NewKeyValue(s.info.spec.Name, h.State(), h.Budget(), s.key, s.value)
 		if err != nil {
-			t.fail(err)
+			h.Fail(err)
 			return nil
 		}
-		t.stores = append(t.stores, rows)
+		h.AddStore(rows)
 		return plainRows[K, V]{rows}
 	})
 }
 
 // view returns how others read the rows.
 func (s *tableStore[K, V]) view() *view[K, V] {
-	v := &view[K, V]{value: s.value, stores: []*storeInfo{s.info}, table: s, open: func(t *Task) lookup[K, V] {
-		rows := s.open(t)
+	v := &view[K, V]{value: s.value, stores: []*storeInfo{s.info}, table: s, open: func(h *engine.Host) lookup[K, V] {
+		rows := s.open(h)
 		return func(_ K, encoded []byte) (V, int64, bool, error) { return rows.get(encoded) }
 	}}
 	if s.info.spec.Kind == state.VersionedKind {
-		v.history = func(t *Task) historyLookup[K, V] {
-			rows := s.openVersioned(t)
+		v.history = func(h *engine.Host) historyLookup[K, V] {
+			rows := s.openVersioned(h)
 			return func(_ K, encoded []byte, asOf int64) (V, int64, bool, error) { return rows.getAsOf(encoded, asOf) }
 		}
 	}
@@ -71,17 +73,17 @@ func (s *tableStore[K, V]) view() *view[K, V] {
 }
 
 // committed yields the rows that are committed in t, from a key on, nil for the first one.
-func (s *tableStore[K, V]) committed(t *Task, from *K) iter.Seq2[state.Entry[K, V], error] {
+func (s *tableStore[K, V]) committed(h *engine.Host, from *K) iter.Seq2[state.Entry[K, V], error] {
 	name := s.info.spec.Name
 	if s.info.spec.Kind == state.VersionedKind {
-		return state.NewVersionReader(name, s.key, s.value).Latest(t.cfg.State, from)
+		return state.NewVersionReader(name, s.key, s.value).Latest(h.State(), from)
 	}
-	return state.NewKeyValueReader(name, s.key, s.value).Range(t.cfg.State, from, nil)
+	return state.NewKeyValueReader(name, s.key, s.value).Range(h.State(), from, nil)
 }
 
 // rowUpdate updates the rows of the table that n keeps, change by change.
 type rowUpdate[K, V any] struct {
-	t    *Task
+	h    *engine.Host
 	n    *node
 	keys keying[K]
 	rows tableRows[K, V]
@@ -89,24 +91,24 @@ type rowUpdate[K, V any] struct {
 }
 
 // update returns what updates the rows of s in t and forwards the changes.
-func (s *tableStore[K, V]) update(t *Task, n *node, keys keying[K], next receiver[change[K, V]]) *rowUpdate[K, V] {
-	rows := s.open(t)
+func (s *tableStore[K, V]) update(h *engine.Host, n *node, keys keying[K], next receiver[change[K, V]]) *rowUpdate[K, V] {
+	rows := s.open(h)
 	rows.forward(next)
-	return &rowUpdate[K, V]{t: t, n: n, keys: keys, rows: rows, next: next}
+	return &rowUpdate[K, V]{h: h, n: n, keys: keys, rows: rows, next: next}
 }
 
 // begin lets time go on to that of the change, and gives c the old value of its row. It returns the encoding of the key and the
 // timestamp of the old value.
 func (u *rowUpdate[K, V]) begin(c *change[K, V]) (encoded []byte, timestamp int64, err error) {
-	if encoded, err = u.keys.encode(u.t, u.n, c.key, c.Key); err != nil {
+	if encoded, err = u.keys.encode(u.h, u.n, c.key, c.Key); err != nil {
 		return nil, 0, err
 	}
 	if err := u.rows.advance(c.Timestamp); err != nil {
 		return nil, 0, err
 	}
-	u.t.at = u.n
+	u.h.Enter(u.n)
 	if c.Old, timestamp, c.HasOld, err = u.rows.get(encoded); err != nil {
-		return nil, 0, u.t.nodeError(u.n, err)
+		return nil, 0, u.h.NodeError(u.n, err)
 	}
 	return encoded, timestamp, nil
 }
@@ -115,10 +117,10 @@ func (u *rowUpdate[K, V]) begin(c *change[K, V]) (encoded []byte, timestamp int6
 func (u *rowUpdate[K, V]) end(encoded []byte, c *change[K, V]) (kept bool, err error) {
 	kept, err = u.rows.set(encoded, c)
 	if err != nil {
-		return false, u.t.nodeError(u.n, err)
+		return false, u.h.NodeError(u.n, err)
 	}
 	if !kept {
-		u.t.drop(u.n, DropTooOld)
+		u.h.Drop(u.n, DropTooOld)
 	}
 	return kept, nil
 }
@@ -143,26 +145,26 @@ func (r plainRows[K, V]) set(key []byte, c *change[K, V]) (kept bool, err error)
 // versionedRows are rows with their history.
 type versionedRows[K, V any] struct {
 	store *state.Versioned[K, V]
-	clock *operatorClock
+	clock *engine.Clock
 }
 
-func (s *tableStore[K, V]) openVersioned(t *Task) *versionedRows[K, V] {
-	return once(t, s.info, func() *versionedRows[K, V] {
-		store, err := state.NewVersioned(s.info.spec, t.cfg.State, t.cfg.Budget, s.key, s.value)
+func (s *tableStore[K, V]) openVersioned(h *engine.Host) *versionedRows[K, V] {
+	return engine.Once(h, s.info, func() *versionedRows[K, V] {
+		store, err := state.NewVersioned(s.info.spec, h.State(), h.Budget(), s.key, s.value)
 		if err != nil {
-			t.fail(err)
+			h.Fail(err)
 			return nil
 		}
-		t.stores = append(t.stores, store)
-		return &versionedRows[K, V]{store, t.forgetting(s.info.spec.Name, s.info.spec.Retention, store.Expire)}
+		h.AddStore(store)
+		return &versionedRows[K, V]{store, forgetting(h, s.info.spec.Name, s.info.spec.Retention, store.Expire)}
 	})
 }
 
 func (r *versionedRows[K, V]) forward(receiver[change[K, V]]) {}
 
 func (r *versionedRows[K, V]) advance(timestamp int64) error {
-	r.clock.advance(timestamp)
-	r.store.Advance(r.clock.now)
+	r.clock.Advance(timestamp)
+	r.store.Advance(r.clock.Now)
 	return nil
 }
 
@@ -185,7 +187,7 @@ func (r *versionedRows[K, V]) set(key []byte, c *change[K, V]) (kept bool, err e
 // getAsOf returns the row of a key as it was at a time, as Kafka Streams does: before history only the latest version is
 // known.
 func (r *versionedRows[K, V]) getAsOf(key []byte, asOf int64) (value V, timestamp int64, ok bool, err error) {
-	r.store.Advance(r.clock.now) // a store that was rolled back may have forgotten
+	r.store.Advance(r.clock.Now) // a store that was rolled back may have forgotten
 	if asOf >= r.store.HistoryStart() {
 		return r.store.GetAsOfEncoded(key, asOf)
 	}
@@ -198,26 +200,26 @@ func (r *versionedRows[K, V]) getAsOf(key []byte, asOf int64) (value V, timestam
 
 // expiringRows are rows that expire.
 type expiringRows[K, V any] struct {
-	t     *Task
+	h     *engine.Host
 	n     *node
 	store *state.Expiring[K, V]
-	clock *operatorClock
+	clock *engine.Clock
 	ttl   int64 // milliseconds
 	next  receiver[change[K, V]]
 	gone  change[K, V] // forwarded for what expires
 }
 
-func (s *tableStore[K, V]) openExpiring(t *Task) *expiringRows[K, V] {
-	return once(t, s.info, func() *expiringRows[K, V] {
-		store, err := state.NewExpiring(s.info.spec, t.cfg.State, t.cfg.Budget, s.key, s.value)
+func (s *tableStore[K, V]) openExpiring(h *engine.Host) *expiringRows[K, V] {
+	return engine.Once(h, s.info, func() *expiringRows[K, V] {
+		store, err := state.NewExpiring(s.info.spec, h.State(), h.Budget(), s.key, s.value)
 		if err != nil {
-			t.fail(err)
+			h.Fail(err)
 			return nil
 		}
-		t.stores = append(t.stores, store)
-		r := &expiringRows[K, V]{t: t, n: s.info.owner, store: store, ttl: s.info.spec.TTL.Milliseconds()}
+		h.AddStore(store)
+		r := &expiringRows[K, V]{h: h, n: s.info.owner, store: store, ttl: s.info.spec.TTL.Milliseconds()}
 		r.gone.key = new(encodedKey)
-		r.clock = t.clockFor(s.info.spec.Name, clockHooks{emit: r.expire, node: r.n, reach: r.ttl + 1})
+		r.clock = h.Clock(s.info.spec.Name, engine.ClockHooks{Emit: r.expire, Node: r.n, Reach: r.ttl + 1})
 		return r
 	})
 }
@@ -225,8 +227,8 @@ func (s *tableStore[K, V]) openExpiring(t *Task) *expiringRows[K, V] {
 func (r *expiringRows[K, V]) forward(next receiver[change[K, V]]) { r.next = next }
 
 func (r *expiringRows[K, V]) advance(timestamp int64) error {
-	r.clock.advance(timestamp)
-	return r.expire(r.clock.now)
+	r.clock.Advance(timestamp)
+	return r.expire(r.clock.Now)
 }
 
 // expire forwards the deletion of what expires at stream time now.
@@ -234,7 +236,7 @@ func (r *expiringRows[K, V]) expire(now int64) error {
 	r.store.Advance(now)
 	for e, err := range r.store.Expired(now - r.ttl) {
 		if err != nil {
-			return r.t.nodeError(r.n, err)
+			return r.h.NodeError(r.n, err)
 		}
 		r.gone.key.reset()
 		r.gone = change[K, V]{Key: e.Key, Old: e.Value, HasOld: true, Timestamp: e.Timestamp + r.ttl, key: r.gone.key}
@@ -246,7 +248,7 @@ func (r *expiringRows[K, V]) expire(now int64) error {
 }
 
 func (r *expiringRows[K, V]) get(key []byte) (V, int64, bool, error) {
-	r.store.Advance(r.clock.now) // a store that was rolled back may have forgotten
+	r.store.Advance(r.clock.Now) // a store that was rolled back may have forgotten
 	return r.store.GetEncoded(key)
 }
 
@@ -255,7 +257,7 @@ func (r *expiringRows[K, V]) set(key []byte, c *change[K, V]) (kept bool, err er
 	switch {
 	case !c.HasNew:
 		return true, r.store.DeleteEncoded(key)
-	case c.Timestamp < r.clock.now-r.ttl:
+	case c.Timestamp < r.clock.Now-r.ttl:
 		return false, nil
 	}
 	return true, r.store.PutEncoded(key, c.New, c.Timestamp)

@@ -14,15 +14,16 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // recorder is a Sink that keeps what it gets, without a copy.
 type recorder struct {
-	sent []topology.RawRecord
+	sent []engine.RawRecord
 	err  error
 }
 
-func (r *recorder) Send(_ string, record topology.RawRecord) error {
+func (r *recorder) Send(_ string, record engine.RawRecord) error {
 	r.sent = append(r.sent, record)
 	return r.err
 }
@@ -37,11 +38,11 @@ func (r *recorder) values() []string {
 }
 
 type harness struct {
-	*topology.Task
+	*engine.Task
 	sub   *topology.SubTopology
 	sink  recorder
 	part  state.Partition
-	drops []topology.Drop
+	drops []engine.Drop
 }
 
 // start runs the only sub-topology as partition 7 on empty state.
@@ -64,8 +65,8 @@ func startOn(t *testing.T, part state.Partition, define func(b *topology.Builder
 func (h *harness) open(t *testing.T) {
 	t.Helper()
 	var err error
-	h.Task, err = h.sub.NewTask(topology.TaskConfig{
-		Partition: 7, State: h.part, Sink: &h.sink, OnDrop: func(d topology.Drop) { h.drops = append(h.drops, d) },
+	h.Task, err = h.sub.NewTask(engine.TaskConfig{
+		Partition: 7, State: h.part, Sink: &h.sink, OnDrop: func(d engine.Drop) { h.drops = append(h.drops, d) },
 	})
 	require.NoError(t, err)
 }
@@ -77,8 +78,8 @@ func (h *harness) restart(t *testing.T) {
 	h.open(t)
 }
 
-func raw(key, value string, timestamp, offset int64) *topology.RawRecord {
-	return &topology.RawRecord{Key: []byte(key), Value: []byte(value), Timestamp: timestamp, Offset: offset}
+func raw(key, value string, timestamp, offset int64) *engine.RawRecord {
+	return &engine.RawRecord{Key: []byte(key), Value: []byte(value), Timestamp: timestamp, Offset: offset}
 }
 
 func (h *harness) commit(t *testing.T) {
@@ -89,13 +90,13 @@ func (h *harness) commit(t *testing.T) {
 
 func TestTask_needsStateAndSink(t *testing.T) {
 	sub := build(t, "app", func(b *topology.Builder) { out(flights(b)) }).SubTopologies()[0]
-	_, err := sub.NewTask(topology.TaskConfig{Sink: discard{}})
+	_, err := sub.NewTask(engine.TaskConfig{Sink: discard{}})
 	require.EqualError(t, err, `task of sub-topology "flights": TaskConfig.State is nil`)
 	part, err := state.NewMemory().Open(0)
 	require.NoError(t, err)
-	_, err = sub.NewTask(topology.TaskConfig{State: part})
+	_, err = sub.NewTask(engine.TaskConfig{State: part})
 	require.EqualError(t, err, `task of sub-topology "flights": TaskConfig.Sink is nil`)
-	task, err := sub.NewTask(topology.TaskConfig{State: part, Sink: discard{}})
+	task, err := sub.NewTask(engine.TaskConfig{State: part, Sink: discard{}})
 	require.NoError(t, err)
 	require.NoError(t, task.Process(0, raw("k", "v", -1, 0)), "nobody need hear of drops")
 	require.EqualError(t, task.Process(1, raw("k", "v", 0, 0)), `sub-topology "flights" has 1 inputs: there is none with index 1`)
@@ -113,14 +114,14 @@ func TestTask_panicsBecomeErrors(t *testing.T) {
 	})
 	err := h.Process(0, raw("k", "v", 1, 42))
 	require.EqualError(t, err, `node "fragile": topic "flights" partition 7 offset 42: panic: v: boom`)
-	var record *topology.RecordError
+	var record *engine.RecordError
 	require.ErrorAs(t, err, &record)
-	require.Equal(t, topology.RecordError{Node: "fragile", Topic: "flights", Partition: 7, Offset: 42, Err: record.Err}, *record)
-	var panicked *topology.PanicError
+	require.Equal(t, engine.RecordError{Node: "fragile", Topic: "flights", Partition: 7, Offset: 42, Err: record.Err}, *record)
+	var panicked *engine.PanicError
 	require.ErrorAs(t, err, &panicked)
 	require.Contains(t, string(panicked.Stack), "TestTask_panicsBecomeErrors")
 	require.ErrorIs(t, err, boom, "the value of the panic can be looked for if it is an error")
-	require.NoError(t, (&topology.PanicError{Value: "text"}).Unwrap())
+	require.NoError(t, (&engine.PanicError{Value: "text"}).Unwrap())
 }
 
 // The node to blame is the one whose function panicked, in every operator that calls one.
@@ -161,7 +162,7 @@ func TestTask_undecodableRecords(t *testing.T) {
 	err := h.Process(0, raw("short", "1", 5, 3))
 	require.EqualError(t, err, `node "source-flights": topic "flights" partition 7 offset 3: key cannot be decoded: decode int64: 5 bytes, want 8`)
 	err = h.Process(0, raw("12345678", "{", 6, 4))
-	var undecodable *topology.DecodeError
+	var undecodable *engine.DecodeError
 	require.ErrorAs(t, err, &undecodable)
 	require.Equal(t, "value", undecodable.Part)
 	require.ErrorIs(t, err, undecodable.Err)
@@ -196,7 +197,7 @@ func TestTask_encodeErrorsBlameTheRecord(t *testing.T) {
 			err := h.Process(0, raw("x", "x", 1, 9))
 			require.EqualError(t, err, `node "sink-out": topic "flights" partition 7 offset 9: refused`)
 			require.ErrorIs(t, err, errRefused)
-			var record *topology.RecordError
+			var record *engine.RecordError
 			require.ErrorAs(t, err, &record)
 			require.NoError(t, h.Process(0, raw("k", "v", 1, 10)))
 		})
@@ -224,7 +225,7 @@ func TestTask_sinkErrorsDoNotBlameTheRecord(t *testing.T) {
 	err := h.Process(0, raw("k", "v", 1, 9))
 	require.EqualError(t, err, `node "sink-out": topic "flights" partition 7 offset 9: broker is gone`)
 	require.ErrorIs(t, err, h.sink.err)
-	var record *topology.RecordError
+	var record *engine.RecordError
 	require.NotErrorAs(t, err, &record)
 }
 
@@ -245,12 +246,12 @@ func TestTask_stateErrorsDoNotBlameTheRecord(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			task, err := build(t, "app", define).SubTopologies()[0].NewTask(topology.TaskConfig{State: broken{}, Sink: discard{}})
+			task, err := build(t, "app", define).SubTopologies()[0].NewTask(engine.TaskConfig{State: broken{}, Sink: discard{}})
 			require.NoError(t, err)
 			err = task.Process(0, raw("k", "v", 1, 9))
 			require.ErrorIs(t, err, errBroken)
 			require.ErrorContains(t, err, fmt.Sprintf(`node %q: topic "flights" partition 0 offset 9: `, name))
-			var record *topology.RecordError
+			var record *engine.RecordError
 			require.NotErrorAs(t, err, &record)
 		})
 	}
@@ -258,7 +259,7 @@ func TestTask_stateErrorsDoNotBlameTheRecord(t *testing.T) {
 		top := build(t, "app", func(b *topology.Builder) {
 			flights(b).GroupByKey().WindowedBy(topology.Tumbling(time.Second)).Count("n")
 		})
-		_, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{State: broken{}, Sink: discard{}})
+		_, err := top.SubTopologies()[0].NewTask(engine.TaskConfig{State: broken{}, Sink: discard{}})
 		require.ErrorIs(t, err, errBroken)
 		require.ErrorContains(t, err, `task of sub-topology "n": stream time of "n": `)
 	})
@@ -282,7 +283,7 @@ func TestTask_rollback(t *testing.T) {
 		require.Equal(t, []string{"a+b", "c"}, h.sink.values())
 		require.EqualValues(t, 50_000, h.StreamTime())
 		require.Positive(t, h.DirtyBytes())
-		require.Equal(t, []topology.Drop{{Node: "gates", Reason: topology.DropLateWindow, Topic: "flights", Partition: 7, Offset: 3}}, h.drops)
+		require.Equal(t, []engine.Drop{{Node: "gates", Reason: topology.DropLateWindow, Topic: "flights", Partition: 7, Offset: 3}}, h.drops)
 		h.drops = nil
 	}
 	again()
@@ -337,15 +338,15 @@ func TestTask_handsOverItsOutput(t *testing.T) {
 		s.GroupByKey().Count("n") // takes its key back
 	})
 	const n = 5000 // some chunks of the arena
-	var want []topology.RawRecord
+	var want []engine.RawRecord
 	for i := range n {
 		value := strings.Repeat("v", i%97)
 		in := raw(fmt.Sprintf("k%04d", i), value, int64(i), int64(i))
 		require.NoError(t, h.Process(0, in))
 		require.Equal(t, raw(fmt.Sprintf("k%04d", i), value, int64(i), int64(i)), in, "the input is not modified")
 		want = append(want,
-			topology.RawRecord{Key: in.Key, Value: in.Value, Timestamp: in.Timestamp},
-			topology.RawRecord{Key: in.Key[:2], Value: bytes.ToUpper(in.Value), Timestamp: in.Timestamp})
+			engine.RawRecord{Key: in.Key, Value: in.Value, Timestamp: in.Timestamp},
+			engine.RawRecord{Key: in.Key[:2], Value: bytes.ToUpper(in.Value), Timestamp: in.Timestamp})
 		for j := range in.Key {
 			in.Key[j] = '?' // may be reused
 		}
@@ -441,11 +442,11 @@ func TestTask_tasksShareNothing(t *testing.T) {
 		out(flights(b).GroupByKey().Aggregate("a", none, join, codecs.String).ToStream())
 	})
 	var sinks [2]recorder
-	var tasks []*topology.Task
+	var tasks []*engine.Task
 	for p := range sinks {
 		part, err := state.NewMemory().Open(int32(p))
 		require.NoError(t, err)
-		task, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{State: part, Sink: &sinks[p]})
+		task, err := top.SubTopologies()[0].NewTask(engine.TaskConfig{State: part, Sink: &sinks[p]})
 		require.NoError(t, err)
 		tasks = append(tasks, task)
 	}

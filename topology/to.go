@@ -27,7 +27,7 @@ func (s Stream[K, V]) To(topic string, key codecs.Codec[K], value codecs.Codec[V
 
 // ToDynamic writes each record to the topic that f returns for it (KIP-303), otherwise like [Stream.To]. The topics must
 // exist; the first record for a topic has the runtime look for it, and a record for one that is missing is a
-// [RouteError], about which the policy of [OnProduceFailure] decides. The internal topics of the topology are refused.
+// [engine.RouteError], about which the policy of [OnProduceFailure] decides. The internal topics of the topology are refused.
 func (s Stream[K, V]) ToDynamic(
 	f func(r Record[K, V]) (topic string), key codecs.Codec[K], value codecs.Codec[V], opts ...ToOption,
 ) {

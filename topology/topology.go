@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Topology is a validated graph of operators, cut into sub-topologies. It never changes and is safe for concurrent use;
@@ -155,9 +157,19 @@ func (s *SubTopology) Stores() []state.Spec { return slices.Clone(s.stores) }
 
 // NewTask returns a task that works on cfg.State. It fails if the state cannot be read, or if somebody called the builder
 // after Build.
-func (s *SubTopology) NewTask(cfg TaskConfig) (*Task, error) {
+func (s *SubTopology) NewTask(cfg engine.TaskConfig) (*engine.Task, error) {
 	if err := s.top.late.err(); err != nil {
 		return nil, fmt.Errorf("topology %q: %w", s.top.name, err)
 	}
-	return newTask(s, cfg)
+	program := engine.Program{Name: s.name, IdleAfter: s.top.idle}
+	for i, source := range s.sources {
+		in := s.inputs[i]
+		if in.Pattern != "" {
+			return nil, fmt.Errorf("task of sub-topology %q: which topics match %q is not known; call Topology.Resolve first", s.name, in.Pattern)
+		}
+		program.Inputs = append(program.Inputs, engine.Input{
+			Topic: in.Topic, Open: func(h *engine.Host) engine.Reader { return source.open(h, in.Topic) },
+		})
+	}
+	return engine.NewTask(program, cfg)
 }

@@ -1,11 +1,15 @@
 package topology
 
-import "github.com/seed84377926/millrace/state"
+import (
+	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
+)
 
 // ToStream returns the updates of the table as a stream. A deletion is a record with a null value.
 func (t Table[K, V]) ToStream(opts ...NodeOption) Stream[K, V] {
 	n := t.builder().node("to-stream", opts)
-	out := then(t.out, n, func(_ *Task, next receiver[item[K, V]]) receiver[change[K, V]] {
+	out := then(t.out, n, func(_ *engine.Host, next receiver[item[K, V]]) receiver[change[K, V]] {
 		it := new(item[K, V])
 		return func(c *change[K, V]) error {
 			it.Record = Record[K, V]{
@@ -27,10 +31,10 @@ func (t WindowedTable[K, V]) ToStream[K2 any](
 ) Stream[K2, V] {
 	n := t.builder().node("to-stream", opts)
 	n.require(key != nil, "function")
-	out := then(t.out, n, func(t *Task, next receiver[item[K2, V]]) receiver[change[K, V]] {
+	out := then(t.out, n, func(h *engine.Host, next receiver[item[K2, V]]) receiver[change[K, V]] {
 		it := &item[K2, V]{key: new(encodedKey)}
 		return func(c *change[K, V]) error {
-			t.at = n
+			h.Enter(n)
 			it.key.reset()
 			it.Record = Record[K2, V]{
 				Key: key(c.Key, c.Window), Value: c.New, NullValue: !c.HasNew, Timestamp: c.Timestamp, Headers: c.Headers,

@@ -9,6 +9,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 func TestBuild_refusesForeignJoins(t *testing.T) {
@@ -86,9 +87,9 @@ func TestForeignJoin_panicNamesTheNode(t *testing.T) {
 	require.NoError(t, err)
 	part, err := state.NewMemory().Open(0)
 	require.NoError(t, err)
-	task, err := top.SubTopologies()[0].NewTask(topology.TaskConfig{State: part, Sink: discard{}})
+	task, err := top.SubTopologies()[0].NewTask(engine.TaskConfig{State: part, Sink: discard{}})
 	require.NoError(t, err)
 	defer task.Close()
-	err = task.Process(0, &topology.RawRecord{Key: []byte("1"), Value: []byte("boom"), Offset: 7})
+	err = task.Process(0, &engine.RawRecord{Key: []byte("1"), Value: []byte("boom"), Offset: 7})
 	require.EqualError(t, err, `node "x-subscription-registration-sink": topic "flights" partition 0 offset 7: panic: boom`)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 func TestGlobalTable_refuses(t *testing.T) {
@@ -83,10 +84,10 @@ func TestGlobalTable_isRequiredOfTheOwnerOfTheTask(t *testing.T) {
 	require.Equal(t, []topology.Global{{Name: "airlines", Topic: "airlines"}}, top.Globals())
 	part, err := state.NewMemory().Open(0)
 	require.NoError(t, err)
-	_, err = top.SubTopologies()[0].NewTask(topology.TaskConfig{State: part, Sink: noSink{}})
+	_, err = top.SubTopologies()[0].NewTask(engine.TaskConfig{State: part, Sink: noSink{}})
 	require.ErrorContains(t, err, `TaskConfig.Globals has no rows of global table "airlines"`)
 }
 
 type noSink struct{}
 
-func (noSink) Send(string, topology.RawRecord) error { return nil }
+func (noSink) Send(string, engine.RawRecord) error { return nil }

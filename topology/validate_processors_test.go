@@ -11,6 +11,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
@@ -194,7 +195,7 @@ func TestProcess_mustBeCreatedTheSameWay(t *testing.T) {
 			trial = false
 			part, err := state.NewMemory().Open(0)
 			require.NoError(t, err)
-			_, err = top.SubTopologies()[1].NewTask(topology.TaskConfig{State: part, Sink: nothing{}})
+			_, err = top.SubTopologies()[1].NewTask(engine.TaskConfig{State: part, Sink: nothing{}})
 			require.ErrorContains(t, err, c.want)
 		})
 	}
@@ -202,7 +203,7 @@ func TestProcess_mustBeCreatedTheSameWay(t *testing.T) {
 
 type nothing struct{}
 
-func (nothing) Send(string, topology.RawRecord) error { return nil }
+func (nothing) Send(string, engine.RawRecord) error { return nil }
 
 // What a processor must not do while it processes is a failure of the record that names the remedy.
 func TestProcess_misuse(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 func ExampleSourceMatching() {
@@ -58,7 +59,7 @@ func TestResolve_findsTheInputsAndKeepsTheFingerprint(t *testing.T) {
 	require.Equal(t, "f.*|app-.*|__.*", sub.Inputs()[0].Pattern)
 	part, err := state.NewMemory().Open(0)
 	require.NoError(t, err)
-	_, err = sub.NewTask(topology.TaskConfig{State: part, Sink: noSink{}})
+	_, err = sub.NewTask(engine.TaskConfig{State: part, Sink: noSink{}})
 	require.ErrorContains(t, err, "call Topology.Resolve first")
 
 	resolved, err := top.Resolve([]string{"f2", "f1", "e1", "gx", "app-gates-table", "app-topology", "app-old-repartition", "__consumer_offsets", "f1"})

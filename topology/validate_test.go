@@ -13,6 +13,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Each case makes the mistakes of which Build must say the given things, each in an error with the place in this file.
@@ -306,7 +307,7 @@ func TestBuilder_closesWithBuild(t *testing.T) {
 	require.EqualError(t, err, want)
 	part, err := state.NewMemory().Open(0)
 	require.NoError(t, err)
-	_, err = top.SubTopologies()[0].NewTask(topology.TaskConfig{State: part, Sink: discard{}})
+	_, err = top.SubTopologies()[0].NewTask(engine.TaskConfig{State: part, Sink: discard{}})
 	require.EqualError(t, err, `topology "app": `+want)
 }
 

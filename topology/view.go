@@ -1,15 +1,19 @@
 package topology
 
-import "github.com/seed84377926/millrace/codecs"
+import (
+	"github.com/seed84377926/millrace/codecs"
+
+	"github.com/seed84377926/millrace/topology/engine"
+)
 
 // view is how the rows of a table are read by the operators that join with it: from the store of the table, or computed
 // from the rows of the tables it is made of.
 type view[K, V any] struct {
 	value  codecs.Codec[V] // nil if no operator has said how values are encoded
 	stores []*storeInfo    // all that are read
-	open   func(t *Task) lookup[K, V]
+	open   func(h *engine.Host) lookup[K, V]
 	// history is as open, for the rows as they were at a time. nil unless the table is versioned.
-	history func(t *Task) historyLookup[K, V]
+	history func(h *engine.Host) historyLookup[K, V]
 	// table is the store of the table, nil if the rows are computed.
 	table *tableStore[K, V]
 }
@@ -24,33 +28,33 @@ type historyLookup[K, V any] func(key K, encoded []byte, asOf int64) (value V, t
 // computed is the view of the table that n makes of another one: f returns its row for a row of that, and false if there is
 // none.
 func computed[K, V, V2 any](v *view[K, V], n *node, f func(key K, value V) (V2, bool)) *view[K, V2] {
-	compute := func(t *Task, key K, value V) (result V2, ok bool) {
-		reader := t.at
-		t.at = n
+	compute := func(h *engine.Host, key K, value V) (result V2, ok bool) {
+		reader := h.At()
+		h.Enter(n)
 		result, ok = f(key, value)
-		t.at = reader // goes on with functions of its own
+		h.Enter(reader) // goes on with functions of its own
 		return result, ok
 	}
-	result := &view[K, V2]{stores: v.stores, open: func(t *Task) lookup[K, V2] {
-		row := v.open(t)
+	result := &view[K, V2]{stores: v.stores, open: func(h *engine.Host) lookup[K, V2] {
+		row := v.open(h)
 		return func(key K, encoded []byte) (result V2, timestamp int64, ok bool, err error) {
 			value, timestamp, ok, err := row(key, encoded)
 			if err != nil || !ok {
 				return result, 0, false, err
 			}
-			result, ok = compute(t, key, value)
+			result, ok = compute(h, key, value)
 			return result, timestamp, ok, nil
 		}
 	}}
 	if v.history != nil {
-		result.history = func(t *Task) historyLookup[K, V2] {
-			row := v.history(t)
+		result.history = func(h *engine.Host) historyLookup[K, V2] {
+			row := v.history(h)
 			return func(key K, encoded []byte, asOf int64) (result V2, timestamp int64, ok bool, err error) {
 				value, timestamp, ok, err := row(key, encoded, asOf)
 				if err != nil || !ok {
 					return result, 0, false, err
 				}
-				result, ok = compute(t, key, value)
+				result, ok = compute(h, key, value)
 				return result, timestamp, ok, nil
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 func TestTimeWindowedCodec_refuses(t *testing.T) {
@@ -105,9 +106,9 @@ func TestWindowedCodecs_partitionByKey(t *testing.T) {
 		sink := new(keeper)
 		part, err := state.NewMemory().Open(0)
 		require.NoError(t, err)
-		task, err := sub.NewTask(topology.TaskConfig{State: part, Sink: sink})
+		task, err := sub.NewTask(engine.TaskConfig{State: part, Sink: sink})
 		require.NoError(t, err)
-		require.NoError(t, task.Process(0, &topology.RawRecord{Key: []byte("KL"), Value: []byte("v"), Timestamp: 5}))
+		require.NoError(t, task.Process(0, &engine.RawRecord{Key: []byte("KL"), Value: []byte("v"), Timestamp: 5}))
 		task.Close()
 		require.Len(t, sink.records, 1, topic)
 		require.Equal(t, "KL", string(sink.records[0].PartitionKey), topic)
@@ -115,9 +116,9 @@ func TestWindowedCodecs_partitionByKey(t *testing.T) {
 }
 
 // keeper is a Sink that keeps what it gets.
-type keeper struct{ records []topology.RawRecord }
+type keeper struct{ records []engine.RawRecord }
 
-func (k *keeper) Send(_ string, r topology.RawRecord) error {
+func (k *keeper) Send(_ string, r engine.RawRecord) error {
 	k.records = append(k.records, r)
 	return nil
 }

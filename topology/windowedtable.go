@@ -3,6 +3,8 @@ package topology
 import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // WindowedTable is the latest value for each key and window. It is made by windowed aggregations and by operators on their
@@ -56,7 +58,7 @@ func (t WindowedTable[K, V]) MapValues[V2 any](f func(value V) V2, opts ...NodeO
 func KeyedByWindow[K, V any](t WindowedTable[K, V], opts ...NodeOption) Table[Windowed[K], V] {
 	n := t.builder().node("keyed-by-window", opts)
 	n.passesOld = true
-	out := then(t.out, n, func(_ *Task, next receiver[change[Windowed[K], V]]) receiver[change[K, V]] {
+	out := then(t.out, n, func(_ *engine.Host, next receiver[change[Windowed[K], V]]) receiver[change[K, V]] {
 		keyed := &change[Windowed[K], V]{key: new(encodedKey)}
 		return func(c *change[K, V]) error {
 			keyed.key.reset()
@@ -68,8 +70,8 @@ func KeyedByWindow[K, V any](t WindowedTable[K, V], opts ...NodeOption) Table[Wi
 		}
 	})
 	inner, _ := t.keys.(innerKeyer)
-	view := &view[Windowed[K], V]{value: t.view.value, stores: t.view.stores, open: func(task *Task) lookup[Windowed[K], V] {
-		lookup := t.view.open(task)
+	view := &view[Windowed[K], V]{value: t.view.value, stores: t.view.stores, open: func(h *engine.Host) lookup[Windowed[K], V] {
+		lookup := t.view.open(h)
 		return func(w Windowed[K], encoded []byte) (V, int64, bool, error) { return lookup(w, inner.innerKey(encoded)) }
 	}}
 	return Table[Windowed[K], V]{out: out, keys: keying[Windowed[K]]{codec: t.keys}, view: view}

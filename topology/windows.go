@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/seed84377926/millrace/state"
+
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Windows says how records are put into windows: [TimeWindows] or [SlidingWindows]. [SessionWindows] go by a method of their
@@ -115,7 +117,7 @@ func (w millis) lastClosed(now int64) int64 {
 	if start := now - w.grace - w.size; start >= 0 {
 		return start/w.advance*w.advance + w.size
 	}
-	return unknownTime
+	return engine.UnknownTime
 }
 
 // span is a duration that the user gave.

@@ -10,7 +10,7 @@ import (
 	"github.com/seed84377926/millrace/aggregates"
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
-	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
@@ -41,7 +41,7 @@ func (d *airportDriver) happen(id string, events ...aggregates.Event) {
 	for _, event := range events {
 		fact, err := d.flight.Encode(event)
 		require.NoError(d.t, err)
-		require.NoError(d.t, d.PipeRaw(eventsTopic, topology.RawRecord{Key: []byte(id), Value: fact.Data, Timestamp: fact.Time}))
+		require.NoError(d.t, d.PipeRaw(eventsTopic, engine.RawRecord{Key: []byte(id), Value: fact.Data, Timestamp: fact.Time}))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // compare holds what the application has written against what its operators answer to the same input. Each sub-topology is
@@ -57,7 +58,7 @@ func (s *site) replay(t *testing.T, sub *topology.SubTopology, partition int32, 
 	part, err := state.NewMemory().Open(partition)
 	require.NoError(t, err)
 	author := fmt.Sprintf("%s/%d", sub.Name(), partition)
-	task, err := sub.NewTask(topology.TaskConfig{Partition: partition, State: part, Globals: s.globalRows(t), Sink: sinkFunc(func(topic string, r topology.RawRecord) error {
+	task, err := sub.NewTask(engine.TaskConfig{Partition: partition, State: part, Globals: s.globalRows(t), Sink: sinkFunc(func(topic string, r engine.RawRecord) error {
 		want[topic].add(author, r)
 		return nil
 	})})
@@ -80,7 +81,7 @@ func (s *site) replay(t *testing.T, sub *topology.SubTopology, partition int32, 
 		}
 		r := queues[first][0]
 		queues[first] = queues[first][1:]
-		raw := topology.RawRecord{
+		raw := engine.RawRecord{
 			Key: r.Key, Value: r.Value, Timestamp: r.Timestamp.UnixMilli(), Offset: r.Offset, Headers: headersOf(r),
 		}
 		require.NoError(t, task.Process(first, &raw))
@@ -88,9 +89,9 @@ func (s *site) replay(t *testing.T, sub *topology.SubTopology, partition int32, 
 }
 
 // globalRows returns how a task reads the global tables: all their records are there before anything runs.
-func (s *site) globalRows(t *testing.T) func(name string) topology.GlobalRows {
+func (s *site) globalRows(t *testing.T) func(name string) engine.GlobalRows {
 	t.Helper()
-	tables := make(map[string]topology.GlobalRows)
+	tables := make(map[string]engine.GlobalRows)
 	for _, g := range s.top.Globals() {
 		rows := make(globalRows)
 		for p := range int32(runtimePartitions) {
@@ -107,7 +108,7 @@ func (s *site) globalRows(t *testing.T) func(name string) topology.GlobalRows {
 		}
 		tables[g.Name] = rows
 	}
-	return func(name string) topology.GlobalRows { return tables[name] }
+	return func(name string) engine.GlobalRows { return tables[name] }
 }
 
 // globalRows are rows that do not change.
@@ -120,21 +121,21 @@ func (g globalRows) Get(dst, key []byte) ([]byte, bool, error) {
 	return append(dst, row...), ok, nil
 }
 
-func headersOf(r *kgo.Record) (headers []topology.Header) {
+func headersOf(r *kgo.Record) (headers []engine.Header) {
 	for _, h := range r.Headers {
-		headers = append(headers, topology.Header{Key: h.Key, Value: h.Value})
+		headers = append(headers, engine.Header{Key: h.Key, Value: h.Value})
 	}
 	return headers
 }
 
-type sinkFunc func(topic string, r topology.RawRecord) error
+type sinkFunc func(topic string, r engine.RawRecord) error
 
-func (f sinkFunc) Send(topic string, r topology.RawRecord) error { return f(topic, r) }
+func (f sinkFunc) Send(topic string, r engine.RawRecord) error { return f(topic, r) }
 
 // outputs are records by key, and for each key by the task that wrote them: tasks do not wait for each other.
 type outputs map[string]map[string][]string
 
-func (o outputs) add(author string, r topology.RawRecord) {
+func (o outputs) add(author string, r engine.RawRecord) {
 	key := quoted(r.Key)
 	if o[key] == nil {
 		o[key] = make(map[string][]string)
@@ -149,7 +150,7 @@ func quoted(data []byte) string {
 	return fmt.Sprintf("%q", data)
 }
 
-func printed(value []byte, timestamp int64, headers []topology.Header) string {
+func printed(value []byte, timestamp int64, headers []engine.Header) string {
 	return fmt.Sprintf("%s @%d %s", quoted(value), timestamp, headers)
 }
 

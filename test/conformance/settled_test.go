@@ -7,7 +7,7 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
-	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
@@ -22,7 +22,7 @@ func (s *site) compareSettled(t *testing.T) {
 	t.Helper()
 	d := topologytest.NewDriver(t, s.top)
 	for _, r := range s.input {
-		require.NoError(t, d.PipeRaw(r.Topic, topology.RawRecord{
+		require.NoError(t, d.PipeRaw(r.Topic, engine.RawRecord{
 			Key: r.Key, Value: r.Value, Timestamp: r.Timestamp.UnixMilli(), Headers: headersOf(r),
 		}))
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/processors"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 func same(v string) string { return v }
@@ -33,7 +34,7 @@ func TestBadInput_negativeTimestampsAndNullsAreDroppedByReasonOrPassedOn(t *test
 	var mu sync.Mutex
 	drops := make(map[int64]string)
 	cfg := s.config(t)
-	cfg.Hooks = processors.JoinHooks(cfg.Hooks, processors.Hooks{Dropped: func(_ string, d topology.Drop) {
+	cfg.Hooks = processors.JoinHooks(cfg.Hooks, processors.Hooks{Dropped: func(_ string, d engine.Drop) {
 		mu.Lock()
 		defer mu.Unlock()
 		drops[d.Offset] = d.Reason

@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 type (
@@ -200,7 +201,7 @@ func TestProcessor_aFailingPunctuationFollowsThePolicy(t *testing.T) {
 		skipped := s.mu.skipped[0]
 		require.Empty(t, skipped.Topic)
 		require.Equal(t, "ticks", skipped.Node)
-		failed, ok := errors.AsType[*topology.PunctuationError](skipped.Err)
+		failed, ok := errors.AsType[*engine.PunctuationError](skipped.Err)
 		require.True(t, ok)
 		require.Equal(t, "ticks", failed.Punctuation.Node)
 		require.Contains(t, s.log.String(), "punctuation skipped")

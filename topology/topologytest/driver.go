@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // TB is what a Driver needs of a test. A *testing.T is one, and so is [Example].
@@ -60,7 +61,7 @@ type Driver struct {
 
 	sent    []sent          // outputs, since the beginning
 	read    map[string]int  // topic to how much of sent Drain has seen
-	drops   []topology.Drop // since the beginning
+	drops   []engine.Drop   // since the beginning
 	offsets map[place]int64 // next offsets
 	pending []action        // since the last commit
 	now     int64           // the wall clock
@@ -75,14 +76,14 @@ type Driver struct {
 type sent struct {
 	topic     string
 	partition int32
-	topology.RawRecord
+	engine.RawRecord
 }
 
 // action is one thing that the test did: it piped a record, or advanced the wall clock.
 type action struct {
-	topic              string // "" if it was the wall clock
-	topology.RawRecord        // pinned
-	wallClock          int64
+	topic            string // "" if it was the wall clock
+	engine.RawRecord        // pinned
+	wallClock        int64
 }
 
 func (d *Driver) do(s action) error {
@@ -112,7 +113,7 @@ func NewDriver(t TB, top *topology.Topology, opts ...Option) *Driver {
 		for partition := range tasks[sub.Group()] {
 			d.runners = append(d.runners, &runner{
 				calls: &executor{dice: d.callDice}, sub: sub, partition: partition, inputs: inputs,
-				queues: make([][]topology.RawRecord, len(inputs)), changelog: make(map[string][]byte), streamTime: -1,
+				queues: make([][]engine.RawRecord, len(inputs)), changelog: make(map[string][]byte), streamTime: -1,
 			})
 		}
 	}
@@ -137,10 +138,10 @@ func (d *Driver) open() {
 	d.t.Helper()
 	budget := state.NewBudget(d.cacheBytes)
 	for _, r := range d.runners {
-		task, err := r.sub.NewTask(topology.TaskConfig{
+		task, err := r.sub.NewTask(engine.TaskConfig{
 			Partition: r.partition, State: r.part, Budget: budget, Sink: d, Partitions: d.partitionsOf, Globals: d.globalRows, WallClock: d.now,
 			Executor: r.calls,
-			OnDrop:   func(drop topology.Drop) { d.drops = append(d.drops, drop) },
+			OnDrop:   func(drop engine.Drop) { d.drops = append(d.drops, drop) },
 		})
 		d.must(err)
 		r.task = task
@@ -151,7 +152,7 @@ func (d *Driver) open() {
 // PipeRaw runs an encoded record through the topology. It is in r.Partition if r.Pinned is set, else in the partition of its key;
 // those without a key take turns. If it fails, state and outputs are as if the record had never been. A topic that nothing
 // reads is an error.
-func (d *Driver) PipeRaw(topic string, r topology.RawRecord) error {
+func (d *Driver) PipeRaw(topic string, r engine.RawRecord) error {
 	if !d.reads(topic) && !d.discover(topic) {
 		return fmt.Errorf("topic %q is read by no part of the topology", topic)
 	}
@@ -176,8 +177,8 @@ func (d *Driver) settle(err error) error {
 	return nil
 }
 
-// Send implements topology.Sink.
-func (d *Driver) Send(topic string, r topology.RawRecord) error {
+// Send implements engine.Sink.
+func (d *Driver) Send(topic string, r engine.RawRecord) error {
 	n, err := d.partitionsOf(topic)
 	if err != nil {
 		return err
@@ -189,7 +190,7 @@ func (d *Driver) Send(topic string, r topology.RawRecord) error {
 }
 
 // enqueue gives r the next offset of the partition and puts it before the tasks that read it.
-func (d *Driver) enqueue(at place, r topology.RawRecord) {
+func (d *Driver) enqueue(at place, r engine.RawRecord) {
 	r.Offset, r.PartitionKey, r.Pinned, r.Partition = d.offsets[at], nil, false, 0
 	d.offsets[at]++
 	for _, runner := range d.runners {
@@ -268,11 +269,11 @@ func (d *Driver) next() (next *runner, input int) {
 // queued reports whether a task has something to process.
 func (d *Driver) queued() bool {
 	return slices.ContainsFunc(d.runners, func(r *runner) bool {
-		return slices.ContainsFunc(r.queues, func(queue []topology.RawRecord) bool { return len(queue) > 0 })
+		return slices.ContainsFunc(r.queues, func(queue []engine.RawRecord) bool { return len(queue) > 0 })
 	})
 }
 
-func printRaw(r topology.RawRecord) string {
+func printRaw(r engine.RawRecord) string {
 	return fmt.Sprintf("%q -> %q @%d", r.Key, r.Value, r.Timestamp)
 }
 
@@ -348,7 +349,7 @@ func (d *Driver) rollback(again []action) {
 }
 
 // Drops returns all records that were dropped so far, in order.
-func (d *Driver) Drops() []topology.Drop { return slices.Clone(d.drops) }
+func (d *Driver) Drops() []engine.Drop { return slices.Clone(d.drops) }
 
 // StreamTime returns the stream time of a sub-topology, -1 if it has processed nothing: the largest of its tasks.
 func (d *Driver) StreamTime(subTopology string) int64 {

@@ -11,6 +11,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
@@ -85,8 +86,8 @@ func TestDriver_runsRepartitionsInline(t *testing.T) {
 	inner := topologytest.Output(d, "airport-by-flight-repartition", codecs.String, codecs.String)
 	in.Pipe("KL", "a", 5)
 	in.PipeNullKey("b", 6)
-	in.PipeRecord(record{Key: "KL", Value: "c", Timestamp: 7, Headers: []topology.Header{{Key: "by", Value: []byte("radar")}}})
-	headers := []topology.Header{{Key: "by", Value: []byte("radar")}}
+	in.PipeRecord(record{Key: "KL", Value: "c", Timestamp: 7, Headers: []engine.Header{{Key: "by", Value: []byte("radar")}}})
+	headers := []engine.Header{{Key: "by", Value: []byte("radar")}}
 	require.Equal(t, []record{
 		{Key: "KL", Value: "a", Timestamp: 5}, {Key: "", Value: "b", Timestamp: 6}, {Key: "KL", Value: "ac", Timestamp: 7, Headers: headers},
 	}, out.Drain())
@@ -125,7 +126,7 @@ func TestDriver_failedRecordLeavesNoTrace(t *testing.T) {
 	d, in, out := start(t, topologytest.CommitEvery(100))
 	in.Pipe("KL", "a", 1)
 	err := in.TryPipe(record{Key: "KL", Value: "bad", Timestamp: 50})
-	var failed *topology.RecordError
+	var failed *engine.RecordError
 	require.ErrorAs(t, err, &failed)
 	require.EqualError(t, err, `sub-topology "routes": record "KL" -> "bad" @50: `+
 		`node "routes": topic "airport-by-flight-repartition" partition 0 offset 1: panic: bad position`)
@@ -227,7 +228,7 @@ func TestDriver_failsReadably(t *testing.T) {
 	}
 	require.PanicsWithValue(t, "like this", func() { topologytest.Example().Fatalf("like %s", "this") })
 	d, _, _ := start(t)
-	require.EqualError(t, d.PipeRaw("flights", topology.RawRecord{}), `topic "flights" is read by no part of the topology`)
+	require.EqualError(t, d.PipeRaw("flights", engine.RawRecord{}), `topic "flights" is read by no part of the topology`)
 }
 
 // refusing is a codec that encodes nothing.

@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // CallsRandomly lets the calls of asynchronous operators end at random times and in a random order, chosen by the seed: some
@@ -18,17 +18,17 @@ func CallsRandomly(seed uint64) Option {
 // executor makes calls when their results are asked for.
 type executor struct {
 	dice    *rand.Rand
-	started []*topology.Call
+	started []*engine.Call
 }
 
-// Accept implements topology.Executor.
-func (e *executor) Accept(*topology.Call) {}
+// Accept implements engine.Executor.
+func (e *executor) Accept(*engine.Call) {}
 
-// Start implements topology.Executor.
-func (e *executor) Start(call *topology.Call) { e.started = append(e.started, call) }
+// Start implements engine.Executor.
+func (e *executor) Start(call *engine.Call) { e.started = append(e.started, call) }
 
-// Ended implements topology.Executor.
-func (e *executor) Ended(wait bool) (*topology.Call, error) {
+// Ended implements engine.Executor.
+func (e *executor) Ended(wait bool) (*engine.Call, error) {
 	if len(e.started) == 0 {
 		if wait {
 			return nil, fmt.Errorf("no call runs that could be waited for")
@@ -48,10 +48,10 @@ func (e *executor) Ended(wait bool) (*topology.Call, error) {
 	return call, nil
 }
 
-// Within implements topology.Executor.
-func (e *executor) Within(_ *topology.Call, f func() error) error { return f() }
+// Within implements engine.Executor.
+func (e *executor) Within(_ *engine.Call, f func() error) error { return f() }
 
-// Cancel implements topology.Executor.
+// Cancel implements engine.Executor.
 func (e *executor) Cancel() { e.started = nil }
 
 // runCalls forwards the results of calls that have ended, or of all, and reports whether any had.

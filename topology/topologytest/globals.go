@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/seed84377926/millrace/state"
-	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // globalTable has the rows of a global table. What is piped into its topic is in it when the record that is processed, if there
@@ -13,7 +13,7 @@ import (
 type globalTable struct {
 	name, topic string
 	part        state.Partition
-	queue       []topology.RawRecord
+	queue       []engine.RawRecord
 	undo        []state.Row // rows as they were before each change since the last commit; a nil value is none
 	version     uint64
 }
@@ -27,7 +27,7 @@ func (d *Driver) openGlobals() {
 	}
 }
 
-func (d *Driver) globalRows(name string) topology.GlobalRows {
+func (d *Driver) globalRows(name string) engine.GlobalRows {
 	for _, g := range d.globals {
 		if g.name == name {
 			return g
@@ -49,7 +49,7 @@ func (d *Driver) updateGlobals() error {
 	return nil
 }
 
-func (g *globalTable) update(r topology.RawRecord) error {
+func (g *globalTable) update(r engine.RawRecord) error {
 	if r.Key == nil {
 		return nil
 	}
@@ -91,7 +91,7 @@ func (g *globalTable) rollback() error {
 	return nil
 }
 
-// Get and Version implement topology.GlobalRows.
+// Get and Version implement engine.GlobalRows.
 
 func (g *globalTable) Get(dst, key []byte) ([]byte, bool, error) { return g.part.Get(dst, key) }
 func (g *globalTable) Version() uint64                           { return g.version }

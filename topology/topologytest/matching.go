@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // reads says whether a task or a global table reads the topic.
@@ -52,7 +53,7 @@ func (d *Driver) discover(topic string) bool {
 		}
 		for _, r := range runners[:n] {
 			r.sub, r.inputs = sub, sub.Inputs()
-			r.queues = make([][]topology.RawRecord, len(r.inputs))
+			r.queues = make([][]engine.RawRecord, len(r.inputs))
 		}
 		runners = runners[n:]
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed84377926/millrace/internal/partitions"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Partitions gives all topics n partitions instead of one. Repartition topics have as many as in production: those that they
@@ -90,7 +91,7 @@ func (d *Driver) partitionsOf(topic string) (int32, error) {
 }
 
 // pin chooses the partition of a piped record.
-func (d *Driver) pin(topic string, r *topology.RawRecord) error {
+func (d *Driver) pin(topic string, r *engine.RawRecord) error {
 	n, err := d.partitionsOf(topic)
 	switch {
 	case err != nil:
@@ -108,7 +109,7 @@ func (d *Driver) pin(topic string, r *topology.RawRecord) error {
 }
 
 // partitionOf returns the partition of an output record. Records without a key and a place are in the first.
-func partitionOf(r topology.RawRecord, partitions int32) int32 {
+func partitionOf(r engine.RawRecord, partitions int32) int32 {
 	switch {
 	case r.Pinned:
 		return r.Partition

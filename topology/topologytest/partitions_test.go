@@ -11,6 +11,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
@@ -123,10 +124,10 @@ func TestPartitions_placeOfPipedRecords(t *testing.T) {
 			in.PipeTo(2, record{Key: "k", NullValue: true})
 			in.PipeTo(1, record{Key: "k", NullValue: true})
 			interrupt(d)
-			dropped := func(reason string, partition int32, offset int64) topology.Drop {
-				return topology.Drop{Node: "n", Reason: reason, Topic: "in", Partition: partition, Offset: offset}
+			dropped := func(reason string, partition int32, offset int64) engine.Drop {
+				return engine.Drop{Node: "n", Reason: reason, Topic: "in", Partition: partition, Offset: offset}
 			}
-			require.Equal(t, []topology.Drop{
+			require.Equal(t, []engine.Drop{
 				dropped(topology.DropNullKey, 0, 0), dropped(topology.DropNullKey, 1, 0), dropped(topology.DropNullKey, 2, 0),
 				dropped(topology.DropNullKey, 0, 1), dropped(topology.DropNullValue, 2, 1), dropped(topology.DropNullValue, 1, 1),
 			}, d.Drops())

@@ -7,19 +7,20 @@ import (
 
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // runner runs one task: a partition of a sub-topology.
 type runner struct {
 	sub        *topology.SubTopology
 	partition  int32
-	task       *topology.Task
+	task       *engine.Task
 	calls      *executor
 	part       state.Partition
 	changelog  map[string][]byte // what Kafka would have kept
 	streamTime int64             // committed
 	inputs     []topology.Input
-	queues     [][]topology.RawRecord // by input
+	queues     [][]engine.RawRecord // by input
 }
 
 // wipe gives r a new engine.

@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Scenario is a topology that scripts can use.
@@ -194,7 +195,7 @@ func (s *script) pipe(t *testing.T, td *datadriven.TestData) (string, error) {
 	return out.String(), nil
 }
 
-func (s *script) parse(topic string, args []datadriven.CmdArg) (r topology.RawRecord, err error) {
+func (s *script) parse(topic string, args []datadriven.CmdArg) (r engine.RawRecord, err error) {
 	for _, arg := range args {
 		text := strings.Join(arg.Vals, ", ")
 		switch arg.Key {
@@ -210,7 +211,7 @@ func (s *script) parse(topic string, args []datadriven.CmdArg) (r topology.RawRe
 			r.Pinned, r.Partition = true, int32(n)
 		case "header":
 			name, value, _ := strings.Cut(text, "/")
-			r.Headers = append(r.Headers, topology.Header{Key: name, Value: []byte(value)})
+			r.Headers = append(r.Headers, engine.Header{Key: name, Value: []byte(value)})
 		default:
 			err = fmt.Errorf("pipe has no argument %q", arg.Key)
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // InputTopic pipes typed records into a topic.
@@ -73,8 +74,8 @@ func (in *InputTopic[K, V]) TryPipe(r topology.Record[K, V]) error {
 	return in.d.PipeRaw(in.topic, raw)
 }
 
-func (in *InputTopic[K, V]) encode(r topology.Record[K, V]) (raw topology.RawRecord, err error) {
-	raw = topology.RawRecord{Timestamp: r.Timestamp, Headers: r.Headers}
+func (in *InputTopic[K, V]) encode(r topology.Record[K, V]) (raw engine.RawRecord, err error) {
+	raw = engine.RawRecord{Timestamp: r.Timestamp, Headers: r.Headers}
 	if !r.NullKey {
 		if raw.Key, err = in.key.Append([]byte{}, r.Key); err != nil {
 			return raw, fmt.Errorf("key: %w", err)
@@ -152,7 +153,7 @@ func (out *OutputTopic[K, V]) drain() []placed[K, V] {
 	return records
 }
 
-func (out *OutputTopic[K, V]) decode(raw topology.RawRecord) (r topology.Record[K, V], err error) {
+func (out *OutputTopic[K, V]) decode(raw engine.RawRecord) (r topology.Record[K, V], err error) {
 	r = topology.Record[K, V]{
 		NullKey: raw.Key == nil, NullValue: raw.Value == nil, Timestamp: raw.Timestamp, Headers: raw.Headers,
 	}

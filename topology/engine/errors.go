@@ -1,4 +1,4 @@
-package topology
+package engine
 
 import "fmt"
 
@@ -41,9 +41,8 @@ func (e *RecordError) Error() string {
 // Unwrap returns the cause.
 func (e *RecordError) Unwrap() error { return e.Err }
 
-// RouteError says that a record was to go to a topic, chosen by the function of [Stream.ToDynamic], that takes no records: it
-// does not exist, or the runtime may not write it. The input record may be half processed: the task must be rolled back before
-// it does anything else.
+// RouteError says that a function of the user chose a topic for a record that takes no records: it does not exist, or the
+// runtime may not write it. The input record may be half processed: the task must be rolled back before it does anything else.
 type RouteError struct {
 	Node, Topic string
 	Partition   int32
@@ -81,7 +80,7 @@ func (p Punctuation) String() string {
 type PunctuationError struct {
 	Punctuation
 
-	// Failed is the node that failed: the one that asked for the punctuation, or one below it.
+	// Failed is the node that failed: the one that asked for the punctuation, or one downstream of it.
 	Failed string
 	Err    error
 }
@@ -93,25 +92,6 @@ func (e *PunctuationError) Error() string {
 
 // Unwrap returns the cause.
 func (e *PunctuationError) Unwrap() error { return e.Err }
-
-// Unavailable wraps an error of a processor that the record is not to blame for, nor the punctuation: a system that the
-// processor calls does not answer, say. The runtime goes back to the last commit and tries again, with growing pauses, for as
-// long as it takes; the policies of the topology have no say. nil stays nil.
-func Unavailable(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &UnavailableError{Err: err}
-}
-
-// UnavailableError is the error that [Unavailable] makes.
-type UnavailableError struct{ Err error }
-
-// Error implements error.
-func (e *UnavailableError) Error() string { return fmt.Sprintf("not available: %v", e.Err) }
-
-// Unwrap returns the cause.
-func (e *UnavailableError) Unwrap() error { return e.Err }
 
 // PanicError is a panic of a function or codec of the user.
 type PanicError struct {

@@ -1,0 +1,46 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/seed84377926/millrace/state"
+)
+
+// TaskConfig says what a task works with.
+type TaskConfig struct {
+	// Partition is the partition of all inputs; it appears in errors and drops.
+	Partition int32
+	// State is the committed state of the task. Required.
+	State state.Partition
+	// Budget bounds the memory of all stores that share it. nil means one of its own for each store.
+	Budget *state.Budget
+	// Sink takes the output. Required.
+	Sink Sink
+	// Partitions returns the number of partitions of a topic that Sink takes records for. An error says why it takes none; it
+	// becomes the cause of a [RouteError] if the topic was chosen for a record. It is required if the sub-topology chooses
+	// partitions, see topology.PartitionBy, or topics, see topology.Stream.ToDynamic.
+	Partitions func(topic string) (int32, error)
+	// Globals returns the rows of a global table. It is required if the sub-topology reads one, see topology.GlobalTableOf.
+	Globals func(name string) GlobalRows
+	// OnDrop is called for every record that an operator drops. nil means that nobody is told.
+	OnDrop func(Drop)
+	// WallClock is the time at the start, in milliseconds since the Unix epoch; see [Task.AdvanceWallClock].
+	WallClock int64
+	// Context is given to processors; it ends when the task has to. nil means one that never ends.
+	Context context.Context //nolint:containedctx // it lives as long as the task
+	// PassOver says, just before a punctuation runs, that it has failed and is not to run again: the schedule goes on with the
+	// next one. nil means that none is passed over.
+	PassOver func(Punctuation) bool
+	// Executor runs the calls of asynchronous operators. Required if there are any.
+	Executor Executor
+}
+
+func (c TaskConfig) withDefaults() TaskConfig {
+	if c.OnDrop == nil {
+		c.OnDrop = func(Drop) {}
+	}
+	if c.Context == nil {
+		c.Context = context.Background()
+	}
+	return c
+}

@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"github.com/seed84377926/millrace/state"
+)
+
+// Host is a task as its operators see it: they register their parts with it while the task is wired, and use it for each record.
+// It belongs to the goroutine of the task.
+type Host struct {
+	name   string // of the sub-topology
+	cfg    TaskConfig
+	inputs []Input
+	arena  Arena
+
+	// The parts, in the order in which they were registered: downstream before upstream.
+	stores           []state.Store
+	holders          []Holder
+	preparers        []Preparer
+	renewables       []Renewable
+	callers          []Caller
+	wallClockAlarms  []*Alarm
+	streamTimeAlarms []*Alarm
+	times            *times // nil if no operator has a clock
+	volatileTimes    []*KeptTime
+
+	streamTime      KeptTime
+	wallClock       int64 // as far as the owner has told it
+	pause           pause
+	inFlight        int  // records that wait for calls
+	unprepared      bool // not all preparers are done
+	commitRequested bool
+	stateErr        error // a function of the user could not read state
+	broken          error // a part could not be renewed
+
+	// The input record that is processed, or the punctuation that runs instead, and the node that last called a function of
+	// the user.
+	input       int
+	offset      int64
+	punctuation *Punctuation
+	at          Node
+
+	// While the task is wired.
+	wired map[any]any
+	errs  []error
+	trial bool
+}
+
+func newHost(name string, cfg TaskConfig) Host {
+	return Host{
+		name: name, cfg: cfg.withDefaults(), streamTime: unknown(""), wallClock: cfg.WallClock, wired: make(map[any]any),
+	}
+}
+
+// Once returns what create returned for key when the task was wired first: for what nodes, or the inputs of one node, share.
+func Once[T any](h *Host, key any, create func() T) T {
+	if have, ok := h.wired[key].(T); ok {
+		return have
+	}
+	made := create()
+	h.wired[key] = made
+	return made
+}
+
+// Wiring says whether the task is being wired: later no part can be registered.
+func (h *Host) Wiring() bool { return h.wired != nil }
+
+// Trial says whether the task exists for a [Trial] only.
+func (h *Host) Trial() bool { return h.trial }
+
+// Fail makes NewTask return err.
+func (h *Host) Fail(err error) { h.errs = append(h.errs, err) }
+
+// State returns the committed state of the task.
+func (h *Host) State() state.Partition { return h.cfg.State }
+
+// Budget returns the memory that stores share, nil for one of its own for each.
+func (h *Host) Budget() *state.Budget { return h.cfg.Budget }
+
+// Globals returns the rows of a global table, nil if the owner has none.
+func (h *Host) Globals(name string) GlobalRows {
+	if h.cfg.Globals == nil {
+		return nil
+	}
+	return h.cfg.Globals(name)
+}
+
+// Partition returns the number of the task: the number of the partitions that it reads.
+func (h *Host) Partition() int32 { return h.cfg.Partition }
+
+// Context is for functions of the user that wait. It ends when the task has to.
+func (h *Host) Context() context.Context { return h.cfg.Context }
+
+// Partitions returns the number of partitions of a topic that is written to.
+func (h *Host) Partitions(topic string) (int32, error) {
+	if h.cfg.Partitions == nil {
+		return 0, errors.New("TaskConfig.Partitions is nil, and the topology chooses topics or partitions")
+	}
+	return h.cfg.Partitions(topic)
+}
+
+// Enter says that n is about to run, which makes it the node of a panic.
+func (h *Host) Enter(n Node) { h.at = n }
+
+// At returns the node that entered last.
+func (h *Host) At() Node { return h.at }
+
+// Position returns the place of the input record that is processed; the topic is "" in a punctuation.
+func (h *Host) Position() (topic string, offset int64) {
+	if h.punctuation != nil {
+		return "", -1
+	}
+	return h.inputs[h.input].Topic, h.offset
+}
+
+// Drop reports that n could not use the record.
+func (h *Host) Drop(n Node, reason string) {
+	topic, offset := h.Position()
+	h.cfg.OnDrop(Drop{Node: n.Name(), Reason: reason, Topic: topic, Partition: h.cfg.Partition, Offset: offset})
+}
+
+// Arena returns where keys and values are encoded.
+func (h *Host) Arena() *Arena { return &h.arena }
+
+// Send hands an output record of n to the sink. What the record was encoded to in the arena is kept.
+func (h *Host) Send(n Node, topic string, r RawRecord) error {
+	h.arena.kept = true
+	if err := h.cfg.Sink.Send(topic, r); err != nil {
+		return h.NodeError(n, err)
+	}
+	return nil
+}
+
+// StreamTime returns the largest timestamp that the task has read, [UnknownTime] before the first.
+func (h *Host) StreamTime() int64 { return h.streamTime.Now }
+
+// AdvanceStreamTime says that a record with the timestamp was read.
+func (h *Host) AdvanceStreamTime(timestamp int64) { h.streamTime.Advance(timestamp) }
+
+// WallClock returns the time that the owner told last, in milliseconds since the Unix epoch.
+func (h *Host) WallClock() int64 { return h.wallClock }
+
+// RequestCommit asks the owner for a commit, see [Task.CommitRequested].
+func (h *Host) RequestCommit() { h.commitRequested = true }
+
+// PassOver says whether the punctuation that runs is to be passed over: the alarm goes on with its next one.
+func (h *Host) PassOver() bool { return h.cfg.PassOver != nil && h.cfg.PassOver(*h.punctuation) }

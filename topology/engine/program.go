@@ -1,0 +1,34 @@
+package engine
+
+// Program is what a task runs. A sub-topology makes one for each of its tasks.
+type Program struct {
+	// Name is the name of the sub-topology; it appears in errors.
+	Name string
+	// Inputs are the topics that are read, in the order that [Task.Process] counts them.
+	Inputs []Input
+	// IdleAfter is how long there must be no record before stream times follow the wall clock, in milliseconds; 0 means that
+	// they never do.
+	IdleAfter int64
+}
+
+// Input is a topic that a task reads.
+type Input struct {
+	Topic string
+	// Open wires the operators that the records reach into the task, and returns what takes the records. It reports
+	// mistakes by [Host.Fail].
+	Open func(h *Host) Reader
+}
+
+// Reader takes the records of an input.
+type Reader struct {
+	// Read processes a record. It does not keep r.
+	Read func(r *RawRecord) error
+	// Timestamp returns the timestamp that Read would give the record; partitionTime is the largest one before it. It changes
+	// nothing. nil means that records have the timestamp that they have in Kafka.
+	Timestamp func(r *RawRecord, partitionTime int64) int64
+	// PartitionTime is the largest timestamp so far. Required with Timestamp.
+	PartitionTime *Clock
+}
+
+// Node is an operator, as far as a task must know it: by the name that errors, drops and punctuations carry.
+type Node interface{ Name() string }

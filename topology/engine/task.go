@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/seed84377926/millrace/state"
+)
+
+// Task processes one partition of a sub-topology. Its owner calls Process for each input record and, to commit, Flush,
+// then Committed when the batch of Flush is applied to the state, or Rollback if it will never be. A Task belongs to one
+// goroutine at a time.
+//
+// After an error of Process that is not a [*DecodeError] the task must be rolled back, and what it sent since the last
+// commit must be discarded too: the record may have been processed in part.
+type Task struct {
+	host    Host
+	readers []Reader // of the inputs
+}
+
+// NewTask returns a task that runs p on cfg.State. It fails if the state cannot be read, or if cfg lacks what an operator needs.
+func NewTask(p Program, cfg TaskConfig) (*Task, error) {
+	if cfg.State == nil {
+		return nil, fmt.Errorf("task of sub-topology %q: TaskConfig.State is nil", p.Name)
+	}
+	if cfg.Sink == nil {
+		return nil, fmt.Errorf("task of sub-topology %q: TaskConfig.Sink is nil", p.Name)
+	}
+	t := &Task{host: newHost(p.Name, cfg)}
+	h := &t.host
+	h.inputs = p.Inputs
+	for _, in := range p.Inputs {
+		t.readers = append(t.readers, in.Open(h))
+	}
+	if err := h.findBroken(); err != nil {
+		h.Fail(err)
+	}
+	if p.IdleAfter > 0 {
+		h.advanceWhenIdle(p.IdleAfter)
+	}
+	if len(h.callers) > 0 && cfg.Executor == nil {
+		h.callers = nil
+		h.Fail(errNoExecutor)
+	}
+	if err := errors.Join(h.errs...); err != nil {
+		t.Close()
+		return nil, fmt.Errorf("task of sub-topology %q: %w", p.Name, err)
+	}
+	h.findUnprepared()
+	h.wired = nil
+	return t, nil
+}
+
+// Trial calls wire with the host of a task that exists for that only, on empty state and with nothing to send to. It returns what
+// the wiring failed with. Afterwards all parts are closed.
+func Trial(name string, wire func(h *Host)) error {
+	part, err := state.NewMemory().Open(0)
+	if err != nil {
+		return err
+	}
+	t := &Task{host: newHost(name, TaskConfig{State: part, Globals: emptyGlobals})}
+	defer t.Close()
+	t.host.trial = true
+	wire(&t.host)
+	return errors.Join(t.host.errs...)
+}
+
+// noRows is an empty global table.
+type noRows struct{}
+
+func emptyGlobals(string) GlobalRows { return noRows{} }
+
+func (noRows) Get(dst, _ []byte) ([]byte, bool, error) { return dst, false, nil }
+func (noRows) Version() uint64                         { return 0 }
+
+// Process runs one record of the given input, an index of [Program].Inputs, through the sub-topology. It does not
+// keep r, and does not modify it; keys and values may be reused when it returns, headers must not be modified later.
+//
+// A [*DecodeError] means that nothing was done. Any other error names the node, topic and offset and calls for a
+// rollback. The cause is the record itself if it is a [*RecordError], the topic that was chosen for the record if it is a
+// [*RouteError], and otherwise state or sink. A panic in a function of the user is a RecordError.
+func (t *Task) Process(input int, r *RawRecord) (err error) {
+	h := &t.host
+	if input < 0 || input >= len(t.readers) {
+		return fmt.Errorf("sub-topology %q has %d inputs: there is none with index %d", h.name, len(t.readers), input)
+	}
+	if h.broken != nil {
+		return h.broken
+	}
+	if err := h.prepareRest(); err != nil {
+		return err
+	}
+	h.input, h.offset = input, r.Offset
+	h.pause.end(h.wallClock)
+	h.arena.begin()
+	defer h.recovered(&err)
+	err = t.readers[input].Read(r)
+	h.arena.end()
+	if err == nil && len(h.streamTimeAlarms) > 0 && h.streamTime.Now != UnknownTime {
+		err = h.ring(h.streamTimeAlarms, h.streamTime.Now)
+	}
+	return err
+}
+
+// Timestamped says that the timestamps of an input, an index of [Program].Inputs, come from a function of the user, see
+// topology.TimestampOf.
+func (t *Task) Timestamped(input int) bool { return t.readers[input].Timestamp != nil }
+
+// Timestamp returns the timestamp that Process will give a record of the given input, for a caller that chooses among inputs.
+// partitionTime is the largest one of the records before it. It does not change the task. If the record cannot be decoded, or the
+// function panics, it is the timestamp that the record has in Kafka: Process will say what is wrong.
+func (t *Task) Timestamp(input int, r *RawRecord, partitionTime int64) int64 {
+	if !t.Timestamped(input) {
+		return r.Timestamp
+	}
+	return t.readers[input].Timestamp(r, partitionTime)
+}
+
+// PartitionTime returns the largest timestamp of the records of an input that is [Task.Timestamped], -1 if there is none.
+func (t *Task) PartitionTime(input int) int64 {
+	if c := t.readers[input].PartitionTime; c != nil {
+		return c.Now
+	}
+	return UnknownTime
+}
+
+// StreamTime returns the largest timestamp of the records processed, in milliseconds, -1 if there is none.
+func (t *Task) StreamTime() int64 { return t.host.streamTime.Now }
+
+// SetStreamTime sets the stream time that a restored task goes on from.
+func (t *Task) SetStreamTime(timestamp int64) { t.host.streamTime.Set(timestamp) }
+
+// CommitRequested says whether a processor has asked for a commit since the last one.
+func (t *Task) CommitRequested() bool { return t.host.commitRequested }
+
+// DirtyBytes returns the approximate memory of the changes since the last commit.
+func (t *Task) DirtyBytes() int64 {
+	var n int64
+	for _, s := range t.host.stores {
+		n += s.DirtyBytes()
+	}
+	for _, p := range t.host.holders {
+		n += p.HeldBytes()
+	}
+	return n
+}
+
+// Changed says whether there is anything to commit but input offsets: rows or stream times have changed.
+func (t *Task) Changed() bool {
+	return t.DirtyBytes() > 0 || t.host.times != nil && t.host.times.changed()
+}
+
+// StoreStats appends what the stores have done since the task was made, and what they hold, to dst: one for each store, in
+// an order that stays the same. It belongs to the goroutine of the task.
+func (t *Task) StoreStats(dst []state.StoreStats) []state.StoreStats {
+	for _, s := range t.host.stores {
+		if m, ok := s.(state.Measured); ok {
+			dst = append(dst, m.Stats())
+		}
+	}
+	return dst
+}
