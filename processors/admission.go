@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/internal/broker"
-	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/describe"
 )
 
 // admission decides whether the topology of this program may go on with the state that the version before it left, and
@@ -27,7 +27,7 @@ import (
 type admission struct {
 	inst  *instance
 	topic string
-	now   topology.Description
+	now   describe.Topology
 
 	accepted chan struct{} // closed when all groups that differ have accepted this instance
 	admitted chan struct{} // closed when the tasks may work
@@ -42,7 +42,7 @@ type admission struct {
 type incompatibleError struct {
 	topic   string
 	was     topologyRecord
-	changes topology.Changes
+	changes describe.Changes
 }
 
 func (e *incompatibleError) Error() string {
@@ -73,7 +73,7 @@ func openAdmission(ctx context.Context, inst *instance) (*admission, error) {
 	}
 	for _, change := range changes {
 		level := slog.LevelWarn
-		if change.Meaning == topology.MeansNothing {
+		if change.Meaning == describe.MeansNothing {
 			level = slog.LevelInfo
 		}
 		inst.cfg.Logger.Log(ctx, level, "the topology has changed", slog.String("means", change.Meaning.String()),
@@ -178,11 +178,11 @@ func (ad *admission) ids(ctx context.Context, topics []string) (map[string]strin
 }
 
 // compare refuses this topology if it does not fit the record.
-func (ad *admission) compare(ctx context.Context, was *topologyRecord) (topology.Changes, error) {
+func (ad *admission) compare(ctx context.Context, was *topologyRecord) (describe.Changes, error) {
 	if was == nil {
 		return nil, nil
 	}
-	changes := topology.Compare(was.Topology, ad.now)
+	changes := describe.Compare(was.Topology, ad.now)
 	refused := changes.Refused()
 	switch {
 	case len(refused) == 0:
@@ -195,10 +195,10 @@ func (ad *admission) compare(ctx context.Context, was *topologyRecord) (topology
 
 // checkOrphans makes sure that no instance is at work in the groups that this topology does not have any more: both
 // versions would do the same work.
-func (ad *admission) checkOrphans(ctx context.Context, changes topology.Changes) error {
+func (ad *admission) checkOrphans(ctx context.Context, changes describe.Changes) error {
 	var groups []string
 	for _, change := range changes {
-		if change.Meaning == topology.MeansOrphan && change.Store == "" && change.Group != "" {
+		if change.Meaning == describe.MeansOrphan && change.Store == "" && change.Group != "" {
 			groups = append(groups, change.Group)
 		}
 	}

@@ -9,21 +9,21 @@ import (
 	"maps"
 	"time"
 
-	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/describe"
 )
 
 // topologyRecord is the value of the single record of an application's description topic: the topology of the version
 // that runs or has run last.
 type topologyRecord struct {
-	Format   int                  `json:"format"`
-	Writer   string               `json:"written_by"` // address of the instance
-	At       time.Time            `json:"written_at"`
-	Topology topology.Description `json:"topology"`
+	Format   int               `json:"format"`
+	Writer   string            `json:"written_by"` // address of the instance
+	At       time.Time         `json:"written_at"`
+	Topology describe.Topology `json:"topology"`
 	// Topics are the ids of the topics that belong to the application, orphaned ones included; hexadecimal. A topic that has
 	// another id now was deleted, and its content is gone.
 	Topics map[string]string `json:"topic_ids"`
 
-	stored topology.Description // as it was read, with what has been deleted since
+	stored describe.Topology // as it was read, with what has been deleted since
 }
 
 // equal ignores the writer and the time.

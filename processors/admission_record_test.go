@@ -7,15 +7,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/describe"
 )
 
 func TestTopologyRecord(t *testing.T) {
 	record := topologyRecord{
 		Format: topologyFormat, Writer: "10.0.0.7:8080", At: time.Date(2026, 11, 25, 22, 0, 0, 0, time.UTC),
-		Topology: topology.Description{Application: "airport", Fingerprint: "3f1c0c9a77d1", SubTopologies: []topology.SubTopologyDescription{
+		Topology: describe.Topology{Application: "airport", Fingerprint: "3f1c0c9a77d1", SubTopologies: []describe.SubTopology{
 			{Name: "delays", Group: "airport-delays", Changelog: "airport-delays-table", Fingerprint: "5d0e14e5c0ff", Inputs: []string{"flights"}},
-		}, Topics: []topology.TopicDescription{{Name: "flights", Kind: topology.ExternalTopic, ReadBy: []string{"airport-delays"}}}},
+		}, Topics: []describe.Topic{{Name: "flights", Kind: describe.ExternalTopic, ReadBy: []string{"airport-delays"}}}},
 		Topics: map[string]string{"airport-delays-table": "94d6cf5843382318cbc83eb3625ed2f3"},
 	}
 	plain, err := record.encode()
@@ -26,12 +26,12 @@ func TestTopologyRecord(t *testing.T) {
 	decoded, err := decodeTopologyRecord(plain)
 	require.NoError(t, err)
 	require.Equal(t, record.Topology, decoded.stored)
-	decoded.stored = topology.Description{}
+	decoded.stored = describe.Topology{}
 	require.Equal(t, record, decoded)
 
 	for i := range 10_000 {
-		record.Topology.SubTopologies[0].Nodes = append(record.Topology.SubTopologies[0].Nodes, topology.NodeDescription{
-			Name: fmt.Sprintf("filter-%d", i), Kind: "filter", Role: topology.RoleProcessor,
+		record.Topology.SubTopologies[0].Nodes = append(record.Topology.SubTopologies[0].Nodes, describe.Node{
+			Name: fmt.Sprintf("filter-%d", i), Kind: "filter", Role: describe.RoleProcessor,
 		})
 	}
 	packed, err := record.encode()
@@ -41,7 +41,7 @@ func TestTopologyRecord(t *testing.T) {
 	decoded, err = decodeTopologyRecord(packed)
 	require.NoError(t, err)
 	require.Equal(t, record.Topology, decoded.stored)
-	decoded.stored = topology.Description{}
+	decoded.stored = describe.Topology{}
 	require.Equal(t, record, decoded)
 }
 
@@ -62,7 +62,7 @@ func TestTopologyRecord_refusesWhatItCannotRead(t *testing.T) {
 func FuzzDecodeTopologyRecord(f *testing.F) {
 	f.Add([]byte(`{"format":1,"topology":{"application":"a","topics":[{"name":"t"}],"retired":{"topics":["x"]}}}`))
 	f.Add([]byte("\x1f\x8b\x08"))
-	now := topology.Description{Application: "a", Topics: []topology.TopicDescription{{Name: "t", Kind: topology.RepartitionTopic}}}
+	now := describe.Topology{Application: "a", Topics: []describe.Topic{{Name: "t", Kind: describe.RepartitionTopic}}}
 	f.Fuzz(func(_ *testing.T, data []byte) {
 		record, err := decodeTopologyRecord(data)
 		if err != nil {
@@ -70,6 +70,6 @@ func FuzzDecodeTopologyRecord(f *testing.F) {
 		}
 		// A record of any content may be compared with.
 		was := record.Topology.Deleted(func(topic string) bool { return len(topic)%2 == 0 })
-		_ = topology.Compare(was, now).String() + topology.Compare(now, was).Fingerprint() + now.After(was).String() + was.DOT()
+		_ = describe.Compare(was, now).String() + describe.Compare(now, was).Fingerprint() + now.After(was).String() + was.DOT()
 	})
 }

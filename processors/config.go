@@ -56,7 +56,7 @@ type Config struct {
 
 	// AcceptTopology accepts a change of the topology that does not fit the state of the version before. Run refuses such a
 	// change, explains it, and says what to write here. The value names that change and no other, so that it may stay when
-	// the change is deployed. See topology.Compare for the meaning of changes.
+	// the change is deployed. See describe.Compare for the meaning of changes.
 	AcceptTopology string
 
 	// Replication is the replication factor of internal topics that Run creates; 0 means the broker's default.

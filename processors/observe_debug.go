@@ -27,7 +27,7 @@ func (a *App) DebugHandler() http.Handler {
 	})
 }
 
-// TopologyHandler serves the topology in the same way: as text, as JSON ([topology.Description]), or as a Graphviz graph
+// TopologyHandler serves the topology in the same way: as text, as JSON ([describe.Topology]), or as a Graphviz graph
 // if the request accepts text/vnd.graphviz or has ?format=dot.
 func (a *App) TopologyHandler() http.Handler {
 	description := a.top.Description()

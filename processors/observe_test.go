@@ -23,6 +23,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/processors"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/describe"
 )
 
 // gather returns the values of all series, counts for histograms, by name{label=value,…} with sorted labels.
@@ -360,7 +361,7 @@ func TestTopologyHandler_showsTheTopologyAsTextGraphAndJSON(t *testing.T) {
 		require.Equal(t, "text/vnd.graphviz; charset=utf-8", dot.Header().Get("Content-Type"))
 	}
 	for _, data := range []*httptest.ResponseRecorder{get("GET", "?format=json", "text/vnd.graphviz"), get("GET", "", "application/json")} {
-		var description topology.Description
+		var description describe.Topology
 		require.NoError(t, json.Unmarshal(data.Body.Bytes(), &description))
 		require.Equal(t, top.Description(), description)
 	}

@@ -3,149 +3,72 @@ package topology
 import (
 	"fmt"
 	"slices"
-	"time"
+
+	"github.com/seed84377926/millrace/topology/describe"
 )
-
-// Description is a topology as data: what [Topology.Describe], [Topology.DOT] and JSON are made from, and what [Compare]
-// compares. It does not hold what only a program can: functions and codecs. Its JSON is only ever added to, since
-// descriptions are stored, see docs/formats.md.
-type Description struct {
-	// Application is the name of the application.
-	Application string `json:"application"`
-	// Fingerprint is that of the topology, see [Topology.Fingerprint].
-	Fingerprint string `json:"fingerprint"`
-	// Policies names the policies for failing records that are not the default, as [Policies.String] does.
-	Policies string `json:"policies,omitempty"`
-	// SubTopologies are the parts, in the order in which they appear in the program.
-	SubTopologies []SubTopologyDescription `json:"sub_topologies"`
-	// Globals are the global tables.
-	Globals []Global `json:"global_tables,omitempty"`
-	// Topics are all topics: first those that operators read or write, then those of global tables, then the changelogs.
-	Topics []TopicDescription `json:"topics"`
-	// Retired is what earlier versions of the application left behind. Only a description that was stored has it, see
-	// [Description.After].
-	Retired Retired `json:"retired,omitzero"`
-}
-
-// SubTopologyDescription describes a [SubTopology].
-type SubTopologyDescription struct {
-	Name        string `json:"name"`
-	Group       string `json:"group"`
-	Changelog   string `json:"changelog"`   // topic
-	Fingerprint string `json:"fingerprint"` // see SubTopology.Fingerprint
-	// Inputs and Outputs are names of topics.
-	Inputs  []string           `json:"inputs"`
-	Outputs []string           `json:"outputs,omitempty"`
-	Stores  []StoreDescription `json:"stores,omitempty"`
-	// Nodes are the operators in the order of the program.
-	Nodes []NodeDescription `json:"nodes,omitempty"`
-}
-
-// StoreDescription describes a store of a sub-topology.
-type StoreDescription struct {
-	Name string `json:"name"`
-	// Kind is that of the store in words, such as "window".
-	Kind string `json:"kind"`
-	// The settings are those of state.Spec.
-	WindowSize time.Duration `json:"window_size_ns,omitempty"`
-	Retention  time.Duration `json:"retention_ns,omitempty"`
-	TTL        time.Duration `json:"ttl_ns,omitempty"`
-	Of         string        `json:"of,omitempty"`
-	// Operator is the name of the node that writes it, OperatorKind the kind of that node.
-	Operator     string `json:"operator"`
-	OperatorKind string `json:"operator_kind"`
-	// Sources are the external topics whose records reach it, sorted.
-	Sources []string `json:"sources,omitempty"`
-}
-
-// The roles of a node.
-const (
-	RoleSource    = "source"    // reads a topic
-	RoleProcessor = "processor" // neither
-	RoleSink      = "sink"      // writes to a topic
-)
-
-// NodeDescription describes an operator.
-type NodeDescription struct {
-	Name string `json:"name"`
-	// Kind is the method or function that made it, such as "filter".
-	Kind string `json:"kind"`
-	Role string `json:"role"`
-	// Topic is what a source reads or a sink writes.
-	Topic string `json:"topic,omitempty"`
-	// Pattern is what the names of topics must match that a source reads.
-	Pattern string `json:"pattern,omitempty"`
-	// Start says where a source without offsets begins: "latest", "last 1h0m0s", "committed", or "" for the first record.
-	Start string `json:"start,omitempty"`
-	// Dynamic says that a sink writes to topics that its records choose.
-	Dynamic bool `json:"dynamic,omitempty"`
-	// Stores are the stores that it writes or reads.
-	Stores []string `json:"stores,omitempty"`
-	// Globals are the global tables that it reads.
-	Globals  []string `json:"global_tables,omitempty"`
-	Parents  []string `json:"parents,omitempty"`
-	Children []string `json:"children,omitempty"`
-	// Site is the call in the program that made it, "folder/file:line". It is not part of what the node is: [Compare] and
-	// the text ignore it, and it is not stored.
-	Site string `json:"site,omitempty"`
-}
-
-// The kinds of topics.
-const (
-	ExternalTopic    = "external"    // made by others
-	RepartitionTopic = "repartition" // between sub-topologies
-	ChangelogTopic   = "changelog"   // the state of a group
-)
-
-// TopicDescription describes a topic that the topology uses.
-type TopicDescription struct {
-	Name string `json:"name"`
-	Kind string `json:"kind"`
-	// Partitions is the number that the program gives a repartition topic, 0 if it follows from other topics.
-	Partitions int32 `json:"partitions,omitempty"`
-	// WrittenBy and ReadBy are groups.
-	WrittenBy []string `json:"written_by,omitempty"`
-	ReadBy    []string `json:"read_by,omitempty"`
-}
 
 // Description returns the topology as data.
-func (t *Topology) Description() Description {
-	d := Description{Application: t.name, Policies: t.policies.String(), SubTopologies: make([]SubTopologyDescription, len(t.subs))}
+func (t *Topology) Description() describe.Topology {
+	d := describe.Topology{
+		Application: t.name, Policies: t.policies.String(), SubTopologies: make([]describe.SubTopology, len(t.subs)),
+	}
 	flow := newOrigins()
 	for i, sub := range t.subs {
 		d.SubTopologies[i] = sub.describe(flow)
 	}
-	d.Globals = t.Globals()
+	for _, g := range t.globals {
+		d.Globals = append(d.Globals, describe.Global(g))
+	}
 	d.Topics = t.describeTopics()
-	d.Fingerprint = d.fingerprint()
+	d.Identify()
 	return d
 }
 
-func (s *SubTopology) describe(flow *origins) SubTopologyDescription {
+// Describe returns the topology as text, in the manner of Kafka Streams, see [describe.Topology.String].
+func (t *Topology) Describe() string { return t.Description().String() }
+
+// DOT returns the topology as a Graphviz graph, see [describe.Topology.DOT].
+func (t *Topology) DOT() string { return t.Description().DOT() }
+
+// Fingerprint identifies the topology: two topologies with the same fingerprint have the same groups, and each group has the same
+// fingerprint in both. Twelve hexadecimal digits. See [describe.Topology.Identify].
+func (t *Topology) Fingerprint() string { return t.Description().Fingerprint }
+
+// Fingerprint identifies what all instances of the processor group must have in common, so that each may take over the work of
+// another. Twelve hexadecimal digits. See [describe.Topology.Identify].
+func (s *SubTopology) Fingerprint() string {
+	for _, sub := range s.top.Description().SubTopologies {
+		if sub.Group == s.Group() {
+			return sub.Fingerprint
+		}
+	}
+	panic(fmt.Sprintf("topology: sub-topology %q is not in its topology", s.name)) // checkNames refuses equal names
+}
+
+func (s *SubTopology) describe(flow *origins) describe.SubTopology {
 	if s.program != nil {
 		s = s.program // which topics match must not make it another topology
 	}
-	d := SubTopologyDescription{Name: s.name, Group: s.Group(), Changelog: s.TableTopic(), Outputs: s.Outputs()}
+	d := describe.SubTopology{Name: s.name, Group: s.Group(), Changelog: s.TableTopic(), Outputs: s.Outputs()}
 	for _, in := range s.inputs {
 		d.Inputs = append(d.Inputs, in.label())
 	}
 	for _, n := range s.nodes {
 		for _, store := range n.ownStores() {
 			spec := store.spec
-			d.Stores = append(d.Stores, StoreDescription{
+			d.Stores = append(d.Stores, describe.Store{
 				Name: spec.Name, Kind: spec.Kind.String(), WindowSize: spec.WindowSize, Retention: spec.Retention, TTL: spec.TTL, Of: spec.Of,
 				Operator: n.name, OperatorKind: n.kind, Sources: flow.all(n),
 			})
 		}
 		d.Nodes = append(d.Nodes, n.describe())
 	}
-	d.Fingerprint = d.fingerprint(s.inputs, s.repartitions())
 	return d
 }
 
-func (n *node) describe() NodeDescription {
-	d := NodeDescription{
-		Name: n.name, Kind: n.kind, Role: RoleProcessor, Topic: n.topic, Start: n.start.describe(), Dynamic: n.dynamic,
+func (n *node) describe() describe.Node {
+	d := describe.Node{
+		Name: n.name, Kind: n.kind, Role: describe.RoleProcessor, Topic: n.topic, Start: n.start.describe(), Dynamic: n.dynamic,
 		Parents: namesOf(n.parents), Children: namesOf(n.children), Site: n.site,
 	}
 	if n.pattern != nil {
@@ -153,9 +76,9 @@ func (n *node) describe() NodeDescription {
 	}
 	switch {
 	case n.open != nil:
-		d.Role = RoleSource
+		d.Role = describe.RoleSource
 	case n.topic != "", n.dynamic:
-		d.Role = RoleSink
+		d.Role = describe.RoleSink
 	}
 	for _, s := range n.stores {
 		d.Stores = append(d.Stores, s.spec.Name)
@@ -187,15 +110,15 @@ func namesOf(nodes []*node) []string {
 	return names
 }
 
-func (t *Topology) describeTopics() []TopicDescription {
-	var topics []TopicDescription
+func (t *Topology) describeTopics() []describe.Topic {
+	var topics []describe.Topic
 	at := make(map[string]int)
-	topic := func(name, kind string) *TopicDescription {
+	topic := func(name, kind string) *describe.Topic {
 		i, ok := at[name]
 		if !ok {
 			i = len(topics)
 			at[name] = i
-			topics = append(topics, TopicDescription{Name: name, Kind: kind})
+			topics = append(topics, describe.Topic{Name: name, Kind: kind})
 		}
 		return &topics[i]
 	}
@@ -209,9 +132,9 @@ func (t *Topology) describeTopics() []TopicDescription {
 			if n.topic == "" {
 				continue
 			}
-			d := topic(n.topic, ExternalTopic)
+			d := topic(n.topic, describe.ExternalTopic)
 			if r := n.repartition; r != nil {
-				d.Kind, d.Partitions = RepartitionTopic, r.partitions
+				d.Kind, d.Partitions = describe.RepartitionTopic, r.partitions
 			}
 			if n.open != nil {
 				add(&d.ReadBy, sub.Group())
@@ -221,7 +144,7 @@ func (t *Topology) describeTopics() []TopicDescription {
 		}
 	}
 	for _, g := range t.globals {
-		d := topic(g.Topic, ExternalTopic)
+		d := topic(g.Topic, describe.ExternalTopic)
 		for _, sub := range t.subs {
 			if slices.ContainsFunc(sub.nodes, func(n *node) bool { return n.looksUp(g.Name) }) {
 				add(&d.ReadBy, sub.Group())
@@ -229,32 +152,8 @@ func (t *Topology) describeTopics() []TopicDescription {
 		}
 	}
 	for _, sub := range t.subs {
-		d := topic(sub.TableTopic(), ChangelogTopic)
+		d := topic(sub.TableTopic(), describe.ChangelogTopic)
 		d.WrittenBy, d.ReadBy = []string{sub.Group()}, []string{sub.Group()}
 	}
 	return topics
-}
-
-// repartitions returns the outputs that are repartition topics.
-func (s *SubTopology) repartitions() []string {
-	var topics []string
-	for _, n := range s.nodes {
-		if n.open == nil && n.repartition != nil {
-			topics = append(topics, n.topic)
-		}
-	}
-	return topics
-}
-
-// WithoutSites returns a copy without the places in the program, which change with every edit of it.
-func (d Description) WithoutSites() Description {
-	d.SubTopologies = slices.Clone(d.SubTopologies)
-	for i := range d.SubTopologies {
-		nodes := slices.Clone(d.SubTopologies[i].Nodes)
-		for n := range nodes {
-			nodes[n].Site = ""
-		}
-		d.SubTopologies[i].Nodes = nodes
-	}
-	return d
 }

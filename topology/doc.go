@@ -63,7 +63,7 @@
 //	description        <app>-topology             a topic, see [Topology.Description]
 //
 // A stateful operator that is added before the first one would rename the group, and leave its state behind: [InSubTopology]
-// fixes the name. [Compare] says what such a change means.
+// fixes the name. [describe.Compare] says what such a change means.
 //
 // The package does no I/O, follows no clock, starts no goroutine and rolls no dice. A Builder and the streams of it belong
 // to one goroutine, a Topology is safe for concurrent use, a Task belongs to one goroutine at a time.

@@ -106,6 +106,7 @@ func typeName(e ast.Expr) string {
 func TestDocs_nameWhatThereIs(t *testing.T) {
 	packages := map[string]map[string]bool{
 		"topology":     declared(t, "."),
+		"describe":     declared(t, "describe"),
 		"topologytest": declared(t, "topologytest"),
 		"state":        declared(t, "../state"),
 		"codecs":       declared(t, "../codecs"),
@@ -114,8 +115,8 @@ func TestDocs_nameWhatThereIs(t *testing.T) {
 	}
 	var (
 		span      = regexp.MustCompile("(not yet: )?`([^`]+)`")
-		inTable   = regexp.MustCompile(`^(?:(topology|topologytest|state|codecs|processors|views)\.)?([A-Z]\w*(?:\.[A-Z]\w*)?)$`)
-		qualified = regexp.MustCompile(`\b(topology|topologytest|state|codecs|processors|views)\.([A-Z]\w*(?:\.[A-Z]\w*)?)`)
+		inTable   = regexp.MustCompile(`^(?:(topology|describe|topologytest|state|codecs|processors|views)\.)?([A-Z]\w*(?:\.[A-Z]\w*)?)$`)
+		qualified = regexp.MustCompile(`\b(topology|describe|topologytest|state|codecs|processors|views)\.([A-Z]\w*(?:\.[A-Z]\w*)?)`)
 		checked   int
 	)
 	chapters, err := filepath.Glob("../docs/dsl/*.md")

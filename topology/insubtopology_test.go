@@ -25,30 +25,6 @@ func ExampleInSubTopology() {
 	// Output: airport-gates
 }
 
-func ExampleCompare() {
-	version := func(define func(flights topology.Stream[string, string])) topology.Description {
-		b := topology.NewBuilder("airport")
-		define(topology.Source(b, "flights", codecs.String, codecs.String))
-		top, err := b.Build()
-		if err != nil {
-			panic(err)
-		}
-		return top.Description()
-	}
-	before := version(func(flights topology.Stream[string, string]) {
-		flights.GroupByKey().Count("flights-by-number")
-	})
-	after := version(func(flights topology.Stream[string, string]) {
-		flights.Filter(notCancelled, topology.Named("departed")).GroupByKey().Aggregate("flights-by-number", none, join, codecs.String)
-	})
-	for _, change := range topology.Compare(before, after) {
-		fmt.Println(change.Meaning, "-", change.What)
-	}
-	// Output:
-	// rebuild - store "flights-by-number" of group airport-flights-by-number is written by aggregate instead of count
-	// nothing - operators without state of group airport-flights-by-number
-}
-
 func TestInSubTopology_namesThePart(t *testing.T) {
 	str := codecs.String
 	for what, define := range map[string]func(b *topology.Builder){

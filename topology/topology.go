@@ -30,7 +30,7 @@ type Topology struct {
 // Name returns the name of the application.
 func (t *Topology) Name() string { return t.name }
 
-// DescriptionTopic returns the name of the topic where the runtime keeps the [Description], <app>-topology.
+// DescriptionTopic returns the name of the topic where the runtime keeps the description of the topology, <app>-topology.
 func (t *Topology) DescriptionTopic() string { return t.name + "-topology" }
 
 // SubTopologies returns the parts, in the order in which they appear in the program.

@@ -15,6 +15,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/processors"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/describe"
 )
 
 // version builds a version of the site's application. lines is its input.
@@ -56,8 +57,8 @@ func rerouted(lines topology.Stream[string, string]) {
 
 // recorded is what the description topic of the application says.
 type recorded struct {
-	Writer   string               `json:"written_by"`
-	Topology topology.Description `json:"topology"`
+	Writer   string            `json:"written_by"`
+	Topology describe.Topology `json:"topology"`
 }
 
 func (s *site) recorded(t *testing.T) (all []recorded) {

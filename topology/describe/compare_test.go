@@ -1,4 +1,4 @@
-package topology_test
+package describe_test
 
 import (
 	"encoding/json"
@@ -15,18 +15,19 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/describe"
 )
 
 // The scripts in testdata/compare deploy one version of an application after the other: each answer says what changes and
 // what it means, and what is left behind by then.
 func TestCompare(t *testing.T) {
 	datadriven.Walk(t, "testdata/compare", func(t *testing.T, path string) {
-		var stored topology.Description
+		var stored describe.Topology
 		datadriven.RunTest(t, path, func(t *testing.T, td *datadriven.TestData) string {
 			t.Helper()
 			switch td.Cmd {
 			case "deploy":
-				next := describe(t, td.CmdArgs[0].Key)
+				next := described(t, td.CmdArgs[0].Key)
 				var answer string
 				if stored.Application != "" {
 					answer = comparison(stored, next)
@@ -44,8 +45,8 @@ func TestCompare(t *testing.T) {
 	})
 }
 
-func comparison(before, after topology.Description) string {
-	changes := topology.Compare(before, after)
+func comparison(before, after describe.Topology) string {
+	changes := describe.Compare(before, after)
 	text := changes.String()
 	if refused := changes.Refused(); len(refused) > 0 {
 		text += fmt.Sprintf("refused: %d\n", len(refused))
@@ -55,7 +56,7 @@ func comparison(before, after topology.Description) string {
 	}
 	var apart []string
 	for _, sub := range after.SubTopologies {
-		i := slices.IndexFunc(before.SubTopologies, func(was topology.SubTopologyDescription) bool { return was.Group == sub.Group })
+		i := slices.IndexFunc(before.SubTopologies, func(was describe.SubTopology) bool { return was.Group == sub.Group })
 		if i >= 0 && before.SubTopologies[i].Fingerprint != sub.Fingerprint {
 			apart = append(apart, sub.Group)
 		}
@@ -66,7 +67,7 @@ func comparison(before, after topology.Description) string {
 	return text
 }
 
-func left(r topology.Retired) string {
+func left(r describe.Retired) string {
 	var out strings.Builder
 	for _, g := range r.Groups {
 		fmt.Fprintf(&out, "left: group %s\n", g.Group)
@@ -81,16 +82,16 @@ func left(r topology.Retired) string {
 }
 
 // roundTrip is what storing does.
-func roundTrip(t *testing.T, d topology.Description) topology.Description {
+func roundTrip(t *testing.T, d describe.Topology) describe.Topology {
 	t.Helper()
 	data, err := json.Marshal(d)
 	require.NoError(t, err)
-	var again topology.Description
+	var again describe.Topology
 	require.NoError(t, json.Unmarshal(data, &again))
 	return again
 }
 
-func describe(t *testing.T, version string) topology.Description {
+func described(t *testing.T, version string) describe.Topology {
 	t.Helper()
 	define, ok := versions()[version]
 	require.True(t, ok, "no version %q", version)
@@ -204,27 +205,27 @@ func TestCompare_knowsEverySettingOfAStore(t *testing.T) {
 
 // A TTL cannot be written in all operators yet.
 func TestCompare_lifetimes(t *testing.T) {
-	with := func(retention, ttl time.Duration) topology.Description {
-		store := topology.StoreDescription{Name: "s", Kind: "join", Retention: retention, TTL: ttl}
-		return topology.Description{Application: "app", SubTopologies: []topology.SubTopologyDescription{
-			{Name: "s", Group: "app-s", Changelog: "app-s-table", Stores: []topology.StoreDescription{store}},
+	with := func(retention, ttl time.Duration) describe.Topology {
+		store := describe.Store{Name: "s", Kind: "join", Retention: retention, TTL: ttl}
+		return describe.Topology{Application: "app", SubTopologies: []describe.SubTopology{
+			{Name: "s", Group: "app-s", Changelog: "app-s-table", Stores: []describe.Store{store}},
 		}}
 	}
 	for _, c := range []struct {
-		before, after topology.Description
-		want          []topology.Meaning
+		before, after describe.Topology
+		want          []describe.Meaning
 	}{
-		{with(time.Hour, 0), with(2*time.Hour, 0), []topology.Meaning{topology.MeansNothing}},
-		{with(time.Hour, 0), with(0, 0), []topology.Meaning{topology.MeansNothing}},
-		{with(0, 0), with(time.Hour, 0), []topology.Meaning{topology.MeansExpiry}},
-		{with(2*time.Hour, 0), with(time.Hour, 0), []topology.Meaning{topology.MeansExpiry}},
-		{with(0, 0), with(0, time.Hour), []topology.Meaning{topology.MeansRebuild}},
-		{with(0, time.Hour), with(0, 2*time.Hour), []topology.Meaning{topology.MeansNothing}},
-		{with(0, time.Hour), with(0, 0), []topology.Meaning{topology.MeansNothing}},
-		{with(0, 2*time.Hour), with(0, time.Hour), []topology.Meaning{topology.MeansExpiry}},
+		{with(time.Hour, 0), with(2*time.Hour, 0), []describe.Meaning{describe.MeansNothing}},
+		{with(time.Hour, 0), with(0, 0), []describe.Meaning{describe.MeansNothing}},
+		{with(0, 0), with(time.Hour, 0), []describe.Meaning{describe.MeansExpiry}},
+		{with(2*time.Hour, 0), with(time.Hour, 0), []describe.Meaning{describe.MeansExpiry}},
+		{with(0, 0), with(0, time.Hour), []describe.Meaning{describe.MeansRebuild}},
+		{with(0, time.Hour), with(0, 2*time.Hour), []describe.Meaning{describe.MeansNothing}},
+		{with(0, time.Hour), with(0, 0), []describe.Meaning{describe.MeansNothing}},
+		{with(0, 2*time.Hour), with(0, time.Hour), []describe.Meaning{describe.MeansExpiry}},
 	} {
-		var got []topology.Meaning
-		for _, change := range topology.Compare(c.before, c.after) {
+		var got []describe.Meaning
+		for _, change := range describe.Compare(c.before, c.after) {
 			got = append(got, change.Meaning)
 		}
 		require.Equal(t, c.want, got)
@@ -234,20 +235,20 @@ func TestCompare_lifetimes(t *testing.T) {
 // Topologies with the same fingerprint can replace each other, and nothing that must be accepted lies between them.
 func TestCompare_fingerprints(t *testing.T) {
 	for one := range versions() {
-		before := describe(t, one)
-		require.Empty(t, topology.Compare(before, before), one)
-		require.Empty(t, topology.Compare(before, before).Fingerprint())
+		before := described(t, one)
+		require.Empty(t, describe.Compare(before, before), one)
+		require.Empty(t, describe.Compare(before, before).Fingerprint())
 		for two := range versions() {
-			after := describe(t, two)
-			changes := topology.Compare(before, after)
+			after := described(t, two)
+			changes := describe.Compare(before, after)
 			if before.Fingerprint == after.Fingerprint {
 				for _, change := range changes {
-					require.LessOrEqual(t, change.Meaning, topology.MeansExpiry, "%s to %s: %v", one, two, change)
+					require.LessOrEqual(t, change.Meaning, describe.MeansExpiry, "%s to %s: %v", one, two, change)
 				}
 			}
 			require.Equal(t, len(changes.Refused()) > 0, changes.Fingerprint() != "")
 		}
 	}
-	window, count := describe(t, "window"), describe(t, "count")
-	require.NotEqual(t, topology.Compare(window, count).Fingerprint(), topology.Compare(count, window).Fingerprint(), "the direction counts")
+	window, count := described(t, "window"), described(t, "count")
+	require.NotEqual(t, describe.Compare(window, count).Fingerprint(), describe.Compare(count, window).Fingerprint(), "the direction counts")
 }

@@ -1,4 +1,4 @@
-package topology_test
+package describe_test
 
 import (
 	"testing"
@@ -51,11 +51,11 @@ func TestFingerprint_isAboutTopicsAndStores(t *testing.T) {
 }
 
 func TestTopologyFingerprint_isAboutAllGroups(t *testing.T) {
-	one := describe(t, "two-groups").Fingerprint
+	one := described(t, "two-groups").Fingerprint
 	require.Len(t, one, 12)
-	require.NotEqual(t, one, describe(t, "count").Fingerprint, "a group more")
-	require.NotEqual(t, describe(t, "through").Fingerprint, describe(t, "through-named").Fingerprint, "a group with another name")
-	require.NotEqual(t, describe(t, "count").Fingerprint, describe(t, "other-application").Fingerprint)
+	require.NotEqual(t, one, described(t, "count").Fingerprint, "a group more")
+	require.NotEqual(t, described(t, "through").Fingerprint, described(t, "through-named").Fingerprint, "a group with another name")
+	require.NotEqual(t, described(t, "count").Fingerprint, described(t, "other-application").Fingerprint)
 	top := build(t, "app", versions()["count"])
 	require.Equal(t, top.Description().Fingerprint, top.Fingerprint())
 	require.Equal(t, top.Description().SubTopologies[0].Fingerprint, top.SubTopologies()[0].Fingerprint())

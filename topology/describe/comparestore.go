@@ -1,4 +1,4 @@
-package topology
+package describe
 
 import (
 	"fmt"
@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// store compares a store with what it was in the same group.
-func (c *comparison) store(sub *SubTopologyDescription, was, now *StoreDescription) {
+// store compares two versions of a store of the same group.
+func (c *comparison) store(sub *SubTopology, was, now *Store) {
 	rebuild := func(what, effect string) {
 		c.add(Change{
 			Meaning: MeansRebuild, Group: sub.Group, Store: now.Name,
@@ -49,8 +49,8 @@ func (c *comparison) store(sub *SubTopologyDescription, was, now *StoreDescripti
 	c.lifetime(sub, now, "TTL", was.TTL, now.TTL)
 }
 
-// anotherName is what to do about a store whose rows are of no use.
-func anotherName(sub *SubTopologyDescription, store *StoreDescription) string {
+// anotherName returns the remedy for a store whose rows are of no use.
+func anotherName(sub *SubTopology, store *Store) string {
 	begins := "begins empty"
 	if store.Of != "" {
 		begins = "is built from the rows of its table"
@@ -58,8 +58,8 @@ func anotherName(sub *SubTopologyDescription, store *StoreDescription) string {
 	return fmt.Sprintf("give the store another name: that one %s; or build all of the group anew: stop the application and delete %s", begins, leftBy(sub))
 }
 
-// lifetime compares how long rows are kept; 0 is for ever.
-func (c *comparison) lifetime(sub *SubTopologyDescription, store *StoreDescription, what string, was, now time.Duration) {
+// lifetime compares how long rows are kept; 0 means forever.
+func (c *comparison) lifetime(sub *SubTopology, store *Store, what string, was, now time.Duration) {
 	if was == now {
 		return
 	}
@@ -81,8 +81,8 @@ func lifetimeText(d time.Duration) string {
 	return d.String()
 }
 
-// sources compares what a store is made from.
-func (c *comparison) sources(sub *SubTopologyDescription, was, now *StoreDescription, rebuild func(what, effect string)) {
+// sources compares the topics that a store is made from.
+func (c *comparison) sources(sub *SubTopology, was, now *Store, rebuild func(what, effect string)) {
 	added, gone := without(now.Sources, was.Sources), without(was.Sources, now.Sources)
 	switch {
 	case len(added) > 0 && len(gone) == len(was.Sources):
@@ -104,12 +104,13 @@ func (c *comparison) sources(sub *SubTopologyDescription, was, now *StoreDescrip
 	}
 }
 
+// without returns the strings of all that are not in these.
 func without(all, these []string) []string {
 	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(these, s) })
 }
 
-// newStore tells what a store begins with that its group did not have.
-func (c *comparison) newStore(sub *SubTopologyDescription, store *StoreDescription) {
+// newStore adds the change of a store that its group did not have: what the store begins with.
+func (c *comparison) newStore(sub *SubTopology, store *Store) {
 	change := Change{Meaning: MeansNew, Group: sub.Group, Store: store.Name, What: fmt.Sprintf("store %q in group %s", store.Name, sub.Group)}
 	history := c.history(store)
 	switch was := c.before.keeper(store.Name); {
@@ -135,15 +136,15 @@ func (c *comparison) newStore(sub *SubTopologyDescription, store *StoreDescripti
 }
 
 // history says what a new store will hold.
-func (c *comparison) history(store *StoreDescription) string {
+func (c *comparison) history(store *Store) string {
 	if c.complete(store) {
 		return fmt.Sprintf("starts empty and is built from the first record that there is in %s", strings.Join(store.Sources, ", "))
 	}
 	return "starts empty and fills from now on: what was read before is not in it"
 }
 
-// complete reports whether all that reaches a store is read from the first record on.
-func (c *comparison) complete(store *StoreDescription) bool {
+// complete reports whether all topics that reach a store will be read from their first records on.
+func (c *comparison) complete(store *Store) bool {
 	for _, source := range store.Sources {
 		t := c.after.topic(source)
 		if t == nil || c.begin(source) != c.begin("") || slices.ContainsFunc(t.ReadBy, func(group string) bool { return c.before.reads(group, source) }) {
@@ -157,5 +158,5 @@ func (c *comparison) wasRetired(group, store string) bool {
 	return slices.ContainsFunc(c.before.Retired.Stores, func(r RetiredStore) bool { return r.Group == group && r.Store.Name == store })
 }
 
-// movedAway reports whether another group has got the store.
+// movedAway reports whether another group keeps the store now.
 func (c *comparison) movedAway(store string) bool { return c.after.keeper(store) != nil }

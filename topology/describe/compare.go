@@ -1,4 +1,4 @@
-package topology
+package describe
 
 import (
 	"fmt"
@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// Compare returns what changes between two versions of an application, and what each change means for the state that the old
-// one left. It works on data: before may be a description that was stored long ago. What descriptions do not hold, such as a
-// codec or what a function does, it cannot see.
-func Compare(before, after Description) Changes {
+// Compare returns what changes between two versions of an application, and what each change means for the state of the version
+// before. It cannot see what descriptions do not hold, such as codecs and functions.
+func Compare(before, after Topology) Changes {
 	if before.Application != after.Application {
 		return Changes{{
 			Meaning: MeansRebuild, Final: true,
@@ -41,15 +40,16 @@ func Compare(before, after Description) Changes {
 	return c.changes
 }
 
+// comparison collects the changes from before to after.
 type comparison struct {
-	before, after *Description
+	before, after *Topology
 	changes       Changes
 }
 
 func (c *comparison) add(change Change) { c.changes = append(c.changes, change) }
 
-// sameGroup compares a group with what it was.
-func (c *comparison) sameGroup(was, sub *SubTopologyDescription) {
+// sameGroup compares two versions of a group.
+func (c *comparison) sameGroup(was, sub *SubTopology) {
 	c.inputs(was, sub)
 	for i := range sub.Stores {
 		store := &sub.Stores[i]
@@ -75,7 +75,7 @@ func (c *comparison) sameGroup(was, sub *SubTopologyDescription) {
 }
 
 // inputs compares what a group reads.
-func (c *comparison) inputs(was, sub *SubTopologyDescription) {
+func (c *comparison) inputs(was, sub *SubTopology) {
 	if len(was.Inputs) > 0 && len(without(was.Inputs, sub.Inputs)) == len(was.Inputs) {
 		c.add(Change{
 			Meaning: MeansRebuild, Group: sub.Group, Final: true,
@@ -108,8 +108,8 @@ func (c *comparison) inputs(was, sub *SubTopologyDescription) {
 	}
 }
 
-// formerReader returns the group that read a topic and does not any more, if there is one and sub is to go on reading.
-func (c *comparison) formerReader(sub *SubTopologyDescription, topic string) string {
+// formerReader returns a group that stopped reading a topic which sub now begins to read, "" if there is none.
+func (c *comparison) formerReader(sub *SubTopology, topic string) string {
 	t := c.before.topic(topic)
 	if t == nil || slices.Contains(t.ReadBy, sub.Group) {
 		return ""
@@ -122,8 +122,9 @@ func (c *comparison) formerReader(sub *SubTopologyDescription, topic string) str
 	return ""
 }
 
-// movedInput tells that positions stay behind: offsets belong to a group. A group that comes back may have one of its own.
-func (c *comparison) movedInput(sub *SubTopologyDescription, topic, from string, known bool) {
+// movedInput adds the change of an input that another group reads now. Its position does not move with it: offsets belong to a
+// group. If known, the group has a position of its own from an earlier time.
+func (c *comparison) movedInput(sub *SubTopology, topic, from string, known bool) {
 	reads := "the new group has no position in it and reads it from " + c.begin(topic)
 	switch t := c.before.topic(topic); {
 	case known:
@@ -138,7 +139,7 @@ func (c *comparison) movedInput(sub *SubTopologyDescription, topic, from string,
 	})
 }
 
-// begin says where a topic is read from by a group that has no position in it.
+// begin says where a group without a position begins to read a topic.
 func (c *comparison) begin(topic string) string {
 	start := ""
 	for _, sub := range c.after.SubTopologies {
@@ -160,8 +161,8 @@ func (c *comparison) begin(topic string) string {
 	}
 }
 
-// keep says how something stays in its group.
-func (c *comparison) keep(sub *SubTopologyDescription, group string) string {
+// keep returns the remedy for something that left its group: how it can stay there.
+func (c *comparison) keep(sub *SubTopology, group string) string {
 	switch {
 	case c.after.group(group) != nil:
 		return fmt.Sprintf("leave it in group %s", group)
@@ -173,16 +174,16 @@ func (c *comparison) keep(sub *SubTopologyDescription, group string) string {
 	}
 }
 
-// newGroup compares a group that the last version did not have.
-func (c *comparison) newGroup(sub *SubTopologyDescription) {
-	if was := find(c.before.Retired.Groups, func(was *SubTopologyDescription) bool { return was.Group == sub.Group }); was != nil {
+// newGroup compares a group that the version before did not have.
+func (c *comparison) newGroup(sub *SubTopology) {
+	if was := find(c.before.Retired.Groups, func(was *SubTopology) bool { return was.Group == sub.Group }); was != nil {
 		c.add(Change{
 			Meaning: MeansNew, Group: sub.Group, What: fmt.Sprintf("group %s is back", sub.Group),
 			Effect: "it goes on where it stopped, with the state that it had then",
 			Remedy: fmt.Sprintf("to begin anew, delete %s before it starts", leftBy(sub)),
 		})
 		then := *was
-		then.Nodes = sub.Nodes // they were not kept, and change nothing
+		then.Nodes = sub.Nodes // the nodes of retired groups are not stored, and mean nothing
 		c.sameGroup(&then, sub)
 		return
 	}
@@ -204,8 +205,8 @@ func (c *comparison) newGroup(sub *SubTopologyDescription) {
 	}
 }
 
-// goneGroup tells what a group leaves.
-func (c *comparison) goneGroup(was *SubTopologyDescription) {
+// goneGroup adds the change of a group that the new version does not have.
+func (c *comparison) goneGroup(was *SubTopology) {
 	stays := "its offsets and its changelog stay"
 	if len(was.Stores) > 0 {
 		var stores []string
@@ -221,8 +222,8 @@ func (c *comparison) goneGroup(was *SubTopologyDescription) {
 	})
 }
 
-// leftBy names all that belongs to a group.
-func leftBy(sub *SubTopologyDescription) string {
+// leftBy names all that belongs to a group, with the commands that delete it.
+func leftBy(sub *SubTopology) string {
 	return fmt.Sprintf("the consumer group %s (kafka-consumer-groups --delete --group %[1]s), topic %s (kafka-topics --delete --topic %[2]s) "+
 		"and the folder %[1]s in the state directories", sub.Group, sub.Changelog)
 }
@@ -270,9 +271,9 @@ func partitionsText(n int32) string {
 	}
 }
 
-// outputs compares what a group writes to for others.
-func (c *comparison) outputs(was, sub *SubTopologyDescription) {
-	external := func(d *Description, topic string) bool { return d.topic(topic).Kind == ExternalTopic }
+// outputs compares the external topics that a group writes to.
+func (c *comparison) outputs(was, sub *SubTopology) {
+	external := func(d *Topology, topic string) bool { return d.topic(topic).Kind == ExternalTopic }
 	for _, topic := range sub.Outputs {
 		if external(c.after, topic) && !slices.Contains(was.Outputs, topic) {
 			c.add(Change{
@@ -291,8 +292,8 @@ func (c *comparison) outputs(was, sub *SubTopologyDescription) {
 	}
 }
 
-// operators compares the operators without state.
-func (c *comparison) operators(was, sub *SubTopologyDescription) {
+// operators compares the operators that have no state.
+func (c *comparison) operators(was, sub *SubTopology) {
 	old, now := processorsOf(was), processorsOf(sub)
 	var words []string
 	for _, n := range sub.Nodes {
@@ -316,24 +317,24 @@ func (c *comparison) operators(was, sub *SubTopologyDescription) {
 	}
 }
 
-// processorsOf returns what the operators without state and topic are, by name.
-func processorsOf(sub *SubTopologyDescription) map[string]string {
+// processorsOf returns the operators that have neither state nor topic: labels by name.
+func processorsOf(sub *SubTopology) map[string]string {
 	all := make(map[string]string)
 	for _, n := range sub.Nodes {
-		if n.Role == RoleProcessor && !slices.ContainsFunc(sub.Stores, func(s StoreDescription) bool { return s.Operator == n.Name }) {
+		if n.Role == RoleProcessor && !slices.ContainsFunc(sub.Stores, func(s Store) bool { return s.Operator == n.Name }) {
 			all[n.Name] = fmt.Sprintf("%s %q", n.Kind, n.Name)
 		}
 	}
 	return all
 }
 
-// rewired reports whether nodes that stay have other parents.
-func rewired(was, sub *SubTopologyDescription) bool {
+// rewired reports whether a node of both versions has other parents now.
+func rewired(was, sub *SubTopology) bool {
 	parents := make(map[string][]string)
 	for _, n := range was.Nodes {
 		parents[n.Name] = n.Parents
 	}
-	return slices.ContainsFunc(sub.Nodes, func(n NodeDescription) bool {
+	return slices.ContainsFunc(sub.Nodes, func(n Node) bool {
 		old, ok := parents[n.Name]
 		return ok && !slices.Equal(old, n.Parents)
 	})

@@ -1,4 +1,4 @@
-package topology
+package describe
 
 import (
 	"fmt"
@@ -6,13 +6,10 @@ import (
 	"time"
 )
 
-// Describe returns the topology as text, in the manner of Kafka Streams, see [Description.String].
-func (t *Topology) Describe() string { return t.Description().String() }
-
-// String returns the topology as text, in the manner of Kafka Streams: every sub-topology with its stores, then its sources,
-// processors and sinks in the order of the program, the stores they use, and the arrows between them. The text depends on
-// the program alone, so it is fit for golden files. Policies for failing records are shown if they are not the default.
-func (d Description) String() string {
+// String returns the topology as text, in the manner of Kafka Streams: each sub-topology with its stores; then its sources,
+// processors and sinks in the order of the program, with the stores they use and the arrows between them. The text depends on
+// the program alone, so it is fit for golden files.
+func (d Topology) String() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "Topology: %s\n", d.Application)
 	if d.Policies != "" {
@@ -21,7 +18,7 @@ func (d Description) String() string {
 	for _, g := range d.Globals {
 		fmt.Fprintf(&out, "   Global table: %s (topic: %s)\n", g.Name, g.Topic)
 	}
-	topics := make(map[string]TopicDescription, len(d.Topics))
+	topics := make(map[string]Topic, len(d.Topics))
 	for _, topic := range d.Topics {
 		topics[topic.Name] = topic
 	}
@@ -37,7 +34,7 @@ func (d Description) String() string {
 	return out.String()
 }
 
-func (n NodeDescription) write(out *strings.Builder, topic TopicDescription) {
+func (n Node) write(out *strings.Builder, topic Topic) {
 	switch {
 	case n.Dynamic:
 		fmt.Fprintf(out, "    Sink: %s (topics: chosen by record)\n", n.Name)
@@ -75,7 +72,7 @@ func orNone(names []string) string {
 }
 
 // settings names the kind and the settings of the store.
-func (s StoreDescription) settings() string {
+func (s Store) settings() string {
 	words := []string{s.Kind}
 	if s.Of != "" {
 		words[0] += " of " + s.Of

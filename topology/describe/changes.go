@@ -1,4 +1,4 @@
-package topology
+package describe
 
 import (
 	"encoding/json"
@@ -7,22 +7,22 @@ import (
 	"strings"
 )
 
-// Meaning is what a change of a topology means for the state that an earlier version of the application left.
+// Meaning is what a change of a topology means for the state of the version before.
 type Meaning uint8
 
-// The meanings of changes. Those from MeansMoved on lose or spoil something, and whoever deploys them must say that it is meant.
+// The meanings of changes. From MeansMoved on, a change loses or spoils state: it is refused unless the user accepts it.
 const (
-	// MeansNothing: the new version goes on as the old one would have.
+	// MeansNothing: state and positions fit, and the new version goes on with them.
 	MeansNothing Meaning = iota + 1
-	// MeansExpiry: rows are kept for a shorter time, and those that are older now expire.
+	// MeansExpiry: rows are kept for a shorter time, and older rows expire.
 	MeansExpiry
-	// MeansNew: there is something new beside what there was, and it begins empty.
+	// MeansNew: something is added and begins empty.
 	MeansNew
 	// MeansOrphan: something is not used any more and stays on the cluster until it is deleted.
 	MeansOrphan
-	// MeansMoved: state or positions stay behind under another name, and the new version begins again without them.
+	// MeansMoved: state or positions stay under another name, and the new version begins without them.
 	MeansMoved
-	// MeansRebuild: the new version cannot go on with the rows that there are; they have to be built anew.
+	// MeansRebuild: the new version cannot go on with the existing rows; they have to be built anew.
 	MeansRebuild
 )
 
@@ -59,9 +59,9 @@ type Change struct {
 	Group string `json:"group,omitempty"`
 	Store string `json:"store,omitempty"`
 	Topic string `json:"topic,omitempty"`
-	// Final says that accepting the change would not help: the state cannot be worked with.
+	// Final says that the change cannot be accepted: the new version cannot work with the state.
 	Final bool `json:"final,omitempty"`
-	// What names the thing and the difference, Effect says what comes of it, Remedy what can be done.
+	// What names the thing and the difference, Effect says what follows from it, Remedy says what the user can do.
 	What   string `json:"what"`
 	Effect string `json:"effect"`
 	Remedy string `json:"remedy,omitempty"`
@@ -76,7 +76,7 @@ func (c Change) String() string {
 	return text
 }
 
-// Changes are the differences between two topologies, in the order of the new one, then of the old one.
+// Changes are the differences between two topologies: first in the order of the new one, then what only the old one has.
 type Changes []Change
 
 // String returns a line for each change, or says that there is none.
@@ -91,25 +91,25 @@ func (c Changes) String() string {
 	return out.String()
 }
 
-// Refused returns those that must be accepted.
+// Refused returns the changes that the user must accept.
 func (c Changes) Refused() Changes {
 	return slices.DeleteFunc(slices.Clone(c), func(change Change) bool { return !change.Meaning.Refused() })
 }
 
-// Final returns those that cannot even be accepted.
+// Final returns the changes that cannot be accepted.
 func (c Changes) Final() Changes {
 	return slices.DeleteFunc(slices.Clone(c), func(change Change) bool { return !change.Final })
 }
 
-// Fingerprint identifies the changes that must be accepted, so that an acceptance is one of exactly these: what else changes
-// does not matter. "" if there are none. Twelve hexadecimal digits.
+// Fingerprint identifies the changes that must be accepted, so that a user accepts exactly these, whatever else changes. Twelve
+// hexadecimal digits, or "" if there are no such changes.
 func (c Changes) Fingerprint() string {
 	var facts []string
 	for _, change := range c.Refused() {
-		change.Effect, change.Remedy = "", "" // words that a later version may choose better
+		change.Effect, change.Remedy = "", "" // a later version may find better words for them
 		fact, err := json.Marshal(change)
 		if err != nil {
-			panic(fmt.Sprintf("topology: change cannot be encoded: %v", err)) // texts only
+			panic(fmt.Sprintf("describe: change cannot be encoded: %v", err)) // texts only
 		}
 		facts = append(facts, string(fact))
 	}

@@ -1,16 +1,13 @@
-package topology
+package describe
 
 import (
 	"fmt"
 	"strings"
 )
 
-// DOT returns the topology as a Graphviz graph, see [Description.DOT].
-func (t *Topology) DOT() string { return t.Description().DOT() }
-
 // DOT returns the topology as a Graphviz graph: a box for each sub-topology, ellipses for operators, cylinders for stores,
-// notes for topics. Changelogs are not shown: a store is one with its changelog.
-func (d Description) DOT() string {
+// notes for topics. Changelogs are not shown: a store stands for its changelog.
+func (d Topology) DOT() string {
 	var out strings.Builder
 	line := func(depth int, format string, args ...any) {
 		fmt.Fprintf(&out, "%s%s\n", strings.Repeat("\t", depth), fmt.Sprintf(format, args...))
@@ -38,7 +35,7 @@ func (d Description) DOT() string {
 		line(1, "}")
 	}
 	for _, sub := range d.SubTopologies {
-		operators := make(map[string]string) // of the stores
+		operators := make(map[string]string) // by store
 		for _, s := range sub.Stores {
 			operators[s.Name] = s.Operator
 		}
