@@ -8,8 +8,8 @@ import (
 	"slices"
 
 	"github.com/seed84377926/millrace/internal/broker"
-	"github.com/seed84377926/millrace/internal/partitions"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/partitions"
 )
 
 // groupPlan is a sub-topology together with the sizes of its topics in the cluster. It never changes; see replan.

@@ -7,9 +7,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/codecs"
-	"github.com/seed84377926/millrace/internal/partitions"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/partitions"
 )
 
 // planned plans the sub-topologies of a topology whose sources have these sizes, by name.

@@ -6,8 +6,8 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/seed84377926/millrace/internal/partitions"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/partitions"
 )
 
 // subscription is what an application reads whose sources match topics: the topology, resolved with the topics that match,

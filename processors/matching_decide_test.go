@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed84377926/millrace/codecs"
-	"github.com/seed84377926/millrace/internal/partitions"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/partitions"
 )
 
 // subscriptionOf returns the subscription of an application that started with these topics.

@@ -21,14 +21,14 @@ func layers() []row {
 
 		{"topology/engine", []string{"state", "codecs"}, "it runs programs of operators, and knows no operator"},
 		{"topology/describe", nil, "data about topologies: it is stored, so it must not depend on how a topology is built or run"},
-		{"topology/topologytest", []string{"topology", "topology/engine", "state", "codecs", "internal/partitions"}, "the test driver runs a topology on in-memory state"},
+		{"topology/partitions", []string{"topology"}, "the runtime and the test driver split a topology into the same tasks"},
+		{"topology/topologytest", []string{"topology", "topology/engine", "state", "codecs", "topology/partitions"}, "the test driver runs a topology on in-memory state"},
 		{"topology", []string{"topology/engine", "topology/describe", "state", "codecs", "internal/murmur2"}, "operators keep state; how it is stored or shipped is not their concern"},
 
 		{"aggregates/aggregatestest", []string{"aggregates", "codecs"}, "given/when/then over a decider"},
 		{"aggregates", []string{"codecs"}, "deciding is a pure function; streams have no part in it"},
 
 		{"internal/murmur2", nil, "Kafka's hash of keys, shared by all who place a record"},
-		{"internal/partitions", []string{"topology"}, "the runtime and the test driver split a topology into the same tasks"},
 		{"internal/clientlog", nil, "it stands below all that open clients: internal/broker and embedded"},
 		{"internal/brokertest", []string{"embedded", "test/kafka"}, "the tests of internal/broker use it from inside, so it imports nothing of that"},
 		{"internal/invariants", nil, "checks at run time, which any package may make of its own invariants"},
@@ -42,7 +42,7 @@ func layers() []row {
 
 		{"embedded", []string{"internal/clientlog"}, "a broker of its own that knows nothing of streams; a program that does not import it links no kfake"},
 		{"processors/internal/observe", nil, "instruments of the runtime: it records into them, and they know nothing of it"},
-		{"processors", []string{"processors/internal/observe", "security", "topology", "topology/engine", "topology/describe", "state", "state/pebblestore", "codecs", "internal/..."}, "the runtime brings logic, state and broker together"},
+		{"processors", []string{"processors/internal/observe", "security", "topology", "topology/engine", "topology/describe", "topology/partitions", "state", "state/pebblestore", "codecs", "internal/..."}, "the runtime brings logic, state and broker together"},
 		{"telemetry", []string{"processors", "topology/engine"}, "an adapter of the runtime's hooks: the runtime must not know it"},
 		{"views", []string{"security", "state", "state/pebblestore", "codecs", "internal/..."}, "a view reads tables; it must not know which topology wrote them"},
 		{"edge", []string{"security", "views", "aggregates", "state", "state/pebblestore", "codecs", "internal/..."}, "commands go to aggregates, whose owner keeps them in an engine of state; queries go to views. Never topology or processors: an edge scales alone"},
@@ -94,7 +94,7 @@ func confinedFunctions() []confinedFunction {
 // pure is the list of packages that only compute: the same input gives the same output, on any machine, at any time. Replay
 // and the deterministic tests depend on that.
 func pure() []string {
-	return []string{"codecs", "state", "topology", "topology/engine", "topology/describe", "aggregates", "internal/murmur2", "internal/assignment", "internal/partitions", "internal/invariants"}
+	return []string{"codecs", "state", "topology", "topology/engine", "topology/describe", "topology/partitions", "aggregates", "internal/murmur2", "internal/assignment", "internal/invariants"}
 }
 
 // impureImport is a package of the standard library that a pure package must not import, because it reaches out of the

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"maps"
 
-	"github.com/seed84377926/millrace/internal/partitions"
 	"github.com/seed84377926/millrace/topology"
 	"github.com/seed84377926/millrace/topology/engine"
+	"github.com/seed84377926/millrace/topology/partitions"
 )
 
 // Partitions gives all topics n partitions instead of one. Repartition topics have as many as in production: those that they

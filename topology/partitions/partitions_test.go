@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed84377926/millrace/codecs"
-	"github.com/seed84377926/millrace/internal/partitions"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/partitions"
 )
 
 // sized builds a topology and derives what follows from the sizes of its sources.

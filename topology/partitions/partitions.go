@@ -1,7 +1,13 @@
-// Package partitions derives how many partitions the topics of a topology have and how many tasks its sub-topologies, by the
-// rules of Kafka Streams (docs/semantics.md, Partitions): inputs that an operator brings together have the same number of partitions; a repartition
-// topic without a number of its own takes that of the external inputs that it is brought together with, else the largest of its
-// upstream groups; a sub-topology has as many tasks as the largest of its inputs has partitions.
+// Package partitions derives how many partitions the internal topics of a topology have, and how many tasks run each of its
+// sub-topologies, by the rules of Kafka Streams (docs/semantics.md, Partitions):
+//
+//   - Inputs that an operator brings together have the same number of partitions.
+//   - A repartition topic has the number that the user gave it; else the number of the external inputs that it is brought
+//     together with; else the largest number of tasks of the groups that write to it.
+//   - A sub-topology has as many tasks as the largest of its inputs has partitions.
+//
+// The runtime and the test driver use it, so that both split a topology into the same tasks. The package is pure: the caller
+// says how many partitions the external topics have.
 package partitions
 
 import (
@@ -19,10 +25,10 @@ type Sizes struct {
 	Groups map[string]int32
 }
 
-// Derive sets what follows from the external topics. Upstream groups may come later in the list than their readers: it goes round
-// until nothing new is known.
+// Derive sets the sizes that follow from the sizes of the external topics, which the caller has put into Topics. A topic or group
+// whose size does not follow yet stays without one.
 func (s Sizes) Derive(subs []*topology.SubTopology) {
-	for range subs {
+	for range subs { // the groups that write to a topic may come later in the list than its readers
 		for _, sub := range subs {
 			if s.Groups[sub.Group()] == 0 {
 				s.size(sub)
@@ -31,7 +37,8 @@ func (s Sizes) Derive(subs []*topology.SubTopology) {
 	}
 }
 
-// size sets the number of tasks of one sub-topology and the partitions of its repartition inputs, if what they follow is known.
+// size sets the number of tasks of one sub-topology and the partitions of its repartition inputs, if the sizes that they follow
+// from are known.
 func (s Sizes) size(sub *topology.SubTopology) {
 	var tasks int32
 	for _, inputs := range together(sub) {
@@ -49,7 +56,7 @@ func (s Sizes) size(sub *topology.SubTopology) {
 	s.Groups[sub.Group()] = tasks
 }
 
-// follow returns how many partitions inputs have that an operator brings together, 0 if that is not known yet.
+// follow returns the number of partitions of inputs that an operator brings together, 0 if it is not known yet.
 func (s Sizes) follow(inputs []topology.Input) int32 {
 	for _, in := range inputs {
 		if !in.Repartition {
@@ -76,7 +83,7 @@ func (s Sizes) follow(inputs []topology.Input) int32 {
 	return n
 }
 
-// Check finds inputs that an operator brings together and that do not have the same number of partitions.
+// Check finds inputs that an operator brings together although they have different numbers of partitions.
 func (s Sizes) Check(sub *topology.SubTopology) (errs []error) {
 	for _, c := range sub.Copartitions() {
 		first, uneven := int32(0), false
@@ -98,7 +105,7 @@ func (s Sizes) Check(sub *topology.SubTopology) (errs []error) {
 	return errs
 }
 
-// together returns the inputs of a sub-topology, those in one slice that have the same number of partitions.
+// together returns the inputs of a sub-topology in sets: the inputs of a set must have the same number of partitions.
 func together(sub *topology.SubTopology) [][]topology.Input {
 	var parts [][]topology.Input
 	for _, in := range sub.Inputs() {
