@@ -8,8 +8,9 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// Count counts the records of each key, in a store with the given name (values: codecs.Int64). Every update is forwarded.
-// The timestamp of a count is the largest of its records. Records with a null key or a null value are dropped.
+// Count counts the records of each key, in a store with the given name (values: codecs.Int64). Every update is
+// forwarded. The timestamp of a count is the largest timestamp of its records. Records with a null key or a null value
+// are dropped.
 func (g GroupedStream[K, V]) Count(name string, opts ...AggregateOption[int64]) Table[K, int64] {
 	n := g.stream.builder().namedNode("count", name)
 	return aggregate(n, counting(n, opts), feed(g, countOne[K, V]))
@@ -22,9 +23,9 @@ func counting(n *node, opts []AggregateOption[int64]) aggregation[int64] {
 
 func countOne[K, V any](_ K, _ V, count int64) int64 { return count + 1 }
 
-// Reduce combines the values of each key into one, of the same type: the first value of a key as it is, then reduce of the result so
-// far and the next value. Every update is forwarded. The timestamp of a result is the largest of its records. Records
-// with a null key or a null value are dropped.
+// Reduce combines the values of each key into one value of the same type. It begins with the first value of a key, and
+// calls reduce with the result so far and each further value. Every update is forwarded. The timestamp of a result is
+// the largest timestamp of its records. Records with a null key or a null value are dropped.
 //
 // reduce must not modify what it is given, but return a new value. The results are kept in a store with the given name.
 func (g GroupedStream[K, V]) Reduce(
@@ -45,7 +46,8 @@ func feedReduce[K, V any](g GroupedStream[K, V], reduce func(result, value V) V)
 	})
 }
 
-// AggregateOption is an option of an aggregation with results of type A: [DeleteWhen], and without windows [Versioned] and [TTL].
+// AggregateOption is an option of an aggregation with results of type A: [DeleteWhen], and, without windows,
+// [Versioned] and [TTL].
 type AggregateOption[A any] interface {
 	applyAggregate(o *aggregateOptions)
 }
@@ -85,12 +87,12 @@ func aggregateOptionsOf[A any](n *node, opts []AggregateOption[A]) (gone func(A)
 	return gone, o.storeOptions
 }
 
-// Aggregate keeps one value for each key: add of the record's key, its value and the aggregate so far, which is init()
-// for the first record of a key. Every update is forwarded. The timestamp of a result is the largest of its records.
-// Records with a null key or a null value are dropped.
+// Aggregate keeps one value for each key. add makes it from the record's key, its value and the aggregate so far, which
+// is init() for the first record of a key. Every update is forwarded. The timestamp of a result is the largest
+// timestamp of its records. Records with a null key or a null value are dropped.
 //
-// add must not modify the aggregate that it is given, but return a new one. The results are kept in a store with the given
-// name.
+// add must not modify the aggregate that it is given, but return a new one. The results are kept in a store with the
+// given name.
 func (g GroupedStream[K, V]) Aggregate[A any](
 	name string, init func() A, add func(key K, value V, aggregate A) A, codec codecs.Codec[A], opts ...AggregateOption[A],
 ) Table[K, A] {
@@ -100,7 +102,8 @@ func (g GroupedStream[K, V]) Aggregate[A any](
 	return aggregate(n, a, feed(g, add))
 }
 
-// aggregation says what aggregates begin and end with. Aggregate, Reduce and Count have it in common, windowed or not.
+// aggregation says how aggregates begin and when they are deleted. Aggregate, Reduce and Count share it, with and
+// without windows.
 type aggregation[A any] struct {
 	init  func() A // nil: there is no aggregate before the first record
 	codec codecs.Codec[A]
@@ -108,7 +111,7 @@ type aggregation[A any] struct {
 	store storeOptions
 }
 
-// newAggregation returns the aggregation that begins with init.
+// newAggregation returns an aggregation that begins with init.
 func newAggregation[A any](n *node, init func() A, codec codecs.Codec[A], opts []AggregateOption[A]) aggregation[A] {
 	n.require(init != nil, "function for the initial value")
 	a := newReduction(n, codec, opts)
@@ -116,14 +119,14 @@ func newAggregation[A any](n *node, init func() A, codec codecs.Codec[A], opts [
 	return a
 }
 
-// newReduction returns the aggregation that begins with the first record.
+// newReduction returns an aggregation that begins with the first record.
 func newReduction[A any](n *node, codec codecs.Codec[A], opts []AggregateOption[A]) aggregation[A] {
 	n.require(codec != nil, "codec of the results")
 	gone, store := aggregateOptionsOf(n, opts)
 	return aggregation[A]{codec: codec, gone: gone, store: store}
 }
 
-// begin returns what there is before the first record.
+// begin returns the aggregate before the first record.
 func (a *aggregation[A]) begin() (aggregate A, ok bool) {
 	if a.init == nil {
 		return aggregate, false
@@ -131,7 +134,7 @@ func (a *aggregation[A]) begin() (aggregate A, ok bool) {
 	return a.init(), true
 }
 
-// add returns what a record makes of an aggregate, and false if that is to be deleted.
+// add returns the aggregate with a record added to it, and false if the result is to be deleted.
 func (a *aggregation[A]) add(record func(A, bool) A, aggregate A, had bool) (result A, ok bool) {
 	if !had {
 		aggregate, had = a.begin()
@@ -189,11 +192,11 @@ func feedRecords[K, V, A any](g GroupedStream[K, V], add func(it *item[K, V], ag
 	return feeder[K, A]{keys: g.stream.keys, from: g.stream.out.node, link: link}
 }
 
-// aggregator is the key of what the streams into one aggregate share in a task.
+// aggregator identifies the aggregate that several streams share in a task.
 type aggregator struct{ n *node }
 
-// collect lets streams flow into the aggregate of n. create is called once for each task; it returns what takes the entries of
-// the stream with the given index.
+// collect connects streams with the aggregate of n. create is called once for each task: it returns the receiver of the
+// entries of the stream with the given index.
 func collect[K, A any](
 	n *node, streams []feeder[K, A],
 	create func(h *engine.Host, next receiver[change[K, A]]) func(stream int, e *entry[K, A]) error,

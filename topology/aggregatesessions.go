@@ -109,7 +109,7 @@ func (o *sessionAggregate[K, A]) process(stream int, e *entry[K, A]) error {
 	return o.finals.record(clock.Now, e.Headers)
 }
 
-// find reads the sessions that a record continues, and returns what session it makes of them.
+// find reads the sessions that a record continues, and returns the session that it makes of them.
 func (o *sessionAggregate[K, A]) find(encoded []byte, at, gone int64) (state.Session, error) {
 	clear(o.found)
 	o.found = o.found[:0]
@@ -125,7 +125,7 @@ func (o *sessionAggregate[K, A]) find(encoded []byte, at, gone int64) (state.Ses
 	return session, nil
 }
 
-// update makes one session of those that were found and the record.
+// update makes one session of the sessions found and the record.
 func (o *sessionAggregate[K, A]) update(encoded []byte, session state.Session, e *entry[K, A]) error {
 	aggregate, had := o.begin()
 	for i := range o.found {
@@ -136,7 +136,7 @@ func (o *sessionAggregate[K, A]) update(encoded []byte, session state.Session, e
 		}
 	}
 	c := &o.change
-	// A record at the time of a session of just that time changes nothing but its value.
+	// A record at the only time of a session changes nothing but the value.
 	same := session.Start == session.End && len(o.found) > 0
 	if !same {
 		for i := range o.found {

@@ -8,10 +8,10 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// slidingAggregate aggregates records in sliding windows, by the rules of Kafka Streams (KStreamSlidingWindowAggregate). Each
-// record at t makes a left window that ends at t, and a right one that starts just behind it. The store holds a row for each
-// window that is not empty; which records there are is seen from them: the timestamp of a row is that of the last record in
-// the window, and each record has its left window.
+// slidingAggregate aggregates records in sliding windows, by the rules of Kafka Streams
+// (KStreamSlidingWindowAggregate). Each record at t makes a left window, which ends at t, and a right window, which
+// starts directly after t. The store holds a row for each window that is not empty. The rows show which records exist:
+// the timestamp of a row is the timestamp of the last record in its window, and each record has its left window.
 type slidingAggregate[K, A any] struct {
 	h                            *engine.Host
 	n                            *node
@@ -20,7 +20,7 @@ type slidingAggregate[K, A any] struct {
 	aggregation[A]
 	*openWindows[*state.Windowed[K, A]]
 	finals *finals[K, A] // nil if every update is forwarded
-	latest *engine.Clock // the start of the last window; nil if nobody wants to know
+	latest *engine.Clock // the start of the last window; nil if no operator needs it
 	next   receiver[change[K, A]]
 	change change[K, A]
 
@@ -103,13 +103,13 @@ func (o *slidingAggregate[K, A]) process(stream int, e *entry[K, A]) (err error)
 	return o.finals.record(clock.Now, e.Headers)
 }
 
-// find reads the windows of the key that may have to do with the record: from those that hold the record before it, to the one
-// just behind it.
+// find reads the windows of the key that the record may affect: from the windows that hold the record before it, to the
+// window directly after it.
 func (o *slidingAggregate[K, A]) find() error {
 	clear(o.found)
 	o.found = o.found[:0]
 	at := o.e.Timestamp
-	// Rows that are older may be expired already, or not.
+	// Older rows may or may not have expired.
 	from := max(0, at-2*o.difference, o.now()-o.retention-o.difference)
 	var err error
 	if o.found, err = o.rows.FetchEncoded(o.found, o.encoded, from, at+2); err != nil {
@@ -128,7 +128,7 @@ func (o *slidingAggregate[K, A]) has(start int64) bool {
 // regular adds a record whose left window does not start before the epoch.
 func (o *slidingAggregate[K, A]) regular() error {
 	at := o.e.Timestamp
-	var before, behind *state.WindowEntry[K, A] // the windows to make the left window and the right window of
+	var before, behind *state.WindowEntry[K, A] // the left window and the right window are made from these
 	hasLeft, hasRight := false, false
 	previous := int64(engine.UnknownTime) // the timestamp of the record before
 	for i := len(o.found) - 1; i >= 0 && before == nil; i-- {
@@ -170,7 +170,8 @@ func (o *slidingAggregate[K, A]) regular() error {
 	return o.right(hasRight, behind)
 }
 
-// early adds a record whose left window would start before the epoch: all such records share the window from there on.
+// early adds a record whose left window would start before the epoch. All such records share the window that starts at
+// the epoch.
 func (o *slidingAggregate[K, A]) early() error {
 	at := o.e.Timestamp
 	var first, behind *state.WindowEntry[K, A]
@@ -210,7 +211,8 @@ func (o *slidingAggregate[K, A]) early() error {
 	return o.update(first)
 }
 
-// right makes the right window of the record, if there are records for it: behind is a window that holds just them.
+// right makes the right window of the record, if there are records for it: behind is a window that holds exactly these
+// records.
 func (o *slidingAggregate[K, A]) right(exists bool, behind *state.WindowEntry[K, A]) error {
 	if exists || behind == nil || behind.Timestamp <= o.e.Timestamp {
 		return nil
@@ -221,7 +223,7 @@ func (o *slidingAggregate[K, A]) right(exists bool, behind *state.WindowEntry[K,
 	return o.finish()
 }
 
-// update adds the record to a window that there is.
+// update adds the record to an existing window.
 func (o *slidingAggregate[K, A]) update(w *state.WindowEntry[K, A]) error {
 	if w.Window.Start+o.difference < o.closed {
 		o.h.Drop(o.n, DropLateWindow)
@@ -233,7 +235,7 @@ func (o *slidingAggregate[K, A]) update(w *state.WindowEntry[K, A]) error {
 	return o.finish()
 }
 
-// create makes a window of the record and those in another window, nil if there are none.
+// create makes a window of the record and the records of another window, nil if there are none.
 func (o *slidingAggregate[K, A]) create(start int64, others *state.WindowEntry[K, A]) error {
 	if start+o.difference < o.closed {
 		o.h.Drop(o.n, DropLateWindow)
@@ -257,7 +259,7 @@ func (o *slidingAggregate[K, A]) changeOf(start, timestamp int64) {
 	}
 }
 
-// finish stores and forwards it.
+// finish stores and forwards the change of a window.
 func (o *slidingAggregate[K, A]) finish() error {
 	c := &o.change
 	if err := setWindow(o.rows, o.encoded, c); err != nil {

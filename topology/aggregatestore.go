@@ -20,8 +20,8 @@ type windowStore[R state.Store] struct {
 // openWindows is such a store in a task.
 type openWindows[R state.Store] struct {
 	rows R
-	// clocks are the stream times of the streams that flow into the aggregate: as in Kafka Streams, whether a record is late
-	// goes by the time of its own stream.
+	// clocks are the stream times of the streams that flow into the aggregate. As in Kafka Streams, whether a record is
+	// late depends on the time of its own stream.
 	clocks []*engine.Clock
 }
 
@@ -64,7 +64,7 @@ func (s *windowStore[R]) open(h *engine.Host) *openWindows[R] {
 	})
 }
 
-// now returns the largest stream time of all streams: what is kept goes by it.
+// now returns the largest stream time of all streams: how long windows are kept depends on it.
 func (o *openWindows[R]) now() int64 {
 	now := o.clocks[0].Now
 	for _, c := range o.clocks[1:] {

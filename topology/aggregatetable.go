@@ -6,8 +6,9 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// Count counts the rows of each group, in a store with the given name (values: codecs.Int64). Every update is forwarded. A group
-// that had rows and has none is counted as 0, as in Kafka Streams. Timestamps are those of [GroupedTable.Aggregate].
+// Count counts the rows of each group, in a store with the given name (values: codecs.Int64). Every update is
+// forwarded. A group that has lost its last row is counted as 0, as in Kafka Streams. The timestamps are as for
+// [GroupedTable.Aggregate].
 func (g GroupedTable[K, V]) Count(name string, opts ...AggregateOption[int64]) Table[K, int64] {
 	n := g.builder().namedNode("count", name)
 	gone, store := aggregateOptionsOf(n, opts)
@@ -20,9 +21,9 @@ func (g GroupedTable[K, V]) Count(name string, opts ...AggregateOption[int64]) T
 	}, store)
 }
 
-// Reduce combines the values of each group into one, of the same type: the first value as it is, then add of the result so far and
-// a value that comes, and subtract of the result so far and a value that goes. Nothing is subtracted from a group without a
-// result. Everything else is as for [GroupedTable.Aggregate].
+// Reduce combines the values of each group into one value of the same type. It begins with the first value. It calls
+// add with the result so far and a value that comes, and subtract with the result so far and a value that goes. Nothing
+// is subtracted from a group without a result. Everything else is as for [GroupedTable.Aggregate].
 func (g GroupedTable[K, V]) Reduce(
 	name string, add, subtract func(result, value V) V, opts ...AggregateOption[V],
 ) Table[K, V] {
@@ -39,13 +40,14 @@ func (g GroupedTable[K, V]) Reduce(
 	}, store)
 }
 
-// Aggregate keeps one value for each group, in a store with the given name: add of the group's key, a value that comes and the
-// aggregate so far, which is init() for the first one, and subtract of the key, a value that goes and the aggregate so far (docs/semantics.md, Regrouped rows).
-// Nothing is subtracted from a group without an aggregate: then its deletion is forwarded. Every update is forwarded. The timestamp
-// of a result is the largest of its records.
+// Aggregate keeps one value for each group, in a store with the given name (docs/semantics.md, Regrouped rows). add
+// makes it from the group's key, a value that comes and the aggregate so far, which is init() for the first value;
+// subtract makes it from the key, a value that goes and the aggregate so far. Nothing is subtracted from a group
+// without an aggregate: its deletion is forwarded instead. Every update is forwarded. The timestamp of a result is the
+// largest timestamp of its records.
 //
-// With [DeleteWhen] the row of a group is deleted; an aggregate that subtract has made and that is to be deleted counts as none when
-// a value comes in the same update. (Kafka Streams: adder and subtractor return null.)
+// [DeleteWhen] deletes the row of a group. If subtract makes an aggregate that is to be deleted and a value comes in
+// the same update, add begins with no aggregate. (Kafka Streams: adder and subtractor return null.)
 //
 // add and subtract must not modify the aggregate that they are given, but return a new one.
 func (g GroupedTable[K, V]) Aggregate[A any](
@@ -63,7 +65,7 @@ func (g GroupedTable[K, V]) Aggregate[A any](
 	}, store)
 }
 
-// groupAggregation is what Aggregate, Reduce and Count of a grouped table have in common.
+// groupAggregation is the part that Aggregate, Reduce and Count of a grouped table share.
 type groupAggregation[K, V, A any] struct {
 	init          func() A        // nil: first makes the first aggregate
 	first         func(value V) A // of a value
@@ -100,7 +102,8 @@ func aggregateRows[K, V, A any](
 	return Table[K, A]{out: out, keys: keys, view: store.view()}
 }
 
-// apply completes a change that has the old row of the group, with its timestamp, by an update of the group.
+// apply completes a change with an update of the group. The change has the old row of the group; timestamp is the
+// timestamp of this row.
 func (a *groupAggregation[K, V, A]) apply(it *item[K, update[V]], c *change[K, A], timestamp int64) {
 	if c.HasOld {
 		c.Timestamp = max(it.Timestamp, timestamp)

@@ -75,7 +75,7 @@ func (o *timeAggregate[K, A]) process(stream int, e *entry[K, A]) error {
 		return err
 	}
 	gone := o.windows.gone(o.now(), len(o.clocks))
-	// A start below zero is beyond the largest timestamp there is.
+	// A negative start has overflowed.
 	for start := o.windows.first(e.Timestamp); 0 <= start && start <= e.Timestamp; start += o.windows.advance {
 		if o.windows.closed(start+o.windows.size, clock.Now) {
 			o.h.Drop(o.n, DropLateWindow)
@@ -95,7 +95,7 @@ func (o *timeAggregate[K, A]) update(encoded []byte, start, gone int64, e *entry
 		Key: e.Key, Window: state.Window{Start: start, End: start + o.windows.size},
 		Timestamp: e.Timestamp, Headers: e.Headers, key: e.key,
 	}
-	// A window that another stream has left behind is still open for this one, but not kept any more (docs/semantics.md, Expired rows).
+	// A window that another stream has moved beyond is still open for this stream, but no longer kept (docs/semantics.md, Expired rows).
 	if start > gone {
 		var timestamp int64
 		if c.Old, timestamp, c.HasOld, err = o.rows.GetEncoded(encoded, start); err != nil {

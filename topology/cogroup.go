@@ -6,19 +6,19 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// CogroupedStream is several grouped streams whose records go into one aggregate for each key (KIP-150). It is made by
-// [GroupedStream.Cogroup].
+// CogroupedStream is several grouped streams whose records are aggregated together, into one value for each key
+// (KIP-150). It is made by [GroupedStream.Cogroup].
 type CogroupedStream[K, A any] struct {
 	first   *node // of the first stream
 	streams []feeder[K, A]
 }
 
-// Cogroup begins an aggregate of several streams with equal keys: add is what the records of this one do to it.
-// [CogroupedStream.Cogroup] brings the next one. All streams must be partitioned alike: by the same key with the same codec, and
-// with the same number of partitions.
+// Cogroup begins an aggregate of several streams with equal keys: add returns the aggregate with a record of this
+// stream added to it. [CogroupedStream.Cogroup] adds the next stream. All streams must be partitioned alike: by the
+// same key with the same codec, and with the same number of partitions.
 //
-// The streams are told apart by their places. Whether a record is late, if there are windows, goes by the records of its own
-// stream.
+// Streams are identified by their position in the list. In a windowed aggregate, whether a record is late depends on
+// the records of its own stream only.
 func (g GroupedStream[K, V]) Cogroup[A any](add func(key K, value V, aggregate A) A) CogroupedStream[K, A] {
 	requireAdd(&node{builder: g.stream.builder(), kind: "cogroup", site: callSite()}, add)
 	return CogroupedStream[K, A]{first: g.stream.out.node, streams: []feeder[K, A]{feed(g, add)}}
@@ -42,9 +42,9 @@ func requireAdd[K, V, A any](n *node, add func(K, V, A) A) {
 	n.require(add != nil, "function that adds a value")
 }
 
-// Aggregate keeps one value for each key, in a store with the given name: what the function of its stream makes of each record's key, its
-// value and the aggregate so far, which is init() for the first record of a key in any stream. Everything else is as for
-// [GroupedStream.Aggregate].
+// Aggregate keeps one value for each key, in a store with the given name. The function of a record's stream makes it
+// from the record's key, its value and the aggregate so far, which is init() for the first record of a key in any
+// stream. Everything else is as for [GroupedStream.Aggregate].
 func (c CogroupedStream[K, A]) Aggregate(
 	name string, init func() A, codec codecs.Codec[A], opts ...AggregateOption[A],
 ) Table[K, A] {
@@ -52,7 +52,7 @@ func (c CogroupedStream[K, A]) Aggregate(
 	return aggregate(n, newAggregation(n, init, codec, opts), c.streams...)
 }
 
-// WindowedBy puts the records of each key into windows: [Tumbling], [Hopping] or [Sliding] ones.
+// WindowedBy puts the records of each key into windows: [Tumbling], [Hopping] or [Sliding].
 func (c CogroupedStream[K, A]) WindowedBy(w Windows) TimeWindowedCogroup[K, A] {
 	validateWindows(w, &node{builder: c.builder(), kind: "windowed-by", site: callSite()})
 	return TimeWindowedCogroup[K, A]{cogrouped: c, windows: w}

@@ -2,8 +2,8 @@ package topology
 
 import "slices"
 
-// copartition finds out which inputs the operators bring together: those before the inputs of a join or another operator
-// with state, and before the stores that it reads.
+// copartition determines which inputs the operators bring together: the sources before the inputs of a join or another
+// stateful operator, and the sources before the stores that it reads.
 func (s *SubTopology) copartition() {
 	for _, n := range s.nodes {
 		if !n.bringsTogether() {
@@ -22,8 +22,8 @@ func (s *SubTopology) copartition() {
 	}
 }
 
-// bringsTogether says whether n has several sides with equal keys. A store that somebody above n keeps is none: it has the
-// keys of what comes from there.
+// bringsTogether reports whether n has several sides with equal keys. A store of an operator above n is no side of its
+// own: it has the keys of the records that come from there.
 func (n *node) bringsTogether() bool {
 	sides := len(n.parents)
 	if len(n.stores) == 0 {
@@ -37,7 +37,7 @@ func (n *node) bringsTogether() bool {
 	return sides > 1
 }
 
-// isBelow says whether there is a way along arrows from other to n.
+// isBelow reports whether arrows lead from other to n.
 func (n *node) isBelow(other *node) bool {
 	return slices.Contains(walk(n.parents, func(at *node) []*node { return at.parents }), other)
 }

@@ -21,16 +21,16 @@ type withinRetention struct{}
 
 func (withinRetention) applyEmit(e *emission) { e.withinRetention = true }
 
-// WithinRetention drops results as Kafka Streams does: those of windows that its store does not retain any more when stream time
-// shows that they are closed, since the input paused, or its times jumped, for longer than that. These are time and sliding windows
-// that started more than the retention before the last window, and sessions that ended before the minute, or half the retention
-// if that is longer, in which the retention begins. They are counted as [DropExpiredWindow]. Without this option, every window
-// that closes comes out.
+// WithinRetention drops results as Kafka Streams does: results of windows that its store no longer retains when stream
+// time shows that they are closed, because the input paused, or its timestamps jumped, for longer than the retention.
+// These are time and sliding windows that started more than the retention before the last window, and sessions that
+// ended before the minute, or half the retention if that is longer, in which the retention begins. They are counted as
+// [DropExpiredWindow]. Without this option, every window that closes comes out.
 func WithinRetention() EmitOption { return withinRetention{} }
 
-// EmitOnClose forwards one result for each window, when it is closed, instead of every update (KIP-825). A window closes when the stream
-// time of the operator has passed its grace; the results come in the order of their windows' starts, then of their encoded keys.
-// Their timestamp is still the largest of their records.
+// EmitOnClose forwards one result for each window, when it closes, instead of every update (KIP-825). A window closes
+// when the stream time of the operator has passed its grace. Results come in the order of their windows' starts, then
+// of their encoded keys. Their timestamp is still the largest timestamp of their records.
 //
 //	records    a ── b ── c ─────────── d
 //	window     ├──── w1 ────┤···grace···│
@@ -42,10 +42,10 @@ func (s TimeWindowedStream[K, V]) EmitOnClose(opts ...EmitOption) TimeWindowedSt
 	return s
 }
 
-// EmitOnClose forwards one result for each session, when it is closed, instead of every update and every deletion of a session
-// that became part of another one (KIP-825). A session closes when the stream time of the operator is beyond its end plus gap
-// and grace; the results come in the order of their ends, then of their starts, then of their encoded keys. Their
-// timestamp is the end of the session.
+// EmitOnClose forwards one result for each session, when it closes, instead of every update and of every deletion of a
+// session that became part of another one (KIP-825). A session closes when the stream time of the operator exceeds its
+// end plus gap and grace. Results come in the order of their ends, then of their starts, then of their encoded keys.
+// Their timestamp is the end of the session.
 //
 // Only records move stream time: the last sessions come out when the input goes on.
 func (s SessionWindowedStream[K, V]) EmitOnClose(opts ...EmitOption) SessionWindowedStream[K, V] {
@@ -65,12 +65,12 @@ func onClose(b *Builder, opts []EmitOption) emission {
 	return e
 }
 
-// finals forwards the results of windows that are closed.
+// finals forwards the results of closed windows.
 type finals[K, A any] struct {
 	h *engine.Host
 	n *node
-	// done is the end of the last windows that were forwarded. It is kept: what came out does not come out again, and what did
-	// not comes out, wherever the task goes on.
+	// done is the end of the last windows that were forwarded. It is kept in the state: wherever the task continues,
+	// every result comes out exactly once.
 	done *engine.Clock
 	// closed returns the last end of windows that are closed at stream time now.
 	closed func(now int64) int64
@@ -84,14 +84,14 @@ type finals[K, A any] struct {
 	headers []engine.Header // of the record that moved stream time
 }
 
-// newFinals returns what forwards results when stream time goes on, with or without a record.
+// newFinals returns the finals that forward results when stream time advances, with or without a record.
 func newFinals[K, A any](f finals[K, A], clock *engine.Clock) *finals[K, A] {
 	f.done = f.h.Clock(clock.Name()+"/emitted", engine.ClockHooks{})
 	clock.Emit, clock.Node, clock.Reach = f.emit, f.n, f.reach
 	return &f
 }
 
-// record is emit beside a record. It does nothing if f is nil.
+// record is emit for the stream time of a record, whose headers the results get. It does nothing if f is nil.
 func (f *finals[K, A]) record(now int64, headers []engine.Header) error {
 	if f == nil {
 		return nil

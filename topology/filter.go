@@ -23,8 +23,8 @@ func (s Stream[K, V]) Filter(keep func(key K, value V) bool, opts ...NodeOption)
 	return Stream[K, V]{out: out, keys: s.keys}
 }
 
-// FilterNot passes on the records for which drop returns false: it is [Stream.Filter] the other way round. Records with a
-// null value pass. The key of a record with a null key is the zero value.
+// FilterNot passes on the records for which drop returns false. Records with a null value pass. The key of a record
+// with a null key is the zero value.
 func (s Stream[K, V]) FilterNot(drop func(key K, value V) bool, opts ...NodeOption) Stream[K, V] {
 	n := s.builder().node("filter-not", opts)
 	n.require(drop != nil, "function")
@@ -40,7 +40,7 @@ func (s Stream[K, V]) FilterNot(drop func(key K, value V) bool, opts ...NodeOpti
 	return Stream[K, V]{out: out, keys: s.keys}
 }
 
-// FilterRecord is [Stream.Filter] for a function that sees the whole record: also null keys and null values, the timestamp
+// FilterRecord is [Stream.Filter] for a function that sees the whole record, with null keys, null values, the timestamp
 // and the headers.
 func (s Stream[K, V]) FilterRecord(keep func(r Record[K, V]) bool, opts ...NodeOption) Stream[K, V] {
 	n := s.builder().node("filter-record", opts)
@@ -57,12 +57,13 @@ func (s Stream[K, V]) FilterRecord(keep func(r Record[K, V]) bool, opts ...NodeO
 	return Stream[K, V]{out: out, keys: s.keys}
 }
 
-// Filter keeps the rows for which keep returns true. A row that does not pass any more is deleted: a change forwards a deletion if
-// the row passed before, and nothing if it did not (docs/semantics.md, Changes from nothing to nothing). Timestamps and headers stay.
+// Filter keeps the rows for which keep returns true. A row that stops passing is deleted: a change forwards a deletion
+// if the row passed before, and nothing if it did not (docs/semantics.md, Changes from nothing to nothing). Timestamps
+// and headers stay.
 //
-// The result has no store of its own: whoever joins with it asks keep about the row of this table. To query it, call
-// [Table.Materialize]. A filtered versioned table is versioned, too: an update that does not pass is forwarded as a deletion even if
-// there was nothing before, since it may end an older version (KIP-914).
+// The result has no store: an operator that joins with it looks up the row of this table and calls keep. To query the
+// result, call [Table.Materialize]. A filtered versioned table stays versioned: an update that does not pass is
+// forwarded as a deletion even if there was no row before, because it may end an older version (KIP-914).
 func (t Table[K, V]) Filter(keep func(key K, value V) bool, opts ...NodeOption) Table[K, V] {
 	n := t.builder().node("filter", opts)
 	n.require(keep != nil, "function")
@@ -82,7 +83,7 @@ func filterTable[K, V any](table Table[K, V], n *node, keep func(key K, value V)
 	return Table[K, V]{out: out, keys: table.keys, view: filtered(table.view, n, keep)}
 }
 
-// filterChanges makes n the filter of the changes of a table, windowed or not.
+// filterChanges makes n a filter of the changes of a table, windowed or not.
 func filterChanges[K, V any](
 	from *port[change[K, V]], n *node, versioned bool, keep func(key K, window state.Window, value V) bool,
 ) *port[change[K, V]] {

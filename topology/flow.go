@@ -11,10 +11,11 @@ type origins struct {
 	matched map[*node][]string // topics of sources with patterns, if they are known
 }
 
-// reach is a set of source topics, by how their records come: within the sub-topology, or through repartitions.
+// reach is a set of source topics. The records of direct topics come within the sub-topology, the records of derived
+// topics through repartitions.
 type reach struct{ direct, derived sourceTopics }
 
-// sourceTopics are the topics of sources, and patterns by what they are called. Of a pattern that is not resolved there are no topics.
+// sourceTopics are the topics of sources by name, and patterns by label. A pattern that is not resolved has no topics.
 type sourceTopics map[string]*pattern // nil for a topic
 
 // split returns the topics and the expressions, each in order.
@@ -31,7 +32,7 @@ func (s sourceTopics) split() (topics, expressions []string) {
 
 func newOrigins() *origins { return &origins{known: make(map[*node]reach)} }
 
-// of returns what reaches any of the nodes.
+// of returns the topics that reach any of the nodes.
 func (o *origins) of(nodes ...*node) reach {
 	all := reach{direct: make(sourceTopics), derived: make(sourceTopics)}
 	for _, n := range nodes {
@@ -56,7 +57,7 @@ func (o *origins) ofOne(n *node) reach {
 	return r
 }
 
-// topics returns the topics of those of the sources that are external.
+// topics returns the topics of the external ones among the sources.
 func (o *origins) topics(sources []*node) sourceTopics {
 	topics := make(sourceTopics)
 	for _, source := range sources {
@@ -71,7 +72,7 @@ func (o *origins) topics(sources []*node) sourceTopics {
 	return topics
 }
 
-// upstreamSources returns the sources whose records come to the source n through its repartition, none if n is external.
+// upstreamSources returns the sources whose records reach the source n through its repartition, none if n is external.
 func (n *node) upstreamSources() []*node {
 	if n.repartition == nil {
 		return nil
@@ -79,7 +80,7 @@ func (n *node) upstreamSources() []*node {
 	return n.repartition.sink.sourcesBefore()
 }
 
-// input names what a source reads: its topic, or those that match its pattern.
+// input names the input of a source: its topic, or its pattern.
 func (n *node) input() string {
 	if n.pattern != nil {
 		return n.pattern.String()
@@ -87,7 +88,7 @@ func (n *node) input() string {
 	return n.topic
 }
 
-// all returns the topics, and what patterns are called that are not resolved.
+// all returns the topics, and the labels of patterns that are not resolved.
 func (o *origins) all(nodes ...*node) []string {
 	r := o.of(nodes...)
 	all := maps.Clone(r.direct)
@@ -98,8 +99,8 @@ func (o *origins) all(nodes ...*node) []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// sourcesBefore returns the sources of the sub-topology of n whose records lead to n: along arrows, and through the stores that
-// operators read. A source is the only one before itself.
+// sourcesBefore returns the sources of the sub-topology whose records lead to n: along arrows, and through the stores
+// that operators read. For a source it returns only this source.
 func (n *node) sourcesBefore() []*node {
 	before := walk([]*node{n}, func(at *node) []*node {
 		if at.open != nil {
@@ -114,8 +115,9 @@ func (n *node) sourcesBefore() []*node {
 	return slices.DeleteFunc(before, func(at *node) bool { return at.open == nil })
 }
 
-// findFeeding finds out which inputs of each sub-topology lead to which of its outputs. An internal topic that depends on the output
-// itself, through a store that two operators share, is left out: it could say nothing that does not wait for itself.
+// findFeeding determines which inputs of each sub-topology lead to which of its outputs. An internal topic that depends
+// on the output itself, through a store that two operators share, is left out: waiting for it would mean waiting for
+// the output itself.
 func findFeeding(subs []*SubTopology) {
 	after := make(map[string][]string) // internal topics that each of them leads to
 	for _, sub := range subs {
@@ -144,7 +146,7 @@ func findFeeding(subs []*SubTopology) {
 	}
 }
 
-// leadsTo says whether there is a way from one topic to another, or the two are the same.
+// leadsTo reports whether one topic leads to another, or the two are the same.
 func leadsTo(after map[string][]string, from, to string) bool {
 	return slices.Contains(walk([]string{from}, func(at string) []string { return after[at] }), to)
 }

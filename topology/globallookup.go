@@ -18,8 +18,8 @@ const (
 	maxGlobalSlot = 4 << 10
 )
 
-// globalLookup reads a global table in a task. It keeps some rows decoded: one that has not changed is not decoded again, and
-// not even looked up if nothing has changed in the table.
+// globalLookup reads a global table in a task. It keeps some rows decoded. A row that has not changed is not decoded
+// again, and it is not even looked up if the table has not changed.
 type globalLookup[K, V any] struct {
 	name  string
 	rows  engine.GlobalRows
@@ -30,7 +30,7 @@ type globalLookup[K, V any] struct {
 	row   []byte          // scratch
 }
 
-// globalSlot is a row, or that there is none.
+// globalSlot is a row, or the fact that there is none.
 type globalSlot[V any] struct {
 	used      bool
 	version   uint64
@@ -40,7 +40,7 @@ type globalSlot[V any] struct {
 	timestamp int64
 }
 
-// openGlobal returns how t reads a global table, the same to all who ask.
+// openGlobal returns the lookup by which t reads a global table. All callers get the same lookup.
 func openGlobal[K, V any](h *engine.Host, def *globalInfo, value codecs.Codec[V]) lookup[K, V] {
 	l := engine.Once(h, def, func() *globalLookup[K, V] {
 		l := &globalLookup[K, V]{name: def.node.name, value: value, slots: make([]globalSlot[V], globalSlots)}
@@ -97,7 +97,7 @@ func (l *globalLookup[K, V]) decode(row []byte) (value V, timestamp int64, err e
 	return value, timestamp, nil
 }
 
-// globalRowError says that a row is not what the codec expects: trying again does not help.
+// globalRowError says that the codec cannot decode a row: a retry does not help.
 type globalRowError struct{ err error }
 
 func (e *globalRowError) Error() string { return e.err.Error() }

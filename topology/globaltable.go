@@ -9,15 +9,15 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// GlobalTable is a table of which every instance has all rows, whatever their partitions, so that a stream can be joined with
-// it by any key, and a processor can read any row. It is made by [GlobalTableOf].
+// GlobalTable is a table whose rows are on every instance, whatever their partitions, so that a stream can be joined
+// with it by any key, and a processor can read any row. It is made by [GlobalTableOf].
 type GlobalTable[K, V any] struct {
 	def  *globalInfo
 	keys keying[K]
 	view *view[K, V]
 }
 
-// Global says which topic a global table is, and what its name is.
+// Global is the name and the topic of a global table.
 type Global struct {
 	Name  string `json:"name"`
 	Topic string `json:"topic"`
@@ -28,17 +28,19 @@ type globalInfo struct {
 	node *node // stands for the call that made it and is no part of the graph
 }
 
-// GlobalTableOf reads a topic as a global table: each record replaces the value of its key, whatever its timestamp, and a null
-// value deletes it. Records with a null key are passed over. The topic should be compacted; nothing else is kept of it in Kafka.
+// GlobalTableOf reads a topic as a global table: each record replaces the value of its key, whatever its timestamp, and
+// a null value deletes the key. Records with a null key are skipped. The topic should be compacted: it is the only copy
+// of the table in Kafka.
 //
-// Each instance reads all partitions of the topic and keeps the rows on its disk. No task starts before the instance has all that
-// was in the topic when it started. From then on the rows follow the topic, and no record of a stream waits for them: what a
-// lookup finds depends on when it happens, and a record that is processed again after a failure may find something else. What
-// the application itself writes to the topic it finds once that is committed.
+// Each instance reads all partitions of the topic and keeps the rows on its disk. No task starts before the instance
+// has read everything that was in the topic when the instance started. From then on the rows follow the topic, and no
+// record of a stream waits for them: the result of a lookup depends on when it happens, and a record that is processed
+// again after a failure may find another row. The application finds its own writes to the topic as soon as they are
+// committed.
 //
-// The table is named like the topic; a topic whose name is no store name needs [Named]. A topic is either a global table or read
-// by [Source] or [TableOf]. It has no store that views can open: to query the rows from outside, read the topic with TableOf in
-// an application that does, and open a view of that.
+// The table has the name of the topic; if this is not a valid name of a store, choose one with [Named]. A topic is
+// either a global table or read by [Source] or [TableOf]. The table has no store that views can open: to query the rows
+// from outside, read the topic with TableOf in an application that does, and open a view of that table.
 func GlobalTableOf[K, V any](
 	b *Builder, topic string, key codecs.Codec[K], value codecs.Codec[V], opts ...NodeOption,
 ) GlobalTable[K, V] {
@@ -56,7 +58,7 @@ func GlobalTableOf[K, V any](
 	return GlobalTable[K, V]{def: def, keys: keying[K]{codec: key}, view: rows}
 }
 
-// registerGlobal adds a global table, which is no operator.
+// registerGlobal adds a global table. It is not an operator.
 func (b *Builder) registerGlobal(n *node) {
 	if n.sub != "" {
 		b.errorf(n, "a global table is in no sub-topology; leave topology.InSubTopology out")
@@ -66,7 +68,7 @@ func (b *Builder) registerGlobal(n *node) {
 	}
 }
 
-// readsGlobal makes n a reader of a global table. It reports false, and remembers why, if it cannot be.
+// readsGlobal makes n a reader of a global table. If n cannot be one, it records a mistake and reports false.
 func (n *node) readsGlobal(def *globalInfo) bool {
 	if def == nil {
 		n.builder.errorf(n, "the global table is the zero GlobalTable; global tables are made by topology.GlobalTableOf")
@@ -79,12 +81,12 @@ func (n *node) readsGlobal(def *globalInfo) bool {
 	return true
 }
 
-// In opens the table for reading where a processor is created. Unlike with [Table.In], the processor sees the rows of all
-// partitions, stays in its sub-topology and may be partitioned as it likes. It finds what a [Stream.JoinGlobal] would find at
-// that moment, which may change from one Get to the next.
+// In opens the table for reading where a processor is created. Unlike with [Table.In], the processor sees the rows of
+// all partitions, stays in its sub-topology and may be partitioned in any way. It finds the same row as a
+// [Stream.JoinGlobal] at that moment, which may change from one Get to the next.
 //
-// A table that cannot be read is never the record's fault. A row that cannot be decoded is an error of Get, which the
-// processor may return to let the record fail, or pass over.
+// A failure to read the table is never attributed to the record. A row that cannot be decoded is an error of Get: the
+// processor may return it, so that the record fails, or ignore it.
 func (g GlobalTable[K, V]) In(p ProcessorScope) TableRows[K, V] {
 	if g.def == nil {
 		panic("topology: method of the zero GlobalTable called; global tables are made by topology.GlobalTableOf")
@@ -105,5 +107,5 @@ func (n *node) looksUp(name string) bool {
 	return slices.ContainsFunc(n.globals, func(g *globalInfo) bool { return g.node.name == name })
 }
 
-// Globals returns the global tables, in the order in which they appear in the program.
+// Globals returns the global tables in the order of the program.
 func (t *Topology) Globals() []Global { return slices.Clone(t.globals) }

@@ -6,16 +6,16 @@ import "github.com/seed84377926/millrace/codecs"
 // [Stream.GroupByKey] and [Stream.GroupBy].
 type GroupedStream[K, V any] struct{ stream Stream[K, V] }
 
-// GroupByKey groups the records by their key. The keys must be where their partitioner put them: after [Stream.Rekey] a
-// [Stream.Repartition] comes first.
+// GroupByKey groups the records by their key. The keys must be where their partitioner put them: after [Stream.Rekey],
+// call [Stream.Repartition] first.
 func (s Stream[K, V]) GroupByKey() GroupedStream[K, V] {
 	n := &node{builder: s.builder(), kind: "group-by-key", site: callSite()}
 	s.keys.copartitioned(n)
 	return GroupedStream[K, V]{s}
 }
 
-// GroupBy groups the records by a new key: it is Rekey, Repartition through the topic <app>-<name>-repartition, and
-// GroupByKey. Records with a null value have no new key and are dropped.
+// GroupBy groups the records by a new key. It stands for Rekey, Repartition through the topic <app>-<name>-repartition,
+// and GroupByKey. Records with a null value have no new key and are dropped.
 func (s Stream[K, V]) GroupBy[K2 any](
 	name string, f func(key K, value V) K2, key codecs.Codec[K2], value codecs.Codec[V], opts ...RepartitionOption,
 ) GroupedStream[K2, V] {

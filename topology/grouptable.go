@@ -11,25 +11,26 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// GroupedTable is a table whose rows are grouped by a new key, ready to be aggregated: when a row changes, its old value is taken out
-// of the aggregate and the new one is put in. It is made by [Table.GroupBy].
+// GroupedTable is a table whose rows are grouped by a new key, ready to be aggregated: when a row changes, its old
+// value is taken out of the aggregate and its new value is put in. It is made by [Table.GroupBy].
 type GroupedTable[K, V any] struct {
 	updates Stream[K, update[V]]
 	value   codecs.Codec[V]
 }
 
-// update is what happens to the rows of a group: a value comes, one goes, or both. With neither it is the first record of an
-// aggregation, whose initial value belongs to the group: Kafka Streams takes that out of the aggregate, although it was never put
-// in. We don't, but a group without an aggregate is forwarded as deleted all the same.
+// update is a change of the rows of a group: a value comes, a value goes, or both. If it has neither, it is the first
+// record of an aggregation, whose initial value belongs to the group: Kafka Streams takes this value out of the
+// aggregate although it was never put in. We do not, but we forward the deletion of a group that has no aggregate, as
+// Kafka Streams does.
 type update[V any] struct {
 	old, new       V
 	hasOld, hasNew bool
 }
 
-// GroupBy groups the rows by a new key and gives each a new value: f makes both of the row. The updates go through the topic
-// <app>-<name>-repartition. If f makes the same key of the old and of the new row, they are one record and the aggregate is updated
-// once (KIP-904); else the old value goes before the new one comes. Rows that are not to be counted are left out by [Table.Filter]
-// before.
+// GroupBy groups the rows by a new key and gives each a new value: f makes both from the row. The updates go through
+// the topic <app>-<name>-repartition. If f makes the same key from the old and the new row, one record carries both and
+// the aggregate is updated once (KIP-904). Otherwise the old value goes before the new one comes. To leave rows out,
+// call [Table.Filter] before.
 //
 // Updates of the history of a versioned table are dropped ([DropStale]).
 func (t Table[K, V]) GroupBy[K2, V2 any](
@@ -105,8 +106,8 @@ func (g GroupedTable[K, V]) builder() *Builder {
 	return g.updates.out.node.builder
 }
 
-// updateCodec encodes updates: a byte that says which values follow, and these. If there are both, the length of the new one
-// comes before them.
+// updateCodec encodes updates: a byte that says which values follow, then the values. If there are both, the length of
+// the new one comes before them.
 type updateCodec[V any] struct{ value codecs.Codec[V] }
 
 const (

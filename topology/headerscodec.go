@@ -53,7 +53,7 @@ func cutHeaderValue(data []byte) (value, rest []byte, ok bool) {
 	return cutUvarint(data, 1)
 }
 
-// cutUvarint cuts a length, which is more by extra, and as many bytes from data.
+// cutUvarint reads a length, stored with extra added to it, and cuts that many bytes from data.
 func cutUvarint(data []byte, extra uint64) (part, rest []byte, ok bool) {
 	n, size := binary.Uvarint(data)
 	if size <= 0 || n < extra || n-extra > uint64(len(data)-size) {
@@ -63,13 +63,13 @@ func cutUvarint(data []byte, extra uint64) (part, rest []byte, ok bool) {
 	return data[size:end:end], data[end:], true
 }
 
-// appendHeaders appends the length of encoded headers (uvarint) and the headers, for what has more behind them.
+// appendHeaders appends the length of encoded headers (uvarint) and the headers, so that other data can follow.
 func appendHeaders(dst []byte, headers []engine.Header) []byte {
 	data := encodeHeaders(headers)
 	return append(binary.AppendUvarint(dst, uint64(len(data))), data...)
 }
 
-// cutHeaders is the inverse of appendHeaders. It returns what follows the headers too, and copies them.
+// cutHeaders is the inverse of appendHeaders. It copies the headers, and also returns the data after them.
 func cutHeaders(data []byte) (headers []engine.Header, rest []byte, err error) {
 	part, rest, ok := cutUvarint(data, 0)
 	if !ok {

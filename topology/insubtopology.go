@@ -1,6 +1,6 @@
 package topology
 
-// SubTopologyOption is the option [InSubTopology] of operators and of repartitions.
+// SubTopologyOption is an option of operators and of repartitions: [InSubTopology].
 type SubTopologyOption interface {
 	NodeOption
 	SourceOption
@@ -16,18 +16,19 @@ func (s subTopologyOption) applyTable(o *tableOptions)      { s.applyNode(&o.nod
 func (s subTopologyOption) applySource(o *sourceOptions)    { s.applyNode(&o.nodeOptions) }
 func (s subTopologyOption) applyRepartition(r *repartition) { r.sub, r.placed = string(s), true }
 
-// InSubTopology names the sub-topology that the operator is in; for a repartition, the one that reads its topic. One operator
-// of a sub-topology is enough, and all that say it must say the same. Without it, a sub-topology is named after its first
-// stateful operator, so that another one added before that renames it. The name is that of the processor group and of the
-// changelog, where the state is: give it, and the program may change as it likes.
+// InSubTopology names the sub-topology of the operator; for a repartition, the sub-topology that reads its topic. One
+// operator of a sub-topology with this option is enough; if several have it, they must give the same name. Without it,
+// a sub-topology is named after its first stateful operator, so that a stateful operator added before this one renames
+// it. The name becomes the name of the processor group and of the changelog, which holds the state: with a name of its
+// own, the program may change freely.
 //
 //	flights := topology.Source(b, "flights", codecs.String, codecs.String, topology.InSubTopology("delays"))
 //
-// Names are unique in a topology: lower-case letters, digits and hyphens. To name a sub-topology that has state already, give it
-// the name that it has, see [Topology.Describe].
+// Names are unique in a topology and consist of lower-case letters, digits and hyphens. To name a sub-topology that
+// already has state, give it the name that it has, see [Topology.Describe].
 func InSubTopology(name string) SubTopologyOption { return subTopologyOption(name) }
 
-// place says that n is in the sub-topology with the given name.
+// place puts n into the sub-topology with the given name.
 func (n *node) place(name string) {
 	n.sub = name
 	if err := checkName(name); err != nil {
@@ -35,7 +36,8 @@ func (n *node) place(name string) {
 	}
 }
 
-// chosenName returns the name that the user chose for a part, "" if none. Whoever says another one than the first is told so.
+// chosenName returns the name that the user chose for a part, "" if there is none. It records a mistake for each
+// operator that gives another name than the first.
 func chosenName(nodes []*node) string {
 	var first *node
 	for _, n := range nodes {

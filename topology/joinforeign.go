@@ -8,19 +8,21 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// JoinForeign joins each row of the table with the row of right whose key foreignKey finds in it: the result has the key of
-// the left row and the value that join makes of both. A row that refers to nothing (foreignKey returns false, counted as a
-// drop), or to a row that does not exist, has no result. Changes of both sides change the results; a change of a right row
-// changes those of all rows that refer to it. The results are kept in a store with the given name, encoded by codec.
+// JoinForeign joins each row of the table with a row of right: foreignKey returns the key of the right row for a left
+// row. The result has the key of the left row and the value that join makes from both. A left row without a foreign key
+// (foreignKey returns false, counted as a drop), or whose right row does not exist, has no result. Changes of both
+// sides change the results: a change of a right row changes the results of all left rows that refer to it. The results
+// are kept in a store with the given name, encoded by codec.
 //
-// The sides may be partitioned differently: rows of the left side tell the right one what they refer to through the topic
-// <app>-<name>-subscription-registration, and it answers through <app>-<name>-subscription-response. It remembers who refers
-// to what in the store <name>-subscriptions. An answer to a row that has changed since is dropped and counted: the row has asked
-// again. A result has the timestamp of the change that led to it, or that of the right row if a change of the left one found
-// a later one; it has the headers of that change.
+// The sides may be partitioned differently. The left side sends the foreign keys of its rows through the topic
+// <app>-<name>-subscription-registration, and the right side answers through <app>-<name>-subscription-response. The
+// right side keeps the references in the store <name>-subscriptions. An answer to a row that has changed since is
+// dropped and counted: the row has asked again. A result has the timestamp and the headers of the change that led to
+// it. If a change of the left row finds a right row with a later timestamp, the result has that timestamp.
 //
-// A deletion may be told more than once, as in Kafka Streams: nobody knows on both sides whether there was a result. Changes
-// of versioned tables that are out of order are dropped and counted (docs/semantics.md, Foreign keys; KIP-213, KIP-914, KIP-1104).
+// As in Kafka Streams, a deletion may be forwarded more than once, because neither side knows whether there was a
+// result. Changes of versioned tables that are out of order are dropped and counted (docs/semantics.md,
+// Foreign keys; KIP-213, KIP-914, KIP-1104).
 func (t Table[K, V]) JoinForeign[FK, W, R any](
 	name string, right Table[FK, W], foreignKey func(key K, value V) (FK, bool), join func(value V, row W) R, codec codecs.Codec[R],
 ) Table[K, R] {
@@ -30,8 +32,8 @@ func (t Table[K, V]) JoinForeign[FK, W, R any](
 	return wireForeign(j, foreignKey, func(value V, row *W) R { return join(value, *row) }, codec)
 }
 
-// LeftJoinForeign is [Table.JoinForeign], but every left row has a result: join gets nil if the row refers to nothing, or to
-// a row that does not exist. row is valid only during the call.
+// LeftJoinForeign is [Table.JoinForeign] in which every left row has a result: join gets nil if the row has no foreign
+// key or if the right row does not exist. The pointer row is valid only during the call.
 func (t Table[K, V]) LeftJoinForeign[FK, W, R any](
 	name string, right Table[FK, W], foreignKey func(key K, value V) (FK, bool), join func(value V, row *W) R, codec codecs.Codec[R],
 ) Table[K, R] {
@@ -42,7 +44,8 @@ func (t Table[K, V]) LeftJoinForeign[FK, W, R any](
 	return wireForeign(j, foreignKey, join, codec)
 }
 
-// foreignJoin is a foreign-key join while it is built: node makes the results, subscriptions is the node of the right side.
+// foreignJoin is a foreign-key join while it is built: node makes the results, subscriptions is the node of the right
+// side.
 type foreignJoin[K, V, FK, W any] struct {
 	name          string
 	left          Table[K, V]
@@ -54,7 +57,7 @@ type foreignJoin[K, V, FK, W any] struct {
 
 func newForeignJoin[K, V, FK, W any](left Table[K, V], right Table[FK, W], kind, name string) foreignJoin[K, V, FK, W] {
 	j := foreignJoin[K, V, FK, W]{name: name, left: left, right: right}
-	j.node = &node{builder: left.builder(), kind: kind, site: callSite()} // registered behind what it is connected with
+	j.node = &node{builder: left.builder(), kind: kind, site: callSite()} // registered after the nodes that it is connected with
 	j.node.setName(name)
 	return j
 }
@@ -94,7 +97,7 @@ func wireForeign[K, V, FK, W, R any](
 	return result
 }
 
-// check remembers what is wrong with the two tables.
+// check records mistakes in the two tables, and reports whether there are none.
 func (j *foreignJoin[K, V, FK, W]) check() bool {
 	b, n := j.node.builder, j.node
 	if j.right.out == nil {
@@ -121,7 +124,8 @@ func (j *foreignJoin[K, V, FK, W]) check() bool {
 	return j.right.keys.copartitioned(n) && n.sameBuilder(j.right.out.node) && known
 }
 
-// exchange registers the sink and the source of one of the two topics. Its number of partitions is that of what reads it.
+// exchange registers the sink and the source of one of the two topics. The topic has as many partitions as the other
+// inputs of its reader.
 func (j *foreignJoin[K, V, FK, W]) exchange(suffix string) (sink, source *node) {
 	b, site := j.node.builder, j.node.site
 	r := &repartition{name: j.name, suffix: suffix, follows: true}

@@ -51,7 +51,7 @@ type outgoingAnswer[W any] struct {
 	headers    []engine.Header
 }
 
-// answer makes the node of the right side answer subscriptions when they come, and again when the row that they refer to
+// answer makes the node of the right side answer each subscription when it comes, and again whenever its right row
 // changes.
 func (j *foreignJoin[K, V, FK, W]) answer(asked *port[incomingSubscription[FK]]) *port[outgoingAnswer[W]] {
 	n := j.subscriptions
@@ -68,7 +68,7 @@ func (j *foreignJoin[K, V, FK, W]) answer(asked *port[incomingSubscription[FK]])
 	return out
 }
 
-// openSubscribers opens the store of subscriptions in t, the same to all who ask.
+// openSubscribers opens the store of subscriptions in t. All callers get the same store.
 func openSubscribers(h *engine.Host, store *storeInfo) *state.KeyValue[[]byte, subscriber] {
 	return engine.Once(h, store, func() *state.KeyValue[[]byte, subscriber] {
 		rows, err := state.NewKeyValue(store.spec.Name, h.State(), h.Budget(), codecs.Bytes, codecs.Codec[subscriber](subscriberCodec{}))
@@ -115,8 +115,8 @@ func (j *foreignJoin[K, V, FK, W]) answerSubscription(
 				a.value, a.found = row, true
 			}
 		}
-		// Kafka Streams says nothing then: it takes for granted that there is no result, although one may be on its way that
-		// nobody would take back.
+		// Kafka Streams sends no answer then: it assumes that there is no result. But a result may be on its way, and
+		// nothing would retract it.
 		a.retract = !a.found && in.instruction == propagateOnlyIfAvailable
 		return next(a)
 	}
@@ -157,7 +157,7 @@ func (j *foreignJoin[K, V, FK, W]) answerSubscribers(
 	}
 }
 
-// reply makes n send the answers to the partitions that the rows are in.
+// reply makes n send the answers to the partitions of the rows that asked.
 func (j *foreignJoin[K, V, FK, W]) reply(n *node, answers *port[outgoingAnswer[W]]) {
 	values := j.right.view.value
 	link(answers, n, func(h *engine.Host) receiver[outgoingAnswer[W]] {

@@ -6,7 +6,7 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// ask makes n tell the right side what the rows of the left one refer to.
+// ask makes n send the foreign keys of the left rows to the right side.
 func (j *foreignJoin[K, V, FK, W]) ask(n *node, foreignKey func(K, V) (FK, bool)) {
 	n.wantsOld = true
 	keys, values := j.left.keys, j.left.view.value

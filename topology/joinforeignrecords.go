@@ -14,7 +14,7 @@ import (
 
 const foreignVersion = 1
 
-// valueHash stands for a value of the left table. The zero hash is that of a row that does not exist.
+// valueHash identifies a value of the left table. The zero hash means that the row does not exist.
 type valueHash struct {
 	sum   [16]byte
 	known bool
@@ -26,7 +26,7 @@ func hashValue(encoded []byte) valueHash {
 	return valueHash{sum: [16]byte(sum[:16]), known: true}
 }
 
-// instruction is what the right side does with a subscription, by the names of Kafka Streams.
+// instruction says what the right side does with a subscription. The names are the names of Kafka Streams.
 type instruction uint8
 
 const (
@@ -39,9 +39,9 @@ const (
 
 func (i instruction) deletes() bool { return i == deleteKeyNoPropagate || i == deleteKeyAndPropagate }
 
-// subscription is the value of a record from the left side to the right one, whose key is the foreign key: a row of the left
-// table refers to it, or does not any more. A row without a foreign key asks for an answer all the same if noForeignKey is set;
-// the key of the record is then that of the row.
+// subscription is the value of a record from the left side to the right one, whose key is the foreign key: a row of the
+// left table begins or ends to refer to it. If noForeignKey is set, a row without a foreign key asks for an answer all
+// the same; the key of the record is then the key of the row.
 type subscription struct {
 	instruction  instruction
 	noForeignKey bool
@@ -55,7 +55,7 @@ type answer[W any] struct {
 	hash  valueHash // of the row as it was when it asked
 	value W
 	found bool // there is a value
-	// retract says that a missing value is worth telling only if the row has a result already.
+	// retract says that a missing value matters only if the row already has a result.
 	retract bool
 }
 
@@ -99,7 +99,7 @@ func decodeSubscription(data []byte) (s subscription, err error) {
 	return s, nil
 }
 
-// append appends the answer. The codec of the values is that of the right table.
+// append appends the answer. value is the codec of the right table.
 func (a *answer[W]) append(dst []byte, value codecs.Codec[W]) ([]byte, error) {
 	dst = append(dst, foreignVersion)
 	dst = appendForeignHash(dst, a.hash, flag(!a.found, foreignMissing)|flag(a.retract, foreignRetract))
@@ -167,14 +167,14 @@ func (subscriberCodec) Decode(data []byte) (s subscriber, err error) {
 	return s, nil
 }
 
-// appendSubscribersPrefix appends what the keys of all subscribers to a foreign key begin with. No such prefix is that of
-// another foreign key.
+// appendSubscribersPrefix appends the prefix that the keys of all subscribers to a foreign key share. Each foreign key
+// has a prefix of its own.
 func appendSubscribersPrefix(dst, foreignKey []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(foreignKey)))
 	return append(dst, foreignKey...)
 }
 
-// prefixEnd makes of a prefix that has a byte below ff the first key behind all that begin with it.
+// prefixEnd turns a prefix, which has a byte below ff, into the first key after all keys that begin with it.
 func prefixEnd(prefix []byte) []byte {
 	for i := len(prefix) - 1; i >= 0; i-- {
 		if prefix[i] < math.MaxUint8 {
@@ -201,7 +201,7 @@ func appendForeignHash(dst []byte, h valueHash, flags byte) []byte {
 	return append(append(dst, flags|foreignHash), h.sum[:]...)
 }
 
-// foreignHeader takes the version off.
+// foreignHeader reads the version.
 func foreignHeader(data []byte) (rest []byte, err error) {
 	switch {
 	case len(data) == 0:
@@ -212,7 +212,7 @@ func foreignHeader(data []byte) (rest []byte, err error) {
 	return data[1:], nil
 }
 
-// foreignHashOf takes the flags and the hash off.
+// foreignHashOf reads the flags and the hash.
 func foreignHashOf(data []byte, allowed byte) (h valueHash, flags byte, rest []byte, err error) {
 	if len(data) == 0 {
 		return h, 0, nil, errForeignShort
@@ -231,7 +231,7 @@ func foreignHashOf(data []byte, allowed byte) (h valueHash, flags byte, rest []b
 	return h, flags, data, nil
 }
 
-// foreignPartition takes the number of a partition off.
+// foreignPartition reads the number of a partition.
 func foreignPartition(data []byte) (partition int32, rest []byte, err error) {
 	n, size := binary.Uvarint(data)
 	if size <= 0 || n > math.MaxInt32 {

@@ -32,7 +32,7 @@ func (j *foreignJoin[K, V, FK, W]) receiveAnswers(n *node) *port[incomingAnswer[
 	return out
 }
 
-// resolve makes results of the answers that are not out of date.
+// resolve makes results from the answers that are not out of date.
 func (j *foreignJoin[K, V, FK, W]) resolve[R any](
 	h *engine.Host, rows *tableStore[K, R], join func(V, *W) R, next receiver[change[K, R]],
 ) receiver[incomingAnswer[K, W]] {
@@ -82,8 +82,9 @@ func (j *foreignJoin[K, V, FK, W]) resolve[R any](
 	}
 }
 
-// retract takes the result of a row away that referred to nothing before it changed, and still does. There is one only if the
-// answer to an earlier change is on its way, which is out of date now; Kafka Streams keeps the result for ever.
+// retract deletes the result of a row that had no foreign key before it changed, and has none now. There is such a
+// result only if the answer to an earlier change is on its way; it is out of date now. Kafka Streams keeps the result
+// forever.
 func (j *foreignJoin[K, V, FK, W]) retract[R any](
 	h *engine.Host, rows *tableStore[K, R], foreignKey func(K, V) (FK, bool), next receiver[change[K, R]],
 ) receiver[change[K, V]] {

@@ -6,7 +6,8 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// selfJoin joins a stream with itself. The results are those of a join of two streams, in the same order, from one store.
+// selfJoin joins a stream with itself. The results are the results of a join of two streams, in the same order, from
+// one store.
 func selfJoin[K, V, R any](
 	n *node, s Stream[K, V], windows JoinWindows, join func(left, right V) R, value codecs.Codec[V],
 ) Stream[K, R] {
@@ -33,7 +34,7 @@ func selfJoin[K, V, R any](
 	return Stream[K, R]{out: out, keys: s.keys}
 }
 
-// openSelfJoin is a join of a stream with itself in a task: both sides have one buffer.
+// openSelfJoin is a join of a stream with itself in a task: both sides share one buffer.
 type openSelfJoin[K, V, R any] struct{ left, right streamSide[K, V, V, R] }
 
 func (j *openSelfJoin[K, V, R]) receive(it *item[K, V]) error {
@@ -46,7 +47,8 @@ func (j *openSelfJoin[K, V, R]) receive(it *item[K, V]) error {
 	if err != nil {
 		return err
 	}
-	// As the left record it meets the others before it is kept, as the right record afterwards, so that it meets itself.
+	// The record is matched as the left record before it is kept and as the right record after, so that it also matches
+	// itself.
 	matched, err := j.left.match(it, it.key, key)
 	if err != nil {
 		return err

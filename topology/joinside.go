@@ -15,7 +15,7 @@ type joinBuffer[K, V any] struct {
 	added int // since rows were expired
 }
 
-// openBuffer opens the store of one side; its clock is for the caller to set.
+// openBuffer opens the store of one side. The caller sets its clock.
 func openBuffer[K, V any](h *engine.Host, s joined, key codecs.Codec[K], value codecs.Codec[V]) *joinBuffer[K, V] {
 	rows, err := state.NewJoinBuffer(s.spec, h.State(), h.Budget(), key, value)
 	if err != nil {
@@ -26,11 +26,11 @@ func openBuffer[K, V any](h *engine.Host, s joined, key codecs.Codec[K], value c
 	return &joinBuffer[K, V]{rows: rows, keep: s.keep}
 }
 
-// first returns the timestamp of the first record that is seen.
+// first returns the timestamp of the first record that the other side can see.
 func (b *joinBuffer[K, V]) first() int64 { return b.clock.Now - b.keep }
 
-// expire removes what is not seen any more at stream time now. It removes more records than come, but not all of them at
-// once when time jumps.
+// expire removes records that cannot be seen any more at stream time now. It removes more records than come in, but not
+// all at once when time jumps.
 func (b *joinBuffer[K, V]) expire(now int64) error {
 	const atLeast = 4096
 	_, err := b.rows.Expire(now-b.keep, atLeast+2*b.added)
@@ -38,20 +38,20 @@ func (b *joinBuffer[K, V]) expire(now int64) error {
 	return err
 }
 
-// put keeps a record for the other side to find.
+// put keeps a record for the other side.
 func (b *joinBuffer[K, V]) put(key []byte, timestamp int64, value V) (seq int64, err error) {
 	b.added++
 	b.rows.Advance(b.clock.Now)
 	return b.rows.PutEncoded(key, timestamp, value)
 }
 
-// fetch appends the records that are seen of those between two timestamps.
+// fetch appends the visible records between two timestamps.
 func (b *joinBuffer[K, V]) fetch(dst []state.JoinEntry[K, V], key []byte, from, to int64) ([]state.JoinEntry[K, V], error) {
 	b.rows.Advance(b.clock.Now)
 	return b.rows.FetchEncoded(dst, key, max(from, b.first()), to)
 }
 
-// streamSide takes the records of one side of a join, X, and looks for those of the other side, Y.
+// streamSide takes the records of one side of a join, X, and finds the matching records of the other side, Y.
 type streamSide[K, X, Y, R any] struct {
 	h         *engine.Host
 	node      *node
@@ -69,11 +69,11 @@ type streamSide[K, X, Y, R any] struct {
 
 	// Of left and outer joins.
 	time *engine.Clock // of both sides
-	// emit forwards the records that can have no match any more, see [waiting.emitDue].
+	// emit forwards the records that can no longer have a match, see [waiting.emitDue].
 	emit func(now, closing int64) error
-	// wait remembers a record without a match; nil if such a record does not come out.
+	// wait remembers a record without a match. It is nil if such a record has no result.
 	wait func(key []byte, place state.QueuePlace, it *item[K, X]) error
-	// matched forgets a record of the other side, which has a match now; nil if none is remembered.
+	// matched forgets a record of the other side that has a match now. It is nil if none is remembered.
 	matched func(key []byte, place state.QueuePlace) error
 }
 
@@ -109,7 +109,7 @@ func (s *streamSide[K, X, Y, R]) receive(it *item[K, X]) error {
 	return s.keep(it, memo, key, matched)
 }
 
-// match forwards a result for each record of the other side that belongs to it.
+// match forwards a result for each matching record of the other side.
 func (s *streamSide[K, X, Y, R]) match(it *item[K, X], memo *encodedKey, key []byte) (matched bool, err error) {
 	s.found, err = s.other.fetch(s.found[:0], key, it.Timestamp-s.windows.before, it.Timestamp+s.windows.after)
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *streamSide[K, X, Y, R]) match(it *item[K, X], memo *encodedKey, key []b
 	return matched, nil
 }
 
-// keep lets the other side find the record, unless its window is over.
+// keep keeps the record for the other side, unless its window is over.
 func (s *streamSide[K, X, Y, R]) keep(it *item[K, X], memo *encodedKey, key []byte, matched bool) error {
 	s.own.clock.Advance(it.Timestamp)
 	over := it.Timestamp < s.own.first()
@@ -162,7 +162,7 @@ type joinResults[K, R any] struct {
 	next receiver[item[K, R]]
 }
 
-// forward forwards a result that it brings about. memo is the encoding of its key.
+// forward forwards a result of the record. memo is the encoding of its key.
 func forward[K, X, R any](r *joinResults[K, R], it *item[K, X], timestamp int64, value R, memo *encodedKey) error {
 	r.out.Record = Record[K, R]{Key: it.Key, NullKey: it.NullKey, Value: value, Timestamp: timestamp, Headers: it.Headers}
 	r.out.key = memo

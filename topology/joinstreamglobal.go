@@ -6,13 +6,13 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// JoinGlobal joins each record of the stream with the row of a global table whose key the function key makes of the record: the
-// result has the key, timestamp and headers of the record and the value that join makes of both. A record without a row, or
-// for which key reports false, has no result. Changes of the table trigger nothing.
+// JoinGlobal joins each record of the stream with a row of a global table: the function key makes the key of the row
+// from the record. The result has the key, timestamp and headers of the record, and the value that join makes from
+// both. A record without a row, or for which key reports false, has no result. Changes of the table have no results.
 //
-// Records with a null value are dropped; so are those for which key reports false. The key of a record may be null: key then
-// gets the zero value. The stream may be partitioned as it likes. A row that cannot be decoded is a failure of the record that
-// looks it up.
+// Records with a null value are dropped; so are records for which key reports false. The key of a record may be null:
+// the function key then gets the zero value. The stream may be partitioned in any way. A row that cannot be decoded is
+// a failure of the record that looks it up.
 func (s Stream[K, V]) JoinGlobal[GK, GV, R any](
 	global GlobalTable[GK, GV], key func(key K, value V) (GK, bool), join func(value V, row GV) R, opts ...NodeOption,
 ) Stream[K, R] {

@@ -10,16 +10,17 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// Join joins each record of the stream with the records of the other one that have its key and are in its window: one result
-// for each pair, made by join, with the key, the larger timestamp, and the headers of the record that came later. It comes
-// out when that record is processed, the pairs of one record in the order of the timestamps on the other side.
+// Join joins each record of the stream with the records of the other stream that have its key and are in its window.
+// Each pair has one result, made by join, with the key, the larger timestamp, and the headers of the record that came
+// later. The result comes out when that record is processed; the results of one record come in the order of the
+// timestamps on the other side.
 //
-// Records are kept in stores called after the join: name-left and name-right. Records with a null key or a null value are
-// dropped. A record that comes later than the windows' grace is joined with what is still kept; if its own window is over too,
-// grace included, it is not kept itself, and it is dropped if that gave no result.
+// Records are kept in stores named after the join: name-left and name-right. Records with a null key or a null value
+// are dropped. A record that is later than the grace of the windows is joined with the records that are still kept. If
+// its own window is over too, grace included, the record is not kept, and it is dropped if it had no result.
 //
-// Joined with itself, a stream needs one store only, called name: each pair of records comes out twice, once in each order,
-// and each record joined with itself.
+// A stream that is joined with itself needs only one store, called name. Each pair of records has two results, one for
+// each order, and each record is also joined with itself.
 //
 // Both sides must be partitioned alike: by the same key with the same codec, and with the same number of partitions.
 func (s Stream[K, V]) Join[W, R any](
@@ -35,17 +36,19 @@ func (s Stream[K, V]) Join[W, R any](
 	return joinStreams(n, s, other, windows, both, codecsOf(left, right), innerJoin)
 }
 
-// LeftJoin is [Stream.Join] with a result also for each record of this stream that is joined with nothing: join gets nil for
-// the right side, and the result has the key, timestamp and headers of the record. The pointer that join gets is only valid
-// during the call. A third store, name-unmatched, keeps the records that wait.
+// LeftJoin is [Stream.Join] with a result also for each record of this stream that is joined with nothing: join gets
+// nil for the right side, and the result has the key, timestamp and headers of the record. The pointer that join gets
+// is only valid during the call. A third store, name-unmatched, keeps the records that wait.
 //
-// Such a result comes out when stream time, the largest timestamp of both sides, has passed the window of the record and its
-// grace. From then on the record is joined with nothing: no record comes out both joined and alone, whatever the disorder.
-// (Kafka Streams contradicts itself there, KAFKA-19536.) Results come out in the order of their timestamps, and as in Kafka
-// Streams they may need time to pass by up to another window and grace: not every record has the join look for them.
+// Such a result comes out when stream time, the largest timestamp of both sides, has passed the window of the record
+// and its grace. From then on the record is joined with nothing: however disordered the input, no record comes out both
+// joined and alone. (Kafka Streams contradicts itself there, KAFKA-19536.) Results come out in the order of their
+// timestamps. As in Kafka Streams, they may come later by up to another window and grace, because not every record
+// makes the join look for them.
 //
-// A record whose window is over already when it comes is joined with what is still kept, or else comes out alone at once. So
-// does a record with a null key, which nothing can be joined with (KIP-962); in the other stream it is dropped.
+// A record whose window is already over when it comes is joined with the records that are still kept; if there is none,
+// it comes out alone at once. A record with a null key also comes out alone at once, because nothing can be joined with
+// it (KIP-962); in the other stream it is dropped.
 func (s Stream[K, V]) LeftJoin[W, R any](
 	name string, other Stream[K, W], windows JoinWindows, join func(left V, right *W) R,
 	left codecs.Codec[V], right codecs.Codec[W],
@@ -56,8 +59,9 @@ func (s Stream[K, V]) LeftJoin[W, R any](
 	return joinStreams(n, s, other, windows, both, codecsOf(left, right), leftJoin)
 }
 
-// OuterJoin is [Stream.LeftJoin] with a result also for each record of the other stream that is joined with nothing: join gets
-// nil for the left side. Of results with one timestamp, those of the other stream come out first, as in Kafka Streams.
+// OuterJoin is [Stream.LeftJoin] with a result also for each record of the other stream that is joined with nothing:
+// join gets nil for the left side. Of results with equal timestamps, the results of the other stream come out first, as
+// in Kafka Streams.
 func (s Stream[K, V]) OuterJoin[W, R any](
 	name string, other Stream[K, W], windows JoinWindows, join func(left *V, right *W) R,
 	left codecs.Codec[V], right codecs.Codec[W],
@@ -67,7 +71,7 @@ func (s Stream[K, V]) OuterJoin[W, R any](
 	return joinStreams(n, s, other, windows, join, codecsOf(left, right), outerJoin)
 }
 
-// joinKind says whose records come out alone.
+// joinKind says which sides have results without a match.
 type joinKind uint8
 
 const (
@@ -152,7 +156,7 @@ func joinSpec(keep int64) state.Spec {
 	return state.Spec{Kind: state.JoinKind, Retention: time.Duration(max(keep, 1)) * time.Millisecond}
 }
 
-// keepPart registers a store of n, which has several.
+// keepPart registers one of several stores of n.
 func (n *node) keepPart(part string, spec state.Spec) *storeInfo {
 	spec.Name = n.name + "-" + part
 	if other := n.builder.names[spec.Name]; other != nil {
@@ -170,7 +174,7 @@ type openJoin[K, V, W, R any] struct {
 	right streamSide[K, W, V, R]
 }
 
-// open returns the join in t, the same to both of its inputs.
+// open returns the join in t. Both inputs get the same join.
 func (j *streamJoin[K, V, W, R]) open(h *engine.Host) *openJoin[K, V, W, R] {
 	return engine.Once(h, j, func() *openJoin[K, V, W, R] {
 		left := openBuffer(h, j.left, j.keys.codec, j.values.left)
@@ -201,7 +205,7 @@ func (j *streamJoin[K, V, W, R]) open(h *engine.Host) *openJoin[K, V, W, R] {
 	})
 }
 
-// openUnmatched lets records without a match come out.
+// openUnmatched sets the join up to forward records without a match.
 func (j *streamJoin[K, V, W, R]) openUnmatched(h *engine.Host, o *openJoin[K, V, W, R]) {
 	left, right := &o.left, &o.right
 	rows, err := state.NewTimeQueue(j.unmatched.spec, h.State(), h.Budget(), j.keys.codec, unmatchedCodec[V, W]{j.values})

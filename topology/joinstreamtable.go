@@ -2,12 +2,12 @@ package topology
 
 import "github.com/seed84377926/millrace/topology/engine"
 
-// JoinTable joins each record of the stream with the row that the table has for its key: the result has the key, timestamp and
-// headers of the record and the value that join makes of both. A record without a row has no result. Changes of the table
-// trigger nothing. Records with a null key or a null value are dropped.
+// JoinTable joins each record of the stream with the table's row for its key: the result has the key, timestamp and
+// headers of the record, and the value that join makes from both. A record without a row has no result. Changes of the
+// table have no results. Records with a null key or a null value are dropped.
 //
-// The row is the latest one at that moment. Of a table with a history it is the one that was valid at the timestamp of the
-// record, see [Versioned]; records can wait for it, see [Stream.JoinTableWithGrace].
+// The row is the latest one at that moment. If the table has a history, it is the row that was valid at the timestamp
+// of the record, see [Versioned]; records can wait for it, see [Stream.JoinTableWithGrace].
 //
 // Both sides must be partitioned alike: by the same key with the same codec, and with the same number of partitions.
 func (s Stream[K, V]) JoinTable[W, R any](
@@ -19,8 +19,9 @@ func (s Stream[K, V]) JoinTable[W, R any](
 	return joinTable(n, s, table, both, false)
 }
 
-// LeftJoinTable is [Stream.JoinTable] with a result for every record: join gets nil for a row that does not exist. The pointer
-// is only valid during the call. A record with a null key has no row (KIP-962); one with a null value is dropped.
+// LeftJoinTable is [Stream.JoinTable] with a result for every record: join gets nil for a row that does not exist. The
+// pointer is only valid during the call. A record with a null key has no row (KIP-962); a record with a null value is
+// dropped.
 func (s Stream[K, V]) LeftJoinTable[W, R any](
 	table Table[K, W], join func(value V, row *W) R, opts ...NodeOption,
 ) Stream[K, R] {
@@ -55,7 +56,8 @@ func joinTable[K, V, W, R any](
 	return Stream[K, R]{out: out, keys: s.keys}
 }
 
-// joins makes n, which joins the stream with a table, a reader of it. It reports false, and remembers why, if it cannot.
+// joins makes n, the join of the stream with a table, a reader of the table. If it cannot, it records a mistake and
+// reports false.
 func (s Stream[K, V]) joins[W any](n *node, table Table[K, W]) bool {
 	if table.out == nil {
 		n.builder.errorf(n, "the table is the zero Table; tables are made by topology.TableOf and aggregations")
@@ -68,7 +70,7 @@ func (s Stream[K, V]) joins[W any](n *node, table Table[K, W]) bool {
 	return true
 }
 
-// rowJoin is a join of a stream with the rows of something in a task.
+// rowJoin is a join of a stream with rows, of whatever kind of table, in a task.
 type rowJoin[K, V, W, R any] struct {
 	h       *engine.Host
 	node    *node
@@ -78,7 +80,7 @@ type rowJoin[K, V, W, R any] struct {
 	row     W // the one found last: what combine gets must not be allocated for each record
 }
 
-// joined forwards the result of a record: with the row, if one was found.
+// joined forwards the result of a record: with the row if one was found.
 func (j *rowJoin[K, V, W, R]) joined(it *item[K, V], found bool) error {
 	switch {
 	case found:
@@ -117,7 +119,7 @@ func openTableJoin[K, V, W, R any](
 	return j
 }
 
-// refuse reports whether a record has no key or no value, and is done with it then.
+// refuse handles a record without a key or without a value, and reports whether the record was one.
 func (j *tableJoin[K, V, W, R]) refuse(it *item[K, V]) (done bool, err error) {
 	j.h.Enter(j.node)
 	if it.NullKey && j.left && !it.NullValue {
@@ -126,7 +128,7 @@ func (j *tableJoin[K, V, W, R]) refuse(it *item[K, V]) (done bool, err error) {
 	return dropNulls(j.h, j.node, it.NullKey, it.NullValue), nil
 }
 
-// join joins a record with a key. memo is the encoding of the key by the codec of the table.
+// join joins a record that has a key. memo is the encoding of the key by the codec of the table.
 func (j *tableJoin[K, V, W, R]) join(it *item[K, V], memo *encodedKey) error {
 	encoded, err := j.keys.encode(j.h, j.node, memo, it.Key)
 	if err != nil {

@@ -9,13 +9,14 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// JoinTableWithGrace is [Stream.JoinTable] with a table that has a history ([Versioned]), and records that wait for it: until
-// the stream time of the join, which its records make, has passed their timestamp by the grace. So the row that was valid then
-// is found even if it comes to the table later than the record. The records wait in a store with the given name, and come out
-// in the order of their timestamps, with these and their headers. A record that is late by more than the grace is joined at
-// once. Only a record lets others out.
+// JoinTableWithGrace is [Stream.JoinTable] with a table that has a history ([Versioned]), and with records that wait:
+// each record is joined when the stream time of the join, which its records move, has passed the record's timestamp by
+// the grace. So the join finds the row that was valid at that time, even if the row comes to the table later than the
+// record. The records wait in a store with the given name. They come out in the order of their timestamps, with their
+// timestamps and headers. A record that is late by more than the grace is joined at once. Only records let other
+// records out.
 //
-// The history of the table must be as long as the grace at least.
+// The history of the table must be at least as long as the grace.
 func (s Stream[K, V]) JoinTableWithGrace[W, R any](
 	name string, table Table[K, W], grace time.Duration, join func(value V, row W) R, value codecs.Codec[V],
 ) Stream[K, R] {
@@ -25,8 +26,8 @@ func (s Stream[K, V]) JoinTableWithGrace[W, R any](
 	return joinTableWithGrace(n, s, table, grace, both, value, false)
 }
 
-// LeftJoinTableWithGrace is [Stream.JoinTableWithGrace] with a result for every record, as [Stream.LeftJoinTable] has. A record
-// with a null key does not wait.
+// LeftJoinTableWithGrace is [Stream.JoinTableWithGrace] with a result for every record, like [Stream.LeftJoinTable]. A
+// record with a null key does not wait.
 func (s Stream[K, V]) LeftJoinTableWithGrace[W, R any](
 	name string, table Table[K, W], grace time.Duration, join func(value V, row *W) R, value codecs.Codec[V],
 ) Stream[K, R] {
@@ -63,7 +64,7 @@ func joinTableWithGrace[K, V, W, R any](
 	return Stream[K, R]{out: out, keys: s.keys}
 }
 
-// checkGrace remembers what is wrong with the grace of n, which joins with the table of v.
+// checkGrace records mistakes in the grace of n, a join with the table of v.
 func checkGrace[K, V any](n *node, v *view[K, V], grace time.Duration) {
 	switch {
 	case grace < 0:
@@ -84,7 +85,7 @@ func checkGrace[K, V any](n *node, v *view[K, V], grace time.Duration) {
 	}
 }
 
-// graceJoin is a join of a stream with a table in a task, in which the records wait for the table.
+// graceJoin is a join of a stream with a table in a task, in which records wait for the table.
 type graceJoin[K, V, W, R any] struct {
 	*tableJoin[K, V, W, R]
 	rows  *state.TimeQueue[K, held[V]]
@@ -127,13 +128,13 @@ func (j *graceJoin[K, V, W, R]) emit(now int64) error {
 	return nil
 }
 
-// held is what is kept of a record that waits.
+// held is a record that waits, without its key and timestamp.
 type held[V any] struct {
 	value   V
 	headers []engine.Header
 }
 
-// heldCodec encodes what is kept of records that wait: the headers, then the value.
+// heldCodec encodes records that wait: the headers, then the value.
 type heldCodec[V any] struct{ value codecs.Codec[V] }
 
 // Append implements codecs.Codec.

@@ -6,14 +6,15 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// Join joins the rows of two tables that have the same key: the result has a row while both have one, and it is what join makes
-// of the two. A change of either side is joined with the row of the other side; while that has none, nothing happens (docs/semantics.md, Join of tables). The
-// deletion of a row deletes the result, which may have been deleted before: such deletions are forwarded all the same, as in Kafka
-// Streams.
+// Join joins the rows of two tables that have the same key: the result has a row while both tables have one, and join
+// makes it from the two. A change of either side is joined with the row of the other side; without that row nothing
+// happens (docs/semantics.md, Join of tables). The deletion of a row deletes the result. The deletion is forwarded even
+// if the result was deleted before, as in Kafka Streams.
 //
-// The timestamp of a result, and of a deletion, is the larger one of both sides; headers are those of the change. An update of a
-// versioned table that is older than the latest one is dropped ([DropStale]), and the result is not versioned (KIP-914). The result
-// has no store: it is computed from both sides for whoever joins with it (docs/semantics.md, Computed tables). To query it, call [Table.Materialize].
+// The timestamp of a result, and of a deletion, is the larger of both sides; the headers are the headers of the change.
+// An update of a versioned table that is older than the latest one is dropped ([DropStale]), and the result is not
+// versioned (KIP-914). The result has no store: it is computed from both sides when another operator joins with it
+// (docs/semantics.md, Computed tables). To query it, call [Table.Materialize].
 //
 // Both tables must be partitioned alike: by the same key with the same codec, and with the same number of partitions.
 func (t Table[K, V]) Join[W, R any](other Table[K, W], join func(value V, row W) R, opts ...NodeOption) Table[K, R] {
@@ -23,8 +24,8 @@ func (t Table[K, V]) Join[W, R any](other Table[K, W], join func(value V, row W)
 	return joinTables(t, other, n, func(left *V, right *W) R { return join(*left, *right) }, true, true)
 }
 
-// LeftJoin is [Table.Join] that keeps the rows of this table that the other one has no row for: join gets nil instead. What row
-// points to is valid during the call only, and must not be modified.
+// LeftJoin is [Table.Join] that also keeps the rows of this table without a row in the other one: join gets nil for it.
+// The pointer row is valid during the call only, and its target must not be modified.
 func (t Table[K, V]) LeftJoin[W, R any](other Table[K, W], join func(value V, row *W) R, opts ...NodeOption) Table[K, R] {
 	n := t.builder().node("left-join", opts)
 	n.require(join != nil, "function")
@@ -32,8 +33,8 @@ func (t Table[K, V]) LeftJoin[W, R any](other Table[K, W], join func(value V, ro
 	return joinTables(t, other, n, func(left *V, right *W) R { return join(*left, right) }, true, false)
 }
 
-// OuterJoin is [Table.Join] that keeps the rows of both tables: join gets nil for a side that has no row, never for both. What
-// left and right point to is valid during the call only, and must not be modified.
+// OuterJoin is [Table.Join] that keeps the rows of both tables: join gets nil for a side that has no row, never for
+// both. The pointers are valid during the call only, and their targets must not be modified.
 func (t Table[K, V]) OuterJoin[W, R any](other Table[K, W], join func(left *V, right *W) R, opts ...NodeOption) Table[K, R] {
 	n := t.builder().node("outer-join", opts)
 	n.require(join != nil, "function")
@@ -70,7 +71,7 @@ func joinTables[K, V, W, R any](
 	return result
 }
 
-// tableSide is the side of a join that a change of the other side is joined with.
+// tableSide is the side of a join whose rows are looked up for the changes of the other side.
 type tableSide[K, W any] struct {
 	keys   keying[K]
 	rows   lookup[K, W]
@@ -81,7 +82,7 @@ type tableSide[K, W any] struct {
 	own    encodedKey
 }
 
-// joinSide returns what takes the changes of one side; side is the other one.
+// joinSide returns the receiver of the changes of one side; side is the other one.
 func joinSide[K, V, W, R any](
 	h *engine.Host, n *node, side *tableSide[K, W], needed bool, join func(*V, *W) R, next receiver[change[K, R]],
 ) receiver[change[K, V]] {
@@ -138,7 +139,7 @@ func present[V any](value *V, ok bool) *V {
 	return value
 }
 
-// joinedView computes the rows of a join from those of both sides.
+// joinedView computes the rows of a join from the rows of both sides.
 func joinedView[K, V, W, R any](
 	left Table[K, V], right Table[K, W], n *node, join func(*V, *W) R, needLeft, needRight bool,
 ) *view[K, R] {

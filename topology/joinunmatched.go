@@ -60,9 +60,10 @@ type waiting[K, V, W, R any] struct {
 	key         encodedKey
 }
 
-// emitDue forwards what is over at stream time now, when a record comes whose own window closes so long after its timestamp.
-// Like Kafka Streams it looks only when the window of the oldest one would be over if it were such a window, and after a look
-// takes the last one that it came to for the oldest, so that no record is looked at again and again.
+// emitDue forwards the records whose windows are over at stream time now. It is called for a record whose own window
+// closes that long after its timestamp. Like Kafka Streams, it looks only when the window of the oldest waiting record
+// would be over if it had the same length, and after a look it takes the last record it reached for the oldest, so that
+// no record is looked at again and again.
 func (q *waiting[K, V, W, R]) emitDue(now, closing int64) error {
 	if q.oldest.Now == engine.UnknownTime || q.oldest.Now+closing >= now {
 		return nil

@@ -2,8 +2,9 @@ package topology
 
 import "time"
 
-// JoinWindows says which records of two streams belong together: those with one key and timestamps that are near enough to
-// each other. [Within] makes one, its methods return changed copies. All durations are whole numbers of milliseconds.
+// JoinWindows says which records of two streams belong together: records with equal keys whose timestamps are near
+// enough to each other. [Within] makes one; its methods return changed copies. All durations are whole numbers of
+// milliseconds.
 type JoinWindows struct{ before, after, grace time.Duration }
 
 // Within joins records whose timestamps differ by d at most, whichever comes first.
@@ -13,20 +14,20 @@ type JoinWindows struct{ before, after, grace time.Duration }
 //	left    ·············· l ············
 func Within(d time.Duration) JoinWindows { return JoinWindows{before: d, after: d} }
 
-// Before sets how much earlier than the left record the right one may be, bounds included. It may be negative, if all that
-// belongs to a left record is later.
+// Before sets how much earlier than the left record the right one may be, bounds included. It may be negative: then all
+// matching records are later than the left record.
 func (w JoinWindows) Before(d time.Duration) JoinWindows { w.before = d; return w }
 
-// After sets how much later than the left record the right one may be, bounds included. It may be negative, if all that
-// belongs to a left record is earlier.
+// After sets how much later than the left record the right one may be, bounds included. It may be negative: then all
+// matching records are earlier than the left record.
 func (w JoinWindows) After(d time.Duration) JoinWindows { w.after = d; return w }
 
-// Grace says how late a record may come, by the stream time of the join, and still be joined with all that belongs to it. In a
-// left or outer join it is also how much longer a record waits before it comes out alone. Without it, records must come in
-// order.
+// Grace says how late a record may come, by the stream time of the join, and still be joined with all matching records.
+// In a left or outer join, a record also waits this much longer before it comes out alone. Without a grace, records
+// must come in order.
 func (w JoinWindows) Grace(d time.Duration) JoinWindows { w.grace = d; return w }
 
-// validate remembers what is wrong with w in the call that made n.
+// validate records mistakes in w as mistakes of n.
 func (w JoinWindows) validate(n *node) {
 	fail := n.builder.errorf
 	if w.before+w.after < 0 {
@@ -52,15 +53,15 @@ func (w JoinWindows) millis() joinMillis {
 	return joinMillis{before: w.before.Milliseconds(), after: w.after.Milliseconds(), grace: w.grace.Milliseconds()}
 }
 
-// closing returns for how long after their timestamp the windows of left records are open, grace included.
+// closing returns for how long after their timestamps the windows of left records are open, grace included.
 func (w joinMillis) closing() int64 { return w.after + w.grace }
 
-// keep returns for how long a buffer must keep left records for what is not late. Kafka Streams keeps them a little longer,
-// so that what is too late finds some of them, and with them so do we; but a window that is all before or all after the
-// record makes it keep them for too short a time.
+// keep returns for how long a buffer must keep left records for right records that are not late. Kafka Streams keeps
+// them a little longer, so that right records that are too late find some of them; so do we. But for a window that lies
+// entirely before or after the record, Kafka Streams keeps them for too short a time.
 func (w joinMillis) keep() int64 { return max(w.before+w.after+w.grace-1, w.closing()) }
 
-// reversed returns the windows as the right records see them.
+// reversed returns the windows from the point of view of the right records.
 func (w joinMillis) reversed() joinMillis {
 	return joinMillis{before: w.after, after: w.before, grace: w.grace}
 }

@@ -6,11 +6,12 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// Map replaces the key and the value of each record by what f returns. The key of a record with a null key is the zero value
-// for f. A record with a null value becomes one with a null key and a null value: f is not called, see [Stream.MapRecord].
+// Map replaces the key and the value of each record by the results of f. For a record with a null key, f gets the zero
+// value of K. For a record with a null value f is not called: it becomes a record with a null key and a null value, see
+// [Stream.MapRecord].
 //
-// The keys are new, as after [Stream.Rekey]: to group or join the stream, send it through [Stream.Repartition] first. If only
-// the values change, [Stream.MapValuesWithKey] spares that.
+// The keys are new, as after [Stream.Rekey]: to group or join the stream, send it through [Stream.Repartition] first.
+// If only the values change, use [Stream.MapValuesWithKey], which needs no repartition.
 func (s Stream[K, V]) Map[K2, V2 any](f func(key K, value V) (K2, V2), opts ...NodeOption) Stream[K2, V2] {
 	n := s.builder().node("map", opts)
 	n.require(f != nil, "function")
@@ -31,11 +32,12 @@ func (s Stream[K, V]) Map[K2, V2 any](f func(key K, value V) (K2, V2), opts ...N
 	return Stream[K2, V2]{out: out, keys: keying[K2]{changed: n.site}}
 }
 
-// MapRecord replaces each record by f of it. It is for what [Stream.Map] cannot do: f sees records with a null key or a null
-// value and may return such, and it may change the timestamp and the headers. The headers of the argument are shared:
-// return others instead of modifying them. A negative timestamp is a [engine.RecordError].
+// MapRecord replaces each record by the result of f. It does what [Stream.Map] cannot do: f sees records with a null
+// key or a null value and may return such records, and it may change the timestamp and the headers. The headers of the
+// argument are shared: return other headers instead of modifying them. A negative timestamp is a [engine.RecordError].
 //
-// The keys count as new, as after [Stream.Rekey]: to group or join the stream, send it through [Stream.Repartition] first.
+// The keys count as new, as after [Stream.Rekey]: to group or join the stream, send it through [Stream.Repartition]
+// first.
 func (s Stream[K, V]) MapRecord[K2, V2 any](f func(r Record[K, V]) Record[K2, V2], opts ...NodeOption) Stream[K2, V2] {
 	n := s.builder().node("map-record", opts)
 	n.require(f != nil, "function")
@@ -52,7 +54,7 @@ func (s Stream[K, V]) MapRecord[K2, V2 any](f func(r Record[K, V]) Record[K2, V2
 	return Stream[K2, V2]{out: out, keys: keying[K2]{changed: n.site}}
 }
 
-// set gives it a record that a function of the user made.
+// set copies a record made by a function of the user into the item.
 func (it *item[K, V]) set(h *engine.Host, n *node, r Record[K, V]) error {
 	if r.Timestamp < 0 {
 		return h.RecordError(n, fmt.Errorf("the function made a record with timestamp %d; want none below 0", r.Timestamp))
@@ -69,14 +71,14 @@ func (it *item[K, V]) set(h *engine.Host, n *node, r Record[K, V]) error {
 	return nil
 }
 
-// MapValues replaces each value by f of it. A null value stays null: f is not called.
+// MapValues replaces each value by the result of f. A null value stays null: f is not called.
 func (s Stream[K, V]) MapValues[V2 any](f func(value V) V2, opts ...NodeOption) Stream[K, V2] {
 	n := s.builder().node("map-values", opts)
 	n.require(f != nil, "function")
 	return mapValues(s, n, func(_ K, value V) V2 { return f(value) })
 }
 
-// mapValues makes n replace the values of a stream.
+// mapValues makes n the operator that replaces the values of a stream.
 func mapValues[K, V, V2 any](s Stream[K, V], n *node, f func(key K, value V) V2) Stream[K, V2] {
 	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, V2]]) receiver[item[K, V]] {
 		mapped := new(item[K, V2])
@@ -95,25 +97,26 @@ func mapValues[K, V, V2 any](s Stream[K, V], n *node, f func(key K, value V) V2)
 	return Stream[K, V2]{out: out, keys: s.keys}
 }
 
-// MapValuesWithKey replaces each value by f of the key and the value. The key of a record with a null key is the zero value.
-// A null value stays null: f is not called.
+// MapValuesWithKey replaces each value by the result of f for the key and the value. The key of a record with a null
+// key is the zero value. A null value stays null: f is not called.
 func (s Stream[K, V]) MapValuesWithKey[V2 any](f func(key K, value V) V2, opts ...NodeOption) Stream[K, V2] {
 	n := s.builder().node("map-values-with-key", opts)
 	n.require(f != nil, "function")
 	return mapValues(s, n, f)
 }
 
-// MapValues replaces the value of each row by f of it. A deletion stays one: f is not called. Timestamps and headers stay.
+// MapValues replaces the value of each row by the result of f. A deletion stays a deletion: f is not called. Timestamps
+// and headers stay.
 //
-// The result has no store of its own: whoever joins with it gets f of the row of this table. To query it, or if f is slow, call
-// [Table.Materialize]. A versioned table stays versioned.
+// The result has no store: an operator that joins with it looks up the row of this table and calls f. To query the
+// result, or if f is slow, call [Table.Materialize]. A versioned table stays versioned.
 func (t Table[K, V]) MapValues[V2 any](f func(value V) V2, opts ...NodeOption) Table[K, V2] {
 	n := t.builder().node("map-values", opts)
 	n.require(f != nil, "function")
 	return mapTable(t, n, func(_ K, value V) V2 { return f(value) })
 }
 
-// MapValuesWithKey is [Table.MapValues] for a function that looks at the key as well.
+// MapValuesWithKey is [Table.MapValues] for a function that also sees the key.
 func (t Table[K, V]) MapValuesWithKey[V2 any](f func(key K, value V) V2, opts ...NodeOption) Table[K, V2] {
 	n := t.builder().node("map-values", opts)
 	n.require(f != nil, "function")
@@ -124,7 +127,7 @@ func mapTable[K, V, V2 any](table Table[K, V], n *node, f func(key K, value V) V
 	return Table[K, V2]{out: mapChanges(table.out, n, f), keys: table.keys, view: mapped(table.view, n, f)}
 }
 
-// mapChanges makes n what maps the values of the changes of a table, windowed or not.
+// mapChanges makes n the operator that maps the values of the changes of a table, windowed or not.
 func mapChanges[K, V, V2 any](from *port[change[K, V]], n *node, f func(key K, value V) V2) *port[change[K, V2]] {
 	n.passesOld = true
 	return then(from, n, func(h *engine.Host, next receiver[change[K, V2]]) receiver[change[K, V]] {

@@ -6,11 +6,11 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// Materialize keeps the rows of the table in a store with the given name, so that they can be queried and are not computed
-// anew for each join. Changes are forwarded as they come. (Kafka Streams: Materialized.as.) Tables that are read from a topic and
-// aggregations have a store already.
+// Materialize keeps the rows of the table in a store with the given name, so that they can be queried and are not
+// computed again for each join. Changes are forwarded as they come. (Kafka Streams: Materialized.as.) Aggregations, and
+// tables that are read from a topic, have a store already.
 //
-// With [Versioned] the store keeps the history. Without it, the store of a versioned table gets late updates as if they were the
+// With [Versioned] the store keeps the history. Without it, the store of a versioned table takes late updates for the
 // latest ones, as in Kafka Streams.
 func (t Table[K, V]) Materialize(name string, value codecs.Codec[V], opts ...StoreOption) Table[K, V] {
 	n, o := t.builder().storeNode("materialize", name, opts)

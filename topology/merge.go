@@ -6,13 +6,14 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// Merge returns the stream of the records of this stream and the others: those of one input topic in their order, those of
-// several in the order in which the task takes them. All are processed by the same tasks, as many as the largest of the topics
-// has partitions. Equal keys of topics with different numbers of partitions are in different tasks; to join the result, all must
-// have the same. To read several topics as one stream, merge their sources.
+// Merge returns the stream of the records of this stream and the others. Records of one input topic stay in their
+// order; records of several topics come in the order in which the task takes them. The same tasks process all of them,
+// as many as the largest of the topics has partitions. If the topics have different numbers of partitions, equal keys
+// are in different tasks: to join the result, all topics must have the same number. To read several topics as one
+// stream, merge their sources.
 //
-// The keys of the result are where their partitioner put them if that is so for all the streams, and if all encode their
-// keys alike. Else, to group or join it, send it through [Stream.Repartition] first.
+// The keys of the result are where their partitioner put them if this holds for all the streams and if all of them
+// encode their keys alike. Otherwise, to group or join the result, send it through [Stream.Repartition] first.
 func (s Stream[K, V]) Merge(others ...Stream[K, V]) Stream[K, V] {
 	n := s.builder().node("merge", nil)
 	if len(others) == 0 {
@@ -32,7 +33,7 @@ func (s Stream[K, V]) Merge(others ...Stream[K, V]) Stream[K, V] {
 			if same {
 				return next
 			}
-			// What encodes the keys behind the merge must not find the encoding of another codec.
+			// An operator downstream that encodes the key must not find the encoding of another codec.
 			own := &item[K, V]{key: new(encodedKey)}
 			return func(it *item[K, V]) error {
 				own.key.reset()

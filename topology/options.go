@@ -11,7 +11,7 @@ type nodeOptions struct {
 	placed bool
 }
 
-// appendTo appends what is set to opts.
+// appendTo appends the options that are set to opts.
 func (o nodeOptions) appendTo(opts []NodeOption) []NodeOption {
 	if o.named {
 		opts = append(opts, namedOption(o.name))
@@ -37,6 +37,6 @@ func (n namedOption) applyTable(o *tableOptions)   { n.applyNode(&o.nodeOptions)
 func (n namedOption) applySource(o *sourceOptions) { n.applyNode(&o.nodeOptions) }
 
 // Named chooses the name of an operator in descriptions, drops and errors. Without it, the operator is named after its
-// kind and a number, which changes when other operators are added. For [TableOf] it is the name of the store too.
-// Names are unique in a topology: lower-case letters, digits and hyphens.
+// kind and a number, which changes when other operators are added. For [TableOf] it is also the name of the store.
+// Names are unique in a topology and consist of lower-case letters, digits and hyphens.
 func Named(name string) NameOption { return namedOption(name) }

@@ -7,8 +7,8 @@ import (
 	"github.com/seed84377926/millrace/internal/murmur2"
 )
 
-// DefaultPartition stands, given by a function of [PartitionBy] or [Multicast], for the partition that the record has without
-// one: that of its key.
+// DefaultPartition is a result of functions for [PartitionBy] and [Multicast]: the partition that the record would have
+// without such a function, which follows from its key.
 const DefaultPartition int32 = -1
 
 // PartitionerOption is an option of [Stream.To], [Stream.ToDynamic], [Stream.Repartition] and [Stream.GroupBy]: [PartitionBy],
@@ -18,24 +18,24 @@ type PartitionerOption interface {
 	RepartitionOption
 }
 
-// PartitionBy chooses the partition of each record among the given number of partitions: f returns one from 0 to
-// partitions-1, or [DefaultPartition]; any other is a [engine.RecordError]. f must be a function of the record alone. Its types are
-// those of the stream.
+// PartitionBy chooses the partition of each record: f gets the number of partitions and returns one from 0 to
+// partitions-1, or [DefaultPartition]. Any other result is a [engine.RecordError]. f must be a function of the record alone.
+// Its types are the types of the stream.
 //
-// Before a repartition f must send equal keys to one partition, or what is behind works on parts of them. Joins with other
-// streams and tables want the partitioner of those. A view of a store behind it looks for a key where
-// the default partitioner would put it.
+// Before a repartition, f must send equal keys to one partition; otherwise operators downstream work on parts of them.
+// Joins with other streams and tables need the same partitioner on both sides. A view of a store downstream looks for a
+// key where the default partitioner would put it.
 func PartitionBy[K, V any](f func(r Record[K, V], partitions int32) int32) PartitionerOption {
 	return &partitioner[K, V]{name: "PartitionBy", one: f}
 }
 
-// Multicast is [PartitionBy] for a function that sends the record to any number of partitions, by calling send for each
-// (KIP-873). A record that is sent to none is dropped. f must not keep send.
+// Multicast is [PartitionBy] for a function that sends a record to any number of partitions, with a call of send for
+// each (KIP-873). A record that is sent to none is dropped. f must not keep send.
 func Multicast[K, V any](f func(r Record[K, V], partitions int32, send func(partition int32))) PartitionerOption {
 	return &partitioner[K, V]{name: "Multicast", many: f}
 }
 
-// partitioner is a function of the user, one or many.
+// partitioner is a function of the user for PartitionBy (one) or Multicast (many).
 type partitioner[K, V any] struct {
 	name string
 	one  func(r Record[K, V], partitions int32) int32
@@ -48,14 +48,14 @@ func (p *partitioner[K, V]) applyRepartition(r *repartition) { r.partitioner = p
 func (p *partitioner[K, V]) option() string        { return p.name }
 func (p *partitioner[K, V]) records() reflect.Type { return reflect.TypeFor[Record[K, V]]() }
 
-// anyPartitioner is a partitioner whose types are not known yet.
+// anyPartitioner is a partitioner before its types are known.
 type anyPartitioner interface {
 	option() string
 	records() reflect.Type
 }
 
-// partitionerFor returns p with the types of the stream that n writes, nil if there is none or if it has other types, which is
-// remembered as a mistake.
+// partitionerFor returns p with the types of the stream that n writes, or nil if p is nil. If p has other types, it
+// records a mistake and returns nil.
 func partitionerFor[K, V any](n *node, p anyPartitioner) *partitioner[K, V] {
 	if p == nil {
 		return nil
@@ -69,7 +69,7 @@ func partitionerFor[K, V any](n *node, p anyPartitioner) *partitioner[K, V] {
 	return typed
 }
 
-// checkPartition returns an error unless a function of the user may choose the partition.
+// checkPartition returns an error if a function of the user must not choose the partition.
 func checkPartition(topic string, partition, partitions int32) error {
 	if partition >= 0 && partition < partitions || partition == DefaultPartition {
 		return nil

@@ -2,11 +2,11 @@ package topology
 
 import "github.com/seed84377926/millrace/topology/engine"
 
-// Peek calls f for each record and passes the record on as it is, for logging and the like. f sees the whole record, null keys
-// and null values included, and must not modify it.
+// Peek calls f for each record and passes the record on unchanged, for logging and the like. f sees the whole record,
+// with null keys and null values, and must not modify it.
 //
-// f is called again for a record that is processed again, because a commit failed or an instance took over: what f
-// does outside of the topology happens at least once.
+// f is called again for a record that is processed again, because a commit failed or because another instance took
+// over: effects of f outside the topology happen at least once.
 func (s Stream[K, V]) Peek(f func(r Record[K, V]), opts ...NodeOption) Stream[K, V] {
 	n := s.builder().node("peek", opts)
 	n.require(f != nil, "function")
@@ -20,8 +20,8 @@ func (s Stream[K, V]) Peek(f func(r Record[K, V]), opts ...NodeOption) Stream[K,
 	return Stream[K, V]{out: out, keys: s.keys}
 }
 
-// ForEach ends the stream with a call of f for each record, null keys and null values included. f must not modify the record,
-// and is called again for a record that is processed again, as that of [Stream.Peek].
+// ForEach ends the stream with a call of f for each record, with null keys and null values. f must not modify the
+// record. As with [Stream.Peek], f is called again for a record that is processed again.
 func (s Stream[K, V]) ForEach(f func(r Record[K, V]), opts ...NodeOption) {
 	n := s.builder().node("for-each", opts)
 	n.require(f != nil, "function")

@@ -5,26 +5,26 @@ import (
 	"strings"
 )
 
-// Policy says what is done about an input record that fails. It is data: whoever runs the topology carries it out. The
-// zero value is the default: try again as often as the configuration of the runtime says, then stop.
+// Policy says what the runtime does with an input record that fails. The zero value is the default: retry as often as
+// the configuration of the runtime says, then stop.
 //
-// A record that is skipped leaves no trace: neither state nor output nor anything else that operators made of it before
-// one of them failed. The effects of all other records are kept, exactly once. Kafka Streams (KIP-161, KIP-210, KIP-1033)
-// keeps what the operators before the failing one did.
+// A skipped record leaves no trace: neither state nor output nor anything else that operators made from it before one
+// of them failed. The effects of all other records are kept, exactly once. Kafka Streams (KIP-161, KIP-210, KIP-1033)
+// keeps the effects of the operators before the one that failed.
 type Policy struct {
 	attempts int  // tries after the first failure
 	limited  bool // attempts was given
 	skip     bool // what follows when they are used up; else stop
 }
 
-// Stop ends the application at the first failure. The record is not passed over: after a restart it comes again.
+// Stop ends the application at the first failure. The record is not skipped: after a restart it comes again.
 func Stop() Policy { return Policy{limited: true} }
 
-// Skip passes over the record at the first failure. It is logged, counted by reason and told to a hook.
+// Skip skips the record at the first failure. The record is logged, counted by reason, and reported to a hook.
 func Skip() Policy { return Policy{limited: true, skip: true} }
 
-// Retry tries again, with growing pauses, up to the given number of times, at least once, and then stops like [Stop].
-// Records behind it in the same partition wait; other partitions go on.
+// Retry retries up to the given number of times, at least once, with growing pauses, and then stops like [Stop]. Later
+// records of the same partition wait; other partitions go on.
 func Retry(attempts int) Policy { return Policy{attempts: attempts, limited: true} }
 
 // ThenSkip skips the record when the attempts are used up.
@@ -33,10 +33,10 @@ func (p Policy) ThenSkip() Policy {
 	return p
 }
 
-// Attempts returns how often to try again after the first failure, and false if the runtime decides.
+// Attempts returns the number of retries after the first failure, and false if the runtime decides.
 func (p Policy) Attempts() (n int, given bool) { return p.attempts, p.limited }
 
-// Skips says whether the record is passed over when the attempts are used up.
+// Skips reports whether the record is skipped when the attempts are used up.
 func (p Policy) Skips() bool { return p.skip }
 
 // String returns the policy in words, such as "retry 3 times, then skip".
@@ -61,11 +61,11 @@ func (p Policy) String() string {
 type Policies struct {
 	// Undecodable is for records whose key or value cannot be decoded ([engine.DecodeError]).
 	Undecodable Policy
-	// Processing is for records that a function of the user panics on, or that lead to a key or value that a codec
+	// Processing is for records on which a function of the user panics, or that lead to a key or value that a codec
 	// refuses ([engine.RecordError]).
 	Processing Policy
-	// Producing is for records that lead to output that the broker does not take: too large, to a topic that does not
-	// exist or that the application must not write.
+	// Producing is for records that lead to output that the broker refuses: the output is too large, its topic does not
+	// exist, or the application must not write to the topic.
 	Producing Policy
 }
 
@@ -115,5 +115,5 @@ func OnProduceFailure(p Policy) BuilderOption {
 	return policyOption{"OnProduceFailure", p, func(all *Policies) *Policy { return &all.Producing }}
 }
 
-// Policies returns what is done about records that fail.
+// Policies returns the policies for records that fail.
 func (t *Topology) Policies() Policies { return t.policies }

@@ -22,8 +22,8 @@ type Record[K, V any] struct {
 	Headers []engine.Header
 }
 
-// item is a record on its way from one operator to the next. The node that forwards it owns it and uses it again for its
-// next record: receivers must not keep it and must not modify it.
+// item is a record on its way from one operator to the next. The node that forwards an item owns it and uses it again
+// for its next record: receivers must neither keep nor modify it.
 type item[K, V any] struct {
 	Record[K, V]
 	key *encodedKey
@@ -37,8 +37,9 @@ type change[K, V any] struct {
 	Old, New V
 	HasOld   bool // the key had a row before
 	HasNew   bool // the key has a row now; false is a deletion
-	// Began says that there was no row before, and Old is what an aggregation began with: as in Kafka Streams, this is forwarded
-	// as the old value of the first record of a key. It must not be taken out of what it was never put into.
+	// Began says that there was no row before, and that Old is the initial value of an aggregation: like Kafka Streams,
+	// we forward it as the old value of the first record of a key. It must not be taken out of an aggregate that it was
+	// never put into.
 	Began bool
 	// Stale says that a later version of the row is known: only the history of a versioned table changed, not its latest
 	// rows (KIP-914).

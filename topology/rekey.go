@@ -2,11 +2,11 @@ package topology
 
 import "github.com/seed84377926/millrace/topology/engine"
 
-// Rekey replaces each key by f of the record. The key of a record with a null key is the zero value for f. The result for
-// a record with a null value has a null key: f is not called.
+// Rekey replaces each key by the result of f. For a record with a null key, f gets the zero value of K. For a record
+// with a null value f is not called: its new key is null.
 //
-// Equal new keys may be in different partitions. Grouping and joining need them together and refuse the stream until
-// [Stream.Repartition] has sent it through a topic; the other operators do not care.
+// Equal new keys may be in different partitions. Grouping and joining need them together, and refuse the stream until
+// [Stream.Repartition] has sent it through a topic. The other operators accept it.
 func (s Stream[K, V]) Rekey[K2 any](f func(key K, value V) K2, opts ...NodeOption) Stream[K2, V] {
 	n := s.builder().node("rekey", opts)
 	n.require(f != nil, "function")

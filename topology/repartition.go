@@ -14,11 +14,12 @@ type partitionsOption int32
 
 func (p partitionsOption) applyRepartition(r *repartition) { r.partitions, r.counted = int32(p), true }
 
-// Partitions sets the number of partitions of a repartition topic. Without it, the topic has as many as the topics it
-// is joined with, or else as many as the sources before it. The number belongs to the topic for its life.
+// Partitions sets the number of partitions of a repartition topic. Without it, the topic has as many partitions as the
+// topics it is joined with, or else as many as the sources before it. The number cannot change during the life of the
+// topic.
 func Partitions(n int32) RepartitionOption { return partitionsOption(n) }
 
-// repartition connects the sink before a repartition topic with the source behind it.
+// repartition connects the sink before a repartition topic with the source after it.
 type repartition struct {
 	name         string
 	suffix       string // of the topic
@@ -28,12 +29,12 @@ type repartition struct {
 	partitioner  anyPartitioner
 	sub          string // see InSubTopology
 	placed       bool
-	follows      bool // whoever reads it decides how many there are
+	follows      bool // its reader decides how many partitions there are
 }
 
-// Repartition sends the stream through a topic of its own, <app>-<name>-repartition, so that records with equal keys come
-// together in one partition. Everything behind it runs in another sub-topology. A record with a null key is dropped, unless a
-// left or outer join behind it has a use for it (KIP-962).
+// Repartition sends the stream through a topic of its own, <app>-<name>-repartition, so that records with equal keys
+// come together in one partition. All operators after it run in another sub-topology. A record with a null key is
+// dropped, unless a left or outer join downstream uses it (KIP-962).
 func (s Stream[K, V]) Repartition(
 	name string, key codecs.Codec[K], value codecs.Codec[V], opts ...RepartitionOption,
 ) Stream[K, V] {
@@ -74,7 +75,8 @@ func through[K, V any](
 	return repartitioned
 }
 
-// wantsNullKeys reports whether records with null keys are of use to what is below n: to joins that let them out alone.
+// wantsNullKeys reports whether an operator below n uses records with null keys: a join that forwards them without a
+// match.
 func (n *node) wantsNullKeys() bool {
 	for _, child := range n.children {
 		if child.nullKeys || len(child.stores) == 0 && child.repartition == nil && child.wantsNullKeys() {

@@ -22,15 +22,15 @@ type sourceOptions struct {
 
 // Source reads a topic as a stream. A record with a negative timestamp is dropped.
 //
-// Each topic is read once in a topology: keep the stream in a variable to use it again. Several topics become one stream with
-// [Stream.Merge].
+// A topology reads each topic once: keep the stream in a variable to use it again. To read several topics as one
+// stream, use [Stream.Merge].
 func Source[K, V any](b *Builder, topic string, key codecs.Codec[K], value codecs.Codec[V], opts ...SourceOption) Stream[K, V] {
 	o, all := sourceOptionsOf(opts)
 	n := b.node("source", o.appendTo(all))
 	return read(n, topic, key, value, o)
 }
 
-// sourceOptionsOf applies options; all has a nil for each that is nil.
+// sourceOptionsOf applies options. For each option that is nil, all has a nil.
 func sourceOptionsOf(opts []SourceOption) (o sourceOptions, all []NodeOption) {
 	for _, opt := range opts {
 		if opt == nil {
@@ -49,7 +49,7 @@ func read[K, V any](n *node, topic string, key codecs.Codec[K], value codecs.Cod
 	return readAs(n, key, value, o)
 }
 
-// readAs makes n a source of what it says it reads.
+// readAs makes n a source of the topic or pattern that n has.
 func readAs[K, V any](n *node, key codecs.Codec[K], value codecs.Codec[V], o sourceOptions) Stream[K, V] {
 	n.requireCodecs(key != nil, value != nil)
 	n.start = o.start
@@ -59,7 +59,7 @@ func readAs[K, V any](n *node, key codecs.Codec[K], value codecs.Codec[V], o sou
 	return receive(&inputFormat[K, V]{node: n, key: key, value: value, timestamps: timestampsFor[K, V](n, o.timestamps)})
 }
 
-// claimSource remembers a mistake if somebody else reads the topic of n.
+// claimSource records a mistake if another source reads the topic of n.
 func (b *Builder) claimSource(n *node) {
 	if err := checkTopic(n.topic); err != nil {
 		b.errorf(n, "%w", err)
@@ -120,7 +120,7 @@ func (in *inputFormat[K, V]) open(h *engine.Host, topic string, next receiver[it
 	return reader
 }
 
-// decode decodes a record, with the timestamp that it has in Kafka. If it fails, part says what could not be decoded.
+// decode decodes a record and keeps its timestamp in Kafka. If it fails, part says which part could not be decoded.
 func (in *inputFormat[K, V]) decode(r *engine.RawRecord, to *Record[K, V]) (part string, err error) {
 	*to = Record[K, V]{NullKey: r.Key == nil, NullValue: r.Value == nil, Timestamp: r.Timestamp, Headers: r.Headers}
 	if !to.NullKey {

@@ -9,7 +9,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// pattern is what the names of the topics of a source match.
+// pattern is the regular expression that the names of a source's topics match.
 type pattern struct {
 	text string
 	re   *regexp.Regexp
@@ -17,17 +17,19 @@ type pattern struct {
 
 func (p *pattern) String() string { return fmt.Sprintf("topics that match %s", p.text) }
 
-// SourceMatching reads all topics whose whole name matches a regular expression (in the syntax of package regexp) as one stream.
-// The name is that of the source, and of its sub-topology if nothing in it has a better one. A record with a negative timestamp
-// is dropped. The options hold for each topic; partition times are kept for each partition.
+// SourceMatching reads all topics whose whole name matches a regular expression (in the syntax of package regexp) as
+// one stream. The name is the name of the source, and of its sub-topology if no stateful operator in it has a name. A
+// record with a negative timestamp is dropped. The options hold for each topic; partition times are kept for each
+// partition.
 //
-// Which topics match is looked up when an instance starts; it waits until there is one. From then on it looks for topics that
-// are created or deleted at an interval (processors.Config.MetadataMaxAge), and takes them up, or leaves them, while it runs. They
-// may have different numbers of partitions unless the stream is joined, as topics that are merged may: see [Stream.Merge]. A topic
-// that is created later cannot have more partitions than the topics before had at most, since the state has a place for as many,
-// and in a join it has as many as the other side: one that does not fit is not read, a warning says why, and the application goes
-// on without it; it would not start with it. Internal topics, those of the application and those of Kafka, never match. A topic
-// that matches cannot be read in another way as well.
+// When an instance starts, it looks up which topics match, and waits until there is one. From then on it looks at an
+// interval (processors.Config.MetadataMaxAge) for topics that were created or deleted, and begins or stops to read them
+// while it runs. They may have different numbers of partitions, like topics that are merged ([Stream.Merge]), unless
+// the stream is joined. A topic that is created later must not have more partitions than the largest of the topics had
+// before, because the state has no place for more; in a join it must have as many as the other side. A topic that does
+// not fit is not read: a warning says why, and the application goes on without it. The application would not start with
+// it. Internal topics, of the application and of Kafka, never match. A topic that matches cannot also be read in
+// another way.
 func SourceMatching[K, V any](
 	b *Builder, name, expression string, key codecs.Codec[K], value codecs.Codec[V], opts ...SourceOption,
 ) Stream[K, V] {
@@ -62,9 +64,10 @@ func checkPatterns(b *Builder) []error {
 	return errs
 }
 
-// Resolve returns the topology with an input for each of the topics that match the pattern of a source, see [SourceMatching],
-// or the topology itself if it has no such source. It fails if a topic matches two patterns. Tables tell then which of the topics
-// reach them. A topology that is resolved may be resolved again, with other topics.
+// Resolve returns the topology with an input for each of the topics that match the pattern of a source, see
+// [SourceMatching], or the topology itself if it has no such source. It fails if a topic matches two patterns. The
+// tables of the result say which of the topics reach them. A resolved topology may be resolved again, with other
+// topics.
 func (t *Topology) Resolve(topics []string) (*Topology, error) {
 	if t.program != nil {
 		return t.program.Resolve(topics)
@@ -104,7 +107,7 @@ func (t *Topology) Resolve(topics []string) (*Topology, error) {
 	return &resolved, nil
 }
 
-// Matches says whether a topic is one that a source of the sub-topology reads since its name matches.
+// Matches reports whether the name of a topic matches the pattern of a source of the sub-topology.
 func (s *SubTopology) Matches(topic string) bool {
 	program := s
 	if s.program != nil {
@@ -115,7 +118,7 @@ func (s *SubTopology) Matches(topic string) bool {
 	})
 }
 
-// isOwn says whether a topic is one that the application, perhaps an earlier version of it, has made for itself, or one of Kafka.
+// isOwn reports whether a topic is internal: of the application, perhaps of an earlier version of it, or of Kafka.
 func (t *Topology) isOwn(topic string) bool {
 	if _, ok := t.internal[topic]; ok || strings.HasPrefix(topic, "__") {
 		return true
@@ -155,7 +158,7 @@ func (s *SubTopology) resolve(top *Topology, flow *origins) *SubTopology {
 	return &resolved
 }
 
-// expand replaces what inputs are called by their topics, sorted.
+// expand replaces the names of inputs by the topics that they stand for, sorted.
 func expand(inputs []string, topics map[string][]string) (all []string) {
 	for _, in := range inputs {
 		all = append(all, topics[in]...)

@@ -6,19 +6,19 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// TimestampOf has f tell the timestamp of each record of a source, in milliseconds since the Unix epoch: of a field of its value,
-// say. The record has it from then on, and the task chooses by it which of its inputs is next. partitionTime is
-// the largest timestamp that f has told for the partition so far, -1 if there is none; it survives restarts. A record with a negative
-// result is dropped ([DropNegativeTimestamp]).
+// TimestampOf makes f set the timestamp of each record of a source, in milliseconds since the Unix epoch, for example
+// from a field of its value. All operators see this timestamp, and the task uses it to choose its next input.
+// partitionTime is the largest timestamp that f has returned for the partition so far, -1 if there is none; it survives
+// restarts. A record with a negative result is dropped ([DropNegativeTimestamp]).
 //
-// f must be a function of its arguments alone. Its types are those of the source. It may be called more than once for a
-// record.
+// f must be a function of its arguments alone. Its types are the types of the source. It may be called more than once
+// for a record.
 func TimestampOf[K, V any](f func(r Record[K, V], partitionTime int64) int64) SourceOption {
 	return timestampOption[K, V](f)
 }
 
-// OrPartitionTime is a function for [TimestampOf]: the timestamp that the record has in Kafka, or, if that is negative, the
-// partition time.
+// OrPartitionTime is a function for [TimestampOf]. It returns the timestamp of the record in Kafka, or the partition
+// time if that timestamp is negative.
 func OrPartitionTime[K, V any](r Record[K, V], partitionTime int64) int64 {
 	if r.Timestamp < 0 {
 		return partitionTime
@@ -33,11 +33,11 @@ func (f timestampOption[K, V]) applyTable(o *tableOptions)   { f.applySource(&o.
 
 func (f timestampOption[K, V]) records() reflect.Type { return reflect.TypeFor[Record[K, V]]() }
 
-// anyTimestamps is a function for timestamps whose types are not known yet.
+// anyTimestamps is a function for timestamps before its types are known.
 type anyTimestamps interface{ records() reflect.Type }
 
-// timestampsFor returns f with the types of the source n, nil if there is none or if it has other types, which is remembered
-// as a mistake.
+// timestampsFor returns f with the types of the source n, or nil if f is nil. If f has other types, it records a
+// mistake and returns nil.
 func timestampsFor[K, V any](n *node, f anyTimestamps) timestampOption[K, V] {
 	if f == nil {
 		return nil

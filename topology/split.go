@@ -2,8 +2,9 @@ package topology
 
 import "github.com/seed84377926/millrace/topology/engine"
 
-// Split divides a stream into branches: each record goes to the first branch, in the order of the program, whose function
-// returns true, and else to the default branch. Without one, a record that no branch takes goes nowhere (KIP-418).
+// Split divides a stream into branches: each record goes to the first branch, in the order of the program, whose
+// function returns true, and otherwise to the default branch. Without a default branch, a record that no branch takes
+// goes nowhere (KIP-418).
 //
 //	split := flights.Split()
 //	late := split.Branch(isLate, topology.Named("late"))
@@ -22,7 +23,7 @@ type branch[K, V any] struct {
 	out   *port[item[K, V]]
 }
 
-// Split starts the division of the stream into branches. What it returns belongs to the goroutine of the builder.
+// Split begins to divide the stream into branches. The result belongs to the goroutine of the builder.
 func (s Stream[K, V]) Split(opts ...NodeOption) *Split[K, V] {
 	n := s.builder().node("split", opts)
 	split := &Split[K, V]{stream: s, node: n}
@@ -30,16 +31,16 @@ func (s Stream[K, V]) Split(opts ...NodeOption) *Split[K, V] {
 	return split
 }
 
-// Branch returns the stream of the records for which match returns true and that no branch before has taken. The key of a
-// record with a null key is the zero value for match, which is not called for a null value: such a record is for
-// [Split.BranchRecord] and [Split.Default].
+// Branch returns the stream of the records for which match returns true and that no earlier branch has taken. For a
+// record with a null key, match gets the zero value. match is not called for a record with a null value: only
+// [Split.BranchRecord] and [Split.Default] take such records.
 func (s *Split[K, V]) Branch(match func(key K, value V) bool, opts ...NodeOption) Stream[K, V] {
 	n := s.node.builder.node("branch", opts)
 	n.require(match != nil, "function")
 	return s.add(n, func(it *item[K, V]) bool { return !it.NullValue && match(it.Key, it.Value) })
 }
 
-// BranchRecord is [Split.Branch] for a function that sees the whole record: also null keys and null values, the timestamp
+// BranchRecord is [Split.Branch] for a function that sees the whole record, with null keys, null values, the timestamp
 // and the headers.
 func (s *Split[K, V]) BranchRecord(match func(r Record[K, V]) bool, opts ...NodeOption) Stream[K, V] {
 	n := s.node.builder.node("branch", opts)
@@ -47,7 +48,8 @@ func (s *Split[K, V]) BranchRecord(match func(r Record[K, V]) bool, opts ...Node
 	return s.add(n, func(it *item[K, V]) bool { return match(it.Record) })
 }
 
-// Default returns the stream of the records that no branch takes, also of those that are defined later. There is one at most.
+// Default returns the stream of the records that no branch takes, whether the branch is defined before or after this
+// call. A split has at most one default branch.
 func (s *Split[K, V]) Default(opts ...NodeOption) Stream[K, V] {
 	n := s.node.builder.node("default-branch", opts)
 	out := &port[item[K, V]]{node: n}
@@ -68,7 +70,7 @@ func (s *Split[K, V]) add(n *node, takes func(it *item[K, V]) bool) Stream[K, V]
 	return Stream[K, V]{out: out, keys: s.stream.keys}
 }
 
-// open returns what takes the records in t.
+// open returns the receiver of the records in t.
 func (s *Split[K, V]) open(h *engine.Host) receiver[item[K, V]] {
 	next := make([]receiver[item[K, V]], len(s.branches))
 	for i, b := range s.branches {

@@ -9,7 +9,7 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// Stream is a sequence of records. Its methods are the operators that can follow; a stream may be used several times,
+// Stream is a sequence of records. Its methods are the operators that can follow. A stream may be used several times,
 // and every use gets all records.
 //
 // Streams are made by [Source] and by operators. The zero Stream is not usable: calling a method on it panics.
@@ -18,17 +18,18 @@ type Stream[K, V any] struct {
 	keys keying[K]
 }
 
-// keying is what is known of the keys of a stream or table.
+// keying describes the keys of a stream or table: how they are encoded and whether they are where their partitioner put
+// them.
 type keying[K any] struct {
 	codec codecs.Codec[K] // nil if the operator that made the keys has none
-	// changed is where the user changed the keys, "file:line"; equal keys may be in different partitions since. Empty if
-	// they are where their partitioner put them.
+	// changed is where the user changed the keys, "file:line": from there on, equal keys may be in different
+	// partitions. It is empty if the keys are where their partitioner put them.
 	changed string
-	// repartition is what put them there last, nil if that was not this topology.
+	// repartition is the last repartition that the keys went through, nil if they went through none.
 	repartition *repartition
 }
 
-// receiver takes what flows along one arrow of the graph: M is an item or a change. It must not keep m.
+// receiver takes the messages that flow along one arrow of the graph: M is an item or a change. It must not keep m.
 type receiver[M any] func(m *M) error
 
 // port is the typed output of a node: the arrows that leave it.
@@ -38,8 +39,8 @@ type port[M any] struct {
 	ends  []*node // of the links
 }
 
-// then puts n below from. create is called once for each task; it returns what takes the output of from, given next, what
-// takes the output of n. It is all that an operator with one input needs.
+// then puts n below from. create is called once for each task: it gets next, the receiver of the output of n, and
+// returns the receiver of the output of from. An operator with one input needs no more than this.
 func then[M, M2 any](from *port[M], n *node, create func(h *engine.Host, next receiver[M2]) receiver[M]) *port[M2] {
 	out := &port[M2]{node: n}
 	link(from, n, func(h *engine.Host) receiver[M] { return create(h, out.receiver(h)) })
@@ -53,18 +54,18 @@ func link[M any](from *port[M], n *node, wire func(*engine.Host) receiver[M]) {
 	}
 }
 
-// linkFirst is link for an operator that all others below from find done already.
+// linkFirst is link for an operator that must be done before all other operators below from.
 func linkFirst[M any](from *port[M], n *node, wire func(*engine.Host) receiver[M]) {
 	if n.addParent(from.node) {
 		from.links, from.ends = slices.Insert(from.links, 0, wire), slices.Insert(from.ends, 0, n)
 	}
 }
 
-// receiver returns what takes the output of p in t.
+// receiver returns the receiver of the output of p in t.
 func (p *port[M]) receiver(h *engine.Host) receiver[M] { return broadcast(p.receivers(h)) }
 
-// receivers returns what takes the output of p at the end of each link. Whoever asks gets the same: a node with several
-// inputs wires what is below it once.
+// receivers returns the receivers of the output of p, one for each link. All calls return the same receivers: a node
+// with several inputs wires the operators below it once.
 func (p *port[M]) receivers(h *engine.Host) []receiver[M] {
 	return engine.Once(h, p, func() []receiver[M] {
 		receivers := make([]receiver[M], len(p.links))
@@ -75,7 +76,7 @@ func (p *port[M]) receivers(h *engine.Host) []receiver[M] {
 	})
 }
 
-// broadcast returns what gives a message to all receivers, in their order.
+// broadcast returns a receiver that passes a message to all receivers, in their order.
 func broadcast[M any](receivers []receiver[M]) receiver[M] {
 	switch len(receivers) {
 	case 0:
@@ -100,7 +101,8 @@ func (s Stream[K, V]) builder() *Builder {
 	return s.out.node.builder
 }
 
-// copartitioned reports whether equal keys are known to be in one partition, and remembers a mistake of n if not.
+// copartitioned reports whether equal keys are known to be in one partition. If they are not, it records a mistake of
+// n.
 func (k keying[K]) copartitioned(n *node) bool {
 	if k.changed == "" {
 		return true
@@ -110,8 +112,8 @@ func (k keying[K]) copartitioned(n *node) bool {
 	return false
 }
 
-// sameEncoding remembers a mistake of n if the other side of a join, which node other made, encodes its keys by another kind of
-// codec, or is known to be partitioned otherwise: equal keys would be in different partitions.
+// sameEncoding records a mistake of n if the other side of a join, made by the node other, encodes its keys with
+// another kind of codec, or is known to be partitioned differently: equal keys would be in different partitions.
 func (k keying[K]) sameEncoding(n *node, others keying[K], other *node) {
 	if a, b := k.repartition, others.repartition; a != nil && b != nil && (a.partitioner == nil) != (b.partitioner == nil) {
 		n.builder.errorf(n, "one of the repartitions %q at %s and %q at %s has a partitioner of its own and the other has not, "+
@@ -124,7 +126,7 @@ func (k keying[K]) sameEncoding(n *node, others keying[K], other *node) {
 		"use one codec for both", k.codec, other.label(), other.site, others.codec)
 }
 
-// encode returns the encoding of the key of a record, which is made once for all operators that ask.
+// encode returns the encoding of the key of a record. It is made once for all operators that need it.
 func (k keying[K]) encode(h *engine.Host, n *node, memo *encodedKey, key K) ([]byte, error) {
 	if memo.data != nil {
 		return memo.data, nil

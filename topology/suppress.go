@@ -11,8 +11,8 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// Suppression says how long a suppress operator holds updates back: [UntilTimeLimit] and [UntilWindowCloses] make one, its
-// methods return changed copies.
+// Suppression says how long a suppress operator holds updates back. [UntilTimeLimit] and [UntilWindowCloses] make one;
+// its methods return changed copies.
 type Suppression struct {
 	limit          time.Duration
 	closes         bool // until the window closes
@@ -26,25 +26,25 @@ type bound struct {
 	given bool
 }
 
-// UntilTimeLimit holds the updates of a key back until stream time has passed the timestamp of the first one by d, and then
-// forwards the last one. Further updates replace the one that is held and leave it where it is in the queue, so that a key
+// UntilTimeLimit holds the updates of a key back until stream time has passed the timestamp of the first one by d, and
+// then forwards the last one. Further updates replace the held update and keep its place in the queue, so that a key
 // that changes all the time still comes out every d. With 0 every update is forwarded at once.
 //
 //	stream time   0        2        4        6        8         UntilTimeLimit(6)
 //	updates       a=1      b=1      a=2
 //	forwarded                                a=2      b=1
 //
-// A buffer that has reached its bounds, if it has any, gives out the oldest updates early; see [Suppression.StopWhenFull].
+// A buffer with bounds that has reached one forwards its oldest updates early; see [Suppression.StopWhenFull].
 func UntilTimeLimit(d time.Duration) Suppression { return Suppression{limit: d} }
 
-// UntilWindowCloses holds the updates of a window back until the window takes no more records: one result for each key and
-// window, the final one. It is for windowed tables. A window that was deleted before it closed leaves no trace.
+// UntilWindowCloses holds the updates of a window back until the window takes no more records: each key and window has
+// one result, the final one. It is for windowed tables. A window that is deleted before it closes has no result.
 //
-// A buffer that has reached its bounds, if it has any, is an error: a result that goes out early would not be final.
+// A buffer with bounds that has reached one is an error: a result that comes out early would not be final.
 func UntilWindowCloses() Suppression { return Suppression{closes: true} }
 
-// MaxRecords bounds the buffer to n updates. Without bounds it takes what comes: it is kept in the state of the task, in
-// memory as far as the budget of the caches goes and on disk beyond.
+// MaxRecords bounds the buffer to n updates. Without bounds, the buffer takes all updates: it is part of the state of
+// the task, in memory within the budget of the caches and on disk beyond it.
 func (s Suppression) MaxRecords(n int64) Suppression { s.records = bound{n, true}; return s }
 
 // MaxBytes bounds the buffer to n bytes: keys, encoded values and headers.
@@ -54,7 +54,7 @@ func (s Suppression) MaxBytes(n int64) Suppression { s.bytes = bound{n, true}; r
 // updates early. It needs a bound. UntilWindowCloses implies it.
 func (s Suppression) StopWhenFull() Suppression { s.stop = true; return s }
 
-// validate remembers what is wrong with s in the call that made n.
+// validate records mistakes in s as mistakes of n.
 func (s Suppression) validate(n *node) {
 	if s.records.given && s.records.most <= 0 {
 		n.builder.errorf(n, "the buffer is bounded to %d records; want at least 1", s.records.most)
@@ -72,7 +72,7 @@ func (s Suppression) validate(n *node) {
 	}
 }
 
-// full returns an error if the buffer is over its bounds. bytes is asked only if it matters.
+// full returns an error if the buffer exceeds its bounds. bytes is called only if it matters.
 func (s Suppression) full(records int64, bytes func() int64) error {
 	if s.records.given && records > s.records.most {
 		return bufferFullError{"records", "MaxRecords", records, s.records.most}
@@ -85,7 +85,8 @@ func (s Suppression) full(records int64, bytes func() int64) error {
 	return nil
 }
 
-// bufferFullError says that a buffer is over a bound. Most are never read: the buffer gives something out.
+// bufferFullError says that a buffer exceeds a bound. Most of these errors are never read: the buffer forwards its
+// oldest updates instead.
 type bufferFullError struct {
 	unit, option string
 	held, most   int64
@@ -96,13 +97,14 @@ func (e bufferFullError) Error() string {
 		e.held, e.unit, e.most, e.option)
 }
 
-// Suppress holds updates of the table back and forwards the last one of each key, see [UntilTimeLimit]. Results have the
-// timestamp and the headers of the update they are, so that timestamps may go back; those of one record come out by their
-// place in the queue, then by key. Deletions are updates. Time is the largest timestamp that reached this operator: without
-// records nothing comes out, unless [AdvanceWhenIdle] says so.
+// Suppress holds updates of the table back and forwards the last one of each key, see [UntilTimeLimit]. A result has
+// the timestamp and the headers of its update, so timestamps may go back. Results of one record come out in the order
+// of their places in the queue, then of their keys. Deletions are updates. Time is the largest timestamp that reached
+// this operator: without records nothing comes out, unless [AdvanceWhenIdle] is used.
 //
-// What is held is kept in a store with the given name, and neither lost nor forwarded twice when the task moves. Whoever
-// joins with the result sees, while a key is held, what was forwarded last (docs/semantics.md, Suppress; KIP-328).
+// Held updates are kept in a store with the given name. When the task moves, none is lost and none is forwarded twice.
+// While a key is held, an operator that joins with the result sees the update that was forwarded last
+// (docs/semantics.md, Suppress; KIP-328).
 func (t Table[K, V]) Suppress(name string, until Suppression) Table[K, V] {
 	n := t.builder().namedNode("suppress", name)
 	until.validate(n)
@@ -126,14 +128,14 @@ func (t Table[K, V]) Suppress(name string, until Suppression) Table[K, V] {
 	return Table[K, V]{out: s.wire(t.out), keys: t.keys, view: s.view(t.view)}
 }
 
-// Suppress holds updates of the windows back and forwards the last one of each: with [UntilWindowCloses] the final one, once
-// stream time has reached the end of the window and its grace (and, for sessions, the gap). Otherwise it is as
-// [Table.Suppress].
+// Suppress holds updates of the windows back and forwards the last one of each: with [UntilWindowCloses] the final one,
+// when stream time has reached the end of the window and its grace (and, for sessions, the gap). Otherwise it works
+// like [Table.Suppress].
 //
-// UntilWindowCloses needs windows with a Grace: it decides how late a record may be and still count, and how long everybody
-// waits for the result. Grace(0) waits for nobody. A sliding window or session takes records also in the very
-// millisecond in which it is forwarded, as in Kafka Streams (docs/semantics.md, Closing twice), and is forwarded again with them; EmitOnClose does not
-// forward before it is over.
+// UntilWindowCloses needs windows with a Grace: the grace decides how late a record may be and still count, and how
+// long results wait. Grace(0) means that no result waits for late records. As in Kafka Streams, a sliding window or
+// session also takes records in the very millisecond in which it is forwarded, and is forwarded again with them
+// (docs/semantics.md, Closing twice). EmitOnClose does not forward a window before it is over.
 func (t WindowedTable[K, V]) Suppress(name string, until Suppression) WindowedTable[K, V] {
 	n := t.builder().namedNode("suppress", name)
 	until.validate(n)
@@ -198,7 +200,7 @@ func (s *suppressor[K, B, V]) wire(from *port[change[K, V]]) *port[change[K, V]]
 		out := &change[K, V]{key: new(encodedKey)}
 		forward := func(e *state.SuppressEntry[B, V]) error {
 			if s.until.closes && !e.HasValue {
-				return nil // nobody has heard of the window
+				return nil // the window was never forwarded
 			}
 			headers, err := decodeHeaders(e.Headers)
 			if err != nil {
@@ -272,7 +274,8 @@ func (s *suppressor[K, B, V]) put(
 	return nil
 }
 
-// view returns the rows behind the buffer: those before it, but for a key that is held what it was when it was held first.
+// view returns the rows downstream of the buffer: the rows before it, except that a held key has the row from the time
+// when it was first held.
 func (s *suppressor[K, B, V]) view(before *view[B, V]) *view[B, V] {
 	return &view[B, V]{value: before.value, stores: s.read(before.stores), open: func(h *engine.Host) lookup[B, V] {
 		buffer, rows := s.open(h), before.open(h)
@@ -286,12 +289,12 @@ func (s *suppressor[K, B, V]) view(before *view[B, V]) *view[B, V] {
 	}}
 }
 
-// read returns what those read that look through the buffer.
+// read returns the stores that readers of the rows downstream of the buffer read.
 func (s *suppressor[K, B, V]) read(before []*storeInfo) []*storeInfo {
 	return append([]*storeInfo{s.info}, before...)
 }
 
-// sub returns a - b, and the smallest number if there is no such one. b is not negative.
+// sub returns a - b, or the smallest number if the difference is smaller. b is not negative.
 func sub(a, b int64) int64 {
 	if a < math.MinInt64+b {
 		return math.MinInt64

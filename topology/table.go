@@ -14,8 +14,9 @@ type Table[K, V any] struct {
 }
 
 // TableOf reads a topic as a table: each record replaces the value of its key, whatever its timestamp, and a null value
-// deletes it. A record with a null key is dropped. The rows are kept in a store named like the topic; a topic whose name
-// is no store name needs [Named]. With [Versioned] timestamps count, and the old values are kept.
+// deletes the key. A record with a null key is dropped. The rows are kept in a store with the name of the topic; if
+// this is not a valid name of a store, choose one with [Named]. With [Versioned], timestamps count and old values are
+// kept.
 func TableOf[K, V any](b *Builder, topic string, key codecs.Codec[K], value codecs.Codec[V], opts ...TableOption) Table[K, V] {
 	var o tableOptions
 	var all []NodeOption

@@ -6,7 +6,7 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// TableOption is an option of [TableOf]: [Named], [Versioned], [TTL], and those of [Source].
+// TableOption is an option of [TableOf]: [Named], [Versioned], [TTL], and the options of [Source].
 type TableOption interface{ applyTable(o *tableOptions) }
 
 type tableOptions struct {
@@ -15,7 +15,7 @@ type tableOptions struct {
 	sourceOptions sourceOptions
 }
 
-// StoreOption is an option of an operator that keeps a table: [Versioned], [TTL]. It is one of aggregations without windows, too.
+// StoreOption is an option of an operator that keeps a table, and of aggregations without windows: [Versioned], [TTL].
 type StoreOption interface {
 	TableOption
 	applyStore(o *storeOptions)
@@ -34,32 +34,35 @@ func (f storeOption) applyStore(o *storeOptions)         { f(o) }
 func (f storeOption) applyTable(o *tableOptions)         { f(&o.storeOptions) }
 func (f storeOption) applyAggregate(o *aggregateOptions) { f(&o.storeOptions) }
 
-// Versioned keeps the old values of a table as well (KIP-889, KIP-914), so that a join can ask what the value was at the time of
-// a record: [Stream.JoinTable] does so. Updates count by their timestamps, not by the order in which they come: one that is older
-// than the latest value of its key becomes a part of the history, and the latest value stays.
+// Versioned keeps the old values of a table as well (KIP-889, KIP-914), so that a join finds the value that was valid
+// at the time of a record, as [Stream.JoinTable] does. Updates count by their timestamps and not by the order in which
+// they come: an update that is older than the latest value of its key becomes part of the history, and the latest value
+// stays.
 //
-// History reaches back from the largest timestamp that the table has seen. An update that is older than that is dropped
-// ([DropTooOld]); the version that is valid where history begins, and the latest one, are kept however old they are.
+// History reaches back from the largest timestamp that the table has seen. An older update is dropped ([DropTooOld]).
+// Two versions are kept however old they are: the one that is valid where history begins, and the latest one.
 //
-// An update of the history alone is forwarded like any other, and operators that work with the latest values leave it out:
-// joins of tables and groupings.
+// An update that changes only the history is forwarded like any other. Joins of tables and groupings work with the
+// latest values and leave it out.
 func Versioned(history time.Duration) StoreOption {
 	return storeOption(func(o *storeOptions) { o.versioned, o.history = true, history })
 }
 
-// TTL lets the rows of a table expire when the stream time of the table, the largest timestamp that it has seen, has passed the
-// timestamp of the row by more than ttl. A row that is written again lives on from its new timestamp; an aggregate has that of its
-// latest record. (Kafka Streams has no such thing.)
+// TTL makes the rows of a table expire: a row is gone when the stream time of the table, which is the largest timestamp
+// that it has seen, exceeds the timestamp of the row by more than ttl. A row that is written again lives on from its
+// new timestamp. The timestamp of an aggregate is the timestamp of its latest record. (Kafka Streams has no such
+// option.)
 //
 //	stream time   0        5        10       15       20        TTL(10)
 //	records       a=1      b=1      b=2      c=1      c=2
 //	forwarded     a=1      b=1      b=2      a null   c=2
 //	                                         c=1
 //
-// What expires is gone from the store, and whoever reads the table does not see it any more. Its deletion is forwarded with the
-// last timestamp at which the row was alive, before the record whose timestamp ended it, so that joins and groupings behind the
-// table are right; rows that expire together do so in the order of their timestamps, then of their keys. Without records no time
-// passes. A record that would be a row that has expired already is dropped ([DropTooOld]); a deletion is not.
+// An expired row is gone from the store, and readers of the table do not see it any more. Its deletion is forwarded
+// with the last timestamp at which the row was alive, before the record whose timestamp ended it, so that joins and
+// groupings downstream are right. Rows that expire together do so in the order of their timestamps, then of their keys.
+// Without records no time passes. A record whose row would have expired already is dropped ([DropTooOld]); a deletion
+// is not.
 func TTL(ttl time.Duration) StoreOption {
 	return storeOption(func(o *storeOptions) { o.expiring, o.ttl = true, ttl })
 }
@@ -98,7 +101,7 @@ func (o storeOptions) validate(n *node) {
 	}
 }
 
-// refuse remembers a mistake of the windowed aggregation n if there are options for its store.
+// refuse records a mistake of the windowed aggregation n if there are options for its store.
 func (o storeOptions) refuse(n *node) {
 	if o.versioned || o.expiring {
 		n.builder.errorf(n, "Versioned and TTL are for tables without windows; windows have a Retention")

@@ -20,14 +20,15 @@ type tableStore[K, V any] struct {
 
 // tableRows are the rows of a table in a task.
 type tableRows[K, V any] interface {
-	// forward says who hears of rows that expire.
+	// forward sets the receiver of the deletions of rows that expire.
 	forward(next receiver[change[K, V]])
-	// advance says that a record with that timestamp has come for the table, and forwards what expires by it.
+	// advance moves time to the timestamp of a record of the table, and forwards the deletions of the rows that expire
+	// by it.
 	advance(timestamp int64) error
-	// get returns the row of a key as it is now.
+	// get returns the current row of a key.
 	get(key []byte) (value V, timestamp int64, ok bool, err error)
-	// set stores the new value of a change and says whether it is stale. It reports false, and does nothing, if the change
-	// is too old to be kept.
+	// set stores the new value of a change and sets whether the change is stale. If the change is too old to be kept,
+	// it reports false and does nothing.
 	set(key []byte, c *change[K, V]) (kept bool, err error)
 }
 
@@ -38,7 +39,7 @@ func keepTable[K, V any](n *node, key codecs.Codec[K], value codecs.Codec[V], o 
 	return &tableStore[K, V]{info: info, key: key, value: value}
 }
 
-// open returns the rows in t, the same to all who ask.
+// open returns the rows in t. All callers get the same rows.
 func (s *tableStore[K, V]) open(h *engine.Host) tableRows[K, V] {
 	switch {
 	case s.info.spec.Kind == state.VersionedKind:
@@ -57,7 +58,7 @@ func (s *tableStore[K, V]) open(h *engine.Host) tableRows[K, V] {
 	})
 }
 
-// view returns how others read the rows.
+// view returns the view through which other operators read the rows.
 func (s *tableStore[K, V]) view() *view[K, V] {
 	v := &view[K, V]{value: s.value, stores: []*storeInfo{s.info}, table: s, open: func(h *engine.Host) lookup[K, V] {
 		rows := s.open(h)
@@ -72,7 +73,7 @@ func (s *tableStore[K, V]) view() *view[K, V] {
 	return v
 }
 
-// committed yields the rows that are committed in t, from a key on, nil for the first one.
+// committed yields the committed rows in t, beginning with the given key, nil for the first row.
 func (s *tableStore[K, V]) committed(h *engine.Host, from *K) iter.Seq2[state.Entry[K, V], error] {
 	name := s.info.spec.Name
 	if s.info.spec.Kind == state.VersionedKind {
@@ -90,15 +91,15 @@ type rowUpdate[K, V any] struct {
 	next receiver[change[K, V]]
 }
 
-// update returns what updates the rows of s in t and forwards the changes.
+// update returns the rowUpdate that updates the rows of s in t and forwards the changes.
 func (s *tableStore[K, V]) update(h *engine.Host, n *node, keys keying[K], next receiver[change[K, V]]) *rowUpdate[K, V] {
 	rows := s.open(h)
 	rows.forward(next)
 	return &rowUpdate[K, V]{h: h, n: n, keys: keys, rows: rows, next: next}
 }
 
-// begin lets time go on to that of the change, and gives c the old value of its row. It returns the encoding of the key and the
-// timestamp of the old value.
+// begin moves time to the timestamp of the change and sets the old value of its row in c. It returns the encoding of
+// the key and the timestamp of the old value.
 func (u *rowUpdate[K, V]) begin(c *change[K, V]) (encoded []byte, timestamp int64, err error) {
 	if encoded, err = u.keys.encode(u.h, u.n, c.key, c.Key); err != nil {
 		return nil, 0, err
@@ -113,7 +114,8 @@ func (u *rowUpdate[K, V]) begin(c *change[K, V]) (encoded []byte, timestamp int6
 	return encoded, timestamp, nil
 }
 
-// end stores the new value of c and reports whether it is to be forwarded: what is too old to be kept is dropped.
+// end stores the new value of c and reports whether c is to be forwarded. A change that is too old to be kept is
+// dropped.
 func (u *rowUpdate[K, V]) end(encoded []byte, c *change[K, V]) (kept bool, err error) {
 	kept, err = u.rows.set(encoded, c)
 	if err != nil {
@@ -125,7 +127,7 @@ func (u *rowUpdate[K, V]) end(encoded []byte, c *change[K, V]) (kept bool, err e
 	return kept, nil
 }
 
-// plainRows are rows of which only the latest value is kept.
+// plainRows are rows without history and without expiry.
 type plainRows[K, V any] struct{ store *state.KeyValue[K, V] }
 
 func (r plainRows[K, V]) forward(receiver[change[K, V]]) {}
@@ -184,10 +186,10 @@ func (r *versionedRows[K, V]) set(key []byte, c *change[K, V]) (kept bool, err e
 	return true, err
 }
 
-// getAsOf returns the row of a key as it was at a time, as Kafka Streams does: before history only the latest version is
-// known.
+// getAsOf returns the row of a key as it was at a time, like Kafka Streams: before the beginning of history only the
+// latest version is known.
 func (r *versionedRows[K, V]) getAsOf(key []byte, asOf int64) (value V, timestamp int64, ok bool, err error) {
-	r.store.Advance(r.clock.Now) // a store that was rolled back may have forgotten
+	r.store.Advance(r.clock.Now) // a rollback of the store may have set it back
 	if asOf >= r.store.HistoryStart() {
 		return r.store.GetAsOfEncoded(key, asOf)
 	}
@@ -198,7 +200,7 @@ func (r *versionedRows[K, V]) getAsOf(key []byte, asOf int64) (value V, timestam
 	return latest, timestamp, true, nil
 }
 
-// expiringRows are rows that expire.
+// expiringRows are rows with a TTL.
 type expiringRows[K, V any] struct {
 	h     *engine.Host
 	n     *node
@@ -206,7 +208,7 @@ type expiringRows[K, V any] struct {
 	clock *engine.Clock
 	ttl   int64 // milliseconds
 	next  receiver[change[K, V]]
-	gone  change[K, V] // forwarded for what expires
+	gone  change[K, V] // the deletion of a row that expires
 }
 
 func (s *tableStore[K, V]) openExpiring(h *engine.Host) *expiringRows[K, V] {
@@ -231,7 +233,7 @@ func (r *expiringRows[K, V]) advance(timestamp int64) error {
 	return r.expire(r.clock.Now)
 }
 
-// expire forwards the deletion of what expires at stream time now.
+// expire forwards the deletions of the rows that expire at stream time now.
 func (r *expiringRows[K, V]) expire(now int64) error {
 	r.store.Advance(now)
 	for e, err := range r.store.Expired(now - r.ttl) {
@@ -248,7 +250,7 @@ func (r *expiringRows[K, V]) expire(now int64) error {
 }
 
 func (r *expiringRows[K, V]) get(key []byte) (V, int64, bool, error) {
-	r.store.Advance(r.clock.Now) // a store that was rolled back may have forgotten
+	r.store.Advance(r.clock.Now) // a rollback of the store may have set it back
 	return r.store.GetEncoded(key)
 }
 

@@ -11,9 +11,9 @@ type toOptions struct {
 	partitioner anyPartitioner
 }
 
-// To writes the stream to a topic. A null key or value is written as null. Records are partitioned by the bytes of their
-// key, as Kafka's own clients do; the key of a window by the key that was windowed, see [TimeWindowedCodec]. [PartitionBy]
-// and [Multicast] choose otherwise.
+// To writes the stream to a topic. A null key or value is written as null. Records are partitioned by the bytes of
+// their key, as Kafka's own clients do it; windowed keys are partitioned by the key without the window, see
+// [TimeWindowedCodec]. [PartitionBy] and [Multicast] choose partitions in another way.
 func (s Stream[K, V]) To(topic string, key codecs.Codec[K], value codecs.Codec[V], opts ...ToOption) {
 	n, o := s.builder().sink("sink", opts)
 	n.topic = topic
@@ -25,9 +25,10 @@ func (s Stream[K, V]) To(topic string, key codecs.Codec[K], value codecs.Codec[V
 	out.write(s)
 }
 
-// ToDynamic writes each record to the topic that f returns for it (KIP-303), otherwise like [Stream.To]. The topics must
-// exist; the first record for a topic has the runtime look for it, and a record for one that is missing is a
-// [engine.RouteError], about which the policy of [OnProduceFailure] decides. The internal topics of the topology are refused.
+// ToDynamic writes each record to the topic that f returns for it (KIP-303). Otherwise it works like [Stream.To]. The
+// topics must exist: the runtime looks a topic up when the first record for it comes, and a record for a missing topic
+// is a [engine.RouteError], for which the policy of [OnProduceFailure] decides. The internal topics of the topology are
+// refused.
 func (s Stream[K, V]) ToDynamic(
 	f func(r Record[K, V]) (topic string), key codecs.Codec[K], value codecs.Codec[V], opts ...ToOption,
 ) {

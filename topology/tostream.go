@@ -22,8 +22,8 @@ func (t Table[K, V]) ToStream(opts ...NodeOption) Stream[K, V] {
 	return Stream[K, V]{out: out, keys: t.keys}
 }
 
-// ToStream returns the updates of the table as a stream, with keys that key makes of key and window: [WithWindow] keeps both.
-// A deletion is a record with a null value.
+// ToStream returns the updates of the table as a stream, with keys that the function key makes of the key and the
+// window: [WithWindow] keeps both. A deletion is a record with a null value.
 //
 // The keys are new: to group or join the stream, send it through [Stream.Repartition] first.
 func (t WindowedTable[K, V]) ToStream[K2 any](

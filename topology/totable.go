@@ -2,11 +2,11 @@ package topology
 
 import "github.com/seed84377926/millrace/codecs"
 
-// ToTable makes the stream a table, kept in a store with the given name: each record replaces the value of its key, whatever its
-// timestamp, and a null value deletes it (docs/semantics.md, Order of updates). A record with a null key is dropped. With [Versioned] timestamps count, and the
-// old values are kept.
+// ToTable makes the stream a table, kept in a store with the given name: each record replaces the value of its key,
+// whatever its timestamp, and a null value deletes the key (docs/semantics.md, Order of updates). A record with a null
+// key is dropped. With [Versioned], timestamps count and old values are kept.
 //
-// The keys must be where their partitioner put them: after [Stream.Rekey] a [Stream.Repartition] comes first.
+// The keys must be where their partitioner put them: after [Stream.Rekey], call [Stream.Repartition] first.
 func (s Stream[K, V]) ToTable(name string, value codecs.Codec[V], opts ...StoreOption) Table[K, V] {
 	n, o := s.builder().storeNode("to-table", name, opts)
 	n.require(value != nil, "value codec")

@@ -40,7 +40,7 @@ type timeWindowedCodec[K any] struct {
 	size int64
 }
 
-// innerKeyer is a codec of keys that are not partitioned by all of their bytes.
+// innerKeyer is a codec of keys whose partition depends on a part of their bytes only.
 type innerKeyer interface {
 	// innerKey returns the part of an encoded key that decides the partition.
 	innerKey(encoded []byte) []byte

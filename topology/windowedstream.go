@@ -12,7 +12,7 @@ type TimeWindowedStream[K, V any] struct {
 	emission emission
 }
 
-// WindowedBy puts the records of each key into windows: [Tumbling], [Hopping] or [Sliding] ones.
+// WindowedBy puts the records of each key into windows: [Tumbling], [Hopping] or [Sliding].
 func (g GroupedStream[K, V]) WindowedBy(w Windows) TimeWindowedStream[K, V] {
 	validateWindows(w, &node{builder: g.stream.builder(), kind: "windowed-by", site: callSite()})
 	return TimeWindowedStream[K, V]{grouped: g, windows: w}
@@ -33,9 +33,10 @@ func (s TimeWindowedStream[K, V]) Count(name string, opts ...AggregateOption[int
 	return aggregateWindows(n, s.windows, s.emission, counting(n, opts), feed(s.grouped, countOne[K, V]))
 }
 
-// Reduce combines the values of each key and window into one, of the same type, in a window store with the given name: the first
-// value of a window as it is, then reduce of the result so far and the next value. It treats records as
-// [TimeWindowedStream.Aggregate] does, and the value of the first one is the zero value if it is null.
+// Reduce combines the values of each key and window into one value of the same type, in a window store with the given
+// name. It begins with the first value of a window, and calls reduce with the result so far and each further value. It
+// treats records as [TimeWindowedStream.Aggregate] does; if the value of the first record is null, the result begins
+// with the zero value.
 func (s TimeWindowedStream[K, V]) Reduce(
 	name string, reduce func(result, value V) V, codec codecs.Codec[V], opts ...AggregateOption[V],
 ) WindowedTable[K, V] {
@@ -44,13 +45,15 @@ func (s TimeWindowedStream[K, V]) Reduce(
 	return aggregateWindows(n, s.windows, s.emission, newReduction(n, codec, opts), feedReduce(s.grouped, reduce))
 }
 
-// Aggregate keeps one value for each key and window, in a window store with the given name: add of the record's key, its
-// value and the aggregate so far, which is init() for the first record. Every update is forwarded, unless
-// [TimeWindowedStream.EmitOnClose] says otherwise. The timestamp of a result is the largest of its records.
+// Aggregate keeps one value for each key and window, in a window store with the given name. add makes it from the
+// record's key, its value and the aggregate so far, which is init() for the first record. Every update is forwarded,
+// unless [TimeWindowedStream.EmitOnClose] says otherwise. The timestamp of a result is the largest timestamp of its
+// records.
 //
-// A record whose window is over, grace included, by the stream time of this operator is dropped; so is a record with a null
-// key. A null value is not: add is called with the zero value of V, and Count counts it. Only [SlidingWindows] drop null
-// values, too. add must not modify the aggregate that it is given, but return a new one.
+// A record is dropped if its key is null, or if its window is over, grace included, by the stream time of this
+// operator. A record with a null value is not dropped: add is called with the zero value of V, and Count counts the
+// record. Only [SlidingWindows] also drop null values. add must not modify the aggregate that it is given, but return a
+// new one.
 func (s TimeWindowedStream[K, V]) Aggregate[A any](
 	name string, init func() A, add func(key K, value V, aggregate A) A, codec codecs.Codec[A], opts ...AggregateOption[A],
 ) WindowedTable[K, A] {
@@ -97,9 +100,10 @@ func (s SessionWindowedStream[K, V]) Count(name string, opts ...AggregateOption[
 	return aggregateSessions(n, s.windows, s.emission, counting(n, opts), merge, feed(s.grouped, countOne[K, V]))
 }
 
-// Reduce combines the values of each key and session into one, of the same type, in a session store with the given name: the first
-// value of a session as it is, then reduce of the result so far and the next value. Sessions that a late record joins
-// are combined by reduce, too. It treats records as [SessionWindowedStream.Aggregate] does.
+// Reduce combines the values of each key and session into one value of the same type, in a session store with the given
+// name. It begins with the first value of a session, and calls reduce with the result so far and each further value.
+// When a late record joins sessions, reduce combines their results, too. It treats records as
+// [SessionWindowedStream.Aggregate] does.
 func (s SessionWindowedStream[K, V]) Reduce(
 	name string, reduce func(result, value V) V, codec codecs.Codec[V], opts ...AggregateOption[V],
 ) WindowedTable[K, V] {
@@ -109,15 +113,16 @@ func (s SessionWindowedStream[K, V]) Reduce(
 	return aggregateSessions(n, s.windows, s.emission, newReduction(n, codec, opts), merge, feedReduce(s.grouped, reduce))
 }
 
-// Aggregate keeps one value for each key and session, in a session store with the given name. For each record, the aggregates of
-// the sessions that it continues are merged, one after the other: merge of init() and the first one, merge of the result
-// and the second one; then add of the record's key, its value and the result makes the new aggregate. The sessions that were
-// merged are deleted, which is forwarded in the order of their ends, and then the new one is forwarded, unless
-// [SessionWindowedStream.EmitOnClose] says otherwise. The timestamp of a result is the end of the session.
+// Aggregate keeps one value for each key and session, in a session store with the given name. For each record, the
+// aggregates of the sessions that it continues are merged one after the other: merge of init() and the first one, then
+// merge of the result and the second one, and so on. Then add makes the new aggregate from the record's key, its value
+// and the result. The sessions that were merged are deleted, and these deletions are forwarded in the order of the
+// sessions' ends. Then the new session is forwarded, unless [SessionWindowedStream.EmitOnClose] says otherwise. The
+// timestamp of a result is the end of the session.
 //
-// A record whose session, with all that it joins, is over by the stream time of this operator, gap and grace included, is
-// dropped; so is a record with a null key. A null value is not: add is called with the zero value of V. add and merge
-// must not modify the aggregates that they are given, but return a new one.
+// A record is dropped if its key is null, or if its session, with all sessions that it joins, is over by the stream
+// time of this operator, gap and grace included. A record with a null value is not dropped: add is called with the zero
+// value of V. add and merge must not modify the aggregates that they are given, but return new ones.
 func (s SessionWindowedStream[K, V]) Aggregate[A any](
 	name string, init func() A, add func(key K, value V, aggregate A) A, merge func(key K, a, b A) A, codec codecs.Codec[A],
 	opts ...AggregateOption[A],

@@ -16,7 +16,7 @@ type WindowedTable[K, V any] struct {
 	view    *view[Windowed[K], V] // asked with the encodings of keys without their windows
 }
 
-// closing says when the windows of a table close: when stream time has passed their end by wait.
+// closing says when the windows of a table close: when stream time exceeds their end by wait.
 type closing struct {
 	wait   int64
 	length int64 // of a window: how far its end may be ahead of stream time
@@ -30,8 +30,8 @@ func (t WindowedTable[K, V]) builder() *Builder {
 	return t.out.node.builder
 }
 
-// Filter keeps the rows for which keep returns true, see [Table.Filter]. Nothing is stored: the rows are those of the table that is
-// filtered.
+// Filter keeps the rows for which keep returns true, see [Table.Filter]. It stores nothing: rows are read from the
+// table before the filter.
 func (t WindowedTable[K, V]) Filter(keep func(key K, window state.Window, value V) bool, opts ...NodeOption) WindowedTable[K, V] {
 	n := t.builder().node("filter", opts)
 	n.require(keep != nil, "function")
@@ -39,8 +39,8 @@ func (t WindowedTable[K, V]) Filter(keep func(key K, window state.Window, value 
 	return WindowedTable[K, V]{out: filterChanges(t.out, n, false, keep), keys: t.keys, closing: t.closing, view: view}
 }
 
-// MapValues replaces each value by f of it, see [Table.MapValues]. Nothing is stored: the rows are those of the table whose values
-// are mapped.
+// MapValues replaces each value by the result of f, see [Table.MapValues]. It stores nothing: rows are computed from
+// the table whose values are mapped.
 func (t WindowedTable[K, V]) MapValues[V2 any](f func(value V) V2, opts ...NodeOption) WindowedTable[K, V2] {
 	n := t.builder().node("map-values", opts)
 	n.require(f != nil, "function")
@@ -49,12 +49,12 @@ func (t WindowedTable[K, V]) MapValues[V2 any](f func(value V) V2, opts ...NodeO
 	return WindowedTable[K, V2]{out: out, keys: t.keys, closing: t.closing, view: view}
 }
 
-// KeyedByWindow returns a windowed table as a table whose keys are keys with their windows, for all that tables can do. The keys
-// are encoded as [TimeWindowedCodec] or [SessionWindowedCodec] does it, and records with such keys are where their keys without
-// the windows are. A row is there as long as its window is retained, see [TimeWindows.Retention]; that it goes is no change of the
-// table.
+// KeyedByWindow returns a windowed table as a table whose keys are keys with windows, so that all operators of tables
+// can be used. The keys are encoded as [TimeWindowedCodec] or [SessionWindowedCodec] encodes them. Records with such
+// keys are in the partition of the key without its window. A row exists as long as its window is retained, see
+// [TimeWindows.Retention]. When the retention ends, no change is forwarded.
 //
-// (A function, since Go does not allow a method of a type to return the same type with longer arguments.)
+// (It is a function because Go does not allow a method to return its own type with longer type arguments.)
 func KeyedByWindow[K, V any](t WindowedTable[K, V], opts ...NodeOption) Table[Windowed[K], V] {
 	n := t.builder().node("keyed-by-window", opts)
 	n.passesOld = true

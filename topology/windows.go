@@ -9,8 +9,8 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// Windows says how records are put into windows: [TimeWindows] or [SlidingWindows]. [SessionWindows] go by a method of their
-// own, [GroupedStream.WindowedBySessions].
+// Windows says how records are put into windows: [TimeWindows] or [SlidingWindows]. [SessionWindows] have a method of
+// their own, [GroupedStream.WindowedBySessions].
 type Windows interface {
 	// validate remembers what is wrong in the call that made n.
 	validate(n *node)
@@ -18,9 +18,10 @@ type Windows interface {
 	spec(name string) state.Spec
 }
 
-// TimeWindows says how records are put into windows of equal size at fixed places: [Tumbling] and [Hopping] make one, its
-// methods return changed copies. A window holds the records with start <= timestamp < end; windows start at multiples of
-// their advance since the Unix epoch, none before it. All durations are whole numbers of milliseconds.
+// TimeWindows says how records are put into windows of equal size at fixed places. [Tumbling] and [Hopping] make one;
+// its methods return changed copies. A window holds the records with start <= timestamp < end. Windows start at
+// multiples of their advance since the Unix epoch, and none starts before the epoch. All durations are whole numbers of
+// milliseconds.
 //
 // A window is open, and takes late records, until the stream time of the operator reaches its end plus the grace.
 type TimeWindows struct {
@@ -35,8 +36,9 @@ type TimeWindows struct {
 //	                     │··grace··│          late records of w1 are still accepted
 func Tumbling(size time.Duration) TimeWindows { return TimeWindows{size: size, advance: size} }
 
-// Hopping returns windows of the given size that start every advance, which is not above the size. They overlap: each record is
-// in size/advance of them, and an advance of the size makes windows as [Tumbling] does.
+// Hopping returns windows of the given size, one of which starts every advance. The advance is at most the size.
+// Windows overlap: each record is in size/advance of them. If the advance equals the size, the windows are those of
+// [Tumbling].
 //
 //	Hopping(10*time.Second, 5*time.Second)
 //
@@ -52,8 +54,8 @@ func Hopping(size, advance time.Duration) TimeWindows {
 // Grace keeps windows open for late records until the stream time of the operator reaches their end plus d.
 func (w TimeWindows) Grace(d time.Duration) TimeWindows { w.grace, w.graced = d, true; return w }
 
-// Retention keeps windows in the store, for queries, until the stream time of the operator reaches their start plus d. It
-// is at least size and grace together, which is also the default.
+// Retention keeps windows in the store, for queries, until the stream time of the operator reaches their start plus d.
+// The minimum, which is also the default, is the size plus the grace.
 func (w TimeWindows) Retention(d time.Duration) TimeWindows { w.retention = d; return w }
 
 func (w TimeWindows) validate(n *node) {
@@ -91,8 +93,8 @@ func (w TimeWindows) millis() millis {
 	}
 }
 
-// first returns the start of the first window that holds timestamp; the others start at multiples of advance up to
-// timestamp. No window starts before the epoch.
+// first returns the start of the first window that holds timestamp. The other windows that hold it start at later
+// multiples of advance, up to timestamp. No window starts before the epoch.
 func (w millis) first(timestamp int64) int64 {
 	return max(0, timestamp-w.size+w.advance) / w.advance * w.advance
 }
@@ -103,8 +105,9 @@ func (w millis) closed(end, now int64) bool { return end <= now-w.grace }
 // last returns the start of the last window at stream time now.
 func (w millis) last(now int64) int64 { return now / w.advance * w.advance }
 
-// gone returns the start up to which windows are not kept any more at stream time now. If several streams flow into them, it
-// goes by the start of the last window, as in Kafka Streams, which matters for a stream that is far behind the others.
+// gone returns the start up to which windows are no longer kept at stream time now. If several streams flow into the
+// windows, it depends on the start of the last window, as in Kafka Streams. This matters for a stream that lags far
+// behind the others.
 func (w millis) gone(now int64, streams int) int64 {
 	if streams > 1 {
 		now = w.last(now)
@@ -126,7 +129,7 @@ type span struct {
 	time.Duration
 }
 
-// positive reports whether a duration is above 0, and remembers if not.
+// positive reports whether a duration is above 0, and records a mistake if it is not.
 func positive(n *node, s span) bool {
 	if s.Duration <= 0 {
 		n.builder.errorf(n, "the %s is %v; want more than 0", s.what, s.Duration)
@@ -134,7 +137,8 @@ func positive(n *node, s span) bool {
 	return s.Duration > 0
 }
 
-// whole reports whether durations are whole numbers of milliseconds and not negative, and remembers which are not.
+// whole reports whether durations are whole numbers of milliseconds and not negative, and records a mistake for each
+// that is not.
 func whole(n *node, spans ...span) bool {
 	ok := true
 	for _, s := range spans {
@@ -150,7 +154,7 @@ func whole(n *node, spans ...span) bool {
 	return ok
 }
 
-// checkRetention remembers that a retention is too short, or that what is needed is beyond what a duration holds.
+// checkRetention records a mistake if a retention is too short, or if the needed time exceeds the range of a duration.
 func checkRetention(n *node, retention, needed time.Duration, what string) {
 	switch {
 	case needed == math.MaxInt64:
@@ -161,7 +165,7 @@ func checkRetention(n *node, retention, needed time.Duration, what string) {
 	}
 }
 
-// sum returns the sum of durations that are not negative, the longest one there is if it is beyond it.
+// sum returns the sum of durations that are not negative, or the longest duration if the sum exceeds it.
 func sum(durations ...time.Duration) (total time.Duration) {
 	for _, d := range durations {
 		if total += d; total < 0 {
@@ -171,21 +175,22 @@ func sum(durations ...time.Duration) (total time.Duration) {
 	return total
 }
 
-// SlidingWindows says how records are put into windows that records make: any records that are at most so far apart are together in
-// some window. [Sliding] makes one, its methods return changed copies. Unlike those of [TimeWindows], both ends of a
-// window belong to it: it holds the records with start <= timestamp <= end. All durations are whole numbers of milliseconds.
+// SlidingWindows says how records are put into windows that the records make: any records that are at most a time
+// difference apart are together in some window. [Sliding] makes one; its methods return changed copies. Unlike with
+// [TimeWindows], both ends of a window belong to it: it holds the records with start <= timestamp <= end. All durations
+// are whole numbers of milliseconds.
 //
-// A window is open, and takes late records, until the stream time of the operator is beyond its end plus the grace. A record is
-// dropped if the last window that may hold it is not open any more.
+// A window is open, and takes late records, until the stream time of the operator exceeds its end plus the grace. A
+// record is dropped if the last window that may hold it is no longer open.
 type SlidingWindows struct {
 	difference, grace, retention time.Duration
 	graced                       bool // Grace was called
 }
 
-// Sliding returns a window for each combination of records that are at most difference apart (KIP-450). Each record at t makes a
-// window that ends with it, [t-difference, t], and one that starts just behind it, [t+1ms, t+1ms+difference], as soon as
-// there is a record for that. Windows do not start before the Unix epoch: all records before difference share the window
-// [0, difference].
+// Sliding returns a window for each combination of records that are at most difference apart (KIP-450). Each record at
+// t makes a window that ends with it, [t-difference, t], and a window that starts directly after it, [t+1ms,
+// t+1ms+difference], as soon as this window has a record. Windows do not start before the Unix epoch: all records
+// before difference share the window [0, difference].
 //
 //	Sliding(5*time.Second)
 //
@@ -193,19 +198,19 @@ type SlidingWindows struct {
 //	records     a    b       c
 //	        ├───a┤   │       │       ends with a
 //	           ├a────b┤      │       ends with b
-//	             ├───b───┤   │       behind a
+//	             ├───b───┤   │       after a
 //	                ├b───────c┤      ends with c: 11 to 16 s
-//	                  ├──────c──┤    behind b
+//	                  ├──────c──┤    after b
 //
-// The results for one key are then a, ab, b, bc and c, each of its window.
+// The results for one key are then a, ab, b, bc and c, each with its window.
 func Sliding(difference time.Duration) SlidingWindows { return SlidingWindows{difference: difference} }
 
-// Grace keeps windows open for late records until the stream time of the operator is beyond their end plus d.
+// Grace keeps windows open for late records until the stream time of the operator exceeds their end plus d.
 func (w SlidingWindows) Grace(d time.Duration) SlidingWindows { w.grace, w.graced = d, true; return w }
 
-// Retention keeps windows in the store, for queries, until the stream time of the operator is beyond their end plus d. It is
-// at least twice the time difference and the grace together, which is also the default: windows that are closed are needed to
-// make new ones of.
+// Retention keeps windows in the store, for queries, until the stream time of the operator exceeds their end plus d.
+// The minimum, which is also the default, is twice the time difference plus the grace: new windows are made from closed
+// ones.
 func (w SlidingWindows) Retention(d time.Duration) SlidingWindows { w.retention = d; return w }
 
 func (w SlidingWindows) validate(n *node) {
@@ -225,17 +230,17 @@ func (w SlidingWindows) spec(name string) state.Spec {
 	return state.Spec{Name: name, Kind: state.WindowKind, WindowSize: w.difference, Retention: retention}
 }
 
-// SessionWindows says how records are put into sessions: [Sessions] makes one, its methods return changed copies. A session is
-// a time of activity of one key; it begins with a record and ends with a record, and both ends belong to it. All durations
-// are whole numbers of milliseconds.
+// SessionWindows says how records are put into sessions. [Sessions] makes one; its methods return changed copies. A
+// session is a time of activity of one key: it begins with a record and ends with a record, and both ends belong to it.
+// All durations are whole numbers of milliseconds.
 //
-// A session is open, and takes late records, until the stream time of the operator is beyond its end plus gap and grace.
+// A session is open, and takes late records, until the stream time of the operator exceeds its end plus gap and grace.
 type SessionWindows struct {
 	gap, grace, retention time.Duration
 	graced                bool // Grace was called
 }
 
-// Sessions returns sessions that end when nothing came for longer than gap. A record that comes late may join sessions into
+// Sessions returns sessions that end when no record comes for longer than gap. A late record may join two sessions into
 // one.
 //
 //	Sessions(5*time.Second)
@@ -245,14 +250,14 @@ type SessionWindows struct {
 //	         ├────────┤     ├───────────┤     c and d are 6 s apart
 //	                     g                    a late record at 10 s joins them into one
 //
-// A record of a key is in exactly one session, which ends with it if nothing follows within the gap.
+// A record of a key is in exactly one session. The session ends with the record if no other follows within the gap.
 func Sessions(gap time.Duration) SessionWindows { return SessionWindows{gap: gap} }
 
-// Grace keeps sessions open for late records until the stream time of the operator is beyond their end plus gap and d.
+// Grace keeps sessions open for late records until the stream time of the operator exceeds their end plus gap and d.
 func (w SessionWindows) Grace(d time.Duration) SessionWindows { w.grace, w.graced = d, true; return w }
 
-// Retention keeps sessions in the store, for queries, until the stream time of the operator is beyond their end plus d. It is at
-// least gap and grace together, which is also the default.
+// Retention keeps sessions in the store, for queries, until the stream time of the operator exceeds their end plus d.
+// The minimum, which is also the default, is the gap plus the grace.
 func (w SessionWindows) Retention(d time.Duration) SessionWindows { w.retention = d; return w }
 
 func (w SessionWindows) validate(n *node) {

@@ -2,8 +2,8 @@ package engine
 
 import "fmt"
 
-// DecodeError says that an input record could not be decoded. Nothing of the record was processed: the task goes on as if
-// the record did not exist, if its owner decides so.
+// DecodeError says that an input record could not be decoded. Nothing of the record was processed: the owner of the
+// task may let it go on as if the record did not exist.
 type DecodeError struct {
 	Node, Topic string
 	Partition   int32
@@ -61,12 +61,12 @@ func (e *RouteError) Error() string {
 // Unwrap returns the cause.
 func (e *RouteError) Unwrap() error { return e.Err }
 
-// Punctuation is a call that a node asked for at a time: no input record leads to it.
+// Punctuation is a call that a node has scheduled for a time. No input record leads to it.
 type Punctuation struct {
-	// Node is the name of the node that asked for it, Number says which of its schedules, from 1.
+	// Node is the name of the node that scheduled it, Number the number of the schedule of this node, from 1.
 	Node   string
 	Number int
-	// Due is when it was due, in milliseconds since the Unix epoch.
+	// Due is the time at which it was due, in milliseconds since the Unix epoch.
 	Due int64
 }
 
@@ -75,12 +75,12 @@ func (p Punctuation) String() string {
 	return fmt.Sprintf("punctuation %d of %q due at %d", p.Number, p.Node, p.Due)
 }
 
-// PunctuationError says that a node failed in a punctuation and will fail again, as a [RecordError] says of a record. It may
-// be half done: the task must be rolled back before it does anything else.
+// PunctuationError says that a node failed in a punctuation and will fail again, as a [RecordError] says for a record.
+// The punctuation may be half done: the task must be rolled back before it does anything else.
 type PunctuationError struct {
 	Punctuation
 
-	// Failed is the node that failed: the one that asked for the punctuation, or one downstream of it.
+	// Failed is the node that failed: the node that scheduled the punctuation, or a node below it.
 	Failed string
 	Err    error
 }
@@ -95,7 +95,7 @@ func (e *PunctuationError) Unwrap() error { return e.Err }
 
 // PanicError is a panic of a function or codec of the user.
 type PanicError struct {
-	// Value is what was given to panic.
+	// Value is the argument of panic.
 	Value any
 	// Stack is the stack trace of the goroutine.
 	Stack []byte
