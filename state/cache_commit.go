@@ -17,7 +17,6 @@ func (c *cache[V]) flush(b *Batch) (err error) {
 	}
 	c.dirty.order()
 	var at *row[V]
-	var order orderCheck
 	defer func() {
 		if v := recover(); v != nil {
 			err = c.panicked(at, v)
@@ -25,10 +24,10 @@ func (c *cache[V]) flush(b *Batch) (err error) {
 	}()
 	for _, chunk := range c.dirty.chunks {
 		for _, r := range chunk {
-			at = r
-			if invariants.Enabled {
-				order.next(c.spec.Name, []byte(r.key))
+			if invariants.Enabled && at != nil && at.key >= r.key {
+				invariants.Violated("ST3", "store %q: row %q is flushed after row %q", c.spec.Name, r.key, at.key)
 			}
+			at = r
 			if err := c.flushRow(b, r); err != nil {
 				return err
 			}

@@ -162,7 +162,7 @@ func (d *dirtyRows[V]) find(key string) (chunk, pos int) {
 	return chunk, sort.Search(len(rows), func(i int) bool { return rows[i].key >= key })
 }
 
-// cursor iterates over the dirty rows in order. Rows may be added meanwhile: the cursor finds its position again by key.
+// cursor iterates over the dirty rows in order. Rows may be added during the iteration: the cursor finds its position again by key.
 type cursor[V any] struct {
 	rows    *dirtyRows[V]
 	floor   []byte // rows below it are skipped

@@ -16,10 +16,12 @@ const checkEvery = 16
 // checkCommitted compares a row that a commit has made clean with the row of the partition. That is the one that the flush
 // encoded, so its size is known. A partition that cannot be read is not checked.
 func (c *cache[V]) checkCommitted(r *row[V]) {
-	data, ok, err := c.part.Get(nil, AppendRowKey(nil, c.spec.Name, []byte(r.key)))
+	c.rowKey = append(c.rowKey[:c.prefixLen], r.key...)
+	data, ok, err := c.part.Get(c.value[:0], c.rowKey)
 	if err != nil {
 		return
 	}
+	c.value = data[:0]
 	if ok != r.present {
 		invariants.Violated("ST2", "store %q: row %q is clean and its presence is %v; in the partition it is %v: "+
 			"was the batch of the last Flush applied?", c.spec.Name, r.key, r.present, ok)
@@ -38,17 +40,17 @@ func (c *cache[V]) checkCommitted(r *row[V]) {
 	c.checkLocal(r)
 }
 
-// checkLocal checks that a row of the partition has the local row that it needs.
+// checkLocal checks that a row of the partition has the local row that it needs. The row key is in c.rowKey.
 func (c *cache[V]) checkLocal(r *row[V]) {
 	if c.localKey == nil {
 		return
 	}
-	local := c.localKey(nil, []byte(r.key), r.timestamp)
-	if len(local) == 0 {
+	c.localBuf = c.localKey(c.localBuf[:0], c.rowKey[c.prefixLen:], r.timestamp)
+	if len(c.localBuf) == 0 {
 		return
 	}
-	if _, ok, err := c.part.Get(nil, local); err == nil && !ok {
-		invariants.Violated("ST4", "store %q: row %q is in the partition and its local row %q is not", c.spec.Name, r.key, local)
+	if _, ok, err := c.part.Get(c.value[:0], c.localBuf); err == nil && !ok {
+		invariants.Violated("ST4", "store %q: row %q is in the partition and its local row %q is not", c.spec.Name, r.key, c.localBuf)
 	}
 }
 

@@ -172,7 +172,7 @@ func (w *Writer) takeOver(ctx context.Context) (err error) {
 // Begin opens a transaction. Nothing is sent before the first Produce.
 func (w *Writer) Begin() error {
 	if invariants.Enabled {
-		w.guard.Enter("I5", "the writer of "+w.cfg.TransactionalID)
+		w.guard.Enter("I5", w.cfg.TransactionalID)
 		defer w.guard.Exit()
 	}
 	w.mu.Lock()
@@ -214,7 +214,7 @@ func (w *Writer) Produce(rec *kgo.Record, acked func(*kgo.Record)) {
 // Send is Produce without allocations, for records of Record and a promise that is made once.
 func (w *Writer) Send(rec *kgo.Record, promise Promise) {
 	if invariants.Enabled {
-		w.guard.Enter("I5", "the writer of "+w.cfg.TransactionalID)
+		w.guard.Enter("I5", w.cfg.TransactionalID)
 		defer w.guard.Exit()
 	}
 	w.produced = true
@@ -252,7 +252,7 @@ func (w *Writer) Flush(ctx context.Context) error {
 // only a takeover finds out which.
 func (w *Writer) Commit(ctx context.Context, offsets state.Offsets) error {
 	if invariants.Enabled {
-		w.guard.Enter("I5", "the writer of "+w.cfg.TransactionalID)
+		w.guard.Enter("I5", w.cfg.TransactionalID)
 		defer w.guard.Exit()
 	}
 	ctx, cancel := w.bound(ctx)

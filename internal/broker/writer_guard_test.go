@@ -16,6 +16,6 @@ func TestWriter_oneGoroutine(t *testing.T) {
 		func() { w.Send(nil, nil) },
 		func() { _ = w.Commit(t.Context(), nil) },
 	} {
-		require.PanicsWithValue(t, "invariant I5 is violated: the writer of c.g.0 is used by two goroutines at once", f)
+		require.PanicsWithValue(t, "invariant I5 is violated: c.g.0 is used by two goroutines at once", f)
 	}
 }
