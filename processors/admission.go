@@ -20,10 +20,10 @@ import (
 // admission decides whether the topology of this program may go on with the state that the version before it left, and
 // records it as the application's own. No task works before the topology is recorded.
 //
-// The record is read before anything is created or joined, so that a program that does not fit is refused at once. It is
-// written when every group that differs from the recorded one has accepted this instance: a group in which tasks of another
-// version are at work refuses it, so that a version that is only tried next to them changes nothing. The holder of a
-// transactional id reads and writes, which makes both one step.
+// The record is read before anything is created or joined, so that a program that does not fit is refused at once. It
+// is written when every group that differs from the recorded one has accepted this instance. A group refuses the
+// instance while tasks of another version are at work in it, so a version that is only tried beside them changes
+// nothing. Only the holder of a transactional id reads and writes, which makes both one step.
 type admission struct {
 	inst  *instance
 	topic string
@@ -288,7 +288,7 @@ func isFatalForAdmission(err error) bool {
 	return ok || errors.Is(err, broker.ErrTimeoutRefused) || broker.IsDenied(err) || refused && refusal.Lasting()
 }
 
-// record reads again, since other instances may have recorded something meanwhile, and writes the record if it differs.
+// record reads the record again, since other instances may have written it since, and writes it if it differs.
 func (ad *admission) record(ctx context.Context) error {
 	writer, err := ad.takeOver(ctx)
 	if err != nil {

@@ -49,9 +49,9 @@ type Config struct {
 	// for the value of GOGC when New is called; see MemorySplit.HeapLimit for a limit that is enforced.
 	MemoryBytes int64
 
-	// MaxTaskIdle is how long a task waits for an input that is empty and known to be caught up, before it goes on
-	// with the others (KIP-695). 0, the default, does not wait. While an input is not known to be caught up, the task
-	// always waits, so that records are merged by timestamp, unless the value is negative: then it never waits.
+	// MaxTaskIdle is how long a task waits for an input that is empty and known to be caught up, before it goes on with
+	// the others (KIP-695). 0, the default, does not wait. While an input is not known to be caught up, the task always
+	// waits, so that records are merged by timestamp. With a negative value it never waits.
 	MaxTaskIdle time.Duration
 
 	// AcceptTopology accepts a change of the topology that does not fit the state of the version before. Run refuses such a
@@ -88,8 +88,8 @@ type Config struct {
 	// All instances should have the same value; the largest counts. The default is 0.
 	Standbys int
 
-	// AcceptableLag is how many changelog offsets a copy may lack and still count as caught up: a task moves to it at once,
-	// and restores them. The default is 10,000, as in Kafka Streams (KIP-441).
+	// AcceptableLag is how many changelog offsets a copy may lack and still count as caught up: a task moves to such a
+	// copy at once, and restores what it lacks. The default is 10,000, as in Kafka Streams (KIP-441).
 	AcceptableLag int64
 
 	// MaxWarmups bounds how many copies each group warms up at a time, on all instances together, before tasks move to

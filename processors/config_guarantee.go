@@ -10,10 +10,10 @@ const (
 	// transaction: readers of the outputs must read committed, and see them once per [Config.CommitInterval].
 	ExactlyOnce Guarantee = iota
 
-	// AtLeastOnce loses no input record, but one that was processed shortly before a failure may count again in
-	// outputs and tables. There are no transactions, so that outputs are visible at once and a commit costs the
-	// brokers less. Offsets are committed in the name of the group's member, and a commit begins only after the
-	// group has confirmed it (docs/decisions/0008-at-least-once.md says what is left to go wrong).
+	// AtLeastOnce loses no input record, but one that was processed shortly before a failure may count again in outputs
+	// and tables. There are no transactions, so that outputs are visible at once and a commit costs the brokers less.
+	// Offsets are committed in the name of the group's member, and a commit begins only after the group has confirmed
+	// it (docs/decisions/0008-at-least-once.md says what can still go wrong).
 	//
 	// The guarantee may be changed from one run of an application to the next, in both directions. While instances of both
 	// kinds run, the weaker one holds.

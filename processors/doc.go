@@ -25,7 +25,7 @@
 //
 // # Invariants
 //
-// The first four invariants of ARCHITECTURE.md are those of a task's life:
+// The first four invariants of ARCHITECTURE.md are about a task's life:
 //
 //   - I1, the fence. Membership says which instance should work on a partition; only the holder of the partition's
 //     transactional id can commit for it. Offsets and watermarks are read after the takeover, never before.
@@ -34,8 +34,8 @@
 //   - I3, Kafka first. Nothing reaches the engine before Kafka has confirmed the transaction, and the changelog offset is
 //     in the same batch as the rows. So local state is never ahead of the changelog and never has to be wiped.
 //   - I4, nothing is guessed. Any failure of a commit, also one whose outcome is unknown, ends the life: what is not
-//     committed is dropped, and the next takeover settles what was left open. A record that fails before the commit takes
-//     the task back to its last commit in place, behind a fence as well.
+//     committed is dropped, and the next takeover settles what was left open. If a record fails before the commit, the
+//     task rolls back in place to its last commit, and fences first if it has sent anything.
 //
 // # Order of records
 //
@@ -44,10 +44,11 @@
 //
 // # Positions and marks
 //
-// With each commit a task writes which input offsets its state reflects. Through repartition topics it also passes marks
-// on, so that a task, and every view of it, knows which offsets of topics it never reads itself are reflected: that is
-// how a query waits for a command's events whatever lies between (docs/formats.md). A mark in a topic covers the inputs
-// that lead to the topic, and is written only if it has changed: so sub-topologies may read what each other writes.
+// With each commit a task writes which input offsets its state reflects. It also passes marks on through repartition
+// topics. They tell a task, and every view of it, which offsets are reflected of topics that the task never reads
+// itself. So a query can wait for a command's events, however many sub-topologies lie between (docs/formats.md). A mark
+// in a topic covers the inputs that lead to the topic, and is written only if it has changed. So two sub-topologies may
+// read each other's output.
 //
 // # Failures
 //

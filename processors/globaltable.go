@@ -16,7 +16,7 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// errGlobalRebuilding says that a global table was found damaged and is read again: the rows that are there are not all.
+// errGlobalRebuilding says that a global table was found damaged and is being read again: some of its rows are missing.
 var errGlobalRebuilding = errors.New("processors: the copy was damaged and is read again from its topic")
 
 // Rows of the runtime in a global table.

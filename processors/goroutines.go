@@ -16,7 +16,7 @@ func background(ctx context.Context, run func(ctx context.Context)) (stop func()
 	}
 }
 
-// isClosed says whether a channel that is only ever closed is closed.
+// isClosed reports whether done is closed. Nothing is ever sent on done.
 func isClosed(done <-chan struct{}) bool {
 	select {
 	case <-done:

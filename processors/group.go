@@ -19,11 +19,11 @@ import (
 )
 
 // group runs one processor group on this instance: it is a member of the consumer group, has a task for each partition
-// that is assigned to it, and keeps the copies that the group plans for it. Tasks start and stop on the member's goroutine;
-// everything of a group ends in close.
+// that is assigned to it, and keeps the copies that the group plans for it. Tasks start and stop on the member's
+// goroutine; close ends everything that a group has started.
 type group struct {
 	inst     *instance
-	ctx      context.Context //nolint:containedctx // its tasks live in it; the member's callbacks come without one
+	ctx      context.Context //nolint:containedctx // the context of its tasks; the member's callbacks have none
 	logger   *slog.Logger
 	engine   state.Engine
 	layout   *state.Layout
@@ -41,7 +41,7 @@ type group struct {
 	damages damages
 	closing sync.WaitGroup // state that is not needed any more
 
-	replanned chan struct{}                 // signalled by each rebalance, before and after what it takes away has ended
+	replanned chan struct{}                 // signalled by each rebalance, before and after the tasks that it revokes have ended
 	identity  atomic.Pointer[broker.Member] // the member, also while it leaves
 
 	mu struct {

@@ -85,7 +85,7 @@ func (g *group) membership() func() broker.Membership {
 	}
 }
 
-// rejoin makes the group plan anew, because this instance has something to report.
+// rejoin makes the group plan again, because this instance has something to report.
 func (g *group) rejoin() {
 	if member := g.joined(); member != nil {
 		member.Rejoin()
@@ -157,8 +157,8 @@ func (g *group) assign(partitions []int32) {
 	g.inst.taskChanged()
 }
 
-// release ends the tasks of the partitions, side by side, and waits for them, also for those that end already because the
-// instance leaves. Without transactions the next owner may not begin before.
+// release ends the tasks of the partitions concurrently and waits until they have ended, also for tasks that are ending
+// already because the instance leaves. Without transactions the next owner must not begin earlier.
 func (g *group) release(partitions []int32, end func(*task)) {
 	var ended sync.WaitGroup
 	for _, p := range partitions {
@@ -180,7 +180,7 @@ func (g *group) release(partitions []int32, end func(*task)) {
 		})
 	}
 	ended.Wait()
-	// The next owner does not wait for this: its disk is another one.
+	// The next owner does not wait for this: it has another disk.
 	g.closing.Go(func() { g.releaseState(partitions) })
 	g.signalReplanned()
 	g.inst.taskChanged()

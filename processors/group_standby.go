@@ -18,8 +18,8 @@ import (
 // this instance can take the partition over at once: when the owner dies or, if the copy is a warm-up, when the group
 // moves the partition here. Its goroutine starts with start and ends with stop.
 //
-// It writes what the owner has committed, batch by batch with the changelog offset, as a restore does. A task that takes
-// the partition over restores from there on and has next to nothing left to read.
+// It writes what the owner has committed, batch by batch with the changelog offset, as a restore does. A task that
+// takes the partition over restores from there on and has little left to read.
 type standby struct {
 	group     *group
 	partition int32
@@ -50,7 +50,7 @@ func (g *group) newStandby(p int32, warmup bool) (*standby, error) {
 
 func (s *standby) start(ctx context.Context) { s.stop = background(ctx, s.run) }
 
-// run follows the changelog until ctx ends. Nothing depends on a standby, so that it tries again whatever happens.
+// run follows the changelog until ctx ends. Nothing depends on a standby, so it tries again after any error.
 func (s *standby) run(ctx context.Context) {
 	s.logger.Info("standing by")
 	var backoff retryBackoff
@@ -60,7 +60,7 @@ func (s *standby) run(ctx context.Context) {
 			return
 		}
 		if errors.Is(err, broker.ErrOffsetLost) {
-			// The changelog was compacted past the copy, or recreated: it begins anew.
+			// The changelog was compacted past the copy, or recreated: the copy begins again.
 			err = errors.Join(err, s.group.engine.Drop(s.partition))
 		}
 		s.group.dropDamaged(s.partition, err)
@@ -132,11 +132,11 @@ func (s *standby) info() StandbyInfo {
 	return info
 }
 
-// standbys are the copies that a group keeps on this instance: those that the group plans, without the partitions that
-// this instance works on itself, which are claimed for as long as their tasks live.
+// standbys are the copies that a group keeps on this instance: the copies that the group plans, except for partitions
+// that this instance works on itself. A task claims its partition for as long as it lives.
 type standbys struct {
 	group *group
-	ctx   context.Context //nolint:containedctx // all copies live in it; the group's plan comes without one
+	ctx   context.Context //nolint:containedctx // the context of all copies; the group's plan has none
 
 	mu struct {
 		sync.Mutex
@@ -186,7 +186,7 @@ func (s *standbys) release(p int32) {
 // close ends all copies, for good.
 func (s *standbys) close() { s.setPlan(assignment.Placement{}) }
 
-// reconcile ends and starts copies, side by side. The lock is held: the copies do not need it.
+// reconcile ends and starts copies concurrently. The lock is held: the copies do not need it.
 func (s *standbys) reconcile() {
 	var ending sync.WaitGroup
 	for p, running := range s.mu.running {

@@ -24,7 +24,7 @@ import (
 //	                                 │ └── commit ◀─────────────────────────────┤
 //	                                 └──── roll back ◀── handle fault ◀─────────┘
 //
-// One goroutine at a time has it: the task's own, and goka's while that processes a unit.
+// One goroutine at a time uses it: the task's own, or goka's while goka processes a unit.
 type life struct {
 	// What the life uses of its task, which outlives it.
 	task      *task // for its state, its end and its signal; everything else is below
@@ -115,7 +115,7 @@ func (l *life) begin(ctx context.Context, offsets map[string]int64, now identity
 	return nil
 }
 
-// openInputs starts to read each input where the state or, if that says nothing of it, the group is.
+// openInputs starts to read each input at the position in the state or, if the state has none, at the group's offset.
 func (l *life) openInputs(ctx context.Context, position state.Position, offsets map[string]int64) error {
 	l.inputs = &inputs{maxIdle: l.inst.cfg.MaxTaskIdle, now: time.Now, end: func(ctx context.Context, topic string) (int64, error) {
 		return l.inst.client.CommittedEnd(ctx, topic, l.partition)
@@ -160,8 +160,8 @@ func (l *life) stamp(input int) func(rec *kgo.Record, partitionTime int64) int64
 }
 
 // restoredPosition reads the position that was committed with the state and compares it with the group's offsets. Both
-// are committed in one transaction: where they differ, somebody changed one without the other. Only offsets that were
-// committed at least once may differ, because a crash cut a commit in two or an owner wrote too late: then the position
+// are committed in one transaction: where they differ, somebody changed one without the other. There is one exception,
+// AtLeastOnce: its offsets may differ because a crash cut a commit in two or an owner wrote too late. Then the position
 // says what the rows reflect.
 func (l *life) restoredPosition(offsets map[string]int64, mayDiffer func(topic string) bool) (state.Position, error) {
 	data, ok, err := l.table.part.Get(nil, []byte(state.PositionKey))

@@ -12,7 +12,7 @@ import (
 )
 
 // bisection finds the record that makes a commit fail: it halves the transactions until the one that fails has a single
-// record. A changelog row is the last of several values, so that only a try shows which record made it.
+// record. A changelog row is the last of several values, so only an attempt shows which record made it.
 type bisection struct {
 	limit int              // records for each transaction; 0: no bisection is under way
 	until map[string]int64 // the bisection is over when all positions are here

@@ -31,17 +31,17 @@ func (l *life) commitDue() bool {
 
 // commit makes everything since the last commit final:
 //
-//  1. what operators held back until now; dirty state, the last value of each key, to the changelog; other outputs are on
-//     their way already
+//  1. outputs that operators held back until now, and dirty state (the last value of each key, to the changelog); all
+//     other outputs are on their way already
 //  2. marks to the repartition topics and the position record to the changelog: what all of this reflects
 //  3. flush, the input offsets, end of the transaction
 //  4. one batch to the engine: rows and changelog offset together
 //
-// Exactly once, all of 1 to 3 is one transaction. At least once there is none: what 1 wrote is acknowledged before 2, and
-// the position record before the offsets, so that a task that dies in between repeats work and loses none.
+// With ExactlyOnce, 1 to 3 are one transaction. With AtLeastOnce there is no transaction: what 1 wrote is acknowledged
+// before 2, and the position record before the offsets, so a task that dies in between repeats work and loses none.
 //
-// Nothing reaches the engine before Kafka has confirmed: a task that dies before 4 finds in the changelog what it
-// lacks, and, exactly once, a task that dies before 3 is over leaves nothing.
+// Nothing reaches the engine before Kafka has confirmed. A task that dies before 4 finds in the changelog what its
+// state lacks. With ExactlyOnce, a task that dies before the end of 3 leaves nothing.
 func (l *life) commit(ctx context.Context, sessions *broker.Sessions) (err error) {
 	if invariants.Enabled {
 		l.guard.Enter("I5", "a task")
@@ -101,8 +101,8 @@ func (l *life) commit(ctx context.Context, sessions *broker.Sessions) (err error
 	return nil
 }
 
-// flush fills the batch with the rows of the operators' dirty state. What the operators send meanwhile comes from any of
-// the records since the last commit, so that none is current.
+// flush fills the batch with the rows of the operators' dirty state. What the operators send here may come from any
+// record since the last commit, so no record is current.
 func (l *life) flush() error {
 	l.batch.Reset()
 	current := l.current

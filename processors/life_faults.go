@@ -94,9 +94,9 @@ func isRecordFault(err error) bool {
 	return is
 }
 
-// faults are the input records and punctuations that a task failed on, until what it decided about them is committed:
-// after a rollback the same records come again, also in another life. Like the life they belong to one goroutine at a
-// time.
+// faults are the input records and punctuations that a task failed on. They are kept until the decision about them is
+// committed, because after a rollback the same records come again, perhaps in another life. Like the life they belong
+// to one goroutine at a time.
 type faults struct {
 	records map[recordID]*failingRecord
 	// bisection finds the record that makes a whole transaction fail.
@@ -242,7 +242,7 @@ func (l *life) settleFaults() {
 	}
 }
 
-// settled says whether the commit that has ended holds what was decided about the record or punctuation.
+// settled says whether the commit that has ended contains the decision about the record or punctuation.
 func (id recordID) settled(r *failingRecord, all []*input) bool {
 	if id.isPunctuation() {
 		return r.reached

@@ -35,8 +35,8 @@ type identity struct {
 // pendingIdentity is an identity that has yet to be committed.
 type pendingIdentity struct {
 	data []byte
-	// dropsInputs says that it has fewer inputs than the identity before. It must then be written even if no record comes: a
-	// topic that is created in the place of one that is gone is a new one.
+	// dropsInputs says that it has fewer inputs than the previous identity. It must then be written even if no record
+	// comes: a topic that is created later with the name of a deleted topic is a new topic.
 	dropsInputs bool
 }
 
@@ -49,8 +49,8 @@ func (p *pendingIdentity) add(batch *state.Batch) {
 
 func (p *pendingIdentity) written() { *p = pendingIdentity{} }
 
-// checkIdentity compares the identity in the state with the present one of the topics and the program. It returns what the
-// next commit must write.
+// checkIdentity compares the identity in the state with the identity of the present topics and of this program. It
+// returns what the next commit must write.
 func (l *life) checkIdentity(now identity) (was identity, pending pendingIdentity, err error) {
 	data, ok, err := l.table.part.Get(nil, []byte(identityKey))
 	if err != nil {

@@ -26,8 +26,8 @@ type input struct {
 	next int64
 	// from is what next was at the last commit.
 	from int64
-	// caughtUp says that, since it ran empty, the input was seen to have nothing more: its position had reached the
-	// end of the log. It stays so until the next record, or until another input brings a newer batch.
+	// caughtUp says that the input was seen to have nothing more since it ran empty: its position had reached the end
+	// of the log. It stays so until the next record, or until another input brings a newer batch.
 	caughtUp bool
 	// idleSince is when it was first seen empty and caught up, zero if it is not.
 	idleSince time.Time
@@ -159,8 +159,8 @@ func (s *inputs) next(ctx context.Context, u *unit) (wait time.Duration, err err
 	return 0, nil
 }
 
-// fill fills one input. A batch is newer than what is known of the other inputs: they may have got older records since,
-// so that their ends must be read again.
+// fill fills one input. The batch is newer than the known ends of the other inputs. They may have received older
+// records since, so their ends must be read again.
 func (s *inputs) fill(in *input) (fresh bool, err error) {
 	fresh, err = in.fill()
 	if fresh {
@@ -173,8 +173,9 @@ func (s *inputs) fill(in *input) (fresh bool, err error) {
 	return fresh, err
 }
 
-// arrived takes what came into empty inputs while their ends were read, and reports whether anything did: an input has
-// also reached its end if its last records were fetched a moment ago and have not been taken yet.
+// arrived fills empty inputs with the records that arrived while their ends were read, and reports whether there were
+// any. Otherwise an input would count as caught up although its last records have just been fetched and are not taken
+// yet.
 func (s *inputs) arrived() (some bool, err error) {
 	for _, in := range s.all {
 		if in.head() != nil {

@@ -49,8 +49,8 @@ func (p *progress) mark(to string) state.Offsets {
 	return p.reflected(func(in topology.Input) bool { return slices.Contains(p.plan.feeding[to], in.Topic) })
 }
 
-// changedMark returns the token of the marks in a repartition topic, and false if the last commit had the same: marks that
-// repeat would circulate for ever where sub-topologies read what each other writes.
+// changedMark returns the token of the marks in a repartition topic, and false if the last commit had the same:
+// repeated marks would circulate for ever where two sub-topologies read each other's output.
 func (p *progress) changedMark(to string) (token string, ok bool) {
 	token = p.mark(to).Token()
 	p.marking[to] = token

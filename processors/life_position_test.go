@@ -253,8 +253,9 @@ func TestProgress_nothingIsMissingOfAnInputThatIsNotThere(t *testing.T) {
 	require.Equal(t, map[state.TopicPartition]int64{tp("a", 0): 4, tp("a", 1): 5, tp("b", 2): 7}, all.position.Derived)
 }
 
-// While a topic that matches is new, upstream tasks may know it and downstream tasks not yet. Those do not report it then,
-// since they do not know in how many ways it arrives; when they know, they report it even if no record comes.
+// While a topic that matches is new, upstream tasks may know it and downstream tasks not yet. Until they know it,
+// downstream tasks do not report it, since they cannot tell in how many ways it arrives. When they know it, they report
+// it even if no record comes.
 func TestProgress_sourcesThatAreNotKnownYet(t *testing.T) {
 	r := subscriptionOf(t, map[string]int32{"in-a": 1}, func(b *topology.Builder) {
 		all := matching(b, "all", "in-.*")

@@ -11,12 +11,12 @@ import (
 	"github.com/seed84377926/millrace/internal/invariants"
 )
 
-// singleUnitCommits is for how many commits after a failure a task commits each unit by itself. A record that fails then
-// costs no more than the work of one unit, and the records to be processed again are still in memory.
+// singleUnitCommits is the number of commits after a failure in which a task commits each unit by itself. A record that
+// fails then costs no more than the work of one unit, and the records to be processed again are still in memory.
 const singleUnitCommits = 64
 
-// handleFault handles an error of the work under way. If the error is attributed to a record, and the record is to be
-// tried again or skipped, the life returns in place to the last commit and goes on; any other error ends it.
+// handleFault handles an error of the work under way. If the error is attributed to a record that is to be tried again
+// or skipped, the life returns in place to the last commit and goes on. Any other error ends the life.
 //
 // This is safe because nothing is guessed: see rollBackOutputs.
 func (l *life) handleFault(ctx context.Context, err error) error {
@@ -80,11 +80,11 @@ func (l *life) rollBack(ctx context.Context, cause error) error {
 	return nil
 }
 
-// rollBackOutputs takes back what was sent since the last commit. If nothing was sent, the broker need not know.
-// Otherwise it does what a takeover does, without the restore: it fences every holder of the transactional id, itself
-// included, which aborts the open transaction, and then reads the committed offsets and the names of the commits. Every
-// commit names itself in their metadata. So if they are those of this task's last commit, whose outcome it knows, nobody
-// has committed since, and the local state is the one that a restore would bring.
+// rollBackOutputs rolls back what was sent since the last commit. If nothing was sent, the broker need not know.
+// Otherwise it does what a takeover does, without the restore. It fences every holder of the transactional id, itself
+// included, which aborts the open transaction. Then it reads the committed offsets and their metadata, in which every
+// commit writes its name. If offsets and name belong to this task's last commit, whose outcome the task knows, nobody
+// has committed since, and the local state is the state that a restore would bring.
 func (l *life) rollBackOutputs(ctx context.Context) error {
 	if done, err := l.writer.Discard(ctx); done || err != nil {
 		return err

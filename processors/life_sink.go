@@ -12,8 +12,8 @@ import (
 // sink sends the operators' outputs through the writer of a life, into the open transaction.
 type sink struct {
 	life *life
-	// ask asks the cluster for the number of partitions of a topic, and chosen has its answers: about the topics that records
-	// choose, which are not in the plan.
+	// ask asks the cluster for the number of partitions of a topic that a record chooses, since the plan does not have
+	// such topics. chosen keeps the answers.
 	ask    func(topic string) (int32, error)
 	chosen map[string]int32
 
@@ -41,8 +41,8 @@ func (s *sink) partitions(topic string) (int32, error) {
 	return n, nil
 }
 
-// Send puts the record where the topology wants it, or else partitions by key like Kafka's default partitioner; records
-// without a key take turns.
+// Send sends the record to the partition that the topology chose, or else partitions by key like Kafka's default
+// partitioner; records without a key go to the partitions in turn.
 func (s *sink) Send(topic string, r engine.RawRecord) error {
 	l := s.life
 	n, err := s.partitions(topic)

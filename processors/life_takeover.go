@@ -97,7 +97,7 @@ func (l *life) takeOver(ctx context.Context) (*broker.Writer, error) {
 		BufferBytes:     l.inst.memory.produce,
 	})
 	if err == nil {
-		context.AfterFunc(ctx, writer.Interrupt) // the life is over: nothing of the writer may delay its end
+		context.AfterFunc(ctx, writer.Interrupt) // the life is over: the writer must not delay its end
 	}
 	return writer, err
 }

@@ -79,7 +79,7 @@ func (b *bench) commitAsAnotherOwner(t *testing.T, position int64) {
 	require.NoError(t, writer.Commit(t.Context(), state.Offsets{lines: position}))
 }
 
-// A task that is overtaken while it handles a record that failed must not go on from where it was: the other owner has
+// A task that is overtaken while it handles a failed record must not go on from its last commit: the other owner has
 // committed since.
 func TestRun_overtakenWhileARecordFailsIsNoticed(t *testing.T) {
 	b := newBench(t, map[string]int32{"lines": 1, "out": 1})

@@ -19,12 +19,12 @@ type unitRecord struct {
 // maxUnit bounds the records a task hands to goka at once; slow tasks take fewer, see unitSize.
 const maxUnit = 4096
 
-// firstUnit is small: nothing is known yet of what the operators cost.
+// firstUnit is small, because the cost of the operators is not known yet.
 const firstUnit = 64
 
-// unitSize bounds the records of one unit, so that a task with slow operators still notices in time that a commit is due,
-// or that it is to stop: nothing interrupts a unit. It outlives the lives of its task, since a unit that was so slow that
-// its transaction timed out must not be as large in the next life.
+// unitSize bounds the records of one unit, so that a task with slow operators still notices in time that a commit is
+// due or that it must stop: nothing interrupts a unit. It outlives the lives of its task, since a unit that was so slow
+// that its transaction timed out must not be as large in the next life.
 type unitSize struct {
 	limit  int
 	target time.Duration // what a unit may take

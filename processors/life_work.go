@@ -97,8 +97,8 @@ func (l *life) waitWhilePaused(ctx context.Context, sessions *broker.Sessions) e
 	return nil
 }
 
-// idle waits until there may be something to do: data, a commit that is due, something scheduled for the wall clock, an
-// idle time that is over (wait, 0 for none), or the end.
+// idle waits until there may be something to do: data, a commit that is due, something scheduled for the wall clock,
+// the end of an idle time (after wait; 0 for none), or the end of the task.
 func (l *life) idle(ctx context.Context, wait time.Duration) error {
 	l.stats.publish(l)
 	until := func(at time.Time) {
@@ -143,12 +143,12 @@ func (l *life) openTransaction() error {
 	return nil
 }
 
-// betweenUnits does what no input record leads to: it forwards the results of calls that have ended, and tells the
-// operators the wall clock, which may make them act. It runs on the task's own goroutine: between two units goka's has
-// nothing of the task, and no message of goka's leads to this work.
+// betweenUnits does the work that no input record triggers: it forwards the results of calls that have ended, and tells
+// the operators the wall clock, which may make them act. It runs on the task's own goroutine: between two units goka's
+// goroutine does not use the task, and no message of goka's triggers this work.
 //
-// The first output begins the transaction (sink.Send) or, if there is none, the change does; a punctuation that does
-// nothing costs nothing.
+// The first output begins the transaction (sink.Send). Without output, a change of state or a running call begins it. A
+// punctuation that does nothing costs nothing.
 func (l *life) betweenUnits() error {
 	if invariants.Enabled {
 		l.guard.Enter("I5", "a task")

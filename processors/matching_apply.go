@@ -10,7 +10,7 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// replan makes the groups go on whose plans have changed, all at once.
+// replan makes the groups whose plans have changed go on with the new plans, all at once.
 func (a *App) replan(ctx context.Context, plans []*groupPlan) {
 	var replanned sync.WaitGroup
 	for _, g := range a.groups() {
@@ -30,9 +30,9 @@ func (p *groupPlan) sameInputs(other *groupPlan) bool {
 	})
 }
 
-// replan makes the group go on with other inputs: it tells the other members which topics it reads, and lets each task end
-// with a commit and begin anew, as after any takeover. Nothing moves to another instance. It returns when the tasks have
-// begun, or when ctx ends: then close waits for the tasks that end.
+// replan makes the group go on with other inputs: it tells the other members which topics it reads, and lets each task
+// end with a commit and begin again with a takeover. Nothing moves to another instance. It returns when the tasks have
+// begun, or when ctx ends: then close waits for the tasks that are ending.
 func (g *group) replan(ctx context.Context, plan *groupPlan) {
 	start := time.Now()
 	before := g.plan().topics()
@@ -61,8 +61,8 @@ func (g *group) replan(ctx context.Context, plan *groupPlan) {
 	}
 }
 
-// restart ends the tasks that began with another plan, side by side, and starts each with the present plan as soon as it
-// has ended. It does not start a task that is released meanwhile.
+// restart ends the tasks that began with another plan, all concurrently, and starts each with the present plan as soon
+// as it has ended. It does not start a task that is released before that.
 func (g *group) restart(ctx context.Context) (restarted int) {
 	plan := g.plan()
 	stale := slices.DeleteFunc(g.tasks(), func(t *task) bool { return t.plan == plan })

@@ -10,8 +10,8 @@ import (
 	"github.com/seed84377926/millrace/topology/partitions"
 )
 
-// subscription is what an application reads whose sources match topics: the topology, resolved with the topics that match,
-// and the sizes of all topics and groups. It does not change; see next.
+// subscription is what an application reads if its sources match topics: the topology, resolved with the topics that
+// match, and the sizes of all topics and groups. It does not change; see next.
 type subscription struct {
 	top *topology.Topology
 	// sizes has the sizes that the groups and their internal topics were created with, and the present ones of external topics.

@@ -59,7 +59,7 @@ func (d *stuckDetector) check(t *task, now time.Time) {
 	t.logger.Warn("task makes no progress although it has something to do", attrs...)
 }
 
-// forget drops the tasks that were not checked at the time now.
+// forget drops the tasks that the check at the time now did not find any more.
 func (d *stuckDetector) forget(now time.Time) {
 	for t, s := range d.tasks {
 		if s.seen.Before(now) {
@@ -77,7 +77,8 @@ func (t *task) progress(p *taskSnapshot) int64 {
 	return n
 }
 
-// hasWork says whether the task has something to do: records to process, or a state to leave before it works.
+// hasWork says whether the task has something to do: records to process or, before it works, the takeover or the
+// restore.
 func (t *task) hasWork(p *taskSnapshot) bool {
 	if state := taskState(t.state.Load()); state != taskRunning {
 		return state != taskStopped && state != taskPaused

@@ -16,7 +16,7 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// standing returns a task at work with two inputs, of which nothing is known, and its log.
+// standing returns a running task with two inputs, whose ends are not known yet, and its log.
 func standing(now time.Time) (*task, *bytes.Buffer) {
 	var log bytes.Buffer
 	t := &task{partition: 2, logger: slog.New(slog.NewTextHandler(&log, nil))}

@@ -16,9 +16,9 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// taskStats is what a task records of itself. What it counts for each record goes into plain numbers of its own (live),
-// which it publishes after each unit and each commit. The fields under mu are what was published; any goroutine may read
-// them.
+// taskStats is what a task records of itself. It counts each record in plain numbers (live), which only its goroutine
+// touches and which it publishes after each unit and each commit. The fields under mu are the published numbers; any
+// goroutine may read them.
 type taskStats struct {
 	processor atomic.Pointer[broker.GroupTask]
 	restore   atomic.Pointer[RestoreProgress]

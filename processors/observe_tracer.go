@@ -31,7 +31,7 @@ type Span interface {
 	End(err error)
 }
 
-// Operation is what a task does for a while.
+// Operation is something that a task does and that takes time; OperationKind lists the kinds.
 type Operation struct {
 	Kind      OperationKind
 	Group     string
@@ -43,7 +43,7 @@ type OperationKind string
 
 // The operations of a task.
 const (
-	// TraceTakeOver fences the owner before and reads the committed offsets.
+	// TraceTakeOver fences the previous owner and reads the committed offsets.
 	TraceTakeOver OperationKind = "take over"
 	// TraceRestore brings the local state up to the end of the changelog.
 	TraceRestore OperationKind = "restore"

@@ -25,7 +25,7 @@ type restoredTable struct {
 	now      func() time.Time
 }
 
-// largeBatch is more than the batches of a table that a standby follows.
+// largeBatch is larger than the batches of a table that a standby follows.
 const largeBatch = 1 << 20
 
 // restoreLogInterval is how often a restore that takes long logs its progress.

@@ -32,7 +32,7 @@ func (s taskState) String() string { return taskStateNames[s] }
 
 // task runs one sub-topology on one partition. It has one life after the other: a life takes over, restores, works and
 // commits until something fails. Then everything that is not committed is dropped, and the next life begins with a
-// takeover, which settles whatever the last one left open.
+// takeover, which settles what the last one left open.
 //
 // The task itself starts, stops and knows its state; what happens in a life is in the files life*.go. Its goroutine
 // starts with start and ends with stop or abandon.
