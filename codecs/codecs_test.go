@@ -19,7 +19,7 @@ type flight struct {
 	Seats  map[string]string `json:"seats,omitempty"`
 }
 
-// requireRules checks the rules of the package comment: C1 and what of C2 and C3 can be seen from outside.
+// requireRules checks the rules of the package comment: C1, and the parts of C2 and C3 that can be seen from outside.
 func requireRules[T any](t *testing.T, codec codecs.Codec[T], values ...T) {
 	t.Helper()
 	for _, v := range values {
@@ -153,7 +153,7 @@ func FuzzString_order(f *testing.F) {
 	})
 }
 
-// FuzzDecode feeds what is not an encoding to the codecs that can tell.
+// FuzzDecode feeds arbitrary data to the codecs that can tell whether it is an encoding.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte(`{"number":"LH400","seats":{"1A":""}}`))

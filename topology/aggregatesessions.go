@@ -37,7 +37,7 @@ func aggregateSessions[K, A any](
 			return state.NewSessions(spec, h.State(), h.Budget(), keys.codec, a.codec)
 		},
 		expire: func(rows *state.Sessions[K, A], now int64) error {
-			// What is just as old is not continued any more, but did not close yet either.
+			// A session of exactly this age is not continued any more, but has not closed yet.
 			_, err := rows.Expire(now - retention)
 			return err
 		},

@@ -28,7 +28,7 @@ type slidingAggregate[K, A any] struct {
 	e       *entry[K, A]
 	encoded []byte
 	closed  int64                     // windows that end before are closed
-	found   []state.WindowEntry[K, A] // that may have to do with it, by start
+	found   []state.WindowEntry[K, A] // windows that the record may affect, by start
 }
 
 func aggregateSlidingWindows[K, A any](
@@ -128,7 +128,7 @@ func (o *slidingAggregate[K, A]) has(start int64) bool {
 // regular adds a record whose left window does not start before the epoch.
 func (o *slidingAggregate[K, A]) regular() error {
 	at := o.e.Timestamp
-	var before, behind *state.WindowEntry[K, A] // the left window and the right window are made from these
+	var before, later *state.WindowEntry[K, A] // the left window and the right window are made from these
 	hasLeft, hasRight := false, false
 	previous := int64(engine.UnknownTime) // the timestamp of the record before
 	for i := len(o.found) - 1; i >= 0 && before == nil; i-- {
@@ -149,8 +149,8 @@ func (o *slidingAggregate[K, A]) regular() error {
 					return nil
 				}
 				previous = w.Timestamp
-			} else if behind == nil {
-				behind = w
+			} else if later == nil {
+				later = w
 			}
 		}
 	}
@@ -167,14 +167,14 @@ func (o *slidingAggregate[K, A]) regular() error {
 			return err
 		}
 	}
-	return o.right(hasRight, behind)
+	return o.right(hasRight, later)
 }
 
 // early adds a record whose left window would start before the epoch. All such records share the window that starts at
 // the epoch.
 func (o *slidingAggregate[K, A]) early() error {
 	at := o.e.Timestamp
-	var first, behind *state.WindowEntry[K, A]
+	var first, later *state.WindowEntry[K, A]
 	hasRight := false
 	previous := int64(engine.UnknownTime)
 	for i := range o.found {
@@ -188,16 +188,16 @@ func (o *slidingAggregate[K, A]) early() error {
 		case at + 1:
 			hasRight = true
 		default:
-			behind = w
+			later = w
 			if err := o.update(w); err != nil {
 				return err
 			}
 		}
 	}
-	if behind == nil && first != nil && first.Timestamp > at {
-		behind = first // all records are later
+	if later == nil && first != nil && first.Timestamp > at {
+		later = first // all records are later
 	}
-	if err := o.right(hasRight, behind); err != nil {
+	if err := o.right(hasRight, later); err != nil {
 		return err
 	}
 	if previous != engine.UnknownTime && !o.has(previous+1) {
@@ -211,15 +211,15 @@ func (o *slidingAggregate[K, A]) early() error {
 	return o.update(first)
 }
 
-// right makes the right window of the record, if there are records for it: behind is a window that holds exactly these
+// right makes the right window of the record, if there are records for it: later is a window that holds exactly these
 // records.
-func (o *slidingAggregate[K, A]) right(exists bool, behind *state.WindowEntry[K, A]) error {
-	if exists || behind == nil || behind.Timestamp <= o.e.Timestamp {
+func (o *slidingAggregate[K, A]) right(exists bool, later *state.WindowEntry[K, A]) error {
+	if exists || later == nil || later.Timestamp <= o.e.Timestamp {
 		return nil
 	}
 	start := o.e.Timestamp + 1
-	o.changeOf(start, behind.Timestamp)
-	o.change.New, o.change.HasNew = behind.Value, true
+	o.changeOf(start, later.Timestamp)
+	o.change.New, o.change.HasNew = later.Value, true
 	return o.finish()
 }
 

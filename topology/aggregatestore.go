@@ -42,7 +42,7 @@ func keepWindows[K, A any](
 	}
 }
 
-// open returns the store in t, the same to all who ask.
+// open returns the store in t. All callers get the same store.
 func (s *windowStore[R]) open(h *engine.Host) *openWindows[R] {
 	return engine.Once(h, s, func() *openWindows[R] {
 		rows, err := s.create(h)

@@ -14,12 +14,12 @@ import (
 // with a null value passes in its place, without a call.
 //
 // f runs on a goroutine of its own: it must share nothing with other calls that is not safe for that. ctx ends when the
-// result is not wanted any more. Errors and panics are treated as those of a [Processor] are. So are crashes: a call that
-// was made before its transaction was aborted is made again, and its result counts once.
+// result is not wanted any more. Errors and panics are handled like those of a [Processor]. After a crash, too, a call
+// whose transaction was aborted is made again, and its result counts once.
 //
-// A commit waits for the calls that run and takes no new records while it does: with calls much slower than the commit
-// interval, commit less often. Bound calls with [CallTimeout]: the runtime gives up a transaction in which it has waited for
-// one for longer than transactions may last, and begins it again.
+// A commit waits for the running calls, and the task takes no new records until it is done: if calls are much slower
+// than the commit interval, commit less often. Bound calls with [CallTimeout]: if the runtime has waited for a call for
+// longer than a transaction may last, it gives up the transaction and begins it again.
 func (s Stream[K, V]) ProcessAsync[V2 any](
 	name string, concurrency int, f func(ctx context.Context, r Record[K, V]) (V2, error), opts ...AsyncOption,
 ) Stream[K, V2] {
@@ -50,7 +50,7 @@ func (s Stream[K, V]) ProcessAsync[V2 any](
 		a.Reset()
 		h.AddCaller(a)
 		return func(it *item[K, V]) error {
-			var key string // of no record that has one: a key has a mark in front
+			var key string // "" for a null key: every other key has a mark in front
 			if !it.NullKey {
 				encoded, err := s.keys.encode(h, n, it.key, it.Key)
 				if err != nil {
@@ -76,7 +76,7 @@ func (d callTimeout) applyAsync(o *asyncOptions) { o.timeout = time.Duration(d) 
 // CallTimeout ends the context of each call after so long. The call should return its error then.
 func CallTimeout(d time.Duration) AsyncOption { return callTimeout(d) }
 
-// waitingPerCall is how many records may wait behind each call that may run: those of a key that is slow must not keep other
+// waitingPerCall is how many records may wait for each call that may run. Records of a slow key must not keep other
 // keys from being called, and must not fill the memory.
 const waitingPerCall = 16
 
@@ -91,7 +91,7 @@ type async[K, V, V2 any] struct {
 	it          *item[K, V2]
 
 	lines   map[string]*line[K, V, V2] // by key
-	ready   []*asyncCall[K, V, V2]     // the first of their lines, when all calls that may run do
+	ready   []*asyncCall[K, V, V2]     // firsts of their lines that wait because all calls that may run are running
 	waiting int                        // accepted and not settled
 	running int
 }
@@ -155,7 +155,7 @@ func (a *async[K, V, V2]) call(ctx context.Context, r Record[K, V]) (v V2, err e
 	return a.f(ctx, r)
 }
 
-// first makes what is first in the line ready; what needs no call is settled.
+// first makes the first record of the line ready; records that need no call are settled.
 func (a *async[K, V, V2]) first(l *line[K, V, V2]) error {
 	for len(l.calls) > 0 && l.calls[0].record.NullValue {
 		c := l.calls[0]

@@ -17,8 +17,8 @@ import (
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
-// Whenever and in whatever order calls end, and whatever interrupts the tasks: the records of each key come out once and in
-// their order, behind two asynchronous operators and a repartition, and what is counted of them is right.
+// Calls end at any time and in any order, and tasks are interrupted. After two asynchronous operators and a
+// repartition, the records of each key still come out once and in their order, and their counts are right.
 func TestProcessAsync_keepsTheOrderOfEachKey(t *testing.T) {
 	str := codecs.String
 	suffix := func(s string) func(context.Context, record) (string, error) {
@@ -132,7 +132,7 @@ func process(t *testing.T, task *engine.Task, offset int64, key, value string) e
 	return task.Process(0, &engine.RawRecord{Key: []byte(key), Value: []byte(value), Offset: offset})
 }
 
-// No more calls run than may, one for each key, and no more records wait than may.
+// The running calls and the waiting records stay within their bounds, and each key has one running call at most.
 func TestProcessAsync_isBounded(t *testing.T) {
 	c := new(calls)
 	task := asyncTask(t.Context(), t, c, lookUp)
@@ -163,7 +163,7 @@ func TestProcessAsync_isBounded(t *testing.T) {
 	require.NoError(t, task.Drain())
 }
 
-// An error or a panic of a call is that of its own record, wherever the task is by then.
+// An error or a panic of a call is attributed to the record of the call, although the task has gone on by then.
 func TestProcessAsync_failuresNameTheirRecord(t *testing.T) {
 	ending, end := context.WithCancel(t.Context())
 	end()

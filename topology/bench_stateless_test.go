@@ -41,7 +41,7 @@ func statelessChain(s numberStream) {
 // 0 allocs/op: chunks for encoded keys and values are the only memory that a stateless chain takes.
 func BenchmarkStatelessChain(b *testing.B) { benchmark(b, numbers(b, statelessChain)) }
 
-// statelessOperators are all of them, each alone before an output.
+// statelessOperators returns a topology for each stateless operator: the operator alone before an output.
 func statelessOperators() map[string]func(numberStream) {
 	return map[string]func(numberStream){
 		"source and sink": outNumbers,
@@ -87,7 +87,7 @@ func statelessOperators() map[string]func(numberStream) {
 	}
 }
 
-// A record must not cost an allocation, whatever the rounding of a benchmark says.
+// A record must not cost an allocation. A benchmark does not show this, since it rounds.
 func TestStateless_allocatesNothing(t *testing.T) {
 	for name, define := range statelessOperators() {
 		t.Run(name, func(t *testing.T) {

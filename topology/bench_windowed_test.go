@@ -13,8 +13,8 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// benchmarkWindows pipes a record of each of 20,000 keys a second, with a commit every 5,000 records, to a task with a database.
-// What commits take is left out of the figure, and given beside it.
+// benchmarkWindows pipes a record of each of 20,000 keys a second, with a commit every 5,000 records, to a task with a
+// database. The time of commits is not in the figure; it is reported beside it.
 func benchmarkWindows(b *testing.B, define func(s topology.GroupedStream[int64, int64])) {
 	b.Helper()
 	const keys, perMillisecond, perCommit = 20_000, 20, 5000

@@ -36,7 +36,7 @@ func watch[V any](from *port[change[string, V]], b *Builder, into *[]probe) {
 	})
 }
 
-// Tables tell the old value together with the new one.
+// A change of a table has the old value and the new one.
 func TestChange_hasOldAndNew(t *testing.T) {
 	b := NewBuilder("app")
 	table := TableOf(b, "a", codecs.String, codecs.String)
@@ -89,7 +89,7 @@ type noSink struct{}
 
 func (noSink) Send(string, engine.RawRecord) error { return nil }
 
-// A node with several inputs is wired once, and what is below it too.
+// A node with several inputs is wired once, and so are the nodes below it.
 func TestPort_isWiredOnce(t *testing.T) {
 	b := NewBuilder("app")
 	left, right := Source(b, "a", codecs.String, codecs.String), Source(b, "b", codecs.String, codecs.String)

@@ -9,7 +9,8 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// What must have as many partitions: the sides of joins, not what is merged, and not what an operator looks up in a store above it.
+// The sides of joins must have equal numbers of partitions. Merged inputs need not, nor does a store above an operator
+// that the operator reads.
 func TestSubTopology_Copartitions(t *testing.T) {
 	together := func(define func(b *topology.Builder)) map[string][]string {
 		all := make(map[string][]string)

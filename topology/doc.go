@@ -33,12 +33,14 @@
 // state, no panic. A failed commit is processed again, and only pure functions give the same results then. They must
 // not modify what they are given.
 //
-// Records may have a null key or a null value. Functions of keys and values are called with the zero value of K for a null
-// key, and never for a null value: the stateless operators pass such a record on as it is (those that make new keys, with a
-// null key), the others say what they do. Functions of a whole [Record] see them all: those of [Stream.FilterRecord],
-// [Stream.MapRecord], [Stream.FlatMapRecord], [Split.BranchRecord], [Stream.Peek] and [Stream.ForEach].
+// Records may have a null key or a null value. Functions of keys and values are called with the zero value of K for a
+// null key, and never for a null value. The stateless operators pass a record with a null value on as it is, or with a
+// null key if they make new keys; all other operators say what they do. Functions of a whole [Record] see all records:
+// the functions of [Stream.FilterRecord], [Stream.MapRecord], [Stream.FlatMapRecord], [Split.BranchRecord],
+// [Stream.Peek] and [Stream.ForEach].
 //
-// What an operator cannot use, it drops, and every drop is reported to [engine.TaskConfig].OnDrop with its reason.
+// An operator drops the records that it cannot use. Every drop is reported to [engine.TaskConfig].OnDrop with its
+// reason.
 //
 // # Time
 //
@@ -50,11 +52,11 @@
 //
 // # Partitioning and names
 //
-// Equal keys are in the same partition as long as nobody changes keys. [Stream.Rekey] does; whatever needs equal keys
-// together refuses such a stream until [Stream.Repartition] has sent it through a topic.
+// Equal keys are in the same partition as long as no operator changes keys. [Stream.Rekey] does. An operator that needs
+// equal keys in one partition refuses such a stream until [Stream.Repartition] has sent it through a topic.
 //
-// Names of stores and repartitions are chosen by the user and become parts of topic names. Nothing that depends on the
-// position of an operator in the program ever does, so operators can be added and removed without losing state:
+// Names of stores and repartitions are chosen by the user and become parts of topic names. The position of an operator
+// in the program never becomes a part of them, so operators can be added and removed without losing state:
 //
 //	group              <app>-<sub-topology>       named after its first named stateful operator, or its source topic
 //	changelog topic    <app>-<sub-topology>-table
@@ -65,8 +67,8 @@
 // A stateful operator that is added before the first one would rename the group, and leave its state behind: [InSubTopology]
 // fixes the name. [describe.Compare] says what such a change means.
 //
-// The package does no I/O, follows no clock, starts no goroutine and rolls no dice. A Builder and the streams of it belong
-// to one goroutine, a Topology is safe for concurrent use, a Task belongs to one goroutine at a time.
+// The package does no I/O, reads no clock, starts no goroutine and uses no random numbers. A Builder and its streams
+// belong to one goroutine, a Topology is safe for concurrent use, a Task belongs to one goroutine at a time.
 package topology
 
 // Names of files: an operator is in the file that has its name, together with its kinds (filter.go: Filter, FilterNot and

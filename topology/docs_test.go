@@ -101,8 +101,9 @@ func typeName(e ast.Expr) string {
 	return ""
 }
 
-// The chapters name what there is: every name in the right column of the tables for users of Kafka Streams, and every
-// name with a package in any chapter. "not yet: `Name`" says the opposite, and has to go when there is one.
+// The chapters name only what exists. This checks every name in the right column of the tables for users of Kafka
+// Streams, and every name with a package in any chapter. "not yet: `Name`" says that a name does not exist; remove it
+// when the name exists.
 func TestDocs_nameWhatThereIs(t *testing.T) {
 	packages := map[string]map[string]bool{
 		"topology":     declared(t, "."),

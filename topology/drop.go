@@ -11,5 +11,5 @@ const (
 	DropTooOld            = "too-old"            // the update is older than the history, or the TTL, of a table
 	DropStale             = "stale"              // the update is not the latest one of its key, and only these count
 	DropNullForeignKey    = "null-foreign-key"   // the row refers to nothing
-	DropOutdated          = "outdated"           // the answer is about what the row was before, in a foreign-key join
+	DropOutdated          = "outdated"           // the answer is for an earlier value of the row, in a foreign-key join
 )

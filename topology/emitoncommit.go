@@ -7,10 +7,11 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// EmitOnCommit forwards one change of each key at each commit instead of every change: from the value at the last commit to the
-// latest one, with its timestamp and headers. A key that had no row at the last commit and has none now is left out. The changes
-// come in the order in which the keys were changed last. What is behind the table, topics included, gets fewer records the longer
-// the commit interval is, and later ones; whoever joins with the table sees its latest rows (docs/semantics.md, One change for each commit).
+// EmitOnCommit forwards one change of each key at each commit instead of every change: from the value at the last
+// commit to the latest one, with its timestamp and headers. A key that had no row at the last commit and has none now
+// is left out. The changes come in the order in which the keys were changed last. The longer the commit interval is,
+// the fewer and the later are the records that come downstream, to topics as well. An operator that joins with the
+// table sees its latest rows (docs/semantics.md, One change for each commit).
 //
 // This is what the record caches of Kafka Streams do, which millrace's caches don't. Since what is forwarded depends on when tasks
 // commit, the same input may give other intermediate results; the last one of each key is the same.
@@ -40,14 +41,14 @@ type latestChanges[K, V any] struct {
 	own     encodedKey
 }
 
-// latestChange is the change of a key since the last commit. Its old value is that of then.
+// latestChange is the change of a key since the last commit. Its old value is the value at that commit.
 type latestChange[K, V any] struct {
 	change[K, V]
 	encoded string
 	number  int
 }
 
-// heldOverhead is what a change that is held takes besides its key and values, about.
+// heldOverhead is about how many bytes a held change takes besides its key and values.
 const heldOverhead = 256
 
 func (l *latestChanges[K, V]) take(c *change[K, V]) error {
@@ -60,7 +61,7 @@ func (l *latestChanges[K, V]) take(c *change[K, V]) error {
 	if held == nil {
 		held = &latestChange[K, V]{change: *c, encoded: string(encoded)}
 		held.key = nil
-		if held.Began { // with what an aggregation begins there is no row yet
+		if held.Began { // the old value is the initial value of an aggregation, and not a row
 			var none V
 			held.Old, held.HasOld, held.Began = none, false, false
 		}

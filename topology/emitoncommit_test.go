@@ -12,7 +12,8 @@ import (
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
-// What is forwarded at commits depends on when they are, so that these scripts are not among those that must not depend on it.
+// The output of these scripts depends on when tasks commit, so they are kept apart from the scripts that must not
+// depend on it.
 func TestScripts_emitOnCommit(t *testing.T) {
 	number := topologytest.Format{Value: topologytest.TextOf(codecs.Int64)}
 	topologytest.RunScripts(t, "testdata/commitscripts", map[string]topologytest.Scenario{
@@ -30,8 +31,8 @@ func TestScripts_emitOnCommit(t *testing.T) {
 	})
 }
 
-// However often tasks commit, are stopped, killed or restored: the last output of each key is that of a table that forwards every
-// change, and what is made of old and new values is right.
+// The last output of each key is the same as with a table that forwards every change, however often tasks commit or are
+// stopped, killed or restored. Operators that use old and new values give right results, too.
 func TestEmitOnCommit_endsAlike(t *testing.T) {
 	define := func(less bool) func(b *topology.Builder) {
 		return func(b *topology.Builder) {

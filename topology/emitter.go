@@ -2,8 +2,8 @@ package topology
 
 import "github.com/seed84377926/millrace/topology/engine"
 
-// emitter is how a function of the user hands on any number of records: it forwards them until the first failure. One
-// serves all records of a node in a task, so that none of them costs an allocation.
+// emitter forwards the records that a function of the user emits, until the first failure. A node has one emitter in a
+// task, for all its records, so that none of them costs an allocation.
 type emitter[M any] struct {
 	h    *engine.Host
 	node *node
@@ -18,7 +18,7 @@ func (e *emitter[M]) begin() {
 	e.err, e.open = nil, true
 }
 
-// end says that it has returned, and returns the first failure of what is behind.
+// end says that the function has returned, and returns the first failure downstream.
 func (e *emitter[M]) end() error {
 	e.open = false
 	return e.err

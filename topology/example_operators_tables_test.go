@@ -30,7 +30,7 @@ func ExampleVersioned() {
 	// AMS-LHR 180 from 9000
 }
 
-// Gates that nobody has heard of for two seconds are gone.
+// A gate without an update for two seconds is gone.
 func ExampleTTL() {
 	run(func(b *topology.Builder) {
 		topology.TableOf(b, "gates", codecs.String, codecs.String, topology.TTL(2*time.Second)).

@@ -13,7 +13,7 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// numberedRows is a global table of numbers that counts what it is asked.
+// numberedRows is a global table of numbers that counts its lookups.
 type numberedRows struct {
 	rows    map[string][]byte
 	version uint64
@@ -87,7 +87,7 @@ func TestJoinGlobal_allocatesNothing(t *testing.T) {
 	allocatesNothing(t, globalTask(t, rows, discard{}))
 }
 
-// Rows that do not change are asked for once, and a change of any row shows.
+// A row that does not change is looked up once, and a change of any row is seen.
 func TestJoinGlobal_seesChangesAtOnce(t *testing.T) {
 	rows, sink := &numberedRows{rows: make(map[string][]byte)}, &lastNumber{}
 	task := globalTask(t, rows, sink)
@@ -119,7 +119,7 @@ func TestJoinGlobal_seesChangesAtOnce(t *testing.T) {
 	require.EqualValues(t, -1, look(4999))
 }
 
-// A table that cannot be read is not the record's fault.
+// A failure to read the table is not attributed to the record.
 func TestJoinGlobal_aTableThatFailsIsNotTheRecordsFault(t *testing.T) {
 	failure := errors.New("disk")
 	task := globalTask(t, &numberedRows{err: failure}, discard{})
@@ -130,7 +130,7 @@ func TestJoinGlobal_aTableThatFailsIsNotTheRecordsFault(t *testing.T) {
 	require.False(t, blamed)
 }
 
-// lookedUp adds to each value the number that the global table has for the key. It makes nothing of errors.
+// lookedUp adds to each value the number that the global table has for the key. It ignores errors.
 func lookedUp(in topology.Stream[int64, int64], table topology.GlobalTable[int64, int64]) topology.Stream[int64, int64] {
 	return in.ProcessValues("look-up", func(p *topology.ValuesContext[int64]) (topology.Processor[int64, int64], error) {
 		rows := table.In(p)
@@ -151,8 +151,8 @@ func TestGlobalTableIn_allocatesNothing(t *testing.T) {
 	allocatesNothing(t, taskOf(t, rows, discard{}, lookedUp))
 }
 
-// The record is not to blame for a table that cannot be read, whatever the processor makes of the error, and is processed
-// when the table can be read again.
+// A failure to read the table is not attributed to the record, even if the processor ignores the error. The record is
+// processed when the table can be read again.
 func TestGlobalTableIn_aTableThatFailsIsNotTheRecordsFault(t *testing.T) {
 	failure, sink := errors.New("disk"), &lastNumber{}
 	rows := &numberedRows{rows: make(map[string][]byte), err: failure}
@@ -173,7 +173,7 @@ func TestGlobalTableIn_aTableThatFailsIsNotTheRecordsFault(t *testing.T) {
 	require.EqualValues(t, 8, sink.value)
 }
 
-// Build creates the processor with an empty table, a task with that of the instance.
+// Build creates the processor with an empty table, a task with the table of the instance.
 func TestGlobalTableIn_canBeReadWhereTheProcessorIsCreated(t *testing.T) {
 	rows := &numberedRows{rows: make(map[string][]byte)}
 	rows.put(t, 1, 7)

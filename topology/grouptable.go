@@ -151,7 +151,7 @@ func (c updateCodec[V]) appendBoth(dst []byte, u update[V]) ([]byte, error) {
 	if err != nil {
 		return dst, fmt.Errorf("new value: %w", err)
 	}
-	// The length goes before what it is the length of.
+	// The length goes before the new value.
 	var length [binary.MaxVarintLen64]byte
 	n := binary.PutUvarint(length[:], uint64(len(data)-start))
 	data = append(data, length[:n]...)

@@ -53,7 +53,7 @@ func FuzzUpdateCodec(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) { roundTrips(t, codec, data) })
 }
 
-// roundTrips checks that what codec decodes of data, if it can, is the same when it is encoded and decoded again.
+// roundTrips checks that a value is the same after it is encoded and decoded again, if codec can decode data at all.
 func roundTrips[T any](t *testing.T, codec codecs.Codec[T], data []byte) {
 	t.Helper()
 	value, err := codec.Decode(data)

@@ -6,20 +6,20 @@ import (
 )
 
 // AdvanceWhenIdle lets time go on when input does not. Operators that wait for stream time (suppress, results on close,
-// unmatched results of joins, joins with grace, rows that expire) hear of time from records only: when the input pauses, what
-// they hold stays. With this option, a task that has had no record for the given time advances the stream times of its
-// operators as the wall clock goes on, from where they were at the last record:
+// unmatched results of joins, joins with grace, rows that expire) learn of time from records only: when the input
+// pauses, they keep what they hold. With this option, a task that has had no record for the given time advances the
+// stream times of its operators as the wall clock goes on, from where they were at the last record:
 //
 //	wall clock    0 s      10 s     20 s     30 s        AdvanceWhenIdle(10 * time.Second)
 //	records       12:00:00
 //	stream time   12:00:00 │        12:00:20 12:00:30    at 10 s: 12:00:10
 //
-// It looks every so often, each time as much later, until everything that was held can have come out; then an idle application
-// is silent again. A record that comes after the pause with a timestamp from before it may find its window closed: the
-// option trades late records for results. It is off by default, as time in Kafka Streams depends on records alone. Whole
-// milliseconds, more than 0.
+// Each time that the given time has passed again, the stream times advance by as much, until everything that was held
+// can have come out. Then an idle application is silent again. A record that comes after the pause with a timestamp
+// from before it may find its window closed: the option trades late records for results. It is off by default, as time
+// in Kafka Streams depends on records alone. Whole milliseconds, more than 0.
 //
-// Stream-time punctuations and the stream time of the task are about records and do not go on.
+// Stream-time punctuations and the stream time of the task follow records only and do not advance.
 func AdvanceWhenIdle(after time.Duration) BuilderOption { return idleOption(after) }
 
 type idleOption time.Duration

@@ -20,7 +20,7 @@ func TestAdvanceWhenIdle_refuses(t *testing.T) {
 	}
 }
 
-// A task that has given out everything waits for nothing; one that is off never does.
+// A task that has forwarded everything it held waits for nothing any more. A task without the option never waits.
 func TestAdvanceWhenIdle_ends(t *testing.T) {
 	for _, on := range []bool{true, false} {
 		var opts []topology.BuilderOption

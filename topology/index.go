@@ -11,8 +11,8 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// Index finds the rows of a table by something else than their keys. It is made by [Table.Index] and [Table.IndexEach]. Processors
-// read it by [Index.In], others by a view.
+// Index finds the rows of a table by index keys, which a function makes from the rows. It is made by [Table.Index] and
+// [Table.IndexEach]. Processors read it by [Index.In], all others by a view.
 type Index[I, K, V any] struct{ decl *indexDecl[I, K, V] }
 
 // indexDecl is what the tasks of an index have in common.
@@ -25,20 +25,20 @@ type indexDecl[I, K, V any] struct {
 	each func(key K, value V, add func(I))
 }
 
-// Index keeps an index of the rows of the table, in a store with the given name: f returns the index key of a row, or false if the
-// row is not to be found by the index. What it returns must depend on the row alone.
+// Index keeps an index of the rows of the table, in a store with the given name: f returns the index key of a row, or
+// false if the index leaves the row out. The result of f must depend on the row alone.
 //
 //	flights                       Index("by-airline", airline, codecs.String)
 //	LH1 {LH FRA}    U27 {U2 BER}  LH ▸ LH1 LH2   U2 ▸ U27
 //	LH2 {LH MUC}
 //
-// The index changes in the transaction of the table, and before anyone hears of the change. A row whose index key stays costs
-// nothing. Rows of a [TTL] table leave the index when they expire, and of a [Versioned] table the latest ones are found.
-// (Kafka Streams has no such thing: one writes a second table and keeps both alike.)
+// The index changes in the transaction of the table, before the change is forwarded. A change that leaves the index key
+// as it is costs nothing. Rows of a [TTL] table leave the index when they expire. In a [Versioned] table the index
+// finds the latest versions. (Kafka Streams has no indexes: its users write a second table and keep both consistent.)
 //
-// The table must have a store of its own: one that is computed from others needs [Table.Materialize]. An index that is added to an
-// application with state is built from the rows that there are before the first record is processed. If f changes, give the index
-// another name: it would not find what the old one had put there.
+// The table must have a store of its own: one that is computed from others needs [Table.Materialize]. An index that is
+// added to an application with state is built from the existing rows before the first record is processed. If f
+// changes, give the index another name: the new f would not find the entries that the old one made.
 func (t Table[K, V]) Index[I any](name string, f func(key K, value V) (I, bool), index codecs.Codec[I]) Index[I, K, V] {
 	var each func(K, V, func(I))
 	if f != nil {
@@ -51,7 +51,7 @@ func (t Table[K, V]) Index[I any](name string, f func(key K, value V) (I, bool),
 	return newIndex(t, t.builder().namedNode("index", name), each, index)
 }
 
-// IndexEach is [Table.Index] for rows that are to be found by several index keys each, such as the words of a text. One that f
+// IndexEach is [Table.Index] for rows that have several index keys each, such as the words of a text. A key that f
 // yields twice counts once.
 func (t Table[K, V]) IndexEach[I any](name string, f func(key K, value V) iter.Seq[I], index codecs.Codec[I]) Index[I, K, V] {
 	var each func(K, V, func(I))
@@ -81,7 +81,7 @@ func newIndex[I, K, V any](t Table[K, V], n *node, each func(K, V, func(I)), ind
 	return Index[I, K, V]{d}
 }
 
-// open returns the index in t, the same to all who ask.
+// open returns the index in t. All callers get the same index.
 func (d *indexDecl[I, K, V]) open(h *engine.Host) *indexer[I, K, V] {
 	return engine.Once(h, d, func() *indexer[I, K, V] {
 		x := &indexer[I, K, V]{indexDecl: d, h: h}

@@ -17,7 +17,7 @@ import (
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
-// An index says what the rows say, whatever interrupts the task.
+// An index agrees with the rows, however the task is interrupted.
 func TestIndex_saysWhatTheRowsSay(t *testing.T) {
 	for name, opts := range map[string][]topology.TableOption{
 		"plain":     nil,
@@ -72,7 +72,7 @@ func TestIndex_saysWhatTheRowsSay(t *testing.T) {
 	}
 }
 
-// indexed returns what an index by words has of a row.
+// indexed returns the entries that an index by words has for a row.
 func indexed(key, value string) []string {
 	words := slices.Compact(slices.Sorted(wordsOf(key, value)))
 	for i, word := range words {
@@ -81,7 +81,8 @@ func indexed(key, value string) []string {
 	return words
 }
 
-// An index that is added to a table with rows is built from them, a few for each commit, and goes on where it was.
+// An index that is added to a table with rows is built from them, a few for each commit. An interrupted build goes on
+// where it was.
 func TestIndex_isBuiltFromTheRowsThatThereAre(t *testing.T) {
 	for name, opts := range map[string][]topology.TableOption{
 		"plain":     nil,
@@ -136,7 +137,7 @@ func TestIndex_isBuiltFromTheRowsThatThereAre(t *testing.T) {
 	}
 }
 
-// What the function of the index does not bear is not the fault of the next record.
+// If the function of the index fails on a row while the index is built, the error is not attributed to the next record.
 func TestIndex_buildingFailsByName(t *testing.T) {
 	before := start(t, func(b *topology.Builder) { leftTable(b) })
 	require.NoError(t, before.Process(0, raw("KL", "D1", 1, 0)))
@@ -155,7 +156,7 @@ func TestIndex_buildingFailsByName(t *testing.T) {
 	require.ErrorContains(t, err, `build index "by-gate"`)
 }
 
-// A function that does not stick to the row is found out when the index is read.
+// If the function does not depend on the row alone, reading the index finds it out.
 func TestIndex_functionThatChangesItsMind(t *testing.T) {
 	gate := "A"
 	h := start(t, func(b *topology.Builder) {
@@ -169,7 +170,7 @@ func TestIndex_functionThatChangesItsMind(t *testing.T) {
 	require.ErrorContains(t, err, `index "by-gate" leads from "A" to row "KL", which store "left" does not have: the function of the index gave another index key`)
 }
 
-// A record whose index key cannot be told fails in the index, and the table does not have it either.
+// A record whose index key cannot be computed fails in the index, and the table does not keep it either.
 func TestIndex_failsWithTheRecord(t *testing.T) {
 	h := start(t, func(b *topology.Builder) {
 		leftTable(b).Index("by-gate", func(_, gate string) (string, bool) { return gate[2:], true }, codecs.String)
@@ -187,7 +188,7 @@ func TestIndex_failsWithTheRecord(t *testing.T) {
 
 const forever = 1<<63 - 1
 
-// index returns what is committed of the index by gate of the left table.
+// index returns the committed entries of the index by gate of the left table.
 func (h *harness) index(t *testing.T) []string {
 	t.Helper()
 	spec := func(name string) state.Spec {

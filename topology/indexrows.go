@@ -54,8 +54,8 @@ func (r IndexRows[I, K, V]) Find(index I) iter.Seq2[state.IndexEntry[I, K, V], e
 	}
 }
 
-// Range yields the rows with lo <= index key < hi, in the order of their encoded index keys and then of their encoded keys, as
-// Find does. Nil bounds are open. A row with several index keys comes for each.
+// Range yields the rows with lo <= index key < hi, in the order of their encoded index keys and then of their encoded
+// keys, as Find does. Nil bounds are open. A row with several index keys comes once for each.
 func (r IndexRows[I, K, V]) Range(lo, hi *I) iter.Seq2[state.IndexEntry[I, K, V], error] {
 	return func(yield func(state.IndexEntry[I, K, V], error) bool) {
 		low, err := r.encode(lo)

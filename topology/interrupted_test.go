@@ -15,8 +15,9 @@ import (
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
-// Whatever is in the caches, when commits come and how often tasks are stopped, killed or restored: the outputs and drops of
-// every scenario of the scripts are those of a run that nothing disturbs, with one partition and with several.
+// The outputs and drops of every scenario of the scripts equal those of an undisturbed run, with one partition and with
+// several. They depend neither on the caches, nor on when commits come, nor on how often tasks are stopped, killed or
+// restored.
 func TestScenarios_undisturbed(t *testing.T) {
 	seeds := uint64(8)
 	if testing.Short() {
@@ -33,7 +34,7 @@ func TestScenarios_undisturbed(t *testing.T) {
 	}
 }
 
-// several are the options for several partitions: three, or what the stream that is joined has.
+// several returns the options for several partitions: three, or as many as the joined stream has.
 func several(scenario string) []topologytest.Option {
 	opts := []topologytest.Option{topologytest.Partitions(3)}
 	if scenario == "airport" {

@@ -70,7 +70,7 @@ func (s Stream[K, V]) joins[W any](n *node, table Table[K, W]) bool {
 	return true
 }
 
-// rowJoin is a join of a stream with rows, of whatever kind of table, in a task.
+// rowJoin is a join of a stream with the rows of any kind of table, in a task.
 type rowJoin[K, V, W, R any] struct {
 	h       *engine.Host
 	node    *node

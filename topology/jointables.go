@@ -77,7 +77,7 @@ type tableSide[K, W any] struct {
 	rows   lookup[K, W]
 	needed bool // there is no result without a row of this side
 	shared bool // both sides encode their keys alike
-	names  bool // the keys of the result are those of this side
+	names  bool // the result has the keys of this side
 	row    W    // the row found last, which the user's function looks at
 	own    encodedKey
 }

@@ -61,9 +61,9 @@ type waiting[K, V, W, R any] struct {
 }
 
 // emitDue forwards the records whose windows are over at stream time now. It is called for a record whose own window
-// closes that long after its timestamp. Like Kafka Streams, it looks only when the window of the oldest waiting record
-// would be over if it had the same length, and after a look it takes the last record it reached for the oldest, so that
-// no record is looked at again and again.
+// closes that long (closing) after its timestamp. Like Kafka Streams, it looks for such records only if a window of
+// this length would be over for the oldest waiting record. After a look it takes the last record that it reached for
+// the oldest one, so that no record is looked at again and again.
 func (q *waiting[K, V, W, R]) emitDue(now, closing int64) error {
 	if q.oldest.Now == engine.UnknownTime || q.oldest.Now+closing >= now {
 		return nil

@@ -195,7 +195,7 @@ func randomInputs(dice *rand.Rand, n int) []input {
 	return inputs
 }
 
-// Whatever the cache, the commits and the interruptions, the outputs are those of a computation from scratch.
+// The outputs equal a computation from scratch, with any cache, any commits and any interruptions.
 func TestMetamorphic(t *testing.T) {
 	runs, steps := 30, 150
 	if testing.Short() {

@@ -135,7 +135,7 @@ func (w *writing[K, V]) put() error {
 	return w.h.Send(w.node, w.topic, w.raw)
 }
 
-// route makes topic the one that the record goes to.
+// route sets the topic that the record goes to.
 func (w *writing[K, V]) route(topic string) error {
 	n, ok := w.known[topic]
 	if !ok {

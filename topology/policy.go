@@ -14,7 +14,7 @@ import (
 type Policy struct {
 	attempts int  // tries after the first failure
 	limited  bool // attempts was given
-	skip     bool // what follows when they are used up; else stop
+	skip     bool // skip when the attempts are used up; otherwise stop
 }
 
 // Stop ends the application at the first failure. The record is not skipped: after a restart it comes again.

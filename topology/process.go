@@ -7,27 +7,27 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// Processor is called for each record of a stream, null keys and values included. It is for what the functions of other
-// operators must not do: it may keep what it likes in stores, call other systems, fail. ctx ends when the task does.
+// Processor is called for each record of a stream, null keys and values included. It may do what the functions of other
+// operators must not: keep anything in stores, call other systems, fail. ctx ends when the task does.
 //
-// An error says that the record cannot be processed, like a panic: everything that was done with the record is taken back,
-// and the topology's policy for failed processing says what comes next. An error that wraps [Unavailable] says that the
-// record is not to blame: it is tried again, with growing pauses, until it succeeds. Errors of stores need no care: it does
-// not matter whether the processor returns them, they are never the record's fault.
+// An error, like a panic, says that the record cannot be processed: everything that was done with the record is rolled
+// back, and the topology's policy for failed processing says what comes next. An error made by [Unavailable] says that
+// the record did not cause it: the record is tried again, with growing pauses, until it succeeds. Errors of stores need
+// no handling: whether or not the processor returns them, they are never attributed to the record.
 //
-// Because a record may be processed again after its transaction was aborted, what a processor does to other systems may
-// happen more than once; what it does to stores and downstream counts once.
+// Because a record may be processed again after its transaction was aborted, the effects of a processor on other
+// systems may happen more than once; its effects on stores and downstream operators count once.
 type Processor[K, V any] func(ctx context.Context, r Record[K, V]) error
 
-// Process passes each record to a processor, which forwards what it likes, with keys and values of any type. create makes the
-// processor, once for each task, and again when a task has to take back what was not committed: what a processor keeps in
-// variables and not in a store is lost then. It asks p for all that the processor needs: stores, tables, children and
-// schedules.
+// Process passes each record to a processor, which forwards what it likes, with keys and values of any type. create
+// makes the processor, once for each task, and again when a task rolls back what was not committed: what a processor
+// keeps in variables, and not in a store, is lost then. create asks p for all that the processor needs: stores, tables,
+// children and schedules.
 //
-// Build calls create too, once, with empty stores and nothing to forward to: which stores it opens says what the processor
-// is connected with, and its mistakes are errors of Build. Other systems should be called by the processor only.
+// Build also calls create, once, with empty stores and nothing to forward to: the stores that it opens are connected
+// with the processor, and its mistakes are errors of Build. Only the processor should call other systems, not create.
 //
-// Equal keys may be in different partitions behind it: grouping and joining need a [Stream.Repartition] first.
+// Downstream, equal keys may be in different partitions: grouping and joining need a [Stream.Repartition] first.
 // [Stream.ProcessValues] keeps the keys.
 func (s Stream[K, V]) Process[K2, V2 any](
 	name string, create func(p *ProcessorContext[K2, V2]) (Processor[K, V], error),
@@ -57,8 +57,8 @@ func (s Stream[K, V]) Process[K2, V2 any](
 	return Stream[K2, V2]{out: out, keys: keying[K2]{changed: n.site}}
 }
 
-// ProcessValues is [Stream.Process] for a processor that keeps the key of each record: what it forwards has the key of the
-// record that it was called for, so that equal keys stay in one partition. It can forward nothing from a schedule.
+// ProcessValues is [Stream.Process] for a processor that keeps the key of each record: what it forwards has the key of
+// the record that it was called for, so that equal keys stay in one partition. From a schedule it cannot forward.
 func (s Stream[K, V]) ProcessValues[V2 any](
 	name string, create func(p *ValuesContext[V2]) (Processor[K, V], error),
 ) Stream[K, V2] {

@@ -16,7 +16,7 @@ import (
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
-// What a child fails on is the failure, whatever the processor makes of it, and nothing is forwarded after it.
+// If a child fails, its error is the failure, whatever the processor returns, and nothing is forwarded after it.
 func TestProcess_aChildsFailureIsNotTheProcessors(t *testing.T) {
 	var forwarded []string
 	d := topologytest.NewDriver(t, build(t, "app", func(b *topology.Builder) {
@@ -39,7 +39,8 @@ func TestProcess_aChildsFailureIsNotTheProcessors(t *testing.T) {
 	require.Equal(t, []string{"v"}, forwarded)
 }
 
-// After a rollback the processor is another one: it remembers nothing of what was taken back, and the old one is closed.
+// After a rollback the processor is a new one: it remembers nothing of the work that was rolled back, and the old one
+// is closed.
 func TestProcess_isCreatedAgainAfterARollback(t *testing.T) {
 	created, closed := 0, 0
 	d := topologytest.NewDriver(t, build(t, "app", func(b *topology.Builder) {
@@ -82,7 +83,7 @@ func (brokenState) Scan([]byte, []byte) iter.Seq2[state.Row, error] {
 	return func(yield func(state.Row, error) bool) { yield(state.Row{}, errDisk) }
 }
 
-// The record is not to blame for a disk, nor for a task that has to end, whatever the processor returns.
+// A failure of the disk, or the end of the task, is not attributed to the record, whatever the processor returns.
 func TestProcess_errorsThatTheRecordIsNotToBlameFor(t *testing.T) {
 	str := codecs.String
 	ending, end := context.WithCancel(t.Context())

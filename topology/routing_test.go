@@ -45,7 +45,7 @@ func TestToDynamic_missingTopicIsARouteError(t *testing.T) {
 	require.ErrorContains(t, missing.Unwrap(), "does not exist")
 }
 
-// A panic names the sink whose function it was.
+// A panic names the sink whose function panicked.
 func TestRouting_panicNamesTheNode(t *testing.T) {
 	name := topology.Named("here")
 	panicsHere(t, map[string]func(s topology.Stream[string, string]){

@@ -6,7 +6,8 @@ import (
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
-// foreignScenarios are those of foreign-key joins: the value of a flight is its airline and, behind a colon, what is told of it.
+// foreignScenarios are the scenarios of foreign-key joins. The value of a flight is its airline and, after a colon, a
+// remark.
 func foreignScenarios() map[string]topologytest.Scenario {
 	tables := func(b *topology.Builder) (flights, airlines topology.Table[string, string]) {
 		return topology.TableOf(b, "flights", codecs.String, codecs.String), topology.TableOf(b, "airlines", codecs.String, codecs.String)

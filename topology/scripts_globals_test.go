@@ -85,7 +85,7 @@ func globalScenarios() map[string]topologytest.Scenario {
 	}
 }
 
-// lookUpGlobal adds the airline that a flight is of, and since when that has its name.
+// lookUpGlobal adds the airline of a flight, and since when the airline has had its name.
 func lookUpGlobal(airlines topology.GlobalTable[string, string]) func(p scope) (processor, error) {
 	return func(p scope) (processor, error) {
 		airlines.In(p) // it is connected once

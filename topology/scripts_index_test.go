@@ -13,7 +13,8 @@ import (
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
-// indexScenarios are those of the scripts about indexes: a flight asks for the rows whose index key is its value.
+// indexScenarios are the scenarios of the scripts about indexes: a flight asks for the rows whose index key is its
+// value.
 func indexScenarios() map[string]topologytest.Scenario {
 	return map[string]topologytest.Scenario{
 		"index": {Define: func(b *topology.Builder) {

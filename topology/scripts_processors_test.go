@@ -139,7 +139,7 @@ func processorScenarios() map[string]topologytest.Scenario {
 	}
 }
 
-// ticks passes records on, and from time to time the number of records there were.
+// ticks forwards the records and, at each punctuation, the number of records so far.
 func ticks(of topology.PunctuationType, every time.Duration, b *topology.Builder) func(p scope) (processor, error) {
 	counts := topology.KeyValueStore(b, "counts", codecs.String, codecs.Int64)
 	return func(p scope) (processor, error) {
@@ -167,7 +167,7 @@ func ticks(of topology.PunctuationType, every time.Duration, b *topology.Builder
 	}
 }
 
-// timedStores shows how much of a key is still there, in stores that forget.
+// timedStores shows how many rows of a key are left in stores whose rows expire.
 func timedStores(b *topology.Builder) {
 	windows := topology.WindowStore(b, "windows", 5*time.Second, 20*time.Second, codecs.String, codecs.String)
 	sessions := topology.SessionStore(b, "sessions", 20*time.Second, codecs.String, codecs.String)

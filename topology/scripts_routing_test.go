@@ -9,7 +9,7 @@ import (
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
-// routingScenarios are those of records that choose where they go.
+// routingScenarios are the scenarios of records that choose where they go.
 func routingScenarios() map[string]topologytest.Scenario {
 	number := topologytest.Format{Value: topologytest.TextOf(codecs.Int64)}
 	return map[string]topologytest.Scenario{

@@ -12,7 +12,7 @@ import (
 
 type textRecord = topology.Record[string, string]
 
-// statelessScenarios are those of the operators that keep nothing.
+// statelessScenarios are the scenarios of operators without state.
 func statelessScenarios() map[string]topologytest.Scenario {
 	cancelled := func(_, status string) bool { return status == "cancelled" }
 	withCarrier := func(flight, status string) string { return carrier(flight, status) + ":" + status }
@@ -70,7 +70,8 @@ func statelessScenarios() map[string]topologytest.Scenario {
 
 func hasKeyOrHeader(r textRecord) bool { return !r.NullKey || len(r.Headers) > 0 }
 
-// an shows what it was given, ten milliseconds earlier; the header null/key or null/value says what to take away.
+// an shows the record that it was given, ten milliseconds earlier; the header null/key or null/value says what to make
+// null.
 func an(r textRecord) textRecord {
 	if r.NullValue {
 		r.Value = "none"

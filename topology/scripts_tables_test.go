@@ -52,7 +52,7 @@ func tableScenarios() map[string]topologytest.Scenario {
 		"table-ttl": {Define: func(b *topology.Builder) {
 			out(leftTable(b, topology.TTL(10*time.Second)).ToStream())
 		}},
-		// What is behind a table with a TTL hears of what expires.
+		// Operators downstream of a table with a TTL see the rows expire.
 		"table-ttl-below": {Define: func(b *topology.Builder) {
 			left := leftTable(b, topology.TTL(10*time.Second))
 			out(left.LeftJoin(rightTable(b), perhaps).ToStream())
@@ -126,7 +126,7 @@ func tableScenarios() map[string]topologytest.Scenario {
 			history := topology.Versioned(30 * time.Second)
 			out(leftTable(b, history).OuterJoin(rightTable(b, history), either).ToStream())
 		}},
-		// What joins with a table that has no store computes its rows.
+		// An operator that joins with a table without a store computes its rows.
 		"table-computed": {Define: func(b *topology.Builder) {
 			left, right := leftTable(b).Filter(notCancelled).MapValues(strings.ToUpper), rightTable(b)
 			joined := left.LeftJoin(right, perhaps).Filter(notCancelled)

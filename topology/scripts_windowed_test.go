@@ -10,7 +10,7 @@ import (
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
-// windowScenarios are those of aggregates, of windows and of several streams.
+// windowScenarios are the scenarios of aggregates: windowed, and of several streams.
 func windowScenarios() map[string]topologytest.Scenario {
 	str := codecs.String
 	number := topologytest.Format{Value: topologytest.TextOf(codecs.Int64)}

@@ -11,7 +11,7 @@ import (
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
-// A panic names the operator whose function it was, also when that has handed on something before.
+// A panic names the operator whose function panicked, even if the function has emitted records before.
 func TestStateless_panicNamesTheNode(t *testing.T) {
 	name := topology.Named("here")
 	fail := func() { panic("no such flight") }
@@ -56,7 +56,8 @@ func TestStateless_panicNamesTheNode(t *testing.T) {
 	})
 }
 
-// panicsHere checks that the record is to blame when operators named "here" panic, and that they are named.
+// panicsHere checks that a panic of an operator named "here" is attributed to the record, and that the error names the
+// operator.
 func panicsHere(t *testing.T, operators map[string]func(s topology.Stream[string, string])) {
 	t.Helper()
 	for operator, define := range operators {
@@ -70,7 +71,7 @@ func panicsHere(t *testing.T, operators map[string]func(s topology.Stream[string
 	}
 }
 
-// Whatever fails behind a function that emits fails the record, and nothing more of it is done.
+// Any failure downstream of a function that emits fails the record, and nothing more of the record is processed.
 func TestFlatMap_stopsAtAFailure(t *testing.T) {
 	calls := 0
 	b := topology.NewBuilder("app")

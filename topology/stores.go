@@ -15,9 +15,9 @@ import (
 // Store is a store for processors: [KeyValueStore], [WindowStore] and the like declare one, and [Store.In] opens it. S is
 // what the processor gets, such as *state.KeyValue[string, int64].
 //
-// Several processors may use one store; they then run in one sub-topology, and see what the others wrote. A store is kept
-// as those of the operators are: in the changelog of the group, restored from there, rolled back with the transaction that
-// wrote it, read from outside by views.
+// Several processors may use one store; they then run in one sub-topology, and see what the others wrote. A store is
+// kept like the stores of operators: it is in the changelog of the group and restored from there, it is rolled back
+// with the transaction that wrote it, and views read it from outside.
 type Store[S any] struct {
 	decl *storeDecl
 	open func(h *engine.Host) (store S, advance advanceFunc, err error)
@@ -58,9 +58,9 @@ func ExpiringStore[K, V any](
 	}}
 }
 
-// WindowStore declares a store of one row for each key and window start; all windows have the same size. A window goes when
-// the stream time of the store, as of an [ExpiringStore], has passed its start by more than the retention. It does so some
-// time later, by an eighth of the retention at most, but always at the same record. 0 keeps windows until they are deleted.
+// WindowStore declares a store of one row for each key and window start; all windows have the same size. A window goes
+// when the stream time of the store (see [ExpiringStore]) has passed its start by more than the retention. It may go
+// later, by an eighth of the retention at most, but always at the same record. 0 keeps windows until they are deleted.
 func WindowStore[K, V any](
 	b *Builder, name string, size, retention time.Duration, key codecs.Codec[K], value codecs.Codec[V],
 ) Store[*state.Windowed[K, V]] {
@@ -94,8 +94,8 @@ func SessionStore[K, V any](
 	}}
 }
 
-// VersionedStore declares a store of all versions of each key. How far its history reaches back is the retention, counted
-// from the stream time of the store, as of an [ExpiringStore]; 0 keeps all versions.
+// VersionedStore declares a store of all versions of each key. The history reaches back from the stream time of the
+// store (see [ExpiringStore]) by the retention; 0 keeps all versions.
 func VersionedStore[K, V any](
 	b *Builder, name string, retention time.Duration, key codecs.Codec[K], value codecs.Codec[V],
 ) Store[*state.Versioned[K, V]] {
@@ -110,7 +110,7 @@ func VersionedStore[K, V any](
 	}}
 }
 
-// In opens the store where a processor is created. To ask again for a store that is open costs little.
+// In opens the store where a processor is created. Opening a store again costs little.
 func (s Store[S]) In(p ProcessorScope) S {
 	if s.decl == nil {
 		panic("topology: method of the zero Store called; stores are made by topology.KeyValueStore and the like")
@@ -164,7 +164,7 @@ func openIn[T any](sc *scope, key any, what string, open func() (T, bool)) T {
 	panic(abandoned{})
 }
 
-// abandoned is the panic that ends create on trial when it cannot go on, and what is wrong has been said.
+// abandoned is the panic that ends create on trial when it cannot go on. The mistake has been recorded by then.
 type abandoned struct{}
 
 // connect makes the store one of the node's, in the trial of Build.
@@ -212,8 +212,8 @@ func keepOpen[S state.Store](h *engine.Host, store S, advance advanceFunc, err e
 // expireFunc is how stores remove what is older than a timestamp.
 type expireFunc func(before int64) (n int, err error)
 
-// forgetting returns the stream time of a store that hides its old rows itself. Before a commit those that are older by more
-// than age are removed.
+// forgetting returns the stream time of a store that hides its old rows itself. Before a commit, rows that are older by
+// more than age are removed.
 func forgetting(h *engine.Host, name string, age time.Duration, expire expireFunc) *engine.Clock {
 	return h.Clock(name, engine.ClockHooks{Expire: func(now int64) error {
 		_, err := expire(now - age.Milliseconds())
@@ -221,7 +221,7 @@ func forgetting(h *engine.Host, name string, age time.Duration, expire expireFun
 	}})
 }
 
-// telling returns what tells a store that hides its old rows itself the stream time.
+// telling returns a function that tells the stream time to a store that hides its old rows itself.
 func telling(clock *engine.Clock, advance func(streamTime int64)) advanceFunc {
 	if clock.Now != engine.UnknownTime {
 		advance(clock.Now)
@@ -233,8 +233,8 @@ func telling(clock *engine.Clock, advance func(streamTime int64)) advanceFunc {
 	}
 }
 
-// expiring returns what tells a store the stream time that shows all its rows. Those that are older by more than age are removed
-// at fixed times, and not at commits, so that what a processor sees depends on its input only.
+// expiring returns a function that tells the stream time to a store that hides no rows. Rows that are older by more
+// than age are removed at fixed times, and not at commits, so that what a processor sees depends on its input only.
 func expiring(h *engine.Host, spec state.Spec, age time.Duration, expire expireFunc) advanceFunc {
 	if spec.Retention == 0 {
 		return nil

@@ -124,7 +124,7 @@ func TestTask_panicsBecomeErrors(t *testing.T) {
 	require.NoError(t, (&engine.PanicError{Value: "text"}).Unwrap())
 }
 
-// The node to blame is the one whose function panicked, in every operator that calls one.
+// The error names the node whose function panicked, for every operator that calls a function.
 func TestTask_panicsNameTheNode(t *testing.T) {
 	type stream = topology.Stream[string, string]
 	type window = state.Window

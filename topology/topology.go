@@ -82,8 +82,8 @@ type SubTopology struct {
 type Input struct {
 	// Topic is the name of the topic.
 	Topic string
-	// Pattern is what names of topics must match to be read, if it is not known yet which do: see [Topology.Resolve]. Topic is
-	// empty then.
+	// Pattern is the expression that names of topics must match to be read, while the matching topics are not known
+	// yet: see [Topology.Resolve]. Topic is empty then.
 	Pattern string
 	// Repartition says that the topic is internal: the runtime creates it, and sub-topologies write to it.
 	Repartition bool
@@ -92,8 +92,8 @@ type Input struct {
 	Partitions int32
 	// Start says where an external topic is read from at first.
 	Start Start
-	// Follows says that the topic has as many partitions as the inputs beside it, and no say in how many they are: it is
-	// one of the two topics of a foreign-key join.
+	// Follows says that the topic has as many partitions as the inputs beside it, and does not influence their number:
+	// it is one of the two topics of a foreign-key join.
 	Follows bool
 	// Upstream are the groups that write to a repartition topic; empty for external topics.
 	Upstream []string
@@ -102,8 +102,8 @@ type Input struct {
 	Origins []string
 }
 
-// Name returns the name, unique in the topology: the one that [InSubTopology] gave it, or else that of the first stateful
-// operator that the user named, or else that of the first topic it reads.
+// Name returns the name, which is unique in the topology: the name that [InSubTopology] gave it, or else the name of
+// the first stateful operator that the user named, or else the name of the first topic that it reads.
 func (s *SubTopology) Name() string { return s.name }
 
 // Group returns the name of the processor group, <app>-<name>.
@@ -121,8 +121,8 @@ func (s *SubTopology) Inputs() []Input {
 	return inputs
 }
 
-// Outputs returns the topics it writes to, repartition topics included, and neither its changelog nor those that records
-// choose.
+// Outputs returns the topics it writes to, repartition topics included. Its changelog and topics that records choose
+// are left out.
 func (s *SubTopology) Outputs() []string { return slices.Clone(s.outputs) }
 
 // DynamicOutputs says that records choose further topics to be written to, see [Stream.ToDynamic].
@@ -136,9 +136,9 @@ type Copartition struct {
 	Operator, Site string
 }
 
-// Copartitions returns the inputs that must have the same number of partitions, in the order of the operators. An input may be
-// in several of them. Inputs that are only merged may be different: there are as many tasks as the largest has partitions, and
-// a task reads those that have its partition.
+// Copartitions returns the inputs that must have the same number of partitions, in the order of the operators. An input
+// may be in several of them. Inputs that are only merged may have different numbers: there are as many tasks as the
+// largest input has partitions, and a task reads the inputs that have its partition.
 func (s *SubTopology) Copartitions() []Copartition {
 	all := slices.Clone(s.copartitions)
 	for i := range all {

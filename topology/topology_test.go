@@ -87,7 +87,7 @@ func TestTables(t *testing.T) {
 	require.False(t, ok, "a task's own store is not for views")
 }
 
-// What a topology returns is the caller's: changing it changes nothing.
+// The slices that a topology returns are the caller's: changing them does not change the topology.
 func TestTopology_isImmutable(t *testing.T) {
 	top := build(t, "app", airport)
 	top.Tables()[1].Direct[0] = "?"
@@ -189,7 +189,7 @@ func TestNames_doNotDependOnPosition(t *testing.T) {
 	require.Equal(t, before, after)
 }
 
-// Names that the builder makes up get out of the way of those that the user chose.
+// Names that the builder makes up avoid the names that the user chose.
 func TestNames_ofTheUserComeFirst(t *testing.T) {
 	top := build(t, "app", func(b *topology.Builder) {
 		s := flights(b)

@@ -2,9 +2,9 @@ package topology
 
 import "fmt"
 
-// Unavailable wraps an error of a processor that the record is not to blame for, nor the punctuation: a system that the
-// processor calls does not answer, say. The runtime goes back to the last commit and tries again, with growing pauses, for as
-// long as it takes; the policies of the topology have no say. nil stays nil.
+// Unavailable wraps an error of a processor that neither the record nor the punctuation causes: for example, a system
+// that the processor calls does not answer. The runtime rolls back to the last commit and tries again, with growing
+// pauses, for as long as it takes; the policies of the topology do not apply. nil stays nil.
 func Unavailable(err error) error {
 	if err == nil {
 		return nil

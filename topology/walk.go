@@ -2,8 +2,8 @@ package topology
 
 import "slices"
 
-// walk returns everything that can be reached: its start, and whatever next leads to from there, each once and the
-// nearest first.
+// walk returns everything that can be reached: the elements it starts from, and all that next leads to from there, each
+// once and the nearest first.
 func walk[T comparable](from []T, next func(at T) []T) []T {
 	var all []T
 	seen := make(map[T]bool)

@@ -20,7 +20,7 @@ type WindowedTable[K, V any] struct {
 type closing struct {
 	wait   int64
 	length int64 // of a window: how far its end may be ahead of stream time
-	graced bool  // the user has said how long late records are waited for
+	graced bool  // the user has given a grace
 }
 
 func (t WindowedTable[K, V]) builder() *Builder {

@@ -25,8 +25,8 @@ type fakeEdge struct {
 	inFlight int
 	commands []Command
 	place    map[string]int // index in commands, by key
-	// trouble may answer in place of the edge, before or after the command is executed (lost is then true).
-	trouble func(w http.ResponseWriter, key string, lost bool) (answered bool)
+	// fault may answer in place of the edge, before or after the command is executed (lost is then true).
+	fault func(w http.ResponseWriter, key string, lost bool) (answered bool)
 
 	mu struct {
 		sync.Mutex
@@ -38,7 +38,7 @@ type fakeEdge struct {
 }
 
 func newFakeEdge(t *testing.T, commands []Command) (*fakeEdge, *Client) {
-	edge := &fakeEdge{t: t, commands: commands, place: make(map[string]int), trouble: func(http.ResponseWriter, string, bool) bool { return false }}
+	edge := &fakeEdge{t: t, commands: commands, place: make(map[string]int), fault: func(http.ResponseWriter, string, bool) bool { return false }}
 	for i, c := range commands {
 		edge.place[c.Key()] = i
 	}
@@ -60,11 +60,11 @@ func (e *fakeEdge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if body, err := io.ReadAll(r.Body); err != nil || !json.Valid(body) || key != id+"/"+command {
 		e.t.Errorf("command %q: body %q, error %v", key, body, err)
 	}
-	if e.trouble(w, key, false) {
+	if e.fault(w, key, false) {
 		return
 	}
 	replayed := e.carryOut(id, command, key)
-	if e.trouble(w, key, true) {
+	if e.fault(w, key, true) {
 		return
 	}
 	w.Header().Set("Consistency-Token", state.Offsets{{Topic: "events", Partition: 0}: int64(e.place[key] + 1)}.Token())
@@ -167,7 +167,7 @@ func TestLoader_triesAgain(t *testing.T) {
 		_, again := tries.LoadOrStore(kind+key, true)
 		return !again
 	}
-	edge.trouble = func(w http.ResponseWriter, key string, lost bool) bool {
+	edge.fault = func(w http.ResponseWriter, key string, lost bool) bool {
 		switch place := edge.place[key]; {
 		case !lost && place%7 == 0 && first("refused", key):
 			answerProblem(w, http.StatusServiceUnavailable, problem{Title: "not ready"})
@@ -196,7 +196,7 @@ func TestLoader_resumes(t *testing.T) {
 	loader.Checkpoint = &Checkpoint{path: filepath.Join(t.TempDir(), "checkpoint.json")}
 
 	ctx, kill := context.WithCancel(t.Context())
-	edge.trouble = func(_ http.ResponseWriter, key string, lost bool) bool {
+	edge.fault = func(_ http.ResponseWriter, key string, lost bool) bool {
 		if lost && edge.place[key] == 3*checkpointEvery/2 {
 			kill()
 		}
@@ -238,7 +238,7 @@ func TestLoader_distrustsACheckpointThatTheEdgeDoesNotKnow(t *testing.T) {
 func TestLoader_understandsRejections(t *testing.T) {
 	commands := commandsOfDays(t, 1)[:3]
 	edge, client := newFakeEdge(t, commands)
-	edge.trouble = func(w http.ResponseWriter, key string, _ bool) bool {
+	edge.fault = func(w http.ResponseWriter, key string, _ bool) bool {
 		switch edge.place[key] {
 		case 0:
 			answerProblem(w, http.StatusConflict, problem{Title: "rule broken", Code: "already-scheduled"})
@@ -259,7 +259,7 @@ func TestLoader_understandsRejections(t *testing.T) {
 func TestLoader_stopsAtAMistake(t *testing.T) {
 	commands := commandsOfDays(t, 1)
 	edge, client := newFakeEdge(t, commands)
-	edge.trouble = func(w http.ResponseWriter, key string, _ bool) bool {
+	edge.fault = func(w http.ResponseWriter, key string, _ bool) bool {
 		if edge.place[key] != 20 {
 			return false
 		}

@@ -1,7 +1,7 @@
 // Command airport replays January 2013 at New York's airports, event by event. It shows all parts of millrace together.
 //
 //	make run              load January while serving http://127.0.0.1:8080, until Ctrl-C
-//	make run ONCE=1       load it at full speed, print what the airport knows, exit
+//	make run ONCE=1       load it at full speed, print a summary, exit
 //
 // One process runs the whole flow. The files, in the order of the flow:
 //

@@ -22,7 +22,7 @@ const (
 	MeansOrphan
 	// MeansMoved: state or positions stay under another name, and the new version begins without them.
 	MeansMoved
-	// MeansRebuild: the new version cannot go on with the existing rows; they have to be built anew.
+	// MeansRebuild: the new version cannot go on with the existing rows; they have to be built again.
 	MeansRebuild
 )
 
@@ -55,7 +55,7 @@ func (m Meaning) Refused() bool { return m >= MeansMoved }
 // Change is one difference between two topologies.
 type Change struct {
 	Meaning Meaning `json:"meaning"`
-	// Group, Store and Topic say what changed, as far as they apply.
+	// Group, Store and Topic say what changed; those that do not apply are empty.
 	Group string `json:"group,omitempty"`
 	Store string `json:"store,omitempty"`
 	Topic string `json:"topic,omitempty"`

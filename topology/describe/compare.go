@@ -317,7 +317,7 @@ func (c *comparison) operators(was, sub *SubTopology) {
 	}
 }
 
-// processorsOf returns the operators that have neither state nor topic: labels by name.
+// processorsOf returns the labels of the operators that have neither state nor topic, by name.
 func processorsOf(sub *SubTopology) map[string]string {
 	all := make(map[string]string)
 	for _, n := range sub.Nodes {

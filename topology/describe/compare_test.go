@@ -18,8 +18,8 @@ import (
 	"github.com/seed84377926/millrace/topology/describe"
 )
 
-// The scripts in testdata/compare deploy one version of an application after the other: each answer says what changes and
-// what it means, and what is left behind by then.
+// The scripts in testdata/compare deploy one version of an application after the other: each answer says what changes,
+// what the change means, and what earlier versions have left on the cluster by then.
 func TestCompare(t *testing.T) {
 	datadriven.Walk(t, "testdata/compare", func(t *testing.T, path string) {
 		var stored describe.Topology
@@ -194,7 +194,7 @@ func counted(s topology.Stream[string, string]) topology.Stream[string, string] 
 	return s.GroupByKey().Count("flights-by-carrier").ToStream().MapValues(decimal)
 }
 
-// Whoever adds a setting to stores says in Compare what it means when it changes, and in StoreDescription that it is kept.
+// A new setting of stores needs a rule in Compare, which says what its change means, and a field in describe.Store.
 func TestCompare_knowsEverySettingOfAStore(t *testing.T) {
 	var fields []string
 	for f := range reflect.TypeFor[state.Spec]().Fields() {
@@ -203,7 +203,7 @@ func TestCompare_knowsEverySettingOfAStore(t *testing.T) {
 	require.Equal(t, []string{"Name", "Kind", "WindowSize", "Retention", "TTL", "Of"}, fields)
 }
 
-// A TTL cannot be written in all operators yet.
+// Not all operators accept a TTL yet.
 func TestCompare_lifetimes(t *testing.T) {
 	with := func(retention, ttl time.Duration) describe.Topology {
 		store := describe.Store{Name: "s", Kind: "join", Retention: retention, TTL: ttl}
@@ -232,7 +232,7 @@ func TestCompare_lifetimes(t *testing.T) {
 	}
 }
 
-// Topologies with the same fingerprint can replace each other, and nothing that must be accepted lies between them.
+// Topologies with the same fingerprint can replace each other, and no change between them must be accepted.
 func TestCompare_fingerprints(t *testing.T) {
 	for one := range versions() {
 		before := described(t, one)

@@ -49,7 +49,7 @@ func (c *comparison) store(sub *SubTopology, was, now *Store) {
 	c.lifetime(sub, now, "TTL", was.TTL, now.TTL)
 }
 
-// anotherName returns the remedy for a store whose rows are of no use.
+// anotherName returns the remedy for a store whose rows cannot be used.
 func anotherName(sub *SubTopology, store *Store) string {
 	begins := "begins empty"
 	if store.Of != "" {

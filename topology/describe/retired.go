@@ -59,8 +59,8 @@ func (d *Topology) retireStores(was SubTopology, now *SubTopology) {
 	}
 }
 
-// Deleted returns d without groups whose changelog is gone and without repartition topics that are gone: what begins anew has
-// no state that it must fit.
+// Deleted returns d without groups whose changelog is gone and without repartition topics that are gone: what begins
+// again has no state that it must fit.
 func (d Topology) Deleted(gone func(topic string) bool) Topology {
 	changelogs := make(map[string]string) // by group
 	remain := func(groups []SubTopology) (kept []SubTopology) {

@@ -56,7 +56,7 @@ type Driver struct {
 	cacheBytes int64
 	callDice   *rand.Rand       // nil: calls end at once, in their order
 	partitions map[string]int32 // of the topics that have a number of their own
-	common     int32            // partitions of all other topics that are not internal; 0: not said, one
+	common     int32            // partitions of all other topics that are not internal; 0: not given, one
 	keyless    map[string]int32 // how many records without a key were piped, by topic
 
 	sent    []sent          // outputs, since the beginning
@@ -133,7 +133,7 @@ func (d *Driver) must(err error) {
 	}
 }
 
-// open starts all tasks on the state that is there.
+// open starts all tasks on the existing state.
 func (d *Driver) open() {
 	d.t.Helper()
 	budget := state.NewBudget(d.cacheBytes)
@@ -149,9 +149,9 @@ func (d *Driver) open() {
 	}
 }
 
-// PipeRaw runs an encoded record through the topology. It is in r.Partition if r.Pinned is set, else in the partition of its key;
-// those without a key take turns. If it fails, state and outputs are as if the record had never been. A topic that nothing
-// reads is an error.
+// PipeRaw runs an encoded record through the topology. It is in r.Partition if r.Pinned is set, else in the partition
+// of its key; records without a key go to the partitions in turn. If it fails, state and outputs are as if the record
+// had never been piped. A topic that nothing reads is an error.
 func (d *Driver) PipeRaw(topic string, r engine.RawRecord) error {
 	if !d.reads(topic) && !d.discover(topic) {
 		return fmt.Errorf("topic %q is read by no part of the topology", topic)
@@ -164,7 +164,7 @@ func (d *Driver) PipeRaw(topic string, r engine.RawRecord) error {
 	return d.settle(d.do(s))
 }
 
-// settle ends an action: after an error it takes the action back, else it commits if it is time to.
+// settle ends an action: after an error it rolls the action back, otherwise it commits if a commit is due.
 func (d *Driver) settle(err error) error {
 	if err != nil {
 		failed := len(d.pending) - 1
@@ -189,7 +189,7 @@ func (d *Driver) Send(topic string, r engine.RawRecord) error {
 	return nil
 }
 
-// enqueue gives r the next offset of the partition and puts it before the tasks that read it.
+// enqueue gives r the next offset of the partition and queues it for the tasks that read it.
 func (d *Driver) enqueue(at place, r engine.RawRecord) {
 	r.Offset, r.PartitionKey, r.Pinned, r.Partition = d.offsets[at], nil, false, 0
 	d.offsets[at]++
@@ -251,8 +251,8 @@ func (d *Driver) runQueued() error {
 	}
 }
 
-// next returns the task that goes on, and with which input; nil if nothing is queued. The first sub-topology that has something
-// goes on, of its tasks the one with the smallest timestamp, of these the first.
+// next returns the task that goes on, and with which input; nil if nothing is queued. The first sub-topology that has
+// something queued goes on. Of its tasks, it is the one with the smallest timestamp, and of these the first.
 func (d *Driver) next() (next *runner, input int) {
 	var earliest int64
 	for _, r := range d.runners {
@@ -277,8 +277,8 @@ func printRaw(r engine.RawRecord) string {
 	return fmt.Sprintf("%q -> %q @%d", r.Key, r.Value, r.Timestamp)
 }
 
-// Commit commits all tasks, those behind others again if these sent them something at their commit. It waits for the calls of
-// asynchronous operators.
+// Commit commits all tasks, and a downstream task again if an upstream task sent it something at its commit. It waits
+// for the calls of asynchronous operators.
 func (d *Driver) Commit() {
 	d.t.Helper()
 	for again := true; again; again = d.queued() {
@@ -303,8 +303,8 @@ func (d *Driver) Restart() {
 	d.open()
 }
 
-// Crash stops all tasks without a commit, starts them again on their state and pipes again what was not committed. Outputs
-// that were not committed are taken back. The wall clock goes on from where it is.
+// Crash stops all tasks without a commit, starts them again on their state and pipes again what was not committed.
+// Outputs that were not committed are discarded. The wall clock goes on from where it is.
 func (d *Driver) Crash() {
 	d.t.Helper()
 	d.close()

@@ -18,8 +18,8 @@ type Text interface {
 	Print(data []byte) (string, error)
 }
 
-// TextOf returns how scripts show values of T: those with a method String by that, for output only, strings as they are,
-// all others as JSON.
+// TextOf returns how scripts show values of T: values with a method String by its result (for output only), strings as
+// they are, all others as JSON.
 func TextOf[T any](codec codecs.Codec[T]) Text { return text[T]{codec} }
 
 type text[T any] struct{ codec codecs.Codec[T] }

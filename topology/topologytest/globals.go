@@ -8,8 +8,9 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// globalTable has the rows of a global table. What is piped into its topic is in it when the record that is processed, if there
-// is one, has been. It can go back to the last commit, so that records that are piped again find what they found.
+// globalTable has the rows of a global table. A record that is piped into its topic is in it after the record under
+// way, if there is one, has been processed. The table can go back to the last commit, so that records that are piped
+// again find the same rows.
 type globalTable struct {
 	name, topic string
 	part        state.Partition

@@ -70,7 +70,7 @@ func (d *Driver) size() (tasks map[string]int32, err error) {
 	return sizes.Groups, errors.Join(errs...)
 }
 
-// ordinary is the number of partitions of topics for which no other is said.
+// ordinary is the number of partitions of topics for which no other number is given.
 func (d *Driver) ordinary() int32 {
 	if d.common == 0 {
 		return 1

@@ -192,7 +192,7 @@ func TestPartitions_windowsSessionsVersions(t *testing.T) {
 	require.Equal(t, want, versions)
 }
 
-// All tasks read the same copy of a global table, and hear of the wall clock.
+// All tasks read the same copy of a global table, and see the wall clock.
 func TestPartitions_globalsAndWallClock(t *testing.T) {
 	d := topologytest.NewDriver(t, build(t, func(b *topology.Builder) {
 		names := topology.GlobalTableOf(b, "names", codecs.String, codecs.String)
@@ -228,7 +228,7 @@ func TestPartitions_globalsAndWallClock(t *testing.T) {
 	require.Len(t, topologytest.Rows(d, "names", codecs.String, codecs.String), 1)
 }
 
-// A processor reads rows of all partitions of a global table, also where it was restarted, and what came meanwhile.
+// A processor reads rows of all partitions of a global table, also after a restart, and rows that came in between.
 func TestPartitions_processorsReadGlobalTables(t *testing.T) {
 	for name, interrupt := range map[string]func(d *topologytest.Driver){
 		"undisturbed": func(*topologytest.Driver) {},

@@ -24,8 +24,8 @@ type Scenario struct {
 	Formats map[string]Format
 }
 
-// RunScripts runs the scripts in a folder, or one script, each as a test of its own. A script is a sequence of commands,
-// each followed by ---- and the expected answer; go test -rewrite writes the answers anew. Commands are:
+// RunScripts runs the scripts in a folder, or one script, each as a test of its own. A script is a sequence of
+// commands, each followed by ---- and the expected answer; go test -rewrite writes the answers again. Commands are:
 //
 //	topology name=NAME [commit-every=N] [commit-seed=N] [cache=BYTES]   start scenario NAME on empty state
 //	         [partitions=N]                                             of all topics
