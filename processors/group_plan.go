@@ -127,7 +127,7 @@ func (p *groupPlan) topicsOf(partition int32) []string {
 	return slices.DeleteFunc(p.topics(), func(topic string) bool { return !p.reads(topic, partition) })
 }
 
-// sizeTopics asks the cluster for the sizes of the external topics and derives those of the internal ones.
+// sizeTopics asks the cluster for the sizes of the external topics and derives the sizes of the internal topics.
 func sizeTopics(ctx context.Context, subs []*topology.SubTopology, client *broker.Client) (partitions.Sizes, error) {
 	sizes := partitions.Sizes{Topics: make(map[string]int32), Groups: make(map[string]int32)}
 	var errs []error

@@ -220,7 +220,7 @@ func (s *standbys) needs(p int32) bool {
 
 // remove removes the state of a partition unless it is needed, and reports whether it did.
 func (s *standbys) remove(p int32) (removed bool, err error) {
-	s.mu.Lock() // no task or copy can begin to need it meanwhile
+	s.mu.Lock() // no task or copy can begin to need it under the lock
 	defer s.mu.Unlock()
 	if s.mu.claimed[p] || s.mu.running[p] != nil {
 		return false, nil
@@ -230,7 +230,7 @@ func (s *standbys) remove(p int32) (removed bool, err error) {
 
 // releaseState gives back the memory of the state of a partition unless it is needed.
 func (s *standbys) releaseState(p int32) error {
-	s.mu.Lock() // no task or copy can begin to need it meanwhile
+	s.mu.Lock() // no task or copy can begin to need it under the lock
 	defer s.mu.Unlock()
 	if s.mu.claimed[p] || s.mu.running[p] != nil {
 		return nil

@@ -8,8 +8,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// heldOffsets returns the changelog offsets that the state on this instance reflects, whatever the instance uses the state
-// for: the group places tasks and copies by them.
+// heldOffsets returns the changelog offsets that the state on this instance reflects, whether the state is used or not:
+// the group places tasks and copies by them.
 func (g *group) heldOffsets() map[int32]int64 {
 	partitions, err := g.engine.Partitions()
 	if err != nil {

@@ -61,9 +61,9 @@ func (l *life) bisect(kind FailureKind, node string, err error) error {
 	return &bisectingError{err}
 }
 
-// attributeRefusal finds the input records that made a commit fail, if an output or a row could not be encoded or the
-// broker refused it for what it is. The verdicts are remembered; the next life, which begins with a takeover, applies
-// them.
+// attributeRefusal finds the input records that made a commit fail, if an output or a row could not be encoded, or if
+// the broker refused it and a retry does not help. The verdicts are remembered; the next life, which begins with a
+// takeover, applies them.
 func (l *life) attributeRefusal(err error) error {
 	if encode, ok := errors.AsType[*state.EncodeError](err); ok {
 		return l.bisect(FailedProcessing, encode.Store, err)

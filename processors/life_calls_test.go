@@ -16,8 +16,8 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// A failure takes the task back to the last commit: running calls are cancelled, and have ended before any is made again.
-// Results are forwarded also if no record comes.
+// A failure takes the task back to the last commit: running calls are cancelled, and have ended before any is made
+// again. Results are forwarded even if no record comes.
 func TestProcessAsync_aRollbackCancelsTheCallsThatRun(t *testing.T) {
 	b := newBench(t, map[string]int32{"lines": 1, "out": 1})
 	var mu sync.Mutex

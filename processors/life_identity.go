@@ -22,7 +22,7 @@ const identityKey = "\x00identity"
 // topic that they were counted in: a topic that was deleted and created again has another id and other records. The
 // identity is written with the first commit that changes it.
 type identity struct {
-	// Table is the id of the changelog, Inputs those of the input topics by name; hexadecimal.
+	// Table is the id of the changelog, Inputs are the ids of the input topics by name; hexadecimal.
 	Table  string            `json:"table"`
 	Inputs map[string]string `json:"inputs"`
 	// Topology is the fingerprint of the sub-topology, Stores the kind of each store by name.

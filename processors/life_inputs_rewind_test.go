@@ -8,7 +8,8 @@ import (
 	"github.com/seed84377926/millrace/internal/broker"
 )
 
-// Records that are put back come again, before those that were not taken yet, and positions are those of the last commit.
+// Records that are put back come again, before records that were not taken yet. Positions are again as of the last
+// commit.
 func TestInputs_putBackTakesAllSinceTheCommitAgain(t *testing.T) {
 	m := newMerge(-1)
 	m.a.brings(1, 10, 30)
@@ -27,12 +28,12 @@ func TestInputs_putBackTakesAllSinceTheCommitAgain(t *testing.T) {
 	require.NotEqual(t, int64(3), m.inputs.all[0].next)
 
 	m.inputs.putBack(u.records)
-	require.Equal(t, int64(3), m.inputs.all[0].next, "behind the marker of the first batch")
+	require.Equal(t, int64(3), m.inputs.all[0].next, "after the marker of the first batch")
 	require.Zero(t, m.inputs.all[1].next)
 	m.inputs.limit = 0
 	got, _ = m.next(t)
 	require.Equal(t, []string{"a@40", "b@50", "a@60", "a@70"}, got)
-	require.Equal(t, int64(8), m.inputs.all[0].next, "behind all markers")
+	require.Equal(t, int64(8), m.inputs.all[0].next, "after all markers")
 	require.Equal(t, int64(2), m.inputs.all[1].next)
 }
 

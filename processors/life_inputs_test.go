@@ -86,7 +86,7 @@ func TestInputs_mergesByTheTimestampOfTheHeads(t *testing.T) {
 	m.ends["a"], m.ends["b"] = m.a.fetched, m.b.fetched
 	got, _ := m.next(t)
 	require.Equal(t, []string{"a@10", "b@15", "b@25", "a@30", "a@20", "b@40"}, got)
-	require.Equal(t, int64(4), m.inputs.all[0].next, "the position is behind the marker")
+	require.Equal(t, int64(4), m.inputs.all[0].next, "the position is after the marker")
 	require.Equal(t, int64(4), m.inputs.all[1].next)
 }
 
@@ -142,7 +142,7 @@ func TestInputs_idleTimeBoundsTheWait(t *testing.T) {
 	m.ends["b"] = 1
 	got, wait = m.next(t)
 	require.Equal(t, []string{"b@5"}, got)
-	require.Equal(t, 100*time.Millisecond, wait, "the timer starts anew")
+	require.Equal(t, 100*time.Millisecond, wait, "the timer starts again")
 
 	m.clock = m.clock.Add(100 * time.Millisecond)
 	got, _ = m.next(t)

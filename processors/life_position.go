@@ -41,8 +41,9 @@ func (p *progress) advance(all []*input) {
 	p.position.Derived = p.derived()
 }
 
-// reflected combines the offsets of source partitions that the chosen inputs report. A source partition may reach the task
-// in several ways: it is reflected as far as the slowest way, and not at all before each of them has reported it.
+// reflected combines the offsets of source partitions that the chosen inputs report. A source partition may reach the
+// task in several ways. The slowest way decides how far it is reflected, and it is not reflected at all before each way
+// has reported it.
 func (p *progress) reflected(chosen func(topology.Input) bool) state.Offsets {
 	all := make(state.Offsets)
 	reports := make(map[state.TopicPartition]int)

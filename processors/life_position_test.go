@@ -125,7 +125,7 @@ func TestProgress_brokenMarkIsAnError(t *testing.T) {
 	require.ErrorContains(t, p.recordMark(rec), `topic "t" partition 1 offset 5`)
 }
 
-// Two repartition topics carry the same source: it is reflected as far as the slower of them.
+// Two repartition topics carry the same source: the slower one decides how far it is reflected.
 func TestProgress_sourceThatComesTwoWaysNeedsBoth(t *testing.T) {
 	plans := planned(t, map[string]int32{"events": 1}, func(b *topology.Builder) {
 		events := lines(b, "events")

@@ -18,15 +18,15 @@ type subscription struct {
 	sizes partitions.Sizes
 }
 
-// subscriptionChange is the difference between what is read and the topics that exist.
+// subscriptionChange is the difference between the topics that are read and the topics that exist.
 type subscriptionChange struct {
 	to             subscription
 	added, removed []string         // in order
 	refused        map[string]error // topics that match and cannot be read, with the reason
 }
 
-// next compares what is read with the topics that exist now, given with their numbers of partitions. Topics that are gone
-// are dropped. Each new one is added if it fits, without changing anything that exists already.
+// next compares the topics that are read with the topics that exist now, given with their numbers of partitions. Topics
+// that are gone are dropped. Each new one is added if it fits, without changing anything that exists already.
 func (s subscription) next(now map[string]int32) subscriptionChange {
 	change := subscriptionChange{refused: make(map[string]error)}
 	var kept []string

@@ -83,7 +83,7 @@ type inputStats struct {
 	absent bool // the task has no partition of it
 	flow
 	position int64 // -1: not known yet
-	oldest   int64 // timestamp of the oldest record that waits, as far as it is known; 0 if none is
+	oldest   int64 // timestamp of the oldest record that is known to wait; 0 if there is none
 	end      int64 // end of the committed log, -1 if not known yet
 	high     int64 // high watermark: records from end on belong to open transactions
 }

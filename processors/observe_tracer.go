@@ -17,9 +17,9 @@ type Tracer interface {
 	// Start begins the span of an operation, as a child of parent or, if that is nil, as the first of a trace.
 	Start(op Operation, parent Span) Span
 	// StartRecord begins the span of one input record, which is processed in unit. If the record carries no sampled
-	// trace it returns nil. Otherwise it also returns the headers with which the record goes through the topology, so
-	// that all records it leads to carry them: the headers of the record, with the span as the trace's context. The
-	// headers and values of rec must not be modified.
+	// trace it returns nil. Otherwise it also returns the headers that the record, and all records derived from it,
+	// carry through the topology: the record's own headers, with the span as the trace's context. The headers and
+	// values of rec must not be modified.
 	StartRecord(rec TracedRecord, unit Span) (Span, []engine.Header)
 }
 

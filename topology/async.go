@@ -13,9 +13,9 @@ import (
 // of other keys overtake them. At most concurrency calls of a task run at a time. Key, timestamp and headers stay; a record
 // with a null value passes in its place, without a call.
 //
-// f runs on a goroutine of its own: it must share nothing with other calls that is not safe for that. ctx ends when the
-// result is not wanted any more. Errors and panics are handled like those of a [Processor]. After a crash, too, a call
-// whose transaction was aborted is made again, and its result counts once.
+// f runs on a goroutine of its own: it must share nothing with other calls that is not safe for concurrent use. ctx
+// ends when the result is not wanted any more. Errors and panics are handled like those of a [Processor]. After a
+// crash, too, a call whose transaction was aborted is made again, and its result counts once.
 //
 // A commit waits for the running calls, and the task takes no new records until it is done: if calls are much slower
 // than the commit interval, commit less often. Bound calls with [CallTimeout]: if the runtime has waited for a call for

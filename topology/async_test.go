@@ -168,10 +168,10 @@ func TestProcessAsync_failuresNameTheirRecord(t *testing.T) {
 	ending, end := context.WithCancel(t.Context())
 	end()
 	for name, c := range map[string]struct {
-		ctx    context.Context //nolint:containedctx // a case of the test
-		f      func(context.Context, record) (string, error)
-		blamed bool
-		want   string
+		ctx        context.Context //nolint:containedctx // a case of the test
+		f          func(context.Context, record) (string, error)
+		attributed bool
+		want       string
 	}{
 		"error": {t.Context(), lookUp, true, `node "call": topic "flights" partition 0 offset 7: no flight b`},
 		"panic": {t.Context(), func(_ context.Context, r record) (string, error) {
@@ -189,8 +189,8 @@ func TestProcessAsync_failuresNameTheirRecord(t *testing.T) {
 			require.NoError(t, process(t, task, 8, "c", "v"))
 			err := task.Drain()
 			require.ErrorContains(t, err, c.want)
-			_, blamed := errors.AsType[*engine.RecordError](err)
-			require.Equal(t, c.blamed, blamed)
+			_, attributed := errors.AsType[*engine.RecordError](err)
+			require.Equal(t, c.attributed, attributed)
 		})
 	}
 }

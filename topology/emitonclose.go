@@ -21,11 +21,11 @@ type withinRetention struct{}
 
 func (withinRetention) applyEmit(e *emission) { e.withinRetention = true }
 
-// WithinRetention drops results as Kafka Streams does: results of windows that its store no longer retains when stream
-// time shows that they are closed, because the input paused, or its timestamps jumped, for longer than the retention.
-// These are time and sliding windows that started more than the retention before the last window, and sessions that
-// ended before the minute, or half the retention if that is longer, in which the retention begins. They are counted as
-// [DropExpiredWindow]. Without this option, every window that closes comes out.
+// WithinRetention drops the results that Kafka Streams loses. If the input pauses, or its timestamps jump, for longer
+// than the retention, its store no longer retains some windows when stream time shows that they are closed. These are
+// time and sliding windows that started more than the retention before the last window, and sessions that ended before
+// the segment of time in which the retention begins. A segment is a minute, or half the retention if that is longer.
+// The dropped results are counted as [DropExpiredWindow]. Without this option, every window that closes comes out.
 func WithinRetention() EmitOption { return withinRetention{} }
 
 // EmitOnClose forwards one result for each window, when it closes, instead of every update (KIP-825). A window closes
@@ -91,7 +91,8 @@ func newFinals[K, A any](f finals[K, A], clock *engine.Clock) *finals[K, A] {
 	return &f
 }
 
-// record is emit for the stream time of a record, whose headers the results get. It does nothing if f is nil.
+// record calls emit with the stream time of a record. The results get the headers of this record. It does nothing if f
+// is nil.
 func (f *finals[K, A]) record(now int64, headers []engine.Header) error {
 	if f == nil {
 		return nil

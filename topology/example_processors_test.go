@@ -10,7 +10,7 @@ import (
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
-// A processor with a store: it passes on what is new.
+// A processor with a store: it forwards only new values.
 func ExampleStream_ProcessValues() {
 	d := driver(func(b *topology.Builder) {
 		gates := topology.KeyValueStore(b, "gates", codecs.String, codecs.String)

@@ -126,8 +126,8 @@ func TestJoinGlobal_aTableThatFailsIsNotTheRecordsFault(t *testing.T) {
 	err := task.Process(0, &engine.RawRecord{Key: make([]byte, 8), Value: make([]byte, 8)})
 	require.ErrorIs(t, err, failure)
 	require.ErrorContains(t, err, `node "left-join-global-1": topic "in" partition 0 offset 0: global table "table": disk`)
-	_, blamed := errors.AsType[*engine.RecordError](err)
-	require.False(t, blamed)
+	_, attributed := errors.AsType[*engine.RecordError](err)
+	require.False(t, attributed)
 }
 
 // lookedUp adds to each value the number that the global table has for the key. It ignores errors.
@@ -164,8 +164,8 @@ func TestGlobalTableIn_aTableThatFailsIsNotTheRecordsFault(t *testing.T) {
 	err = task.Process(0, r)
 	require.ErrorIs(t, err, failure)
 	require.ErrorContains(t, err, `node "look-up": topic "in" partition 0 offset 0: global table "table": disk`)
-	_, blamed := errors.AsType[*engine.RecordError](err)
-	require.False(t, blamed)
+	_, attributed := errors.AsType[*engine.RecordError](err)
+	require.False(t, attributed)
 
 	task.Rollback()
 	rows.err = nil

@@ -40,10 +40,10 @@ func TestInSubTopology_namesThePart(t *testing.T) {
 		require.Equal(t, []string{"x"}, subNames(top), what)
 		require.Equal(t, "app-x-table", top.SubTopologies()[0].TableTopic(), what)
 	}
-	behind := build(t, "app", func(b *topology.Builder) {
+	downstream := build(t, "app", func(b *topology.Builder) {
 		flights(b).GroupBy("r", carrier, str, str, topology.InSubTopology("x")).Count("n")
 	})
-	require.Equal(t, []string{"flights", "x"}, subNames(behind), "a repartition names what is behind it")
+	require.Equal(t, []string{"flights", "x"}, subNames(downstream), "a repartition names what is downstream")
 }
 
 func TestInSubTopology_refuses(t *testing.T) {

@@ -130,8 +130,8 @@ func TestProcess_errorsThatTheRecordIsNotToBlameFor(t *testing.T) {
 			defer task.Close()
 			err = task.Process(0, &engine.RawRecord{Key: []byte("k"), Value: []byte("v")})
 			require.ErrorContains(t, err, `node "a": topic "flights" partition 0 offset 0: `)
-			_, blamed := errors.AsType[*engine.RecordError](err)
-			require.False(t, blamed)
+			_, attributed := errors.AsType[*engine.RecordError](err)
+			require.False(t, attributed)
 			if c.ctx == nil {
 				require.ErrorIs(t, err, errDisk)
 			}

@@ -54,7 +54,7 @@ func indexScenarios() map[string]topologytest.Scenario {
 	}
 }
 
-// gateOf finds rows by their value; what is cancelled has no gate.
+// gateOf finds rows by their value; a cancelled flight has no gate.
 func gateOf(_, gate string) (string, bool) { return gate, gate != "cancelled" }
 
 func wordsOf(_, value string) iter.Seq[string] {

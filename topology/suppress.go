@@ -171,7 +171,7 @@ type suppressor[K, B, V any] struct {
 	keyOf func(c *change[K, V]) B
 	place func(c *change[K, V]) int64
 	set   func(c *change[K, V], key B)
-	share bool // B is K: its encoding is that of the record
+	share bool // B is K: the encoded key of the record serves for both
 
 	info *storeInfo
 }

@@ -40,7 +40,7 @@ func (f storeOption) applyAggregate(o *aggregateOptions) { f(&o.storeOptions) }
 // stays.
 //
 // History reaches back from the largest timestamp that the table has seen. An older update is dropped ([DropTooOld]).
-// Two versions are kept however old they are: the one that is valid where history begins, and the latest one.
+// Two versions are kept however old they are: the version that is valid where history begins, and the latest version.
 //
 // An update that changes only the history is forwarded like any other. Joins of tables and groupings work with the
 // latest values and leave it out.

@@ -58,7 +58,7 @@ func TestPrintable(t *testing.T) {
 	require.Empty(t, printable([]byte{0xff, 0xfe}))
 }
 
-// A bar appears only after a while, and its end removes it.
+// A bar appears only after a while, and is removed at its end.
 func TestProgress(t *testing.T) {
 	var out strings.Builder
 	begun := time.Unix(0, 0)

@@ -10,10 +10,11 @@ import (
 
 // Identify sets the fingerprints of the topology and of its sub-topologies. A fingerprint has twelve hexadecimal digits.
 //
-// The fingerprint of a sub-topology identifies what all instances of its group must have in common, so that each may take over
-// the work of another: the topics that it reads, the repartition topics that it writes, and its stores, with what their rows are
-// and what they are made from. Functions, stateless operators, other outputs and how long rows are kept are not part of it: a
-// program may change these while its instances are replaced one after the other.
+// The fingerprint of a sub-topology identifies what all instances of its group must have in common, so that each may
+// take over the work of another: the topics that it reads, the repartition topics that it writes, and its stores, with
+// the meaning of their rows and the topics that the rows are made from. Functions, stateless operators, other outputs
+// and how long rows are kept are not part of it: a program may change these while its instances are replaced one after
+// the other.
 //
 // The fingerprint of the topology identifies its groups and their fingerprints.
 func (d *Topology) Identify() {

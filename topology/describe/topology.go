@@ -17,7 +17,8 @@ type Topology struct {
 	SubTopologies []SubTopology `json:"sub_topologies"`
 	// Globals are the global tables.
 	Globals []Global `json:"global_tables,omitempty"`
-	// Topics are all topics: first those that operators read or write, then those of global tables, then the changelogs.
+	// Topics are all topics: first the topics that operators read or write, then the topics of global tables, then the
+	// changelogs.
 	Topics []Topic `json:"topics"`
 	// Retired is what earlier versions of the application left behind. Only stored descriptions have it, see
 	// [Topology.After].

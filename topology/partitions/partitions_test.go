@@ -63,7 +63,7 @@ func TestSizes_joinedInputsMayNot(t *testing.T) {
 		`b has 5 partitions, c has 2 partitions; recreate one of them, or repartition one of the streams$`, got[0])
 }
 
-// A repartition topic has as many partitions as what it is joined with, whatever is before it, and else as what is before it.
+// A repartition topic has as many partitions as the topics that it is joined with, or else as the sources before it.
 func TestSizes_repartitionTopicsFollow(t *testing.T) {
 	_, sizes := sized(t, map[string]int32{"a": 6, "b": 3}, func(b *topology.Builder) {
 		table := topology.TableOf(b, "b", codecs.String, codecs.String)
@@ -75,8 +75,8 @@ func TestSizes_repartitionTopicsFollow(t *testing.T) {
 	require.Equal(t, map[string]int32{"app-a": 6, "app-n": 3, "app-m": 3}, sizes.Groups)
 }
 
-// The topics of a foreign-key join have no say in the number of tasks: they have as many partitions as the side that reads
-// them, also where that is made by the application itself.
+// The topics of a foreign-key join do not influence the number of tasks: they have as many partitions as the side that
+// reads them, even if the application itself writes that side.
 func TestSizes_foreignJoin(t *testing.T) {
 	_, sizes := sized(t, map[string]int32{"a": 6, "b": 4, "c": 2}, func(b *topology.Builder) {
 		left := through(lines(b, "a"), "left").GroupByKey().Aggregate("lefts", func() string { return "" },

@@ -8,11 +8,11 @@
 //	flights.Pipe("KL", "KL1001", 1000)
 //	require.Equal(t, []topology.Record[string, int64]{{Key: "KL", Value: 1, Timestamp: 1000}}, counts.Drain())
 //
-// All topics have one partition, and each sub-topology has one task on an in-memory engine. With [Partitions] they have several:
-// a task for each, with state of its own. Records go to the partition of their key, as in Kafka. A task that has records of
-// several inputs takes the one with the smallest timestamp first. When several tasks have something to do, those of the first
-// sub-topology go on, among them the one with the smallest timestamp; so the same input gives the same output, in the same
-// order. Each Pipe runs until nothing is left to do.
+// All topics have one partition, and each sub-topology has one task on an in-memory engine. With [Partitions] they have
+// several: a task for each, with state of its own. Records go to the partition of their key, as in Kafka. A task that
+// has records of several inputs takes the one with the smallest timestamp first. When several tasks have something to
+// do, the first sub-topology goes on, and in it the task with the smallest timestamp. So the same input gives the same
+// output, in the same order. Each Pipe runs until nothing is left to do.
 //
 // The driver commits after each piped record; [CommitEvery] and [CommitRandomly] change that, [CacheBytes] makes the cache
 // tiny, and [Driver.Restart], [Driver.Crash] and [Driver.Restore] interrupt the run. None of these may change any output,

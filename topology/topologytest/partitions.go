@@ -10,10 +10,10 @@ import (
 	"github.com/seed84377926/millrace/topology/partitions"
 )
 
-// Partitions gives all topics n partitions instead of one. Repartition topics have as many as in production: those that they
-// ask for, else those of the topics before or beside them. Each sub-topology has as many tasks as the largest of its inputs
-// has partitions. Without it, and without [TopicPartitions] for an input, there is one task for each sub-topology, and
-// repartition topics have one partition whatever they ask for.
+// Partitions gives all topics n partitions instead of one. Repartition topics have as many as in production: the number
+// that they ask for, or else the number of the topics before or beside them. Each sub-topology has as many tasks as the
+// largest of its inputs has partitions. Without it, and without [TopicPartitions] for an input, there is one task for
+// each sub-topology, and repartition topics have one partition whatever they ask for.
 func Partitions(n int32) Option {
 	return func(d *Driver) { d.common = n }
 }

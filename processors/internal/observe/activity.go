@@ -1,6 +1,6 @@
 package observe
 
-// Activity is what a task spends its time with.
+// Activity is what a task spends its time on.
 type Activity uint8
 
 // The activities of a task.

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Group is what the tasks of a group on this instance record together: tasks come and go, and these numbers must not go
-// with them. It is safe for concurrent use.
+// Group is what the tasks of a group on this instance record together: tasks come and go, and these numbers outlive
+// them. It is safe for concurrent use.
 type Group struct {
 	// InputChanges counts how often the group went on with other topics that match a source.
 	InputChanges atomic.Int64

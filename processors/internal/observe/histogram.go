@@ -50,7 +50,7 @@ func (h *Histogram) Count() (n uint64) {
 // Sum returns the sum of the durations in seconds.
 func (h *Histogram) Sum() float64 { return h.sum }
 
-// Buckets returns for the bound of each bucket, in seconds, how many durations are not longer.
+// Buckets returns how many durations are not longer than the bound of each bucket, by the bound in seconds.
 func (h *Histogram) Buckets() map[float64]uint64 {
 	buckets := make(map[float64]uint64, histogramBuckets)
 	var below uint64
