@@ -87,7 +87,7 @@ func (b *Batch) drop(i int) { b.data, b.ops = b.data[:b.ops[i].key], b.ops[:i] }
 
 func (b *Batch) add(key, value []byte, isDelete, local bool) {
 	if b.data == nil {
-		// Slices of a nil slice are nil, and an empty value must not be.
+		// A slice of a nil slice is nil, but an empty value must not be nil.
 		b.data = make([]byte, 0, 256)
 	}
 	op := batchOp{key: len(b.data), isDelete: isDelete, local: local}

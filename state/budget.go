@@ -43,7 +43,7 @@ func (b *Budget) Dirty() int64 { return b.dirty.Load() }
 // need as much memory again as the budget.
 func (b *Budget) CommitDue() bool { return b.dirty.Load() > b.limit/4 }
 
-// share returns what each store may hold when all of them want more than there is.
+// share returns the bytes that each store may hold when together they want more than the limit.
 func (b *Budget) share() int64 { return b.limit / max(1, b.stores.Load()) }
 
 // account is one store's part of a Budget. It belongs to the goroutine of its store and publishes in steps, so that
@@ -93,7 +93,7 @@ func (a *account) mustEvict(n int64) int64 {
 	}
 	share := a.budget.share()
 	if a.used+n < share {
-		// Others hold more than their share. Until they return it, this store may still use a quarter of its own.
+		// Others hold more than their share. Until they return it, this store may use a quarter of its own share.
 		if a.budget.wanted.Load() < share {
 			a.budget.wanted.Add(n)
 		}
@@ -101,7 +101,7 @@ func (a *account) mustEvict(n int64) int64 {
 			return 0
 		}
 	}
-	// Evicting everything at once would stall one insertion: each evicts at most twice what it adds.
+	// Evicting everything at once would stall one insertion, so each evicts at most twice the bytes that it adds.
 	return min(over, 2*n)
 }
 

@@ -29,7 +29,8 @@ type cache[V any] struct {
 	// localKey appends the key of the local row that goes with a row. It appends nothing for a row without a local row, and
 	// is nil in stores without a time order.
 	localKey func(dst, storeKey []byte, timestamp int64) []byte
-	// localMoves says that local rows hold the timestamp of the row: a row whose timestamp changes needs another local row.
+	// localMoves says that the key of a local row contains the timestamp of its row, so that a row whose timestamp
+	// changes needs a new local row.
 	localMoves bool
 	// onDirty is called with each row that becomes dirty, unless it is nil.
 	onDirty func(*row[V])
@@ -37,8 +38,8 @@ type cache[V any] struct {
 	recent *recentRows[V]
 	// overhead is the memory of a row besides its key and value, in bytes.
 	overhead int64
-	// release frees at least that many bytes, if it can, of memory that the store holds besides its rows, and returns how many
-	// it freed. It is nil in stores without such memory.
+	// release frees memory that the store holds besides its rows: at least the given number of bytes, if it can. It
+	// returns how many bytes it freed. It is nil in stores without such memory.
 	release func(bytes int64) int64
 
 	rows  map[string]*row[V]
@@ -59,17 +60,17 @@ type row[V any] struct {
 	key       string // store key
 	value     V
 	timestamp int64
-	localTime int64 // timestamp of the committed local row, if committed is exists and localMoves
+	localTime int64 // timestamp of the committed local row; valid if localMoves is set and committed is exists
 	cost      int64 // bytes charged to the account
 	slot      int   // position in cache.ring
 	pending   int   // position in dirtyRows.pending plus 1; 0 if the row is not there
 	run       *rowRun[V]
 
-	present    bool      // false: deleted, or never there
-	committed  existence // what the partition holds
-	flushed    existence // what the last Flush wrote, unknown if it did not
+	present    bool      // false: deleted, or never put
+	committed  existence // whether the partition has the row
+	flushed    existence // what the last Flush wrote; unknown if it did not write the row
 	dirty      bool
-	changed    bool // since the last Flush; only of dirty rows
+	changed    bool // since the last Flush; valid for dirty rows only
 	referenced bool // since the eviction hand passed
 	transient  bool // to be dropped once it is clean
 }
@@ -94,7 +95,7 @@ const (
 	// rowOverhead is the memory of a row besides its key and value: the row, its slots in the map, the ring and the
 	// list of dirty rows. TestBudget_matchesHeap measures it.
 	rowOverhead = 144
-	// firstValueSize is charged for each value until one was encoded.
+	// firstValueSize is charged for each value until the first one has been encoded.
 	firstValueSize = 64
 	// maxEvictSteps bounds how many rows one insertion examines, even when most rows are dirty.
 	maxEvictSteps = 128
@@ -145,7 +146,7 @@ func (c *cache[V]) get(key []byte) (*row[V], error) {
 	return r, nil
 }
 
-// put makes value the value of key without reading the old one, and returns the row.
+// put sets the value of key without reading the old one, and returns the row.
 func (c *cache[V]) put(key []byte, value V, timestamp int64) *row[V] {
 	if invariants.Enabled {
 		c.guard.Enter("ST7", c.spec.Name)
@@ -161,7 +162,7 @@ func (c *cache[V]) put(key []byte, value V, timestamp int64) *row[V] {
 	return r
 }
 
-// set makes value the value of a cached row.
+// set sets the value of a cached row.
 func (c *cache[V]) set(r *row[V], value V, timestamp int64) {
 	r.value, r.timestamp, r.present, r.transient = value, timestamp, true, false
 	c.touch(r)
@@ -290,7 +291,7 @@ func (c *cache[V]) forget(r *row[V]) {
 	}
 }
 
-// withdraw forgets a dirty row that was deleted and that the partition never had.
+// withdraw forgets a deleted dirty row that the partition never had.
 func (c *cache[V]) withdraw(r *row[V]) {
 	// endedRows, which sets onDirty, holds pointers to dirty rows.
 	if r.flushed == unknown && c.onDirty == nil && c.dirty.withdraw(r) {

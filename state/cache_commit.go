@@ -6,10 +6,11 @@ import (
 	"github.com/seed84377926/millrace/internal/invariants"
 )
 
-// This file has the part of a cache in commits: dirty rows go to a batch, and are clean, or forgotten, afterwards.
+// This file has what a cache does in a commit: it writes dirty rows to a batch, and then makes them clean or forgets
+// them.
 
-// flush appends the dirty rows to b in key order, each followed by the change of its local row. A codec that panics makes it
-// fail.
+// flush appends the dirty rows to b in key order, each followed by the change of its local row. It fails if a codec
+// panics.
 func (c *cache[V]) flush(b *Batch) (err error) {
 	if invariants.Enabled {
 		c.guard.Enter("ST7", c.spec.Name)
@@ -75,8 +76,9 @@ func (c *cache[V]) flushRow(b *Batch, r *row[V]) error {
 	return nil
 }
 
-// setLocal writes the local row of a row that exists, unless the partition has it already. If local rows move and the cache does
-// not know which local row the partition has, the old one stays. The store removes it when it encounters it.
+// setLocal writes the local row of a row that exists, unless the partition already has that local row. If localMoves is
+// set and the cache does not know which local row the partition has, the old local row stays until the store reads and
+// removes it.
 func (c *cache[V]) setLocal(b *Batch, r *row[V], storeKey []byte) {
 	if c.localKey == nil {
 		return

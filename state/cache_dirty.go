@@ -17,7 +17,7 @@ type dirtyRows[V any] struct {
 	pending []*row[V]
 	chunks  [][]*row[V]
 	n       int
-	version uint64 // changes whenever rows may have other positions in chunks
+	version uint64 // changes whenever positions in chunks may have changed
 }
 
 const maxChunk = 512
@@ -136,7 +136,7 @@ func (d *dirtyRows[V]) build(sorted []*row[V]) {
 func (d *dirtyRows[V]) insert(r *row[V]) {
 	c, i := d.find(r.key)
 	if c == len(d.chunks) {
-		// The row is above all others, so it goes to the last chunk. order has built at least one.
+		// The row sorts after all others, so it goes to the last chunk. order has built at least one.
 		c--
 		i = len(d.chunks[c])
 	}
@@ -162,7 +162,8 @@ func (d *dirtyRows[V]) find(key string) (chunk, pos int) {
 	return chunk, sort.Search(len(rows), func(i int) bool { return rows[i].key >= key })
 }
 
-// cursor iterates over the dirty rows in order. Rows may be added during the iteration: the cursor finds its position again by key.
+// cursor iterates over the dirty rows in order. Rows may be added during the iteration: the cursor finds its position
+// again by key.
 type cursor[V any] struct {
 	rows    *dirtyRows[V]
 	floor   []byte // rows below it are skipped

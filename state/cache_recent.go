@@ -14,9 +14,9 @@ import (
 //	BA               │     ▪       a run that starts at cachedFrom
 //	KL               │             no run: no rows from cachedFrom on
 //
-// All rows with a time of cachedFrom or later are cached, whatever their key. When a row is evicted, the run of its key starts
-// after the time of the row, and so does cachedFrom. A lookup before the start of a run scans the missing rows and extends the
-// run. After a rollback nothing is tracked.
+// All rows with a time of cachedFrom or later are cached, whatever their key. When a row is evicted, the run of its key
+// then starts after the time of the row, and cachedFrom moves there, too, unless it is later already. A lookup before
+// the start of a run scans the missing rows and extends the run. After a rollback nothing is tracked.
 //
 // The time of a row is its time in the time order of the store.
 type recentRows[V any] struct {
@@ -38,7 +38,7 @@ type rowRun[V any] struct {
 }
 
 const (
-	// unknownTime is the end of time: a run that starts there is of no use.
+	// unknownTime is the end of time: a run that starts there holds nothing.
 	unknownTime = math.MaxInt64
 	// keyRunOverhead is the memory of a run besides its key, rowInRun the memory of each row in it.
 	keyRunOverhead = 128
@@ -54,8 +54,8 @@ func newRecentRows[V any](rows *cache[V], times int) *recentRows[V] {
 	return x
 }
 
-// find returns the rows of a key with a time of from or later. They are valid until the store changes. It returns false if the
-// caller must scan the rows from from to to instead.
+// find returns the rows of a key with a time of from or later. They are valid until the store changes. It returns false
+// if the caller must scan the range instead.
 func (x *recentRows[V]) find(key []byte, from, to int64) (rows []*row[V], ok bool, err error) {
 	if from == unknownTime {
 		return nil, false, nil
@@ -165,7 +165,7 @@ func (x *recentRows[V]) extend(run *rowRun[V], key []byte, from, to int64) (*row
 	return run, nil
 }
 
-// put makes value the value of a row of a key.
+// put sets the value of a row of a key.
 func (x *recentRows[V]) put(key, rowKey []byte, value V, timestamp int64) {
 	c := x.rows
 	run, known := x.knows(key, rowKey)
@@ -214,8 +214,8 @@ func (x *recentRows[V]) remove(key, rowKey []byte) {
 	}
 }
 
-// knows reports whether all rows of a key at the time of a row and later are tracked, and returns their run. The run is nil if
-// there are no such rows.
+// knows reports whether the rows of a key from the time of rowKey on are all tracked, and returns their run. The run is
+// nil if there are no such rows.
 func (x *recentRows[V]) knows(key, rowKey []byte) (run *rowRun[V], known bool) {
 	if x.runs == nil {
 		return nil, false

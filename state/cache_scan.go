@@ -7,9 +7,9 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// scan yields the existing rows with lo <= store key < hi in key order: rows of the partition, with dirty rows
-// merged in. A nil hi means no upper bound. The loop sees rows that its body changes unless it has passed them.
-// Scanned rows are not cached, so that a full scan does not evict rows that are in use.
+// scan yields the existing rows with lo <= store key < hi in key order: rows of the partition, with dirty rows merged
+// in. A nil hi means no upper bound. The loop sees changes that its body makes ahead of its position. Scanned rows are
+// not cached, so that a full scan does not evict rows that are in use.
 func (c *cache[V]) scan(lo, hi []byte) iter.Seq2[scanned[V], error] {
 	return func(yield func(scanned[V], error) bool) {
 		c.counts.scans++

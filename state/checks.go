@@ -10,11 +10,11 @@ import (
 // This file has the checks of the invariants that doc.go lists. They run in programs that are built with the tag
 // "invariants" only, see package invariants.
 
-// checkEvery is the part of the rows of a commit that is compared with the partition: one of so many.
+// checkEvery says how many rows of a commit are compared with the partition: one in checkEvery.
 const checkEvery = 16
 
-// checkCommitted compares a row that a commit has made clean with the row of the partition. That is the one that the flush
-// encoded, so its size is known. A partition that cannot be read is not checked.
+// checkCommitted compares a row that a commit has made clean with the row of the partition. The flush encoded that row,
+// so its size is known. A partition that cannot be read is not checked.
 func (c *cache[V]) checkCommitted(r *row[V]) {
 	c.rowKey = append(c.rowKey[:c.prefixLen], r.key...)
 	data, ok, err := c.part.Get(c.value[:0], c.rowKey)
@@ -54,7 +54,7 @@ func (c *cache[V]) checkLocal(r *row[V]) {
 	}
 }
 
-// checkDirtyBytes checks that the dirty rows are charged with what they cost, and are part of what the store holds.
+// checkDirtyBytes checks that the account is charged the cost of the dirty rows, and that its total includes them.
 func (c *cache[V]) checkDirtyBytes() {
 	var want int64
 	c.dirty.each(func(r *row[V]) { want += r.cost })
@@ -77,7 +77,7 @@ func (o *orderCheck) next(store string, key []byte) {
 	o.last, o.begun = append(o.last[:0], key...), true
 }
 
-// scanPartition is the Scan of a partition, for the rows of a store.
+// scanPartition scans rows of a store in its partition. It checks ST3 and ST5.
 func scanPartition(part Reader, store string, lo, hi []byte) iter.Seq2[Row, error] {
 	rows := part.Scan(lo, hi)
 	if !invariants.Enabled {
@@ -99,7 +99,7 @@ func scanPartition(part Reader, store string, lo, hi []byte) iter.Seq2[Row, erro
 	}
 }
 
-// lendRows makes of a yield one that lends each row until the next one.
+// lendRows wraps yield so that each row is lent until the next one (ST6).
 func lendRows(yield func(Row, error) bool) func(Row, error) bool {
 	return func(row Row, err error) bool {
 		loan := invariants.Lend(row.Key, row.Value)
@@ -108,7 +108,7 @@ func lendRows(yield func(Row, error) bool) func(Row, error) bool {
 	}
 }
 
-// lentReader is the reader of a snapshot that its user must not keep.
+// lentReader is the reader of a snapshot. Its user must not keep it (ST6).
 type lentReader struct {
 	Reader
 	ended bool

@@ -38,7 +38,7 @@
 //	Sessions    start and end of a session   expires by its end
 //	Versioned   the time its version ends    expires by that end
 //
-// Stores expire nothing by themselves: they know stream time only from their task.
+// Stores expire nothing by themselves: their task sets stream time and calls Expire.
 //
 // Three buffers keep records until they are due. Only their operator reads them:
 //
@@ -46,32 +46,33 @@
 //	JoinBuffer      all records of each key, by timestamp and number
 //	TimeQueue       records by time, side, key and number
 //
-// An [Index] is a store beside another one. It finds the rows of the other store by what their values say. Its rows are
-// logged, not local, because a reader cannot compute index keys; see docs/decisions/0015.
+// An [Index] belongs to another store and finds the rows of that store by their values. Its rows are logged, not local,
+// because a reader cannot compute index keys; see docs/decisions/0015.
 //
 // # Local rows and time orders
 //
-// The rows of a store sort by key. To find rows by time whatever their key, stores keep a time order: for each row, a local
-// row whose key begins with the time. It is called local because it never reaches the changelog: it is computed from the row.
+// The rows of a store sort by key. To find the rows of all keys by time, a store keeps a time order: for each row, a
+// local row whose key begins with the time. It is called local because it is computed from the row and never reaches
+// the changelog.
 //
-// Aggregates in sliding windows and sessions look up the rows of a key near stream time for each record. recentRows tracks the
-// rows of recently used keys by time, so that these lookups need no scan: a run of cached rows for each key, with the time from
-// which on the run is complete, and one time from which on all other keys have no rows. Evicting a row shortens what is
-// tracked. After a rollback or a restart nothing is tracked until it is scanned again. A growing session is a new row for each
-// record; a row that was made and replaced within one commit leaves no trace.
+// For each record, aggregates in sliding windows and sessions look up the rows of a key near stream time. recentRows
+// tracks the rows of recently used keys by time, so that these lookups need no scan. It has a run of cached rows for
+// each key, the time from which the run is complete, and one time from which all other keys have no rows. Evicting a
+// row shortens the tracked range. After a rollback or a restart nothing is tracked until it is scanned again. A session
+// that grows becomes a new row with each record; a row that is added and replaced within one commit is never written.
 //
 // # Invariants
 //
-//   - ST1: a Partition holds committed state only. The offset that it reports is the one that its rows reflect, also
-//     after a crash.
+//   - ST1: a Partition holds committed state only. Its rows reflect exactly the offset that it reports, also after a
+//     crash.
 //   - ST2: a dirty row is never evicted. A clean row equals the row of the partition.
-//   - ST3: rows sort by their encoded keys. Range reads mean the order of encoded keys.
-//   - ST4: local rows can be computed from the rows of the changelog. They are written to the engine in the same batch and
-//     never to a topic; [Layout.RestoreRow] computes them again. A local row may lead to nothing; a row that needs a local
-//     row always has it.
+//   - ST3: rows sort by their encoded keys. The bounds of range reads refer to the order of encoded keys.
+//   - ST4: local rows can be computed from the rows of the changelog. They are written to the engine in the same batch
+//     and never to a topic; [Layout.RestoreRow] computes them again. A local row may be obsolete, but a row that needs
+//     a local row always has it.
 //   - ST5: nil means null (no row), empty means an empty value. They are never confused.
-//   - ST6: what is lent is not kept. The slices of a scanned row are valid until the next row, the slices of a batch until
-//     Reset, the reader of a snapshot until the function returns. Borrowers modify nothing.
+//   - ST6: borrowed memory is not kept. The slices of a scanned row are valid until the next row, the slices of a batch
+//     until Reset, and the reader of a snapshot until the function returns. Borrowers modify nothing.
 //   - ST7: one goroutine at a time uses a store, and one at a time applies batches to a partition or drops it. This is the
 //     part of the runtime's I5 that concerns state.
 //   - ST8: a store charges its budget for the rows that it holds, and dirty rows count as dirty.

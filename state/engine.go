@@ -44,8 +44,8 @@ type Reader interface {
 // Partition is the committed state of one task. Any number of readers may run beside the one goroutine that applies batches.
 type Partition interface {
 	Reader
-	// Snapshot calls read and returns its error. r shows the partition as it was when Snapshot was called, whatever is
-	// applied in the meantime. r must not be used after read has returned.
+	// Snapshot calls read and returns its error. r shows the partition as it was when Snapshot was called, even if
+	// batches are applied in the meantime. r must not be used after read has returned.
 	Snapshot(read func(r Reader) error) error
 	// Apply makes the batch visible and, with it, its offset: both or neither survive a crash. A batch without an
 	// offset leaves the offset as it is. The batch may be reused as soon as Apply has returned.
@@ -54,8 +54,8 @@ type Partition interface {
 	Offset() (offset int64, ok bool)
 }
 
-// MaxPartition is the highest partition number that engines accept. Two bytes hold a partition, and engines keep the
-// highest value for themselves.
+// MaxPartition is the highest partition number that engines accept. Two bytes hold a partition, and engines reserve the
+// highest value.
 const MaxPartition = 1<<16 - 2
 
 // Row is one row of a partition.

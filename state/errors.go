@@ -18,9 +18,9 @@ func (e *EncodeError) Error() string {
 // Unwrap returns the error of the codec, or the value of its panic if that is an error.
 func (e *EncodeError) Unwrap() error { return e.Err }
 
-// DanglingIndexError says that an index leads to a row that is not there.
+// DanglingIndexError says that an index leads to a row that does not exist.
 type DanglingIndexError struct {
-	Store, Of  string // the index and the store that it is an index of
+	Store, Of  string // the index and the store that it belongs to
 	Index, Key []byte // index key and key
 }
 

@@ -10,12 +10,13 @@ import (
 // Expiring is a key-value store whose rows expire when stream time passes their timestamp by more than the TTL of the
 // spec. Otherwise it is like [KeyValue], whose rule for values that hold pointers applies, too. It belongs to one goroutine.
 //
-// [Expiring.Advance] sets stream time. Reads skip expired rows, whether Expire has removed them or
-// not, so that what a task reads depends on its input and not on its commits. A row that is put with an expired timestamp is
-// not visible either, and the row that it replaced is gone.
+// [Expiring.Advance] sets stream time. Reads skip expired rows, even before Expire has removed them, so that the
+// results depend on the task's input and not on its commits. A row that is put with an expired timestamp is not visible
+// either, and the row that it replaced is gone.
 //
-// A local row for each row finds it by its timestamp, so that Expire reads only the rows that it removes. When a row changes,
-// its local row moves if the row is cached. Otherwise the old local row stays until Expire encounters it.
+// Each row has a local row whose key begins with the timestamp, so that Expire reads only the rows that it removes.
+// When a row changes, its local row moves if the row is cached. Otherwise the old local row stays until Expire reads
+// it.
 type Expiring[K, V any] struct {
 	kv    KeyValue[K, V]
 	ttl   int64 // milliseconds
@@ -25,8 +26,9 @@ type Expiring[K, V any] struct {
 
 var _ Store = (*Expiring[int, int])(nil)
 
-// NewExpiring returns the key-value store with a TTL that spec describes in part. A nil budget means a budget of its own with [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a key-value store with a TTL. The store
-// does not know the stream time that it had reached before: call Advance.
+// NewExpiring returns the key-value store with a TTL that spec describes, in the partition part. A nil budget means a
+// budget of its own with [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a key-value store
+// with a TTL. The store does not restore stream time: call Advance.
 func NewExpiring[K, V any](
 	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
 ) (*Expiring[K, V], error) {
@@ -63,7 +65,7 @@ func (s *Expiring[K, V]) GetEncoded(key []byte) (value V, timestamp int64, ok bo
 	return r.value, r.timestamp, true, nil
 }
 
-// Put makes value the value of key, until one TTL after the timestamp (milliseconds). The store keeps value until it is
+// Put sets the value of key, until one TTL after the timestamp (milliseconds). The store keeps value until it is
 // replaced or evicted: the caller must not modify what it points to.
 func (s *Expiring[K, V]) Put(key K, value V, timestamp int64) error {
 	if err := s.kv.encode(key); err != nil {
@@ -163,7 +165,8 @@ func (s *Expiring[K, V]) Committed() {
 	s.order.commit()
 }
 
-// Rollback implements [Store]. Stream time is as it was at the last commit; a store without a commit does not know it.
+// Rollback implements [Store]. It sets stream time back to the last commit; before the first commit stream time is
+// unknown.
 func (s *Expiring[K, V]) Rollback() {
 	s.alive.rollback()
 	s.kv.rows.rollback()

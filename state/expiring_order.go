@@ -2,12 +2,13 @@ package state
 
 import "math"
 
-// expiringOrder finds the rows of a store with a TTL that expire, in the order of their timestamps. A row that is put again
-// keeps its fresh place. When the place is first, the row is moved to its current timestamp. Local rows may also lead to rows
-// that have changed since, so a row is checked when its local row is first.
+// expiringOrder finds the expired rows of a store with a TTL, in the order of their timestamps. A row that is put again
+// keeps its fresh place if that is earlier. When that place comes first, the row gets a new place at its current
+// timestamp. A row may also have changed since its local row was written, so it is checked when its local row comes
+// first.
 type expiringOrder[V any] struct {
 	byTimestamp timestampOrder[V]
-	times       map[string]int64 // the time of the fresh place of each key
+	times       map[string]int64 // time of the fresh place, by key
 }
 
 func newExpiringOrder[V any](rows *cache[V]) expiringOrder[V] {

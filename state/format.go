@@ -15,7 +15,7 @@ const (
 	runtimePrefix = 0x00 // first byte of the keys of the runtime's rows
 	localPrefix   = 0x01 // first byte of the keys of local rows
 	storeEnd      = 0x00 // ends the store name
-	afterStoreEnd = 0x01 // the name with this byte is above all rows of the store
+	afterStoreEnd = 0x01 // the name with this byte sorts after all rows of the store
 
 	escape     = 0x00 // starts a two-byte code in an escaped key
 	escapeZero = 0xFF // after escape: a zero byte of the key

@@ -161,8 +161,8 @@ func SplitIndexKey(dst, storeKey []byte) (index, key []byte, err error) {
 	return index, key, nil
 }
 
-// indexBounds returns the store keys that bound the rows of an index with lo <= index key < hi. A nil bound is open. The row of
-// the store itself is never between them.
+// indexBounds returns the store keys that bound the rows of an index with lo <= index key < hi. A nil bound is open.
+// The row with the empty store key is never between them.
 func indexBounds(lo, hi []byte) (low, high []byte) {
 	if hi != nil {
 		high = appendEscaped([]byte{}, hi)

@@ -2,8 +2,8 @@ package state
 
 import "math"
 
-// horizon is a time that only moves forward, except that a rollback of its store restores it: what a task reads must not
-// depend on a transaction that was aborted.
+// horizon is a time that only moves forward, with one exception: a rollback of its store restores it, because reads
+// must not depend on an aborted transaction.
 type horizon struct {
 	now, flushed, committed int64
 }
@@ -17,7 +17,7 @@ func (h *horizon) flush()         { h.flushed = h.now }
 func (h *horizon) commit()        { h.committed = h.flushed }
 func (h *horizon) rollback()      { h.now, h.flushed = h.committed, h.committed }
 
-// minus returns the time d milliseconds before t, but no time before the beginning of time.
+// minus returns the time d milliseconds before t, or the beginning of time if that is later.
 func minus(t, d int64) int64 {
 	if t < math.MinInt64+d {
 		return math.MinInt64
@@ -25,7 +25,7 @@ func minus(t, d int64) int64 {
 	return t - d
 }
 
-// nextTime returns the millisecond after time. The end of time has none after it.
+// nextTime returns the millisecond after time. For the end of time it returns the end of time.
 func nextTime(time int64) int64 {
 	if time == math.MaxInt64 {
 		return time

@@ -8,7 +8,9 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// Index finds the rows of another store of the same partition by what their values say. It has a row for each pair of an index key and a key that it leads to. A change of the other store and the change of the index that follows from it must be in one transaction. An Index has a write-back cache above a partition and belongs to one goroutine.
+// Index finds the rows of another store of the same partition by their values. It has a row for each pair of an index
+// key and the key of a row. A change of the other store and the resulting change of the index must be in one
+// transaction. An Index has a write-back cache above a partition and belongs to one goroutine.
 //
 //	flights            by-airline
 //	  LH1  …LH…          LH ▸ LH1
@@ -17,11 +19,13 @@ import (
 //
 // The rows of an index are ordinary logged rows, not local rows: a reader does not know the index keys of a row and could not compute them.
 //
-// An index that is added to a store with rows must first be built from them. The row of the store itself says how far that has come, so that building continues after a restart and readers never take a part for the whole.
+// An index that is added to a store with rows must first be built from these rows. The row with the empty store key
+// records the progress, so that building continues after a restart and readers never take an incomplete index for a
+// complete one.
 type Index struct {
 	rows     *cache[struct{}]
 	progress indexProgress
-	now      indexProgress // with what is not committed
+	now      indexProgress // with uncommitted progress
 	flushed  indexProgress
 	rowKey   []byte // scratch for store keys
 }
@@ -50,7 +54,7 @@ func (p indexProgress) encode() []byte {
 	return append([]byte{indexPartial}, p.upTo...)
 }
 
-// readIndexProgress reads the row of the store itself. The row is missing until the index is begun.
+// readIndexProgress reads the row with the empty store key. The row is missing until building begins.
 func readIndexProgress(part Reader, store string) (p indexProgress, ok bool, err error) {
 	data, ok, err := part.Get(nil, AppendRowKey(nil, store, nil))
 	switch {
@@ -66,8 +70,9 @@ func readIndexProgress(part Reader, store string) (p indexProgress, ok bool, err
 	return p, false, fmt.Errorf("read store %q: progress of the index: %x means nothing: its writer used another format", store, data)
 }
 
-// NewIndex returns the index that spec describes in part, which must be restored already: NewIndex reads how far the index is built. A nil budget means a budget of its own with [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe an index,
-// or if the partition cannot be read.
+// NewIndex returns the index that spec describes, in the partition part. The partition must be restored already,
+// because NewIndex reads how far the index is built. A nil budget means a budget of its own with [DefaultBudgetBytes].
+// It fails if the spec is not valid or does not describe an index, or if the partition cannot be read.
 func NewIndex(spec Spec, part Partition, budget *Budget) (*Index, error) {
 	if err := spec.validateKind(IndexKind); err != nil {
 		return nil, err
@@ -80,26 +85,28 @@ func NewIndex(spec Spec, part Partition, budget *Budget) (*Index, error) {
 	return &Index{rows: rows, progress: progress, now: progress, flushed: progress}, nil
 }
 
-// Add makes index lead to key, if it does not yet. timestamp is the timestamp of the row of key, in milliseconds. Add keeps neither slice.
+// Add adds the pair of an index key and a key, if it is missing. timestamp is the timestamp of the row of key, in
+// milliseconds. Add keeps neither slice.
 func (x *Index) Add(index, key []byte, timestamp int64) {
 	x.rowKey = AppendIndexKey(x.rowKey[:0], index, key)
 	x.rows.put(x.rowKey, struct{}{}, timestamp).transient = true // lookups scan, and a scan does not use cached clean rows
 }
 
-// Remove makes index not lead to key any more. It keeps neither slice.
+// Remove removes the pair of an index key and a key, if it exists. It keeps neither slice.
 func (x *Index) Remove(index, key []byte) {
 	x.rowKey = AppendIndexKey(x.rowKey[:0], index, key)
 	x.rows.delete(x.rowKey)
 }
 
-// Find yields the keys that index leads to, in their order, including uncommitted changes. A place is valid until the next place. The loop body may change the index; the loop sees changes that it has not passed. The body must not flush, commit or
-// roll back. An error ends the sequence.
+// Find yields the keys that are paired with the index key, in order, including uncommitted changes. A place is valid
+// until the next place. The loop body may change the index; the loop sees changes ahead of its position. The body must
+// not flush, commit or roll back. An error ends the sequence.
 func (x *Index) Find(index []byte) iter.Seq2[IndexPlace, error] {
 	prefix := appendEscaped([]byte{}, index)
 	return x.scan(prefix, prefixEnd(prefix))
 }
 
-// Range yields the index keys with lo <= index < hi and the keys that they lead to, in their order, as Find does. A nil bound is open.
+// Range yields the pairs with lo <= index key < hi, in order, as Find does. A nil bound is open.
 func (x *Index) Range(lo, hi []byte) iter.Seq2[IndexPlace, error] { return x.scan(indexBounds(lo, hi)) }
 
 func (x *Index) scan(low, high []byte) iter.Seq2[IndexPlace, error] {
@@ -120,7 +127,7 @@ func (x *Index) scan(low, high []byte) iter.Seq2[IndexPlace, error] {
 	}
 }
 
-// IndexPlace is an index key and a key that it leads to, both encoded.
+// IndexPlace is a pair of an index key and a key, both encoded.
 type IndexPlace struct{ Index, Key []byte }
 
 // Built returns whether the index is built from all rows that existed when it was added. If not, it is built from the rows up to the key upTo, or from none if upTo is nil.

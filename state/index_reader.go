@@ -26,10 +26,11 @@ type IndexEntry[I, K, V any] struct {
 	Index     I
 	Key       K
 	Value     V
-	Timestamp int64 // milliseconds; in a versioned store, the time from which on the value is valid
+	Timestamp int64 // milliseconds; in a versioned store, the time from which the value is valid
 }
 
-// NewIndexReader returns a reader of the index that spec describes, of the store that table describes. It fails if they are not an index and its store.
+// NewIndexReader returns a reader of the index that spec describes. table describes the store of the index.
+// NewIndexReader fails if they are not an index and its store.
 func NewIndexReader[I, K, V any](
 	spec, table Spec, index codecs.Codec[I], key codecs.Codec[K], value codecs.Codec[V],
 ) (*IndexReader[I, K, V], error) {

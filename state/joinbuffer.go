@@ -8,18 +8,24 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// JoinBuffer keeps the records of one side of a stream-stream join, so that the other side finds them. It keeps all records, even if key and timestamp are equal. (Kafka Streams: a window store that retains duplicates.) It has a write-back cache above a partition and belongs to one goroutine. The rule of [KeyValue] for values that hold pointers applies.
+// JoinBuffer keeps the records of one side of a stream-stream join, so that records of the other side find them. It
+// keeps all records, even if key and timestamp are equal. (Kafka Streams: a window store that retains duplicates.) It
+// has a write-back cache above a partition and belongs to one goroutine. The rule of [KeyValue] for values that hold
+// pointers applies.
 //
-// The records of a key are stored together, by timestamp and then in the order in which they came:
+// The records of a key are stored together, by timestamp and then in the order of their arrival:
 //
 //	           10        10        12                          a local row for each record finds
 //	LH         A #0      B #2      C #1                        it by timestamp, whatever the key,
 //	BA                   D #3                                  so that Expire reads what it removes
 //	           └── Fetch("LH", 10, 12) yields A, B, C
 //
-// The buffer numbers its records, and continues after a restart. There is no reader: only the join uses what its buffer holds.
+// The buffer numbers its records, and continues after a restart. It has no reader, because only the join uses its
+// buffer.
 //
-// Records expire when stream time passes their timestamp by more than the retention of the spec, which is the length of the join window plus its grace period. [JoinBuffer.Advance] sets stream time. Expired records are not visible, whether Expire has removed them or not, and Put refuses a record that has expired with [ErrTooOld].
+// Records expire when stream time passes their timestamp by more than the retention of the spec, which is the length of
+// the join window plus its grace period. [JoinBuffer.Advance] sets stream time. Expired records are not visible, even
+// before Expire has removed them, and Put refuses an expired record with [ErrTooOld].
 type JoinBuffer[K, V any] struct {
 	rows      *cache[V]
 	byTime    *keyTimeOrder[V] // by timestamp, then sequence number
@@ -43,8 +49,9 @@ type JoinEntry[K, V any] struct {
 	Value V
 }
 
-// NewJoinBuffer returns the join buffer that spec describes in part. A nil budget means a budget of its own with
-// [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a join store. The buffer does not know the stream time that it had reached before: call Advance.
+// NewJoinBuffer returns the join buffer that spec describes, in the partition part. A nil budget means a budget of its
+// own with [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a join store. The buffer does
+// not restore stream time: call Advance.
 func NewJoinBuffer[K, V any](
 	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
 ) (*JoinBuffer[K, V], error) {
@@ -93,9 +100,9 @@ func (s *JoinBuffer[K, V]) PutEncoded(key []byte, timestamp int64, value V) (seq
 }
 
 // Fetch yields the records of key with from <= timestamp <= to (milliseconds, both included, as the bounds of a join
-// window are) by ascending timestamp and then in the order in which they came, including uncommitted changes.
-// The loop body may change the buffer; the loop sees changes that it has not passed. The body must not flush, commit or
-// roll back. An error ends the sequence.
+// window are) by ascending timestamp and then in the order of their arrival, including uncommitted changes. The loop
+// body may change the buffer; the loop sees changes ahead of its position. The body must not flush, commit or roll
+// back. An error ends the sequence.
 func (s *JoinBuffer[K, V]) Fetch(key K, from, to int64) iter.Seq2[JoinEntry[K, V], error] {
 	return func(yield func(JoinEntry[K, V], error) bool) {
 		encoded, err := s.key.Append(nil, key)
@@ -148,7 +155,7 @@ func (s *JoinBuffer[K, V]) FetchEncoded(dst []JoinEntry[K, V], key []byte, from,
 	return s.read(dst, key, from, to)
 }
 
-// read is FetchEncoded for a range that is not wholly in memory.
+// read is FetchEncoded for a range that is not completely in memory.
 func (s *JoinBuffer[K, V]) read(dst []JoinEntry[K, V], key []byte, from, to int64) ([]JoinEntry[K, V], error) {
 	low := AppendJoinKey(nil, key, from, math.MinInt64)
 	high := AppendJoinKey(nil, key, to, math.MaxInt64)
@@ -204,7 +211,8 @@ func (s *JoinBuffer[K, V]) Committed() {
 	}
 }
 
-// Rollback implements [Store]. Stream time is as it was at the last commit; a buffer without a commit does not know it.
+// Rollback implements [Store]. It sets stream time back to the last commit; before the first commit stream time is
+// unknown.
 func (s *JoinBuffer[K, V]) Rollback() {
 	s.history.rollback()
 	s.seq.rollback()

@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// latestRecords holds the latest records of a join buffer in memory, decoded, so that looking them up reads nothing: all records with a timestamp of from or later, including uncommitted ones.
+// latestRecords holds the latest records of a join buffer in memory, decoded, so that lookups do not read the
+// partition. It has all records with a timestamp of from or later, including uncommitted ones.
 //
 //	   runs                     slices of time, each with the runs that have records in it
 //	LH  ▪ ▪▪    ▪               │ LH BA │ LH │ BA │ LH │
@@ -21,7 +22,7 @@ type latestRecords[V any] struct {
 	fresh  []*joinRun[V] // runs with uncommitted records
 	used   int64         // bytes charged to the account of the cache
 	rows   *cache[V]
-	loaded bool // the records of the partition are in
+	loaded bool // the records of the partition are in memory
 }
 
 // joinRun holds the records of one key, in the order of their store keys.
@@ -73,7 +74,7 @@ func (x *latestRecords[V]) between(key []byte, from, to int64) []joinRecord[V] {
 	return run.records[run.firstFrom(from, math.MinInt64):run.firstFrom(to, math.MaxInt64)]
 }
 
-// firstFrom returns the position of the first record with that timestamp and number, or a later one.
+// firstFrom returns the position of the first record that is not before that timestamp and number.
 func (r *joinRun[V]) firstFrom(timestamp, seq int64) int {
 	if n := len(r.records); n == 0 || r.records[n-1].before(timestamp, seq) {
 		return n

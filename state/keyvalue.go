@@ -26,8 +26,8 @@ type Entry[K, V any] struct {
 	Timestamp int64 // milliseconds
 }
 
-// NewKeyValue returns the key-value store with the given name in part. A nil budget means a budget of its own with
-// [DefaultBudgetBytes]. It fails if the name is not a store name.
+// NewKeyValue returns the key-value store with the given name, in the partition part. A nil budget means a budget of
+// its own with [DefaultBudgetBytes]. It fails if the name is not a store name.
 func NewKeyValue[K, V any](
 	name string, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
 ) (*KeyValue[K, V], error) {
@@ -56,8 +56,8 @@ func (s *KeyValue[K, V]) GetEncoded(key []byte) (value V, timestamp int64, ok bo
 	return r.value, r.timestamp, r.present, nil
 }
 
-// Put makes value the value of key. The store keeps value until it is replaced or evicted: the caller must not modify
-// what it points to.
+// Put sets the value of key. The store keeps value until it is replaced or evicted: the caller must not modify what it
+// points to.
 func (s *KeyValue[K, V]) Put(key K, value V, timestamp int64) error {
 	if err := s.encode(key); err != nil {
 		return err
@@ -86,7 +86,9 @@ func (s *KeyValue[K, V]) DeleteEncoded(key []byte) error {
 	return nil
 }
 
-// Range yields the rows with lo <= key < hi in the order of their encoded keys, including uncommitted changes. Nil bounds are open. The loop body may change the store; the loop sees changes that it has not passed. The body must not flush, commit or roll back. An error ends the sequence.
+// Range yields the rows with lo <= key < hi in the order of their encoded keys, including uncommitted changes. Nil
+// bounds are open. The loop body may change the store; the loop sees changes ahead of its position. The body must not
+// flush, commit or roll back. An error ends the sequence.
 func (s *KeyValue[K, V]) Range(lo, hi *K) iter.Seq2[Entry[K, V], error] {
 	return func(yield func(Entry[K, V], error) bool) {
 		low, high, err := encodeBounds(s.rows.spec.Name, s.key, lo, hi)

@@ -19,7 +19,7 @@ func NewKeyValueReader[K, V any](name string, key codecs.Codec[K], value codecs.
 	return &KeyValueReader[K, V]{name: name, key: key, value: value}
 }
 
-// Get returns the value of key in part and its timestamp in milliseconds, and false if there is none.
+// Get returns the value of key in the partition part and its timestamp in milliseconds, and false if there is none.
 func (r *KeyValueReader[K, V]) Get(part Reader, key K) (value V, timestamp int64, ok bool, err error) {
 	rowKey, err := r.key.Append(AppendRowKey(nil, r.name, nil), key)
 	if err != nil {

@@ -25,7 +25,11 @@ func NewLayout(specs ...Spec) (*Layout, error) {
 	return l, nil
 }
 
-// RestoreRow appends the changes that a record of the changelog means for these stores to b: the row itself and its local rows. key is the record's key, which starts with the store's name; a nil value is a tombstone. Rows of the runtime, such as the position, are restored as they are. In a store with a TTL or a suppress store, the local row of a replaced or deleted row stays until the owner encounters it in Expire or EvictWhile; a program that only reads passes a spec without the TTL instead. Rows of other stores are skipped, and RestoreRow returns false. It does not keep key and value.
+// RestoreRow appends to b the changes that a changelog record makes to these stores: the row itself and its local rows.
+// key is the record's key, which starts with the store's name; a nil value is a tombstone. Rows of the runtime, such as
+// the position, are restored as they are. In a store with a TTL and in a suppress store, the local row of a replaced or
+// deleted row stays until the owner reads it in Expire or EvictWhile. A program that only reads passes a spec without
+// the TTL instead. Rows of other stores are skipped, and RestoreRow returns false. It does not keep key and value.
 func (l *Layout) RestoreRow(b *Batch, key, value []byte) (known bool, err error) {
 	if len(key) > 0 && key[0] == runtimePrefix {
 		restore(b, key, value)

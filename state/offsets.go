@@ -9,7 +9,7 @@ import (
 // Offsets is a set of input positions: the next offset of each topic partition. A view reflects such a set. A client that wants to see certain inputs reflected sends one as its consistency token.
 type Offsets map[TopicPartition]int64
 
-// Merge returns a new map with the larger offset of each entry. Offsets that cover it cover both.
+// Merge returns a new map with the larger offset of each entry. Offsets that cover the result cover both.
 func (o Offsets) Merge(other Offsets) Offsets {
 	merged := make(Offsets, len(o)+len(other))
 	maps.Copy(merged, o)
@@ -46,7 +46,7 @@ func ParseToken(token string) (Offsets, error) {
 	if token == "" {
 		return Offsets{}, nil
 	}
-	// Strict refuses stray bits at the end, with which one token could be spelled in many ways.
+	// Strict refuses stray bits at the end, which would allow many spellings of one token.
 	data, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil {
 		return nil, fmt.Errorf("parse position token: %w", err)

@@ -28,7 +28,9 @@ type Sender struct {
 	Partition int32
 }
 
-// Position says which input offsets a task's state reflects. Offsets are next offsets: the state reflects all records below them. Every commit stores it under [PositionKey], so that a reader of the state, here or in a view, knows how far the state is.
+// Position says which input offsets a task's state reflects. Offsets are next offsets: the state reflects all records
+// below them. Every commit stores it under [PositionKey], so that a reader of the state, here or in a view, knows which
+// input the state reflects.
 type Position struct {
 	// Direct holds the topic partitions that the task reads itself.
 	Direct map[TopicPartition]int64

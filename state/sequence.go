@@ -2,13 +2,15 @@ package state
 
 import "fmt"
 
-// sequence numbers the records of a store in the order in which they came. The next number is the row with the empty store key, so that numbering continues after a restart and a restore, and no record is ever overwritten. Numbers of an aborted transaction are used again.
+// sequence numbers the records of a store in the order of their arrival. The row with the empty store key holds the
+// next number, so that numbering continues after a restart and a restore, and no record is ever overwritten. Numbers of
+// an aborted transaction are used again.
 type sequence struct {
 	next, flushed, committed int64
 	known                    bool
 }
 
-// take returns the next number. It reads the row of the store the first time.
+// take returns the next number. The first call reads it from the partition.
 func (q *sequence) take(part Partition, store string) (int64, error) {
 	if !q.known {
 		data, ok, err := part.Get(nil, AppendRowKey(nil, store, nil))
@@ -27,7 +29,7 @@ func (q *sequence) take(part Partition, store string) (int64, error) {
 	return q.next - 1, nil
 }
 
-// flush writes the row of the store before all other rows, so that a reader that sees any row of the batch sees the number.
+// flush writes the next number before all other rows, so that a reader that sees any row of the batch sees the number.
 func (q *sequence) flush(b *Batch, rowPrefix []byte) {
 	if q.next != q.committed {
 		b.Set(rowPrefix, appendInt64(nil, q.next))

@@ -31,7 +31,8 @@ func (s Session) validate() error {
 // Sessions is a store of one row for each key and session, with the write-back cache of its task above a partition.
 // It belongs to one goroutine. The rule of [KeyValue] for values that hold pointers applies.
 //
-// The sessions of a key lie together, by their ends. A local row for each session finds it by its end, whatever the key, so that [Sessions.Expire] reads only the sessions that it removes.
+// The sessions of a key are stored together, sorted by end. Each session has a local row whose key begins with the end,
+// so that [Sessions.Expire] reads only the sessions that it removes.
 type Sessions[K, V any] struct {
 	rows   *cache[V]
 	byTime *keyTimeOrder[V] // by end
@@ -51,8 +52,8 @@ type SessionEntry[K, V any] struct {
 	Timestamp int64 // milliseconds
 }
 
-// NewSessions returns the session store that spec describes in part. A nil budget means a budget of its own with
-// [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a session store.
+// NewSessions returns the session store that spec describes, in the partition part. A nil budget means a budget of its
+// own with [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a session store.
 func NewSessions[K, V any](
 	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
 ) (*Sessions[K, V], error) {
@@ -92,8 +93,8 @@ func (s *Sessions[K, V]) get() (value V, timestamp int64, ok bool, err error) {
 	return r.value, r.timestamp, r.present, nil
 }
 
-// Put makes value the value of the session of key. The store keeps value until it is replaced or evicted: the caller
-// must not modify what it points to. It fails if the session ends before it starts.
+// Put sets the value of the session of key. The store keeps value until it is replaced or evicted: the caller must not
+// modify what it points to. It fails if the session ends before it starts.
 func (s *Sessions[K, V]) Put(key K, session Session, value V, timestamp int64) error {
 	if err := s.encode(key, session); err != nil {
 		return err
@@ -137,8 +138,9 @@ func (s *Sessions[K, V]) RemoveEncoded(key []byte, session Session) error {
 // FindSessions yields the sessions of key with End >= earliestEnd and Start <= latestStart (milliseconds, both
 // included) by ascending end and then start, including uncommitted changes. A record at t continues exactly the sessions in FindSessions(key, t-gap, t+gap).
 //
-// Sessions may overlap, so all sessions of the key from earliestEnd on are examined. The loop body may change the store;
-// the loop sees changes that it has not passed, so a caller that merges sessions puts the result after the loop. The body must not flush, commit or roll back. An error ends the sequence.
+// Sessions may overlap, so all sessions of the key from earliestEnd on are examined. The loop body may change the
+// store; the loop sees changes ahead of its position, so a caller that merges sessions puts the result after the loop.
+// The body must not flush, commit or roll back. An error ends the sequence.
 func (s *Sessions[K, V]) FindSessions(key K, earliestEnd, latestStart int64) iter.Seq2[SessionEntry[K, V], error] {
 	return func(yield func(SessionEntry[K, V], error) bool) {
 		low, high, err := sessionBounds(s.rows.spec.Name, s.key, key, earliestEnd)

@@ -47,8 +47,9 @@ func (r *SessionReader[K, V]) FindSessions(
 }
 
 // All yields the sessions of all keys with from <= End < to (milliseconds), by ascending end, then start, then in the
-// order of their escaped keys. The time order leads to them, so that only these sessions are read. The loop yields the sessions that existed when it began, each with its value at the time when the loop reaches it. An error ends the
-// sequence.
+// order of their escaped keys. It finds them through the time order, so that only these sessions are read. The loop
+// yields the sessions that existed when it began, each with its value at the time when the loop reaches it. An error
+// ends the sequence.
 func (r *SessionReader[K, V]) All(part Reader, from, to int64) iter.Seq2[SessionEntry[K, V], error] {
 	return func(yield func(SessionEntry[K, V], error) bool) {
 		for local, err := range scanTimeOrder(part, r.name, from) {

@@ -69,13 +69,15 @@ type Spec struct {
 	Kind Kind
 	// WindowSize is the length of the windows of a window store, in whole milliseconds.
 	WindowSize time.Duration
-	// Retention is how long a window store keeps a window, a session store a session after its end, a versioned
-	// store a version after it was replaced, and a join store a record after its timestamp, counted in stream time. 0 means until it is deleted, and for versions and records forever. The store itself expires nothing: its task calls Expire.
+	// Retention is how long rows are kept, counted in stream time: the windows of a window store, sessions after their
+	// end, versions after they were replaced, and the records of a join store after their timestamp. 0 keeps windows
+	// and sessions until they are deleted, and versions and records forever. The store itself expires nothing: its task
+	// calls Expire.
 	Retention time.Duration
 	// TTL is how long a key-value store keeps a row after the row's timestamp, counted in stream time, in whole
 	// milliseconds; 0 means until it is deleted. Such a store is made by [NewExpiring].
 	TTL time.Duration
-	// Of is the name of the store whose rows an index leads to: a key-value store or a versioned store of the same group.
+	// Of is the name of the store that an index belongs to: a key-value store or a versioned store of the same group.
 	Of string
 }
 

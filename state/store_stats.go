@@ -1,12 +1,13 @@
 package state
 
-// StoreStats counts the work of a store since it was made, including aborted work, and what its cache holds now. Rows that a store looks up or writes on its own account, for example to expire rows or to end a version, count like rows that its task asked for.
+// StoreStats counts the work of a store since it was made, including aborted work, and what its cache holds now.
+// Lookups and writes that the store makes itself, for example to expire rows or to end a version, count too.
 type StoreStats struct {
 	Store string // its name
 	Kind  Kind
 
 	Gets    int64 // rows looked up
-	Misses  int64 // those of Gets that were not cached and were read from the partition
+	Misses  int64 // the part of Gets that was not cached and was read from the partition
 	Puts    int64 // rows written
 	Deletes int64 // rows deleted, without expired rows
 	Scans   int64 // ranges read
@@ -21,7 +22,7 @@ type StoreStats struct {
 	EntriesBytes int64 // size of their keys and values, without entries put since the last flush
 }
 
-// Measured is a [Store] that counts what it does. All stores of this package are. Stats belongs to the goroutine of the
+// Measured is a [Store] that counts its work. All stores of this package do. Stats belongs to the goroutine of the
 // store and costs nothing.
 type Measured interface{ Stats() StoreStats }
 

@@ -15,11 +15,17 @@ import (
 //	         LH = C    BA = B         LH has the later value and keeps its place
 //	         └ EvictWhile emits this one first
 //
-// A key keeps the place in time that it got when it was buffered, whatever updates follow: otherwise a key that is updated again and again would never be emitted (docs/semantics.md, Place in the buffer). Keys with the same place are emitted in the order of their escaped encodings. A key also keeps its prior value, which the table held before the key was buffered. That is the value that operators downstream know (docs/semantics.md, Prior value), so an emitted update is the change from the prior value to the last one. (The buffer of Kafka Streams emits the value before the last one as the old value, which operators downstream never saw.)
+// A key keeps the place in time that it got when it was buffered, even if it is updated again. Otherwise a key that is
+// updated again and again would never be emitted (docs/semantics.md, Place in the buffer). Keys with the same place are
+// emitted in the order of their escaped encodings. A key also keeps its prior value, which the table held before the
+// key was buffered. That is the value that operators downstream know (docs/semantics.md, Prior value), so an emitted
+// update is the change from the prior value to the last one. (The buffer of Kafka Streams emits the value before the
+// last one as the old value, which operators downstream never saw.)
 //
 // The number of entries and their bytes are always known, also after a restart or a restore: they are a row of the changelog.
 //
-// A local row for each entry finds it by its place. There is no reader: the table downstream of the buffer has the emitted updates.
+// Each entry has a local row whose key begins with its place. The buffer has no reader, because the table downstream of
+// it has the emitted updates.
 type SuppressBuffer[K, V any] struct {
 	rows   *cache[suppressed[V]]
 	key    codecs.Codec[K]
@@ -59,7 +65,10 @@ type SuppressEntry[K, V any] struct {
 // suppressOverhead is the memory of a row of a suppress buffer besides its key and value. It is more than for other rows, because of the prior value and the place.
 const suppressOverhead = rowOverhead + 136
 
-// NewSuppressBuffer returns the suppress buffer that spec describes in part, which must be restored already: NewSuppressBuffer reads its totals. A nil budget means a budget of its own with [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a suppress store, or if the partition cannot be read.
+// NewSuppressBuffer returns the suppress buffer that spec describes, in the partition part. The partition must be
+// restored already, because NewSuppressBuffer reads the totals of the buffer. A nil budget means a budget of its own
+// with [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a suppress store, or if the
+// partition cannot be read.
 func NewSuppressBuffer[K, V any](
 	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
 ) (*SuppressBuffer[K, V], error) {
@@ -75,7 +84,8 @@ func NewSuppressBuffer[K, V any](
 	return &SuppressBuffer[K, V]{rows: rows, key: key, places: newSuppressOrder(rows), totals: totals}, nil
 }
 
-// Put buffers an update of key. A key that is not buffered gets the given place (milliseconds) and the old value of the update. A key that is buffered keeps its place and its old value, and takes the rest of the update.
+// Put buffers an update of key. A key that is not buffered gets the given place (milliseconds) and the old value of the
+// update. A key that is buffered keeps its place and its old value, and gets everything else from the update.
 func (s *SuppressBuffer[K, V]) Put(key K, time int64, update TableUpdate[V]) (err error) {
 	if s.buf, err = s.key.Append(s.buf[:0], key); err != nil {
 		return fmt.Errorf("store %q: key: %w", s.rows.spec.Name, err)
@@ -156,13 +166,17 @@ func (s *SuppressBuffer[K, V]) Bytes() int64 {
 	return s.totals.now.bytes
 }
 
-// EvictWhile removes and yields the entries in the order of their places, as long as while returns true for the place of the first one. An entry is removed before it is yielded. The loop body may change the buffer: entries that it puts are yielded when they are first. The body must not flush, commit or roll back. An error ends the sequence. It costs almost nothing if while returns false.
+// EvictWhile removes and yields the entries in the order of their places, as long as while returns true for the first
+// place. An entry is removed before it is yielded. The loop body may change the buffer: entries that it puts are
+// yielded when they are first. The body must not flush, commit or roll back. An error ends the sequence. It costs
+// almost nothing if while returns false.
 func (s *SuppressBuffer[K, V]) EvictWhile(while func(time int64) bool) iter.Seq2[SuppressEntry[K, V], error] {
 	return func(yield func(SuppressEntry[K, V], error) bool) {
 		for {
 			p, ok, err := s.places.first()
 			if err == nil && !ok {
-				// A process without transactions that died within a commit leaves wrong sums. An empty buffer corrects them.
+				// Without transactions, a process that dies within a commit leaves wrong totals. They are corrected
+				// when the buffer is empty.
 				s.totals.now = suppressSum{}
 				return
 			}

@@ -2,7 +2,9 @@ package state
 
 import "fmt"
 
-// suppressOrder finds the first entry of a suppress buffer. Entries are removed only at the front. Changes go on while a commit is under way, so the era in which an entry got its place says whether the place is committed or fresh.
+// suppressOrder finds the first entry of a suppress buffer. Entries are removed only at the front. Entries may change
+// while a commit is under way. Each entry records the era in which it got its place: it says whether the place is
+// committed or fresh.
 type suppressOrder[V any] struct {
 	byTimestamp timestampOrder[suppressed[V]]
 
@@ -33,10 +35,10 @@ func (o *suppressOrder[V]) first() (p place, ok bool, err error) {
 	return p, ok, nil
 }
 
-// remove removes the place that first returned. The entry got it in the given era.
+// remove removes the place that first returned. era is the era in which the entry got that place.
 func (o *suppressOrder[V]) remove(era uint64) { o.byTimestamp.take(era > o.committedEra) }
 
-// read reads the next committed places. It may encounter local rows that lead to nothing, which a restore leaves.
+// read reads the next committed places. It may find obsolete local rows, which a restore leaves.
 func (o *suppressOrder[V]) read() error {
 	for local, err := range o.byTimestamp.read() {
 		if err != nil {
@@ -52,7 +54,7 @@ func (o *suppressOrder[V]) read() error {
 				o.byTimestamp.ahead = append(o.byTimestamp.ahead, place{time: local.time, key: r.key})
 			}
 		case r.committed != exists || r.localTime != local.time:
-			// The row's own local row, if there is one, is another one.
+			// The row has another local row, or none.
 			o.byTimestamp.obsolete = append(o.byTimestamp.obsolete, string(local.key))
 		}
 	}
@@ -90,7 +92,7 @@ func (s suppressSum) append(dst []byte) []byte {
 	return appendInt64(appendInt64(dst, s.entries), s.bytes)
 }
 
-// readSuppressTotals reads the row of the store, the one with the empty store key.
+// readSuppressTotals reads the totals, which are in the row with the empty store key.
 func readSuppressTotals(part Partition, store string) (suppressTotals, error) {
 	data, ok, err := part.Get(nil, AppendRowKey(nil, store, nil))
 	if err == nil && ok && len(data) != 2*timeSize {

@@ -41,7 +41,7 @@ func scanTimeOrderFrom(part Reader, store string, from []byte) iter.Seq2[localRo
 	}
 }
 
-// timeOrderEnd returns the first time from which on a store has no local rows. It returns the end of time if there is none.
+// timeOrderEnd returns the first time from which a store has no local rows, or the end of time if there is none.
 func timeOrderEnd(part Partition, store string) (int64, error) {
 	low, high := int64(math.MinInt64), int64(math.MaxInt64)
 	for low < high {

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// endedRows yields the rows of a store in the order of their times, including uncommitted changes. Callers ask for consecutive ranges of time. The rows after the last range are prepared, so that an empty range costs almost nothing:
+// endedRows yields the rows of a store by time, including uncommitted changes. Callers ask for consecutive ranges of
+// time. The rows after the last range are prepared, so that an empty range costs almost nothing:
 //
 //	            last range │ next range
 //	committed    a   b  c  │  a      d       local rows, read ahead

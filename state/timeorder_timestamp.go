@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// timestampOrder is the time order of a store by the timestamps, and then by the keys of its rows. A local row leads to each row. Callers remove places in order, always the first one:
+// timestampOrder is a time order by the timestamps of the rows, and then by their keys. A local row leads to each row.
+// Callers remove places in order:
 //
 //	committed, by their local rows    10 a   12 c │ 15 b   …       read a few at a time
 //	                                  └ ahead     │ not read yet
@@ -23,9 +24,9 @@ type timestampOrder[V any] struct {
 	end   bool    // all local rows were read
 	chunk int     // how many places to read next
 
-	floor, flushedFloor int64 // no committed, or no flushed, place is lower
+	floor, flushedFloor int64 // lower bounds of the committed and the flushed places
 
-	obsolete []string // keys of local rows that lead to nothing
+	obsolete []string // keys of local rows that are obsolete
 	flushed  int      // how many obsolete local rows the last flush deleted
 }
 
@@ -70,7 +71,8 @@ func (x *timestampOrder[V]) rewind() {
 	x.chunk = firstPlaces
 }
 
-// unread returns the time from which on committed places must still be read. It returns false if some have been read and not removed, or if there are no more.
+// unread returns the time from which committed places must still be read. It returns false if some have been read and
+// not removed, or if there are no more.
 func (x *timestampOrder[V]) unread() (from int64, ok bool) {
 	if len(x.ahead) > 0 || x.end {
 		return 0, false
@@ -96,7 +98,8 @@ func (x *timestampOrder[V]) read() iter.Seq2[localRow, error] {
 	}
 }
 
-// first returns the first place, of ahead and fresh, and whether it is fresh. It returns false if there is none.
+// first returns the first place of ahead and fresh together, and whether it is fresh. It returns false if there is
+// none.
 func (x *timestampOrder[V]) first() (p place, fresh, ok bool) {
 	p, ok = x.fresh.first()
 	if len(x.ahead) == 0 || ok && p.compare(x.ahead[0]) < 0 {

@@ -15,7 +15,8 @@ import (
 //	10 right LH #4   10 left BA #0   10 left BA #3   12 left LH #1    time, side, key, sequence number
 //	└───────────── Scan(11) ───────────────────┘
 //
-// Entries with equal time, side and key are all kept. The queue numbers its entries to distinguish them, and continues after a restart. There is no reader: only the join uses what its queue holds.
+// Entries with equal time, side and key are all kept. The queue numbers its entries to distinguish them, and continues
+// after a restart. It has no reader, because only the join uses its queue.
 type TimeQueue[K, V any] struct {
 	rows   *cache[V]
 	key    codecs.Codec[K]
@@ -57,8 +58,8 @@ type QueueEntry[K, V any] struct {
 	Value V
 }
 
-// NewTimeQueue returns the time queue that spec describes in part. A nil budget means a budget of its own with
-// [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a queue store.
+// NewTimeQueue returns the time queue that spec describes, in the partition part. A nil budget means a budget of its
+// own with [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a queue store.
 func NewTimeQueue[K, V any](
 	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
 ) (*TimeQueue[K, V], error) {
@@ -142,8 +143,9 @@ func (s *TimeQueue[K, V]) Head() (e QueueEntry[K, V], ok bool, err error) {
 	return e, false, nil
 }
 
-// Scan yields the entries with a time of last or before (milliseconds) in the order of the queue, including uncommitted changes. It costs nothing if no entry is due. The loop body may change the queue, and remove the yielded entry;
-// the loop sees changes that it has not passed. The body must not flush, commit or roll back. An error ends the sequence.
+// Scan yields the entries with a time of last or before (milliseconds) in the order of the queue, including uncommitted
+// changes. It costs nothing if no entry is due. The loop body may change the queue, and remove the yielded entry; the
+// loop sees changes ahead of its position. The body must not flush, commit or roll back. An error ends the sequence.
 func (s *TimeQueue[K, V]) Scan(last int64) iter.Seq2[QueueEntry[K, V], error] {
 	return func(yield func(QueueEntry[K, V], error) bool) {
 		if last < s.oldest {

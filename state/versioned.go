@@ -24,8 +24,9 @@ var ErrTooOld = errors.New("older than the history of the store")
 //
 // A Put between two versions ends the earlier one at its time. A deletion without a version before it is a row of its own: it ends a version that is put before it later. The version that is valid now is found without a scan.
 //
-// History reaches from the latest change back to the retention of the spec, or to the last call of Expire if that is
-// later; Advance sets a stream time that no change of the store has shown. Earlier changes are refused with [ErrTooOld]. The version that is valid at the beginning of history belongs to it from its own beginning.
+// History begins one retention before the latest change, or at the time of the last call of Expire if that is later.
+// Advance moves the beginning when stream time is ahead of the changes. Earlier changes are refused with [ErrTooOld].
+// The version that is valid at the beginning of history belongs to history from its own beginning.
 //
 // The rule of [KeyValue] for values that hold pointers applies, except that a value may never be modified, because it stays as an old version.
 type Versioned[K, V any] struct {
@@ -50,8 +51,9 @@ type VersionEntry[K, V any] struct {
 	ValidTo   int64
 }
 
-// NewVersioned returns the versioned store that spec describes in part. A nil budget means a budget of its own with
-// [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a versioned store. The store does not know the stream time that it had reached before: call Advance.
+// NewVersioned returns the versioned store that spec describes, in the partition part. A nil budget means a budget of
+// its own with [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a versioned store. The
+// store does not restore stream time: call Advance.
 func NewVersioned[K, V any](
 	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
 ) (*Versioned[K, V], error) {
@@ -76,7 +78,8 @@ func NewVersioned[K, V any](
 	return s, nil
 }
 
-// Get returns the value that is valid now and the time (milliseconds) from which on it is valid, and false if there is none. Now is after all changes, whatever stream time is.
+// Get returns the value that is valid now and the time (milliseconds) from which it is valid, and false if there is
+// none. Now is after all changes, even if stream time is earlier.
 func (s *Versioned[K, V]) Get(key K) (value V, from int64, ok bool, err error) {
 	if err := s.encode(key); err != nil {
 		return value, 0, false, err
@@ -94,7 +97,8 @@ func (s *Versioned[K, V]) GetEncoded(key []byte) (value V, from int64, ok bool, 
 	return r.value.value, r.timestamp, r.present, nil
 }
 
-// GetAsOf returns the value that was valid at the given time and the time from which on it was valid (both milliseconds), and false if there was none or history does not reach back to it.
+// GetAsOf returns the value that was valid at the given time and the time from which it was valid (both milliseconds),
+// and false if there was none or history does not reach back to it.
 func (s *Versioned[K, V]) GetAsOf(key K, at int64) (value V, from int64, ok bool, err error) {
 	if err := s.encode(key); err != nil {
 		return value, 0, false, err
@@ -113,7 +117,9 @@ func (s *Versioned[K, V]) GetAsOfEncoded(key []byte, at int64) (value V, from in
 	return v.value, v.from, true, nil
 }
 
-// Versions yields the versions of key that were valid at any time t with from <= t < to (milliseconds), as far as history reaches, the oldest first. Deletions show as gaps. The loop body may change the store; the loop sees changes that it has not passed. The body must not flush, commit or roll back. An error ends the sequence.
+// Versions yields the versions of key that were valid at any time t with from <= t < to (milliseconds), within history,
+// the oldest first. Deletions show as gaps. The loop body may change the store; the loop sees changes ahead of its
+// position. The body must not flush, commit or roll back. An error ends the sequence.
 func (s *Versioned[K, V]) Versions(key K, from, to int64) iter.Seq2[VersionEntry[K, V], error] {
 	return func(yield func(VersionEntry[K, V], error) bool) {
 		low, high, err := versionBounds(s.rows.spec.Name, s.key, key, max(from, s.history.now))
@@ -125,8 +131,9 @@ func (s *Versioned[K, V]) Versions(key K, from, to int64) iter.Seq2[VersionEntry
 	}
 }
 
-// Put makes value the value of key from the given time (milliseconds) until the next change that the store has, or for good. Of two changes at the same time the later call wins. The store keeps value: the caller must not modify
-// what it points to. It returns [ErrTooOld] for a time before history.
+// Put sets the value of key from the given time (milliseconds) until the next change that the store has, or forever. Of
+// two changes at the same time the later call wins. The store keeps value: the caller must not modify what it points
+// to. It returns [ErrTooOld] for a time before history.
 func (s *Versioned[K, V]) Put(key K, value V, from int64) error {
 	if err := s.encode(key); err != nil {
 		return err
@@ -147,7 +154,8 @@ func (s *Versioned[K, V]) PutEncoded(key []byte, value V, from int64) (to int64,
 	return to, nil
 }
 
-// Delete says that key has no value from the given time (milliseconds) until the next change that the store has, or for good. It returns [ErrTooOld] for a time before history.
+// Delete says that key has no value from the given time (milliseconds) until the next change that the store has, or
+// forever. It returns [ErrTooOld] for a time before history.
 func (s *Versioned[K, V]) Delete(key K, from int64) error {
 	if err := s.encode(key); err != nil {
 		return err
@@ -285,7 +293,8 @@ func (s *Versioned[K, V]) Committed() {
 	s.rows.committed()
 }
 
-// Rollback implements [Store]. History begins where it did at the last commit; a store without a commit does not know stream time.
+// Rollback implements [Store]. It sets the beginning of history back to the last commit; before the first commit stream
+// time is unknown.
 func (s *Versioned[K, V]) Rollback() {
 	s.history.rollback()
 	s.rows.rollback()

@@ -8,8 +8,9 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// VersionReader reads the committed rows of a versioned store, from any partition that holds them. It has no cache and no state, and is safe for concurrent use. It does not know stream time: of what is before history it sees what
-// has not been removed yet.
+// VersionReader reads the committed rows of a versioned store, from any partition that holds them. It has no cache and
+// no state, and is safe for concurrent use. It does not know stream time, so it also sees versions before history that
+// have not been removed yet.
 type VersionReader[K, V any] struct {
 	name  string
 	key   codecs.Codec[K]
@@ -21,7 +22,8 @@ func NewVersionReader[K, V any](name string, key codecs.Codec[K], value codecs.C
 	return &VersionReader[K, V]{name: name, key: key, value: versionCodec[V]{value}}
 }
 
-// Get returns the value of key that is valid now and the time (milliseconds) from which on it is valid, and false if there is none.
+// Get returns the value of key that is valid now and the time (milliseconds) from which it is valid, and false if there
+// is none.
 func (r *VersionReader[K, V]) Get(part Reader, key K) (value V, from int64, ok bool, err error) {
 	encoded, err := r.key.Append(nil, key)
 	if err != nil {
@@ -32,7 +34,8 @@ func (r *VersionReader[K, V]) Get(part Reader, key K) (value V, from int64, ok b
 	return v.value, from, ok, err
 }
 
-// GetAsOf returns the value of key that was valid at the given time and the time from which on it was valid (both milliseconds), and false if there was none or it has been removed.
+// GetAsOf returns the value of key that was valid at the given time and the time from which it was valid (both
+// milliseconds), and false if there was none or it has been removed.
 func (r *VersionReader[K, V]) GetAsOf(part Reader, key K, at int64) (value V, from int64, ok bool, err error) {
 	if at == math.MaxInt64 {
 		return r.Get(part, key)

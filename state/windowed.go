@@ -35,7 +35,8 @@ func windowOf(start, size int64) Window {
 // Windowed is a store of one row for each key and window start, with the write-back cache of its task above a
 // partition. All windows have the same size. It belongs to one goroutine. The rule of [KeyValue] for values that hold pointers applies.
 //
-// A local row for each window finds it by time, so that [Windowed.Expire] reads only the windows that it removes:
+// Each window has a local row whose key begins with the start, so that [Windowed.Expire] reads only the windows that it
+// removes:
 //
 //	start ────▶  09:00        10:00        11:00        12:00
 //	row          a b          a c          b            a          sorted by key, then start
@@ -61,8 +62,8 @@ type WindowEntry[K, V any] struct {
 	Timestamp int64 // milliseconds
 }
 
-// NewWindowed returns the window store that spec describes in part. A nil budget means a budget of its own with
-// [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a window store.
+// NewWindowed returns the window store that spec describes, in the partition part. A nil budget means a budget of its
+// own with [DefaultBudgetBytes]. It fails if the spec is not valid or does not describe a window store.
 func NewWindowed[K, V any](
 	spec Spec, part Partition, budget *Budget, key codecs.Codec[K], value codecs.Codec[V],
 ) (*Windowed[K, V], error) {
@@ -99,8 +100,8 @@ func (s *Windowed[K, V]) GetEncoded(key []byte, start int64) (value V, timestamp
 	return r.value, r.timestamp, r.present, nil
 }
 
-// Put makes value the value of the window of key that starts at start. The store keeps value until it is replaced or
-// evicted: the caller must not modify what it points to.
+// Put sets the value of the window of key that starts at start. The store keeps value until it is replaced or evicted:
+// the caller must not modify what it points to.
 func (s *Windowed[K, V]) Put(key K, start int64, value V, timestamp int64) error {
 	if err := s.encode(key); err != nil {
 		return err
@@ -132,7 +133,9 @@ func (s *Windowed[K, V]) DeleteEncoded(key []byte, start int64) error {
 	return nil
 }
 
-// Fetch yields the windows of key with from <= start < to (milliseconds) by ascending start, including uncommitted changes. The loop body may change the store; the loop sees changes that it has not passed. The body must not flush, commit or roll back. An error ends the sequence.
+// Fetch yields the windows of key with from <= start < to (milliseconds) by ascending start, including uncommitted
+// changes. The loop body may change the store; the loop sees changes ahead of its position. The body must not flush,
+// commit or roll back. An error ends the sequence.
 func (s *Windowed[K, V]) Fetch(key K, from, to int64) iter.Seq2[WindowEntry[K, V], error] {
 	return func(yield func(WindowEntry[K, V], error) bool) {
 		encoded, err := s.key.Append(nil, key)

@@ -64,7 +64,9 @@ func (r *WindowReader[K, V]) Fetch(part Reader, key K, from, to int64) iter.Seq2
 }
 
 // All yields the windows of all keys with from <= start < to (milliseconds), by ascending start and then in the order
-// of their escaped keys. The time order leads to them, so that only these windows are read. The loop yields the windows that existed when it began, each with its value at the time when the loop reaches it. An error ends the sequence.
+// of their escaped keys. It finds them through the time order, so that only these windows are read. The loop yields the
+// windows that existed when it began, each with its value at the time when the loop reaches it. An error ends the
+// sequence.
 func (r *WindowReader[K, V]) All(part Reader, from, to int64) iter.Seq2[WindowEntry[K, V], error] {
 	return func(yield func(WindowEntry[K, V], error) bool) {
 		if from >= to {

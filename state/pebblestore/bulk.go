@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	// stopSublevels is the number of sublevels of level 0 at which pebble stops writes. At bulkSublevels, large batches wait, which come from restores.
+	// stopSublevels is the number of sublevels of level 0 at which pebble stops writes. At bulkSublevels, large batches
+	// wait; they come from restores.
 	stopSublevels = 24
 	bulkSublevels = stopSublevels / 2
 

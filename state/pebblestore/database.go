@@ -124,7 +124,7 @@ func (db *database) empty(lower []byte) (bool, error) {
 func (db *database) offset() (*int64, error) {
 	data, closer, err := db.pebble.Get([]byte(offsetKey))
 	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil //nolint:nilnil // none is no error
+		return nil, nil //nolint:nilnil // a missing offset is no error
 	}
 	if err != nil {
 		return nil, db.health.readError(err)

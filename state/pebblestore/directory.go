@@ -18,7 +18,8 @@ import (
 //	3.0/    partition 3, dropped: being removed
 //	3.1/    partition 3, the current generation
 //
-// The highest generation of a partition is the current one. Creating it drops the previous one. After a crash it either exists, and the old one is removed when the directory is opened next, or it does not, and nothing was dropped.
+// The highest generation of a partition is the current one. Creating it drops the previous one. If a crash comes after
+// the creation, the previous one is removed when the directory is opened next. If it comes before, nothing was dropped.
 
 // dirName is the name of a generation of partition p.
 func dirName(p int32, generation int) string { return fmt.Sprintf("%d.%d", p, generation) }

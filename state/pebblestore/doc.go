@@ -8,9 +8,11 @@
 //
 // There is no write-ahead log, because the changelog is one. After a crash the lost writes are restored from the changelog, starting at the offset that survived. Three invariants make this safe:
 //
-//   - D1: a batch and its changelog offset are one write of pebble. A crash loses the last writes, never a write before others and never a part of a write, so rows and offset always belong together.
+//   - D1: a batch and its changelog offset are one write of pebble. A crash loses the last writes only, and each of
+//     them completely, so rows and offset always belong together.
 //   - D2: [state.Engine].Flush, Release and Close write everything to disk, so that a clean stop loses nothing.
-//   - D3: partitions share nothing on disk, so that damage to a file, whatever the file and the damage, concerns one partition. The error is [ErrCorrupt]: Drop the partition and restore it from its changelog.
+//   - D3: partitions share nothing on disk, so that any damage to any file affects one partition only. The error is
+//     [ErrCorrupt]: Drop the partition and restore it from its changelog.
 //
 // When the disk fails, Apply and Flush return the error until a write succeeds again. Nothing is dropped in the meantime, but rows that were not flushed are in memory only.
 //

@@ -33,8 +33,7 @@ type engine struct {
 }
 
 // Open opens the state directory dir and creates it if it is missing. Only one engine at a time can have a directory
-// open: others get [ErrLocked]. The databases in it are opened one by one, by the engine's Open, which is where damage
-// to one of them shows.
+// open: others get [ErrLocked]. The engine's Open opens the databases in it one by one, and reports damage to them.
 func Open(dir string, opts Options) (state.Engine, error) {
 	if err := makeDirs(vfs.Default, dir); err != nil {
 		return nil, err
@@ -50,7 +49,8 @@ func Open(dir string, opts Options) (state.Engine, error) {
 	return e, nil
 }
 
-// resolve returns the canonical name of dir. It shows that two engines of one process use the same directory, which a lock does not: the operating system lets a process lock a file twice.
+// resolve returns the canonical name of dir. It is needed to detect that two engines of one process use the same
+// directory. A lock does not detect this, because the operating system lets a process lock a file twice.
 func resolve(dir string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {

@@ -70,7 +70,7 @@ func newHealth(dir string, logger *slog.Logger) *health {
 	return h
 }
 
-// check returns the error that keeps writes from becoming durable at present, or nil.
+// check returns the error that currently prevents writes from becoming durable, or nil.
 func (h *health) check() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -53,7 +53,7 @@ func testSuppress(t *testing.T, e state.Engine) {
 		}
 	}
 
-	// Out they come by place and key, and leave nothing behind once they are committed.
+	// They are yielded by place and key. After the commit nothing is left of them.
 	keys := func(while func(int64) bool) (keys []string) {
 		t.Helper()
 		for _, e := range collect(t, s.EvictWhile(while)) {
@@ -72,13 +72,14 @@ func testSuppress(t *testing.T, e state.Engine) {
 	commit(t, part, s)
 	equal(t, len(rows(t, part.Scan(nil, nil))), 1, "rows of the partition: the totals")
 
-	// What comes and goes within one commit leaves no trace, and a key that comes back gets a new place.
+	// An entry that is added and removed within one commit is never written, and a key that is added again gets a new
+	// place.
 	must(t, s.Put("LH", 5, update("D")))
 	must(t, s.Put("BA", 6, update("E")))
 	equal(t, keys(always), []string{"LH", "BA"}, "entries of this commit")
 	equal(t, flush(t, s).Len(), 0, "rows of a flush that changes nothing")
 
-	// A loop may put: before the next entry, behind it, and the one that it has just got.
+	// A loop may put entries: before the next entry, after it, and the entry that it has just got.
 	must(t, s.Put("b", 2, update("")))
 	var seen []string
 	for e, err := range s.EvictWhile(func(place int64) bool { return place < 10 }) {
@@ -108,7 +109,7 @@ func testSuppressPipelined(t *testing.T, e state.Engine) {
 	commit(t, part, s)
 	must(t, s.Put("d", 6, update("1")))
 	b := flush(t, s)
-	// Goes and comes back to the same place: the committed local row leads to it as well now.
+	// Removed and added again at the same place: now the committed local row leads to the new entry, too.
 	for e, err := range s.EvictWhile(always) {
 		must(t, err)
 		equal(t, e.Key, "a", "first entry")
@@ -196,7 +197,7 @@ func testJoin(t *testing.T, e state.Engine) {
 	equal(t, len(fetchBoth(t, s, "a", 12, 10)), 0, "records of a range that is none")
 	equal(t, flush(t, s).Len(), 0, "rows to flush after the rollback")
 
-	// Stream time hides what Expire has not reached yet.
+	// Stream time hides expired records that Expire has not removed yet.
 	put("a", 12, 5)
 	s.Advance(10 + joinRetention)
 	equal(t, len(fetchBoth(t, s, "a", 0, 20)), 4, "records that are just young enough")
@@ -219,7 +220,7 @@ func testJoin(t *testing.T, e state.Engine) {
 	expire(11, 3, 0)
 	expire(13, 1, 1)
 	equal(t, len(fetchBoth(t, s, "a", 0, 20)), 0, "records that Expire was told of")
-	s.Rollback() // the last commit knew of 11
+	s.Rollback() // stream time at the last commit was 11
 	equal(t, len(fetchBoth(t, s, "a", 0, 20)), 2, "records after the rollback")
 	expire(math.MaxInt64, 0, 3)
 	expire(math.MinInt64, 0, 0)
@@ -277,7 +278,7 @@ func testQueue(t *testing.T, e state.Engine) {
 	s.Rollback()
 	equal(t, collect(t, s.Scan(12)), all, "entries after the rollback")
 
-	// An entry that comes and goes within one commit costs the number, and no row.
+	// An entry that is added and removed within one commit uses up its number but is never written.
 	remove(put("LH", 1, state.RightSide), true)
 	equal(t, flush(t, s).Len(), 1, "rows of the flush")
 	for e, err := range s.Scan(math.MaxInt64) {
@@ -345,7 +346,8 @@ func testRestoreBuffers(t *testing.T, e state.Engine) {
 	replay(t, layout, restored, commit(t, part, s, j, q))
 	equal(t, rows(t, restored.Scan(nil, nil)), rows(t, part.Scan(nil, nil)), "rows restored")
 
-	// Three go, one of them comes back elsewhere: its old local row is left over, as those of the others are.
+	// Three are removed, and one of them is added again at another place. The old local rows of all three are left
+	// over.
 	collect(t, s.EvictWhile(func(int64) bool { return s.Len() > 7 }))
 	must(t, s.Put("a", 20, update("later")))
 	replay(t, layout, restored, commit(t, part, s))

@@ -42,7 +42,7 @@ func testEnded(t *testing.T, e state.Engine) {
 	want(29, 40, "a30x")
 	want(-1, 10, "a10x", "b10x")
 
-	// Dirty rows hide committed ones, wherever the walk is.
+	// Dirty rows hide committed ones, at every position of the loop.
 	put("a", 5, "y")
 	must(t, s.Delete("b", 0))
 	put("c", 5, "y")
@@ -55,7 +55,7 @@ func testEnded(t *testing.T, e state.Engine) {
 	s.Rollback()
 	want(9, 15, "a10x", "b10x", "a15x")
 
-	// A walk may be left and what comes later be changed in it.
+	// A loop may end early, and its body may change later rows.
 	for row, err := range s.Ended(0, 100) {
 		must(t, err)
 		equal(t, row.Key, "a", "first key")
@@ -65,7 +65,7 @@ func testEnded(t *testing.T, e state.Engine) {
 	}
 	want(10, 60, "a15x", "a30z", "d60z")
 
-	// Rows that are committed beside the walk, and many of them.
+	// Many rows, committed between two loops.
 	for i := range int64(1000) {
 		put(fmt.Sprintf("%03d", i%100), 100+i/10, "m")
 	}
@@ -136,14 +136,14 @@ func testEncoded(t *testing.T, e state.Engine) {
 	}
 }
 
-// endedRow is a window or a session, as an order by time compares them.
+// endedRow is a window or a session, with the fields that an order by time compares.
 type endedRow struct {
 	end, start int64
 	key        string
 	modelValue
 }
 
-// endedModel asks a store for what ended, mostly from where it asked last.
+// endedModel asks a store for ended rows, mostly from the end of the previous range.
 type endedModel struct{ at int64 }
 
 func (m *endedModel) check(t testing.TB, rng *rand.Rand, all []endedRow, ended func(after, last int64) iter.Seq2[endedRow, error]) {

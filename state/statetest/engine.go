@@ -162,8 +162,8 @@ func testDrop(t *testing.T, e state.Engine) {
 	equal(t, rows(t, parts[1].Scan(nil, nil)), []pair{{"a", "2"}}, "rows written after the drop")
 }
 
-// testDropBesideReaders drops a partition in the middle of a scan, which still sees what was there; who asks from then on,
-// within the scan too, sees nothing.
+// testDropBesideReaders drops a partition in the middle of a scan. The scan still sees the old rows. A read that begins
+// after the drop sees nothing, even within the scan.
 func testDropBesideReaders(t *testing.T, e state.Engine) {
 	part := openPartition(t, e, 4)
 	apply(t, part, func(b *state.Batch) {

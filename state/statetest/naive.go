@@ -118,7 +118,8 @@ func (m *naiveModel) commit(t *testing.T) {
 	m.load(live)
 }
 
-// checkRestore replays the compacted changelog and compares the result with the partition: all rows, and all local rows that they need. Local rows that lead to nothing may be missing.
+// checkRestore replays the compacted changelog and compares the result with the partition: all rows, and all local rows
+// that they need. Obsolete local rows may be missing.
 func (m *naiveModel) checkRestore(t *testing.T, restored state.Partition) {
 	t.Helper()
 	m.changelog.restore(t, m.Spec(), restored)

@@ -89,7 +89,7 @@ func (m *naiveSuppress) change(t testing.TB, rng *rand.Rand, clock int64) {
 	}
 }
 
-// put is what Put means.
+// put does what Put must do.
 func (m *naiveSuppress) put(key string, place int64, u tableUpdate) {
 	if len(u.Headers) == 0 {
 		u.Headers = nil

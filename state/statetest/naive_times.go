@@ -75,7 +75,7 @@ func (m *naiveVersions) change(t testing.TB, rng *rand.Rand, clock int64) {
 	}
 }
 
-// versions returns the versions of key, all of them.
+// versions returns all versions of key.
 func (m *naiveVersions) versions(key string) (versions []versionRow) {
 	var times []int64
 	for at := range m.changes[key] {
@@ -94,7 +94,7 @@ func (m *naiveVersions) versions(key string) (versions []versionRow) {
 	return versions
 }
 
-// between returns the versions that were valid between from and before to, as far as history reaches.
+// between returns the versions that were valid between from and before to, within history.
 func (m *naiveVersions) between(key string, from, to int64) (found []versionRow) {
 	for _, v := range m.versions(key) {
 		if v.ValidTo > max(from, m.history) && v.ValidFrom < to {

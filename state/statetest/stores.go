@@ -74,7 +74,7 @@ func testKeyValue(t *testing.T, e state.Engine) {
 	}
 	commit(t, part, s)
 	equal(t, s.DirtyBytes(), int64(0), "dirty bytes after the commit")
-	// What another store of the same name sees is what was committed.
+	// Another store of the same name sees the committed rows.
 	other := newKeyValue(t, part, budget)
 	wantValue(t, other, "", "value of ", 5)
 	wantValue(t, other, "\xff", "value of \xff", 5)
@@ -94,7 +94,7 @@ func testKeyValueCommit(t *testing.T, e state.Engine) {
 	must(t, s.Put("deleted", "1", 1))
 	commit(t, part, s)
 
-	// Rolled back: rows that were clean before are as they were.
+	// After a rollback, rows have their committed values.
 	must(t, s.Put("changed", "2", 2))
 	must(t, s.Delete("deleted"))
 	must(t, s.Put("new", "2", 2))
@@ -128,13 +128,14 @@ func testKeyValueCommit(t *testing.T, e state.Engine) {
 	wantNone(t, s, "new")
 	wantNone(t, s, "deleted")
 
-	// A row that came and went within one commit leaves no trace, if it is known that it was not there before.
+	// A row that is added and deleted within one commit is never written, if the store knows that it did not exist
+	// before.
 	wantNone(t, s, "brief")
 	must(t, s.Put("brief", "5", 5))
 	must(t, s.Delete("brief"))
 	must(t, s.Delete("new"))
 	equal(t, flush(t, s).Len(), 0, "rows of a flush that changes nothing")
-	// It is not known for keys that were never read.
+	// The store does not know that for keys that were never read.
 	must(t, s.Delete("never read"))
 	equal(t, flush(t, s).Len(), 1, "rows of a flush that deletes an unknown key")
 }
@@ -180,7 +181,7 @@ func testKeyValueRange(t *testing.T, e state.Engine) {
 	equal(t, collect(t, r.Range(part, nil, nil)), want, "all rows that a reader sees")
 	testPrefix(t, s, r, part)
 
-	// Changes in the loop are seen beyond the place where it is.
+	// The loop sees changes ahead of its position.
 	var seen []string
 	for e, err := range s.Range(nil, nil) {
 		must(t, err)
@@ -320,7 +321,7 @@ func testExpire(t *testing.T, e state.Engine) {
 	equal(t, []int{b.Len() - localRows(b), localRows(b)}, []int{20, 20}, "rows and local rows of the batch")
 	equal(t, len(rows(t, part.Scan(nil, nil))), 36, "rows of the partition")
 
-	// A row that is known to have been there before needs no local row.
+	// A row that is known to have existed before needs no local row.
 	s.Close()
 	s = newWindowed(t, part, nil)
 	must(t, s.Put("a", 50, "w", 51))
@@ -343,7 +344,7 @@ func testExpire(t *testing.T, e state.Engine) {
 	equal(t, starts("a"), []int64{30, 40, 50, 60, 70, 80, 90}, "windows left")
 	equal(t, starts("c"), []int64(nil), "windows left")
 
-	// Rolled back, they are there again and expire again.
+	// After a rollback they exist again and expire again.
 	s.Rollback()
 	equal(t, starts("a"), []int64{10, 20, 30, 40, 50, 60, 70, 80, 90}, "windows after the rollback")
 	expire(30, 4)
@@ -351,7 +352,7 @@ func testExpire(t *testing.T, e state.Engine) {
 	equal(t, len(rows(t, part.Scan(nil, nil))), 28, "rows of the partition")
 	expire(35, 0)
 
-	// A window that comes back after it was expired is a window like any other.
+	// A window that is put again after it expired is an ordinary window.
 	must(t, s.Put("a", 0, "late", 40))
 	expire(30, 1)
 	must(t, s.Put("a", 0, "late", 40))

@@ -146,7 +146,7 @@ func testVersioned(t *testing.T, e state.Engine) {
 		}
 	}
 
-	// History is 20 long, and begins at 10 now. What is older is refused and changes nothing.
+	// History is 20 ms long, and begins at 10 now. An older change is refused and changes nothing.
 	equal(t, s.HistoryStart(), int64(10), "start of history")
 	for _, err := range []error{s.Put("a", "too old", 9), s.Delete("a", 9)} {
 		if !errors.Is(err, state.ErrTooOld) {
@@ -163,7 +163,7 @@ func testVersioned(t *testing.T, e state.Engine) {
 	must(t, err)
 	equal(t, []any{value, ok}, []any{"near", true}, "value before history that is valid in it as well")
 
-	// Rolled back, history begins where it did.
+	// After a rollback, history begins where it did before.
 	s.Rollback()
 	equal(t, s.HistoryStart() <= 10, true, "start of history after the rollback")
 	s.Advance(45)
@@ -175,7 +175,7 @@ func testVersioned(t *testing.T, e state.Engine) {
 		{Key: "a", Value: "third", ValidFrom: 30, ValidTo: math.MaxInt64},
 	}, "versions left")
 
-	// A deleted key leaves nothing once history is beyond.
+	// Nothing is left of a deleted key once history begins later.
 	must(t, s.Delete("a", 50))
 	must(t, s.Delete("a\x00", 51))
 	must(t, s.Delete("never there", 52))
@@ -224,7 +224,7 @@ func testExpiring(t *testing.T, e state.Engine) {
 	equal(t, n, 2, "rows expired")
 	wantKeys("a", "c")
 
-	// Rolled back, rows are alive that were at the last commit, and expire again.
+	// After a rollback, the rows of the last commit exist again, and expire again.
 	s.Rollback()
 	wantKeys("a", "b", "c")
 	n, err = s.Expire(3)
@@ -236,7 +236,7 @@ func testExpiring(t *testing.T, e state.Engine) {
 	must(t, err)
 	equal(t, n, 0, "rows expired without any")
 
-	// Changed without a look at what was there, the old local row stays until it is come across.
+	// When a row is changed without being read first, its old local row stays until Expire reads it.
 	s.Close()
 	s = newExpiring(t, part, nil)
 	must(t, s.Put("a", "latest", 30))
@@ -257,7 +257,7 @@ func testExpiring(t *testing.T, e state.Engine) {
 		commit(t, part, s)
 		equal(t, len(rows(t, part.Scan(nil, nil))), 2, "rows and local rows after a change at %d", timestamp)
 	}
-	// Nor does it lose its own, if it goes back to the timestamp that Expire came by in between.
+	// Nor does it lose its own local row when it goes back to a timestamp that Expire has read in between.
 	must(t, s.Put("a", "newer", 50))
 	n, err = s.Expire(40)
 	must(t, err)
