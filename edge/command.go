@@ -87,7 +87,7 @@ func (s *Server) executeCommand(r *http.Request, v *served, p *pending) *answer 
 			return timedOut(s.config.CommandTimeout, true, p.key != "").answer(p.about)
 		}
 	case <-r.Context().Done():
-		// The client is gone and does not see this answer. A command that the owner has taken is executed all the same.
+		// The client is gone and does not see this answer. A command that the owner has taken is executed anyway.
 		return timedOut(0, !o.abandon(p), p.key != "").answer(p.about)
 	}
 	if p.failed != nil {

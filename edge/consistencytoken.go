@@ -35,8 +35,9 @@ func parseTokens(h http.Header) (state.Offsets, *Problem) {
 	return merged, nil
 }
 
-// awaitViews waits until all views of the query reflect the offsets that the client sent. It returns whether they do not,
-// which only a client that sent handling=lenient accepts, and how long it would have waited at most.
+// awaitViews waits until all views of the query reflect the offsets that the client sent. It returns true if a view
+// still does not, which is possible only if the client sent handling=lenient. It also returns the longest time that it
+// would have waited.
 func (s *Server) awaitViews(ctx context.Context, q *query, sent state.Offsets, prefer preferences) (stale bool, limit time.Duration, err error) {
 	limit = s.config.DefaultWait
 	if prefer.hasWait {

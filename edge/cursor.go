@@ -37,7 +37,7 @@ func newSigner(config Config) (*signer, error) {
 	}
 	key = make([]byte, minCursorKey)
 	_, _ = rand.Read(key) // never fails
-	// It gets its name when it is complete: a crash must not leave half a key.
+	// The file gets its name when it is complete: a crash must not leave half a key.
 	temporary := path + ".new"
 	if err := os.WriteFile(temporary, key, 0o600); err != nil {
 		return nil, fmt.Errorf("edge: key of cursors: %w", err)

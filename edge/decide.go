@@ -136,8 +136,8 @@ func (tx *transaction) apply(p *pending, a *draft) error {
 	return nil
 }
 
-// position returns a function for later, when the offsets are known. It returns the offset after the last event that the
-// aggregate has now, or 0 if it has no events.
+// position returns a function to call when the offsets are known. The function returns the offset after the last event
+// that the aggregate has now, or 0 if it has no events.
 func (tx *transaction) position(a *draft) func() int64 {
 	next, lastEvent := a.next, a.lastEvent
 	return func() int64 {
@@ -170,7 +170,7 @@ func (tx *transaction) storeFailed(p *pending, err error) {
 	tx.o.fail(p, incident(tx.o.log, p.about, err))
 }
 
-// tooLarge is the failure of one command, which must not become the failure of the whole transaction.
+// tooLarge is the failure of one command. It must not become the failure of the whole transaction.
 func tooLarge(what string, size int) error {
 	return fmt.Errorf("%s has %d bytes, more than the %d that fit in a record", what, size, maxRecordBytes)
 }

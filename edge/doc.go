@@ -34,9 +34,9 @@
 //     proves that no other owner had taken over when they were decided. A fenced owner acknowledges nothing.
 //   - E3: Kafka first. State reaches the local store only after Kafka has confirmed the transaction that changed it, and
 //     together with the changelog offset. The changelog alone is enough to rebuild the store.
-//   - E4: once for each key. A command with an Idempotency-Key is executed once within the window. Its answer is stored in
-//     the transaction of its events and repeated byte for byte. A key belongs to one aggregate and stands for one method,
-//     path and body; a client that decides anew, for example after 412, makes a new key.
+//   - E4: once for each key. A command with an Idempotency-Key is executed once within the window. Its answer is stored
+//     in the transaction of its events and repeated byte for byte. A key belongs to one aggregate and stands for one
+//     method, path and body; a client that makes a new decision, for example after 412, makes a new key.
 //   - E5: linear histories. An aggregate is in one partition, and a partition has one owner at a time, which has seen every
 //     event that was ever acknowledged.
 //
@@ -55,7 +55,8 @@
 //   - server, serverowners, config, routes, middleware, exchange, health, metrics: the server and every request
 //   - problem, answer, negotiate, cursor: parts of requests and answers
 //   - aggregateoptions, command, commandanswer, commandproblems, precondition, idempotency: commands as HTTP
-//   - owner, ownerqueue, ownerset: who decides; decide, cloudevent, transaction: how it decides and commits
+//   - owner, ownerqueue, ownerset: the goroutine that decides; decide, cloudevent, transaction: how it decides and
+//     commits
 //   - takeover, restore, ledger, ownerrows: how it becomes the owner, and what it keeps in Kafka and on disk
 //   - query, queryrequest, queryanswer, consistencytoken: queries
 //

@@ -68,7 +68,7 @@ func newTrace() trace {
 	return trace("00-" + hex.EncodeToString(id[:16]) + "-" + hex.EncodeToString(id[16:]) + "-00")
 }
 
-// parseTrace accepts version 00, and of later versions the fields that they promise to keep.
+// parseTrace accepts version 00. From later versions it reads the fields that must stay the same in all versions.
 func parseTrace(s string) (trace, bool) {
 	parts := strings.Split(s, "-")
 	if len(parts) < 4 || (parts[0] == "00" && len(parts) != 4) || parts[0] == "ff" {

@@ -14,7 +14,7 @@ import (
 
 // ledger is the part of Kafka that the owner of one partition uses.
 type ledger interface {
-	// claim announces who is about to take over. It is independent of the owner's transactions and fence.
+	// claim announces which instance is about to take over. It is independent of the owner's transactions and fence.
 	claim(ctx context.Context, row []byte) error
 	// claimed returns the last claim of any instance.
 	claimed(ctx context.Context) (row []byte, err error)
@@ -47,8 +47,8 @@ type kafkaLedger struct {
 	instance        string // of this server
 }
 
-// The claims have a topic of their own, because the changelog must have a single writer: its owner takes the offset of the
-// last row that it wrote for the offset that its store reflects.
+// The claims have a topic of their own, because the changelog must have a single writer: its owner assumes that its
+// store reflects the changelog up to the last row that the owner wrote.
 
 // kafkaLedgers returns a function that makes the ledgers of one aggregate type. The transactional id includes the id of the
 // cluster, so that clusters that are bridged or share a proxy do not fence each other.

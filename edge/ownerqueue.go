@@ -31,8 +31,8 @@ const (
 	stageAbandoned
 )
 
-// submit puts a command into the queue, or returns the problem why it cannot. It does not block. After nil the caller waits
-// for p.done, or abandons p.
+// submit puts a command into the queue, or returns a problem that says why it cannot. It does not block. After nil the
+// caller waits for p.done, or abandons p.
 func (o *owner) submit(p *pending) *Problem {
 	p.done = make(chan struct{})
 	o.mu.Lock()

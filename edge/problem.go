@@ -14,8 +14,8 @@ import (
 
 const problemType = "application/problem+json"
 
-// Problem is an error as clients see it (RFC 9457). It implements error, so that a [QueryFunc] can return one. Clients see
-// everything in it: causes and internals belong into the log.
+// Problem is an error as clients see it (RFC 9457). It implements error, so that a [QueryFunc] can return one. Clients
+// see everything in it: causes and internals belong in the log.
 type Problem struct {
 	// Status is the HTTP status, 400 to 599.
 	Status int

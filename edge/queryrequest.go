@@ -112,7 +112,7 @@ func (r *Request) Time(name string, def time.Time) time.Time {
 	return r.time(name, time.RFC3339Nano, "a time as in RFC 3339, such as 2026-11-23T04:00:00Z", def)
 }
 
-// Date returns the first instant, in UTC, of a query parameter, which must be a day such as 2026-11-23.
+// Date returns the beginning, in UTC, of the day in a query parameter, which must be a date such as 2026-11-23.
 func (r *Request) Date(name string, def time.Time) time.Time {
 	return r.time(name, time.DateOnly, "a day such as 2026-11-23", def)
 }

@@ -57,7 +57,7 @@ func (rs *routes) finish() http.Handler {
 	return rs.router
 }
 
-// allowed returns the methods that routes with the path of r have, sorted. The router does not tell them.
+// allowed returns the methods that routes with the path of r have, sorted. The router does not report them.
 func (rs *routes) allowed(r *http.Request) []string {
 	var allow []string
 	for _, method := range rs.methods {

@@ -11,14 +11,16 @@ import (
 	"github.com/seed84377926/millrace/state/pebblestore"
 )
 
-// acquire makes this owner the only one and its store complete. After it returns a writer, the store has everything that
-// any owner ever committed, and no earlier owner can commit any more. It tries until it succeeds, the owner is stopped, or
-// another instance turns out to own the partition. failure is the error that ended the last time as owner, if any.
+// acquire makes this owner the only one and its store complete. After it returns a writer, the store has everything
+// that any owner ever committed, and no earlier owner can commit any more. It tries until it succeeds, the owner is
+// stopped, or another instance turns out to own the partition. failure is the error that ended the previous ownership,
+// if any.
 //
 // A failed transaction does not show whether another instance took over: a lost fence appears as one of several errors,
-// and all of them have other causes, too, such as a transaction that outlasted its timeout. So after a failure the owner
-// first reads who claimed the partition last, and steps down if that was another instance. Otherwise two owners could fence
-// each other forever. Every owner claims before it fences, so the claim of the owner that fenced this one is seen.
+// and each of them has other causes, too, such as a transaction that exceeded its timeout. So after a failure the owner
+// first reads who claimed the partition last, and steps down if that was another instance. Otherwise two owners could
+// fence each other forever. Every owner claims before it fences, so the claim of the owner that fenced this one is
+// seen.
 func (o *owner) acquire(ctx context.Context, failure error) (writer, error) {
 	ctx, cancel := o.untilStopped(ctx)
 	defer cancel()
@@ -82,9 +84,10 @@ func (o *owner) untilStopped(ctx context.Context) (context.Context, context.Canc
 	return ctx, cancel
 }
 
-// takeOver takes the partition over. The order of its steps is the proof: first the claim, which an owner that gets fenced
-// will read; then the fence, with which the broker ends the open transaction of the previous owner and refuses it for good;
-// then the restore up to the end of the changelog, which now includes everything that other owners committed.
+// takeOver takes the partition over. The order of its steps is the proof: first the claim, which an owner that gets
+// fenced will read; then the fence, with which the broker ends the open transaction of the previous owner and refuses
+// it for good; then the restore up to the end of the changelog, which by then includes everything that other owners
+// committed.
 func (o *owner) takeOver(ctx context.Context) (writer, error) {
 	row, err := o.claim.row()
 	if err != nil {

@@ -21,8 +21,8 @@ type transaction struct {
 	damage   error // the damage that a read of the store met, or nil
 }
 
-// outcome is a command whose answer waits for the commit: because the command changed something, or because the answer
-// depends on state, and only the commit proves that nobody else owned the state (E2).
+// outcome is a command whose answer waits for the commit. Either the command changed something, or the answer depends
+// on state, and only the commit proves that no other instance owned that state (E2).
 type outcome struct {
 	p      *pending
 	answer func() *answer // called when the offsets of all events are known
@@ -59,7 +59,7 @@ func (o *owner) execute(ctx context.Context, w writer, batch []*pending) (unreso
 		}
 		return nil, err
 	}
-	// Committed. An error now is one of the local store, which the takeover repairs. The answers are true all the same.
+	// Committed. An error now is one of the local store, which the takeover repairs. The answers are true anyway.
 	o.mu.Lock()
 	o.mu.commits++
 	o.mu.batch = len(tx.outcomes)

@@ -50,9 +50,9 @@ type Config struct {
 	NoSync bool
 }
 
-// Broker is a Kafka broker inside this process. Everything it acknowledged survives the death of the process at any
-// moment, and transactions are atomic also then. It keeps all records but those that DeleteRecords removes. It is one
-// process without replication: it is not for production.
+// Broker is a Kafka broker inside this process. Everything that it acknowledged survives if the process dies, at any
+// moment, and transactions stay atomic. It keeps all records but those that DeleteRecords removes. It is one process
+// without replication: it is not for production.
 type Broker struct {
 	config    Config
 	tcp       net.Listener
@@ -65,7 +65,7 @@ type Broker struct {
 }
 
 // Start starts a broker. If its last run did not end in order, Start first repairs the logs and aborts the transactions
-// that were left open, before anybody can connect. ctx bounds the start, not the life of the broker: the caller must
+// that were left open, before any client can connect. ctx bounds the start, not the life of the broker: the caller must
 // Close it. If another broker uses the directory, the error wraps ErrLocked.
 func Start(ctx context.Context, config Config) (*Broker, error) {
 	if config.Logger == nil {
@@ -241,8 +241,8 @@ func (b *Broker) repair(ctx context.Context) (repairResult, error) {
 // Addrs returns the addresses of the broker, for the Brokers field of a Config.
 func (b *Broker) Addrs() []string { return []string{b.tcp.Addr().String()} }
 
-// Close stops the broker and its connections; its data stays. Call it when everything that uses the broker has ended: a
-// transaction that is still open is aborted by the next Start. It may be called more than once.
+// Close stops the broker and its connections; its data stays. Call it after everything that uses the broker has ended:
+// the next Start aborts transactions that are still open. It may be called more than once.
 func (b *Broker) Close() error {
 	b.closing.Do(func() {
 		if b.directory == nil {
@@ -251,7 +251,7 @@ func (b *Broker) Close() error {
 		}
 		settled, err := b.settled()
 		if err != nil {
-			// Without it the next repair scans more.
+			// Without a checkpoint the next repair scans more.
 			b.config.Logger.Warn("embedded broker: no checkpoint", slog.Any("error", err))
 		}
 		if b.closeErr = b.shut(); b.closeErr == nil {

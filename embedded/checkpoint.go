@@ -13,12 +13,12 @@ import (
 // checkpointVersion changes with the meaning of the file. A file of another version is ignored; the cost is one full scan.
 const checkpointVersion = 1
 
-// checkpoint is what one run of the broker leaves to the next about its logs.
+// checkpoint is the state of the logs at the end of a run of the broker, for the next run.
 type checkpoint struct {
 	Version int `json:"version"`
 
-	// Clean says that the last run ended in order and left no transaction open: there is nothing to repair. It is cleared
-	// before the broker serves anybody (EB4).
+	// Clean says that the last run ended in order and left no transaction open: there is nothing to repair. It is
+	// cleared before the broker serves any client (EB4).
 	Clean bool `json:"clean"`
 
 	// Settled is, by partition, an offset below which no transaction is open (EB5): the scan of the next repair begins there.

@@ -51,8 +51,8 @@ func openDirectory(dir string, durable bool) (*directory, error) {
 	return d, nil
 }
 
-// lockDir takes the lock of dir for this process (EB1). The file holds the id of the process, for the error message of the
-// next one.
+// lockDir takes the lock of dir for this process (EB1). The file holds the id of the process, for the error message of
+// a process that finds the lock taken.
 func lockDir(dir string) (*os.File, error) {
 	path := filepath.Join(dir, lockFile)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
@@ -111,7 +111,7 @@ func (d *directory) path(name string) string { return filepath.Join(d.dir, name)
 //     aborted. Without the snapshot the exact start of a log after DeleteRecords is lost: it goes back to the beginning of
 //     a segment.
 //   - The session state would bring back members of groups and transactions that ended with the crash.
-//   - Old sequence numbers would make a producer fail that outlived the broker.
+//   - Old sequence numbers would break a producer that outlived the broker.
 func (d *directory) dropDerived() error {
 	return errors.Join(
 		dropSnapshots(d.dataDir),
@@ -120,8 +120,8 @@ func (d *directory) dropDerived() error {
 	)
 }
 
-// finish records an end in order, after kfake has written its state. It removes the session state: the next run would
-// bring back members of groups, and everybody would have to wait for them.
+// finish records an end in order, after kfake has written its state. It removes the session state: with it the next run
+// would bring back members of groups, and all other members would have to wait for them.
 func (d *directory) finish(settled map[string]int64) error {
 	session := filepath.Join(d.dataDir, sessionFile)
 	open, err := hasOpenTransactions(session)

@@ -6,10 +6,11 @@ import (
 	"sync"
 )
 
-// gate is the listener of the broker (EB3). The real port is taken from the beginning, so that a port in use is detected first,
-// and clients that connect early wait in the kernel's backlog instead of being refused. Until open is called, however, the gate
-// accepts only connections of dial, which stay inside the process. So the repair can use a broker that nobody else can reach:
-// kfake cannot start without listening, and anybody could connect to a second port, even a secret one.
+// gate is the listener of the broker (EB3). The real port is taken from the beginning, so that a port in use is
+// detected first, and clients that connect early wait in the kernel's backlog instead of being refused. Until open is
+// called, however, the gate accepts only connections of dial, which stay inside the process. So the repair can use a
+// broker that no other client can reach. kfake cannot start without a listener, and any client could connect to a
+// second port, even a secret one.
 type gate struct {
 	tcp   net.Listener
 	conns chan net.Conn

@@ -9,10 +9,11 @@ import (
 // lingerTime is longer than any rebalance waits for a member.
 const lingerTime = 30 * time.Second
 
-// lingeringConn is a connection to the broker whose end the broker notices late. kfake starts the session timeout of a group
-// member when it answers the member's JoinGroup or SyncGroup, but not if it knows that the connection is closed. So an instance
-// that is killed while it waits for that answer would stay in the group for ever, with its partitions. If kfake answers on a
-// connection that it believes to be open, it starts the timeout and later removes the member, like Kafka.
+// lingeringConn is a connection whose end the broker notices late. kfake starts the session timeout of a group member
+// when it answers the member's JoinGroup or SyncGroup, but not if it knows that the connection is closed. So an
+// instance that is killed while it waits for that answer would stay in the group for ever, with its partitions. If
+// kfake answers on a connection that it believes to be open, it starts the timeout and later removes the member, like
+// Kafka.
 type lingeringConn struct {
 	net.Conn
 

@@ -13,8 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// repair ends the transactions that a crash left open in the logs. It uses a client through the closed gate, before the broker
-// serves anybody (EB3).
+// repair ends the transactions that a crash left open in the logs. It uses a client through the closed gate, before the
+// broker serves any client (EB3).
 //
 // kfake keeps acknowledged records through a crash, but it treats an open transaction as aborted without a marker in the log.
 // Readers then wait for the marker that ends the aborted range and skip everything that the same producer commits later, and

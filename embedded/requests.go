@@ -51,10 +51,10 @@ func keepLastRecord(cluster *kfake.Cluster) {
 	})
 }
 
-// shortenRebalances limits the time that a rebalance waits for a member to half of the session timeout. In kfake the session of
-// a member goes on while the member waits in JoinGroup, where it cannot send heartbeats. When the session ends, the member is
-// removed and its JoinGroup never answered. So the wait for absent members must end before the sessions of the members that
-// have joined.
+// shortenRebalances limits the time that a rebalance waits for a member to half of the session timeout. In kfake the
+// session timeout of a member keeps running while the member waits in JoinGroup, where it cannot send heartbeats. When
+// the session ends, kfake removes the member and never answers its JoinGroup. So the wait for absent members must end
+// before the sessions of the members that have joined.
 func shortenRebalances(cluster *kfake.Cluster) {
 	cluster.ControlKey(int16(kmsg.JoinGroup), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()

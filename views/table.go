@@ -10,11 +10,11 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// ErrRebuilding is returned by reads of a view of which a part was found damaged on disk and is read again from its
-// table. The rows that are there are not all, so nothing is answered until they are. Try again later.
+// ErrRebuilding is returned by reads of a view while a part that was found damaged on disk is read again from its
+// table. Until then rows are missing, so every read returns this error. Try again later.
 var ErrRebuilding = errors.New("views: view is being rebuilt")
 
-// viewTable is one partition of a group's table: the rows of the stores asked for and the position records. Rows of other
+// viewTable is one partition of a group's table: the rows of the opened stores, and the position records. Rows of other
 // stores are left out.
 type viewTable struct {
 	group     *groupView
@@ -75,7 +75,8 @@ func (t *viewTable) Append(b *state.Batch, _ int32, run localcopy.Run) error {
 	return nil
 }
 
-// Applied implements localcopy.Contents: what waits for the position finds the rows.
+// Applied implements localcopy.Contents. The rows are applied already, so that a caller that waits for the position
+// finds them.
 func (t *viewTable) Applied(int32, localcopy.Run) error {
 	if t.latest == nil {
 		return nil

@@ -33,8 +33,9 @@ func (v *VersionView[K, V]) Get(ctx context.Context, key K) (value V, from int64
 	return v.reader.Get(part, key)
 }
 
-// GetAsOf returns the value that key had at a time, the time from which it was valid, and whether key existed. Times are in
-// milliseconds since the epoch. Before the history of the store it finds versions that have not been removed yet.
+// GetAsOf returns the value that key had at a time, the time from which it was valid, and whether key existed. Times
+// are in milliseconds since the epoch. It also finds versions from before the history of the store, as long as they
+// have not been removed.
 func (v *VersionView[K, V]) GetAsOf(ctx context.Context, key K, at int64) (value V, from int64, ok bool, err error) {
 	part, err := v.partitionOf(ctx, key)
 	if err != nil {

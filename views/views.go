@@ -28,9 +28,10 @@ type Config struct {
 	Security security.Config
 	// Dir is the directory of the local copies, kept between runs. Two processes never share one.
 	Dir string
-	// MemoryBytes is the memory that all views together take: a half for blocks of files and rows on their way to disk, a
-	// quarter for records that are being read, and the rest for their garbage. The default is 256 MiB. With many
-	// partitions the views take at least 320 KiB for each. An application in the same process has a budget of its own, which comes on top.
+	// MemoryBytes is the memory that all views together take: a half for blocks of files and rows on their way to disk,
+	// a quarter for records that are being read, and the rest for the garbage of those records. The default is 256 MiB.
+	// With many partitions the views take at least 320 KiB for each. An application in the same process has a budget of
+	// its own, which comes on top.
 	MemoryBytes int64
 	// Logger receives the log. The default discards it.
 	Logger *slog.Logger

@@ -13,14 +13,16 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// Membership is the identity under which a writer that works at least once commits offsets. The group coordinator accepts
-// offsets only from a member of the current generation, so an owner that the group has removed can no longer move them.
+// Membership is the identity under which a writer that works at least once commits offsets. The group coordinator
+// accepts offsets only from a member of the current generation, so an owner that was removed from the group cannot
+// change them any more.
 //
-// This is weaker than the fence of a transaction: the coordinator guards the offsets, but nobody guards the topics. The
-// records that such an owner sends after the group gave its partition away stay there: outputs for a second time, which at
-// least once allows, and rows of the changelog, which would set the table back to an older state. To prevent the latter, the
-// member's session is a lease ([Writer.Confirm]): rows are sent only after the coordinator has confirmed the membership, and
-// not later than the session timeout after that. Within that time the group gives the partition to nobody else.
+// This is weaker than the fence of a transaction: the coordinator protects the offsets, but not the topics. If an owner
+// sends records after the group gave its partition away, they stay in the topics: duplicate outputs, which at least
+// once allows, and rows of the changelog, which would set the table back to an older state. To prevent the latter, the
+// member's session is a lease ([Writer.Confirm]): rows are sent only after the coordinator has confirmed the
+// membership, and not later than the session timeout after that. Within that time the group gives the partition to
+// nobody else.
 type Membership struct {
 	// Member and Generation identify the member in the group; they are "" and -1 while this instance is not in it.
 	Member     string
@@ -101,9 +103,9 @@ func closedChannel() <-chan struct{} {
 
 var errLeaseOver = errors.New("the group has not confirmed the membership for the length of a session")
 
-// atLeastOnceMark is the metadata of offsets that were committed at least once. The state may differ from such offsets: it is
-// ahead if a crash came between the position record of a commit and its offsets, and behind if an owner wrote after the next
-// one had begun.
+// atLeastOnceMark is the metadata of offsets that were committed at least once. The state may differ from such offsets.
+// It is ahead if a crash came between the position record of a commit and its offsets. It is behind if an owner wrote
+// after the next owner had begun.
 const atLeastOnceMark = "millrace: at least once"
 
 // MayDiffer reports whether the offset that Committed returned for topic was committed at least once. Then the table's own
@@ -125,8 +127,8 @@ func (w *Writer) leaseTime() time.Duration {
 	return cmp.Or(w.cfg.Lease, DefaultSessionTimeout)
 }
 
-// fenceTransactional fences the holder of the transactional id and ends the transaction that may be open: an earlier run of
-// the application may have been exactly once.
+// fenceTransactional fences the holder of the transactional id and ends its open transaction, if there is one: an
+// earlier run of the application may have worked exactly once.
 func (w *Writer) fenceTransactional(ctx context.Context) error {
 	req := kmsg.NewPtrInitProducerIDRequest()
 	req.TransactionalID = &w.cfg.TransactionalID
@@ -180,12 +182,12 @@ func (w *Writer) commitAsMember(ctx context.Context, offsets state.Offsets) erro
 	})
 }
 
-// asMember calls ask with the current membership until the coordinator has given a final answer. During a rebalance there are
-// moments in which the coordinator accepts no offsets, or in which the client has yet to learn of a new generation; a member
-// that stays in the group gets through them, and a member that does not is fenced.
+// asMember calls ask with the current membership until the coordinator has given a final answer. During a rebalance the
+// coordinator accepts no offsets for a while, or the client does not know the new generation yet. asMember then asks
+// again: a member that stays in the group succeeds in the end, and any other member is fenced.
 //
-// The membership may be read at any time: a task that still works has not been taken away, since the group waits for the end
-// of the tasks that it takes away before it counts this member as one of the next generation.
+// The membership may be read at any time. A task that still works has not been taken away: before this member joins the
+// next generation, the group waits until the tasks that it takes away have ended.
 func (w *Writer) asMember(ctx context.Context, ask func(Membership) error) error {
 	for {
 		m := w.cfg.Membership()

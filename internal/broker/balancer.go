@@ -19,23 +19,25 @@ import (
 // ErrUneven says that the inputs of a group do not have the same number of partitions.
 var ErrUneven = errors.New("topics of the group are not co-partitioned")
 
-// copartitioned assigns partition numbers, not topic partitions: the member that gets partition 3 gets it of every topic of
-// the group, since a task reads partition 3 of all of them. assignment.Place decides who gets what. Members tell about
-// themselves when they join, and each learns the whole plan with its assignment.
+// copartitioned assigns partition numbers, not topic partitions: the member that gets partition 3 gets partition 3 of
+// every topic of the group, because a task reads all of them. assignment.Place decides which member gets which
+// partition. Each member describes itself when it joins, and receives the whole plan with its assignment.
 //
-// The protocol is cooperative (KIP-429): what stays is never revoked. But a partition that moves is given to its new owner
-// in the same plan that takes it from the old one, without the round in between in which nobody has it: the fence ensures
-// that they never both commit. A member that works without transactions asks for that round (TwoSteps), for the whole group.
+// The protocol is cooperative (KIP-429): a partition that stays with its owner is never revoked. But a partition that
+// moves is assigned to its new owner in the same plan that takes it from the old owner. There is no round in between
+// without an owner, because the fence ensures that the two never both commit. A member that works without transactions
+// asks for that round (TwoSteps), for the whole group.
 //
-// Members need not read the same topics: one may know a topic that was created a moment ago, and another not yet. The owner
-// of a partition gets it of those topics that it reads itself, and all members learn which topics any of them reads.
+// Members need not read the same topics: one member may already know a new topic that another does not know yet. The
+// owner of a partition gets that partition of the topics that it reads itself, and all members learn which topics any
+// member reads.
 type copartitioned struct {
 	rack string
-	// info returns what this member tells about itself now.
+	// info returns the current description of this member.
 	info func() memberInfo
-	// planned is called with what this member is to do, before anything of it is assigned or revoked.
+	// planned is called with the placement of this member, before any partition is assigned or revoked.
 	planned func(assignment.Placement)
-	// refused is called with the reason if the group gives this member nothing; otherwise accepted is called.
+	// refused is called with the reason if the group gives this member no partitions; otherwise accepted is called.
 	refused  func(reason string)
 	accepted func()
 	// read is called with the topics that any member reads.
@@ -56,11 +58,11 @@ type copartitioned struct {
 // memberInfo is what a member tells the leader when it joins.
 type memberInfo struct {
 	Address  string `json:"address"`
-	Topology string `json:"topology,omitempty"` // the fingerprint of what it runs
+	Topology string `json:"topology,omitempty"` // the fingerprint of the topology that it runs
 	Standbys int    `json:"standbys,omitempty"`
-	// TwoSteps says that the member must not have a second owner beside it.
+	// TwoSteps says that no other member may own a partition at the same time as this member.
 	TwoSteps bool `json:"two_steps,omitempty"`
-	// Leaving says that the member wants to give up everything it has.
+	// Leaving says that the member wants to give up all its partitions.
 	Leaving bool `json:"leaving,omitempty"`
 	// Held are the changelog offsets that its copies of the state reflect, by partition.
 	Held map[int32]int64 `json:"held,omitempty"`
@@ -69,7 +71,7 @@ type memberInfo struct {
 // groupPlan is what the leader tells a member with its assignment.
 type groupPlan struct {
 	Members map[string]assignment.Placement `json:"members"` // by address
-	Own     assignment.Placement            `json:"own"`     // Members does not say it if two members told the same address
+	Own     assignment.Placement            `json:"own"`     // Members lacks it if two members gave the same address
 	Refused string                          `json:"refused,omitempty"`
 	Topics  []string                        `json:"topics,omitempty"` // that any member reads, in order
 }
@@ -80,8 +82,8 @@ type groupMember struct {
 	info       memberInfo
 	rack       string
 	topics     []string // that it reads
-	owned      []int32  // partitions that it works on, by its own account, in order
-	generation int32    // of the plan that gave them
+	owned      []int32  // partitions that it reports to work on, in order
+	generation int32    // of the plan that assigned them
 }
 
 // ProtocolName is part of the group protocol: members with another name cannot be in the same group.
@@ -236,8 +238,8 @@ func place(members []*groupMember, rules assignment.Rules) []assignment.Placemen
 	return assignment.Place(given, rules)
 }
 
-// waitsFor reports whether others have to give up a partition before the member may have it, if it moves in two steps. It
-// counts if they have it of any topic, even of one that the member does not read.
+// waitsFor reports whether another member must give up a partition before this member may have it, if partitions move
+// in two steps. The partition counts for any topic, even for a topic that this member does not read.
 func (m *groupMember) waitsFor(partition int32, members []*groupMember) bool {
 	if slices.Contains(m.owned, partition) {
 		return false
@@ -253,8 +255,9 @@ func below(partitions []int32, n int32) []int32 {
 	return partitions[:i]
 }
 
-// checkSizes returns an error unless the topics have the same number of partitions, or the numbers that they had when this
-// member subscribed. Topics that only others know were checked by them, and deleted topics have none.
+// checkSizes returns an error unless the topics have the same number of partitions, or the numbers that they had when
+// this member subscribed. Topics that only other members know were checked by those members, and deleted topics have no
+// partitions.
 func (b *copartitioned) checkSizes(topics map[string]int32) error {
 	b.mu.Lock()
 	known := b.mu.expected
@@ -282,9 +285,9 @@ func (b *copartitioned) checkSizes(topics map[string]int32) error {
 	}
 }
 
-// agreeing returns the members that run the same topology as the members that have the tasks, and the reasons for refusing
-// the others: they would continue with state that they know nothing of. If nobody has a task, the topology that most run
-// counts.
+// agreeing returns the members that run the same topology as the members that have the tasks. It also returns the
+// reasons for refusing the others, which would continue with state that their topology does not know. If no member has
+// a task, the most common topology counts.
 func agreeing(members []*groupMember) (agreeing []*groupMember, refused map[string]string) {
 	type votes struct{ tasks, members int }
 	by := make(map[string]votes)

@@ -55,9 +55,9 @@ func newClient(config Config, kafka *kgo.Client) *Client {
 	return &Client{config: config, kafka: kafka, admin: kadm.NewClient(kafka)}
 }
 
-// handshake asks the cluster for its id, first at the given and then at an advertised address. The most common mistake in a
-// Kafka setup is a broker that advertises an address that its clients cannot reach; without the second step it would show
-// only much later, as endless retries.
+// handshake asks the cluster for its id, first at the given and then at an advertised address. The most common mistake
+// in a Kafka setup is a broker that advertises an address that its clients cannot reach; without the second step this
+// mistake would appear only much later, as endless retries.
 func (c *Client) handshake(ctx context.Context) error {
 	if err := c.kafka.Ping(ctx); err != nil {
 		remedy, kind := c.config.explain(err)

@@ -13,8 +13,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// topicID returns the id of a topic, and asks the cluster once for each. If a topic is deleted and created again, the broker
-// refuses the commit for its old id, and the writer of the takeover that follows asks again.
+// topicID returns the id of a topic. It asks the cluster once for each topic. If a topic is deleted and created again,
+// the broker refuses the commit for the old id, and the writer of the next takeover asks again.
 func (w *Writer) topicID(ctx context.Context, topic string) ([16]byte, error) {
 	if id, ok := w.topicIDs[topic]; ok {
 		return id, nil
@@ -26,9 +26,9 @@ func (w *Writer) topicID(ctx context.Context, topic string) ([16]byte, error) {
 	return id, err
 }
 
-// Committed returns the group's committed offset for this partition of each topic, -1 if there is none. It waits until no
-// transaction with offsets of them is pending (RequireStable): right after a commit an ordinary fetch may still return the
-// older offset.
+// Committed returns the group's committed offset for this partition of each topic, -1 if there is none. It waits until
+// no transaction with such offsets is pending (RequireStable), because right after a commit an ordinary fetch may still
+// return the older offset.
 func (w *Writer) Committed(ctx context.Context, topics []string, partition int32) (map[string]int64, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.RequireStable = true
@@ -91,9 +91,10 @@ func (w *Writer) fetchOffsets(ctx context.Context, req *kmsg.OffsetFetchRequest,
 	return offsets, nil
 }
 
-// LastCommits returns, for each input topic, the name of the commit that set its offset, as far as this writer read or
-// committed it. If another writer has the same names, nothing was committed in between, whether or not the offsets have moved.
-// The name is the metadata of the offset; at least once it says nothing.
+// LastCommits returns, for each input topic, the name of the commit that set its offset, if this writer has read or
+// committed that offset. If another writer has the same names, nothing was committed in between; a commit changes the
+// name even if the offset stays the same. The name is the metadata of the offset. It has no meaning for offsets that
+// were committed at least once.
 func (w *Writer) LastCommits() map[string]string { return w.commits }
 
 // commitName returns a unique name for the open transaction.
@@ -101,7 +102,7 @@ func (w *Writer) commitName() string {
 	return fmt.Sprintf("millrace: commit %d/%d/%d", w.begun.id, w.begun.epoch, w.committed)
 }
 
-// recordCommit records by which commit, and in which mode, an offset was committed.
+// recordCommit records which commit set an offset, and in which mode.
 func (w *Writer) recordCommit(tp state.TopicPartition, offset int64, metadata *string) {
 	delete(w.commits, tp.Topic)
 	if metadata != nil && *metadata != "" {
@@ -138,7 +139,8 @@ func (w *Writer) commitOffsets(ctx context.Context, offsets state.Offsets) error
 	req := kmsg.NewPtrTxnOffsetCommitRequest()
 	req.TransactionalID, req.Group = w.cfg.TransactionalID, w.cfg.Group
 	req.ProducerID, req.ProducerEpoch = id, epoch
-	// No member and no generation: the transactional id is the fence, and the group only says who should own.
+	// No member and no generation: the transactional id is the fence, and the group only says which member should be
+	// the owner.
 	req.Generation, req.MemberID = -1, ""
 	topics := make(map[string]int)
 	name := w.commitName()

@@ -1,26 +1,26 @@
-// Package broker is what millrace knows of Kafka as a server: how to reach it, which topics it must have, how to read and
-// follow partitions, how a group shares them out, and how to own a partition so that a stale owner can do no harm. It is the
-// only package that imports sarama, and it hides from goka that the clients below it are franz-go.
+// Package broker contains what millrace knows about Kafka as a server: how to reach it, which topics it must have, how
+// to read and follow partitions, how a group assigns them, and how to own a partition so that a stale owner can do no
+// harm. It is the only package that imports sarama, and it hides from goka that its clients are franz-go.
 //
 // # Reaching a cluster
 //
-// [Connect] returns a [Client] or says why not: nobody answers, a broker advertises an address that cannot be reached, or
-// one side does not trust the other (remedies.go). [Client.EnsureTopics] creates the topics that are missing and verifies
-// the others against their [TopicSpec]; it reports everything that is wrong at once, before a record is processed. Other
-// parts of a program make clients of their own from [Client.Options].
+// [Connect] returns a [Client] or the reason why it cannot: no broker answers, a broker advertises an address that
+// cannot be reached, or one side does not trust the other (remedies.go). [Client.EnsureTopics] creates the topics that
+// are missing and verifies the others against their [TopicSpec]; it reports everything that is wrong at once, before a
+// record is processed. Other parts of a program make clients of their own from [Client.Options].
 //
 // # Reading
 //
-// A [Fetcher] reads any number of partitions over one client, each as a [Feed], within a [FetchBudget]. The tables of groups
-// are read in bulk: a gatherer merges what a feed brings into a [Run], the last record of each key, for goka's recovery
-// (gokareader.go), for a [TableView] or for a copy that is kept warm ([Fetcher.Follow]). [Restore] is the simple way, record
-// by record, for an owner without goka.
+// A [Fetcher] reads any number of partitions over one client, each as a [Feed], within a [FetchBudget]. The tables of
+// groups are read in bulk: a gatherer merges the records of a feed into a [Run], which has the last record of each key.
+// Runs are for goka's recovery (gokareader.go), for a [TableView] and for a copy that is kept warm ([Fetcher.Follow]).
+// [Restore] reads record by record, for an owner without goka.
 //
 // # Sharing partitions
 //
-// [JoinGroup] makes this instance a [Member] of a consumer group. Members tell the leader what they have, and
-// internal/assignment decides (balancer.go). A [GroupTask] is one task as goka sees it, and [Sessions] the stretches in
-// which it works (gokatask.go).
+// [JoinGroup] makes this instance a [Member] of a consumer group. Members tell the leader which state they have, and
+// internal/assignment decides which member gets which partition (balancer.go). A [GroupTask] is goka's processor for
+// one task, and [Sessions] are the periods in which it works (gokatask.go).
 //
 // # Owning a partition
 //

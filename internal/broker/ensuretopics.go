@@ -153,8 +153,9 @@ func (c *Client) describe(ctx context.Context, topics map[string]existingTopic) 
 	return nil
 }
 
-// create asks the controller to create the topics of specs, or with dry only whether it would. It returns the topics that it
-// creates. A topic that somebody else has created in the meantime is verified instead. Problems are appended to problems.
+// create asks the controller to create the topics of specs or, with dry, only whether it would create them. It returns
+// the topics that it creates. A topic that another program has created in the meantime is verified instead. Problems
+// are appended to problems.
 func (c *Client) create(ctx context.Context, specs []TopicSpec, dry bool, problems *[]error) (created []TopicSpec, err error) {
 	if len(specs) == 0 {
 		return nil, nil
@@ -263,7 +264,8 @@ func (c *Client) awaitTopics(ctx context.Context, specs []TopicSpec) error {
 	}
 }
 
-// unknown returns what some broker does not know yet about the topics of specs, or "" if every broker knows everything.
+// unknown names a topic of specs that some broker does not completely know yet, or returns "" if every broker knows all
+// of them.
 func (c *Client) unknown(ctx context.Context, specs []TopicSpec) (string, error) {
 	nodes, err := c.admin.ListBrokers(ctx)
 	if err != nil {
@@ -300,7 +302,7 @@ func ready(topic kmsg.MetadataResponseTopic) bool {
 	return true
 }
 
-// warnOfSingleReplicas logs the topics that are lost with one broker.
+// warnOfSingleReplicas logs the topics that would be lost with one broker.
 func (c *Client) warnOfSingleReplicas(ctx context.Context, specs []TopicSpec) error {
 	if len(specs) == 0 {
 		return nil

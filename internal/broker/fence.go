@@ -10,8 +10,8 @@ import (
 // ErrFenced says that another owner took over: this writer can never commit again, and its open transaction is aborted.
 var ErrFenced = errors.New("fenced: another owner took over")
 
-// fencedOr wraps every error by which a broker says that another owner took over with ErrFenced. It returns other errors as
-// they are.
+// fencedOr wraps err with ErrFenced if it is a broker's way to say that another owner took over. It returns other
+// errors as they are.
 func fencedOr(err error) error {
 	for _, fenced := range []error{
 		kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.InvalidProducerIDMapping, kerr.FencedInstanceID,

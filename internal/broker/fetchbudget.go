@@ -6,9 +6,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// FetchBudget is the memory that the fetchers of an instance share for records that were fetched and not yet taken. One half
-// is for the feeds, in equal parts: a partition whose feed is full is paused. The other half is for the answers of the
-// brokers under way, whose size the requests bound.
+// FetchBudget is the memory that the fetchers of an instance share for records that were fetched and are not taken yet.
+// One half is for the feeds, in equal parts: a partition whose feed is full is paused. The other half is for answers
+// that are on their way from the brokers; the requests bound their size.
 //
 // Both are targets: a broker always answers with one whole batch of each partition, and a batch that is compressed more than
 // fourfold takes more than its part when it is decompressed. It is safe for concurrent use.
@@ -50,7 +50,7 @@ func NewFetchBudget(bytes int64, partitions, fetchers int) *FetchBudget {
 	}
 }
 
-// MinFetchBytes returns the smallest budget for so many partitions.
+// MinFetchBytes returns the smallest budget for the given number of partitions.
 func MinFetchBytes(partitions int) int64 {
 	return int64(partitions) * (minFeed + minPartitionFetch*fetchGrowth)
 }

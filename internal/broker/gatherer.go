@@ -6,17 +6,18 @@ import (
 )
 
 const (
-	// gatherTime bounds how long the rows of a run wait for more while a table is far behind, and so how much work an
+	// gatherTime bounds how long a run gathers rows while a table is far behind. So it also bounds how much work an
 	// interrupted restore repeats.
 	gatherTime = time.Second
 
-	// keepFollowing is the largest memory of a run that is reused when the table has caught up: from then on runs are small.
+	// keepFollowing is the largest memory of a run that is kept for reuse once the table has caught up, because runs
+	// are small from then on.
 	keepFollowing = 256 << 10
 )
 
-// gatherer merges the batches of a feed into runs. Below the end that the partition had at the beginning, a run grows until
-// it is full or late, so that there are few runs with many rows each. After that end a run is due at once, with the records
-// that came while the last run was applied.
+// gatherer merges the batches of a feed into runs. Below the end that the partition had at the beginning, a run grows
+// until it is full or late, so that there are few runs with many rows each. After that end a run is due at once, with
+// the records that arrived while the last run was applied.
 type gatherer struct {
 	feed   *Feed
 	end    int64

@@ -62,7 +62,7 @@ type tablePartition struct {
 }
 
 func (p *tablePartition) run(ctx context.Context, feed *Feed, restart <-chan struct{}) {
-	// goka takes a closed channel for a recovered table: nothing may be closed before AsyncClose, and the feed must be
+	// To goka a closed channel means a recovered table, so nothing may be closed before AsyncClose. The feed must be
 	// closed before goka can ask for the same partition again.
 	defer close(p.messages)
 	defer close(p.errs)

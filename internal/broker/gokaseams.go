@@ -184,7 +184,7 @@ func (s gokaTable) Set(_ string, value []byte) error {
 	}
 	defer run.Release()
 	if err := s.table.Restore(run); err != nil {
-		s.logger.Error("rows of a table cannot be kept; they are tried again", slog.Any("error", err)) // goka only debugs
+		s.logger.Error("rows of a table cannot be kept; they are tried again", slog.Any("error", err)) // goka logs the error of Set only at debug level
 		return err
 	}
 	return nil

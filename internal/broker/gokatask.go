@@ -119,8 +119,8 @@ func (c unitCodec) Decode(data []byte) (any, error) {
 	return u, nil
 }
 
-// Consume is called by goka once. The loop over sessions is in Run: so a new session takes milliseconds, and goka's pause of
-// five seconds between two calls of Consume never occurs.
+// Consume is called by goka once. The loop over sessions is in Run, so goka's pause of five seconds between two calls
+// of Consume never occurs, and a new session takes milliseconds.
 func (t *GroupTask) Consume(ctx context.Context, _ []string, handler sarama.ConsumerGroupHandler) error {
 	defer t.cancel()
 	sessions := &Sessions{task: t, handler: handler}
@@ -185,7 +185,8 @@ func (s *Sessions) Start(ctx context.Context) error {
 	}
 	for topic, messages := range cur.messages {
 		cur.running.Go(func() {
-			// If a claim returns although nobody ended it, goka's partition processor has failed: the session is over.
+			// If a claim returns before its session was ended, goka's partition processor has failed, and the session
+			// is over.
 			defer cancel()
 			if err := s.handler.ConsumeClaim(cur, &claim{topic: topic, partition: s.task.cfg.Partition, messages: messages}); err != nil {
 				s.task.cfg.Logger.Debug("claim ended", slog.String("topic", topic), slog.Any("error", err))

@@ -18,9 +18,9 @@ type TableViewConfig struct {
 	Topic   string
 	// Open returns the store of partition p.
 	Open func(p int32) (TableStore, error)
-	// Restart, if it is not nil, returns a channel that is closed when the store of partition p has lost its rows: the
-	// partition must then be read again from the offset that the store has by then. It is called at every start of a reading,
-	// after the offset was read.
+	// Restart returns a channel that is closed when the store of partition p has lost its rows. The partition must then
+	// be read again, from the offset that the store has at that time. Restart is called whenever a reading starts,
+	// after the offset was read. It may be nil.
 	Restart func(p int32) <-chan struct{}
 	// Foreign says that the table is not a group's changelog but a topic that any program may write. Then the value of a row
 	// begins with the timestamp of its record (state.AppendRowValue), a key may be empty, and the view has caught up at the

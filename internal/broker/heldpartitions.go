@@ -5,8 +5,9 @@ import (
 	"sync"
 )
 
-// heldPartitions are the topic partitions that a member has, by partition number. The member has a partition of the group while
-// it has it of at least one topic. So topics come and go and no member has to give up a partition, see Member.Subscribe.
+// heldPartitions are the topic partitions that a member has, by partition number. The member has a partition of the
+// group as long as it has that partition of at least one topic. So topics can be added and removed, and no member has
+// to give up a partition of the group, see Member.Subscribe.
 type heldPartitions struct {
 	mu     sync.Mutex
 	topics map[int32]map[string]bool

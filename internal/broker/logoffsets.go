@@ -14,12 +14,12 @@ import (
 
 // LogEnd is where the log of a partition ends.
 type LogEnd struct {
-	Committed     int64 // last stable offset: a read_committed reader gets no further
+	Committed     int64 // last stable offset, where a read_committed reader stops
 	HighWatermark int64 // the records between the two belong to open transactions
 }
 
-// Ends returns the ends of all partitions of the topics, all of about the same moment. Partitions whose leader does not answer
-// are left out; after an error nothing is known.
+// Ends returns the ends of all partitions of the topics, at about the same moment. Partitions whose leader does not
+// answer are left out.
 func (c *Client) Ends(ctx context.Context, topics ...string) (map[state.TopicPartition]LogEnd, error) {
 	committed, err := c.admin.ListCommittedOffsets(ctx, topics...)
 	if err != nil {
@@ -111,7 +111,7 @@ func (c *Client) missingPartition(ctx context.Context, topic string, partition i
 	return fmt.Errorf("broker: %w: partition %d of %q, which has %d partitions", ErrTopicMissing, partition, topic, count)
 }
 
-// CommittedEnd returns the last stable offset of a partition: a read_committed reader gets no further.
+// CommittedEnd returns the last stable offset of a partition, where a read_committed reader stops.
 func (c *Client) CommittedEnd(ctx context.Context, topic string, partition int32) (int64, error) {
 	end, err := c.offset(ctx, topic, partition, latestOffset, committedOnly)
 	if err != nil {

@@ -21,8 +21,9 @@ type MemberConfig struct {
 	Client *Client
 	// Group is the consumer group, the same as goka's group.
 	Group string
-	// Topics are the group's inputs. They must have the same number of partitions, unless Partitions gives the number of each.
-	// The owner of a partition of the group gets it of every topic that has it and that the owner reads, see Subscribe.
+	// Topics are the group's inputs. They must have the same number of partitions, unless Partitions gives the number
+	// of each. The owner of a partition of the group gets that partition of every topic that has it and that the owner
+	// reads, see Subscribe.
 	Topics     []string
 	Partitions map[string]int32
 	// Address is told to all members, "" if this member serves no requests.
@@ -34,9 +35,9 @@ type MemberConfig struct {
 	SessionTimeout time.Duration
 	// Topology is the fingerprint of the topology that this member runs. The group refuses members that run another one.
 	Topology string
-	// Standbys is how many copies of the state of each partition the group keeps besides the owner's.
+	// Standbys is how many copies of each partition's state the group keeps, besides the owner's copy.
 	Standbys int
-	// AcceptableLag is how many changelog offsets a copy may lack and still take over at once.
+	// AcceptableLag is how many changelog offsets a copy may lag behind and still be ready to take over at once.
 	AcceptableLag int64
 	// MaxWarmups bounds the copies that the group warms up at a time.
 	MaxWarmups int
@@ -62,7 +63,8 @@ type MemberConfig struct {
 	// Denied is called when the broker does not allow this program to join the group, or when the group cannot be planned
 	// (ErrUneven). The member keeps trying.
 	Denied func(error)
-	// Refused is called when the group gives this member nothing, since the members that have the tasks run another topology.
+	// Refused is called when the group gives this member no partitions, because the members that have the tasks run
+	// another topology.
 	Refused func(error)
 	// Replaced is called when another member has joined with the same InstanceID. The group works with that member.
 	Replaced func(error)
@@ -78,8 +80,8 @@ const DefaultSessionTimeout = 10 * time.Second
 // how long a task takes to move.
 const maxHeartbeatInterval = 300 * time.Millisecond
 
-// Member is this instance's membership of a consumer group. It only learns who should own which partition: it reads and
-// commits nothing. The fenced Writer ensures that there is only one owner.
+// Member is this instance's membership of a consumer group. It only learns which member should own which partition: it
+// reads and commits nothing. The fenced Writer ensures that there is only one owner.
 type Member struct {
 	kafka    *kgo.Client
 	plan     *copartitioned
@@ -125,8 +127,8 @@ func JoinGroup(cfg MemberConfig) (*Member, error) {
 		kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(cfg.SessionTimeout),
 		kgo.HeartbeatInterval(min(cfg.SessionTimeout/5, maxHeartbeatInterval)),
-		// A member that takes longer to give up its tasks than the session timeout loses them, like a silent member. The
-		// fence makes that safe, and the others need not wait for it.
+		// If a member takes longer than the session timeout to give up its tasks, it loses them, like a silent member.
+		// The fence makes that safe, and the others need not wait for it.
 		kgo.RebalanceTimeout(max(cfg.SessionTimeout, minRebalanceTimeout)),
 		kgo.Balancers(m.plan),
 		kgo.MetadataMinAge(metadataMinAge),
@@ -149,8 +151,9 @@ func JoinGroup(cfg MemberConfig) (*Member, error) {
 	return m, nil
 }
 
-// membershipErrors receives the errors that end a session with the group. franz-go begins a new session after a while, but
-// after a denial, or with a second member of the same name, the member never works again, and nothing else would report it.
+// membershipErrors receives the errors that end a session with the group. franz-go begins a new session after a while,
+// but after a denial, or after a second member with the same name has joined, this member never works again, and
+// nothing else would report it.
 type membershipErrors struct{ cfg MemberConfig }
 
 var _ kgo.HookGroupManageError = membershipErrors{}
@@ -178,7 +181,7 @@ func (m *Member) Membership() Membership {
 	return Membership{Member: id, Generation: generation, Instance: m.instance}
 }
 
-// Rejoin starts a rebalance, so that the group learns what this member has to tell. No member stops working.
+// Rejoin starts a rebalance, so that the group gets the current description of this member. No member stops working.
 func (m *Member) Rejoin() { m.kafka.ForceRebalance() }
 
 // Subscribe replaces the topics of the group that this member reads, and their numbers of partitions, see MemberConfig. It

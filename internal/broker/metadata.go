@@ -149,8 +149,8 @@ func (c *Client) TopicIDs(ctx context.Context, topics ...string) (map[string][16
 	return ids, nil
 }
 
-// MaxMessageBytes returns max.message.bytes of the topics. A topic of which the cluster does not tell it is left out: the
-// limits help, but nothing may fail for the lack of them.
+// MaxMessageBytes returns max.message.bytes of the topics. A topic is left out if the cluster does not report its
+// limit: the limits help, but a missing limit must not make anything fail.
 func (c *Client) MaxMessageBytes(ctx context.Context, topics ...string) map[string]int32 {
 	limits := make(map[string]int32, len(topics))
 	if len(topics) == 0 {

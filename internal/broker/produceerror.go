@@ -52,8 +52,8 @@ func (e *ProduceError) is(causes ...error) bool {
 	return slices.ContainsFunc(causes, func(cause error) bool { return errors.Is(e.Err, cause) })
 }
 
-// Alone reports whether the record itself was refused, and not for the records that were sent with it. A broker that finds a
-// batch too large refuses all records in it.
+// Alone reports whether the record was refused because of itself, and not because of other records in its batch. A
+// broker that finds a batch too large refuses all records in it.
 func (e *ProduceError) Alone() bool {
 	return !e.is(kerr.MessageTooLarge, kerr.RecordListTooLarge) || produceSize(e.Record) > e.Limit
 }

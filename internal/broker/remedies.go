@@ -18,8 +18,9 @@ import (
 // or the two do not agree on a way to prove it.
 var ErrUntrusted = errors.New("no trusted connection")
 
-// explain returns the remedy for err, an error of Connect, or "" if err has nothing to do with security, and its kind,
-// ErrUnreachable or ErrUntrusted. Connect fails at once with either, since the next attempt would fail the same way.
+// explain returns the remedy for err, an error of Connect, and its kind: ErrUnreachable or ErrUntrusted. The remedy is
+// "" if err has nothing to do with security. Connect fails at once in both cases, because the next attempt would fail
+// the same way.
 func (c Config) explain(err error) (remedy string, kind error) {
 	if remedy := c.tlsRemedy(err); remedy != "" {
 		return remedy, ErrUntrusted
@@ -102,8 +103,9 @@ func (c Config) saslRemedy(err error) string {
 	}
 }
 
-// denied adds to err, if it is a refusal of the broker's authorizer, which operation must be allowed on which resource and to
-// whom: brokers only name the kind of resource. It returns other errors as they are.
+// denied completes err if it is a refusal of the broker's authorizer: it adds which operation must be allowed, on which
+// resource and for which principal, because brokers only name the kind of resource. It returns other errors as they
+// are.
 func (c *Client) denied(err error, operation, resource string) error {
 	if !IsDenied(err) {
 		return err

@@ -13,9 +13,9 @@ import (
 // their commits are below the watermark, and their open transactions were aborted. The tables of tasks are restored in bulk
 // instead, see tableReader.
 //
-// The bound is the high watermark, and the position counts, not the last record: the last entries of a transactional log are
-// markers, which readers do not get, and while some other transaction is open the last stable offset may be below committed
-// records (KAFKA-10167).
+// Restore ends when its position reaches the high watermark, not at the last record and not at the last stable offset.
+// The last entries of a transactional log are markers, which readers do not get. While another transaction is open, the
+// last stable offset may be below committed records (KAFKA-10167).
 func Restore(ctx context.Context, client *Client, topic string, partition int32, from int64, apply func([]*kgo.Record) error) (int64, error) {
 	fail := func(err error) (int64, error) {
 		return 0, fmt.Errorf("restore %s/%d: %w", topic, partition, err)

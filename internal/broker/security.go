@@ -23,7 +23,7 @@ import (
 // protection is a security.Config, translated for franz-go.
 type protection struct {
 	options   []kgo.Opt
-	principal string // the principal of this program at the brokers, as far as it is known here
+	principal string // the principal of this program at the brokers, if it is known here
 }
 
 // protect reads the files of c.Security and translates it. Everything that would fail at every connection fails here: files
@@ -111,7 +111,7 @@ type credentials struct {
 	timeout time.Duration // of Config.Token; franz-go sets none
 }
 
-// try reads the credentials once, to find out whether that works.
+// try reads the credentials once, to check that they can be read.
 func (c credentials) try(ctx context.Context) error {
 	if c.config.Mechanism == security.OAuthBearer {
 		_, err := c.token(ctx)

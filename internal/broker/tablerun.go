@@ -14,9 +14,9 @@ import (
 )
 
 // Run is a stretch of a table's partition, merged: the last record of each key, and the position after the stretch. A
-// changelog holds many values of one key until the broker compacts it, and a run writes each row once. A later record of a
-// key replaces an earlier one whatever comes between them, so a run applied as a whole leaves the same rows as its records
-// applied one by one.
+// changelog holds many values of one key until the broker compacts it, and a run writes each row once. A later record
+// of a key replaces an earlier one, regardless of the records between them, so a run applied as a whole leaves the same
+// rows as its records applied one by one.
 //
 // A Run belongs to one goroutine at a time. It copies keys and values, since a record of franz-go keeps the memory of its
 // whole fetch alive. Its rows have no pointers, so that the garbage collector need not scan them.

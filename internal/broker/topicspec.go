@@ -64,7 +64,7 @@ type TopicSpec struct {
 	// topic that is created gets the broker's default.
 	Replication int16
 
-	// MustExist forbids the creation of the topic: it belongs to somebody else.
+	// MustExist forbids the creation of the topic, because it belongs to another program.
 	MustExist bool
 }
 

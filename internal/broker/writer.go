@@ -73,9 +73,9 @@ const maxBufferedRecords = 50_000
 //
 // With a Membership it does the same things in the same order without a transaction (atleastonce.go).
 //
-// A Writer that has returned an error is finished. The transaction is known not to have been committed (ErrFenced), or its
-// outcome is unknown. In both cases the owner closes the Writer and, if it should still own, takes over again: the takeover
-// settles the transaction, and the committed offsets and the changelog say how.
+// A Writer that has returned an error is finished. The transaction is known not to have been committed (ErrFenced), or
+// its outcome is unknown. In both cases the owner closes the Writer. If it should still be the owner, it takes over
+// again: the takeover settles the transaction, and the committed offsets and the changelog show how.
 type Writer struct {
 	guard    invariants.Guard // I5
 	client   *Client
@@ -83,7 +83,7 @@ type Writer struct {
 	cfg      WriterConfig
 	topicIDs map[string][16]byte // of the topics that offsets were read or committed for
 
-	unlisted map[state.TopicPartition]struct{} // partitions that records went to and the client may not list yet, see awaitListed
+	unlisted map[state.TopicPartition]struct{} // partitions with records that the client may not list yet, see awaitListed
 	listed   map[state.TopicPartition]struct{} // partitions that it lists
 	last     state.TopicPartition              // where the last record went
 
@@ -225,8 +225,8 @@ func (w *Writer) Send(rec *kgo.Record, promise Promise) {
 		}
 		w.last = tp
 	}
-	// The context is not the caller's: a record that is dropped since its context was cancelled would leave a gap in the
-	// transaction that only Commit reports, and Commit is the call that waits.
+	// The context is not the caller's. If the client dropped a record because its context was cancelled, the
+	// transaction would have a gap that only Commit reports, and Commit is the call that waits.
 	ctx := w.alive
 	if w.lease != nil {
 		ctx = w.lease
@@ -290,11 +290,11 @@ func (w *Writer) Commit(ctx context.Context, offsets state.Offsets) error {
 	return nil
 }
 
-// Discard ends the open transaction if nothing was produced in it, and reports whether it did. The broker does not know of
-// such a transaction, and Begin may follow. A transaction with records can only be given up together with the Writer: the
-// next TakeOver aborts it. It would not be safe to end it with an abort and to continue. If the owner was overtaken and is
-// one epoch behind, a broker takes its abort for a retry (KIP-890), and some brokers answer with the epoch of the new owner:
-// the fenced owner would be let in again.
+// Discard ends the open transaction if nothing was produced in it, and reports whether it did. The broker does not know
+// of such a transaction, and Begin may follow. A transaction with records can only be given up together with the
+// Writer: the next TakeOver aborts it. It would not be safe to end it with an abort and to continue. If the owner was
+// fenced and is one epoch behind, a broker takes its abort for a retry (KIP-890), and some brokers answer with the
+// epoch of the new owner. Then the fenced owner could write again.
 func (w *Writer) Discard(ctx context.Context) (bool, error) {
 	if w.produced {
 		return false, nil
@@ -317,7 +317,7 @@ func (w *Writer) bound(ctx context.Context) (context.Context, context.CancelFunc
 	return ctx, func() { stop(); cancel(); end(nil) }
 }
 
-// timedOut adds to err the cause for which ctx ended, if it did: the client only reports that a deadline is exceeded.
+// timedOut adds the cause to err if ctx has ended, because the client only reports that a deadline is exceeded.
 func (w *Writer) timedOut(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
 		return fmt.Errorf("%w: %w", err, cause)
@@ -325,9 +325,9 @@ func (w *Writer) timedOut(ctx context.Context, err error) error {
 	return err
 }
 
-// sameProducer checks that the whole transaction was written under one epoch. After some answers of the broker the client
-// asks for a new epoch and continues with its remaining records (kgo: errReloadProducerID). The broker then aborts the
-// records before, and a commit would commit half a transaction.
+// sameProducer checks that the whole transaction was written under one epoch. After some answers of the broker the
+// client asks for a new epoch and continues with its remaining records (kgo: errReloadProducerID). The broker then
+// aborts the earlier records, and a commit would commit half a transaction.
 func (w *Writer) sameProducer(ctx context.Context) error {
 	now, err := w.producer(ctx)
 	if err != nil {

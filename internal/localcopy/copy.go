@@ -14,11 +14,11 @@ import (
 	"github.com/seed84377926/millrace/state/pebblestore"
 )
 
-// Contents is what differs between copies: what the rows are, and where their offsets are kept. A Copy calls one method
-// at a time, except Rebuilding, which any reader may cause.
+// Contents is what differs between copies: the form of the rows, and where their offsets are kept. A Copy calls one
+// method at a time, except Rebuilding, which it may call for several readers at once.
 type Contents interface {
-	// Load reads from store which offset of each source the rows reflect; sources that no row reflects are missing. If the
-	// rows can be read but are of no use, unusable says why; they are then dropped and Load is called again.
+	// Load reads from store which offset of each source the rows reflect; sources that no row reflects are missing. If
+	// the rows can be read but cannot be used, unusable says why; they are then dropped and Load is called again.
 	Load(ctx context.Context, store state.Partition) (offsets map[int32]int64, unusable string, err error)
 	// Append appends to b the rows of a run of a source, and the offset that they reflect.
 	Append(b *state.Batch, source int32, run Run) error
@@ -26,8 +26,8 @@ type Contents interface {
 	Applied(source int32, run Run) error
 	// Dropped is called after all rows were dropped while the copy is in use.
 	Dropped()
-	// Rebuilding returns the error for callers that come while the copy is read again. cause is the damage that the caller
-	// met or another reason, and may be nil.
+	// Rebuilding returns the error for readers that arrive while the copy is read again. cause is the damage that the
+	// reader found, or another reason; it may be nil.
 	Rebuilding(cause error) error
 }
 
@@ -75,10 +75,10 @@ type Copy struct {
 	}
 }
 
-// largeBatch is more than a copy needs that only follows its topic.
+// largeBatch is more than a copy needs while it only follows its topic.
 const largeBatch = 1 << 20
 
-// sourceState is the state of a source; the package comment draws them.
+// sourceState is the state of a source; the package comment has a diagram of the states.
 type sourceState int
 
 const (
@@ -98,17 +98,17 @@ type source struct {
 	restart chan struct{} // closed by a drop, replaced by the next Offset
 }
 
-// drop notes that the rows are gone.
+// drop records that the rows are gone.
 func (s *source) drop() {
 	if s.offset == none {
-		return // whatever goka is reading, it began at the beginning
+		return // goka reads this source from the beginning anyway
 	}
 	s.goal, s.offset = max(s.goal, s.offset), none
 	s.state = dropped
 	close(s.restart)
 }
 
-// Open opens a copy and loads what is on disk. Rows that are damaged or of no use are dropped.
+// Open opens a copy and loads what is on disk. Rows that are damaged or cannot be used are dropped.
 func Open(ctx context.Context, cfg Config, contents Contents) (*Copy, error) {
 	c := &Copy{engine: cfg.Engine, partition: cfg.Partition, contents: contents, logger: cfg.Logger}
 	c.mu.sources = make(map[int32]*source, len(cfg.Sources))
@@ -158,7 +158,7 @@ func (c *Copy) load(ctx context.Context) (unusable string, err error) {
 // Rows returns the rows for readers. While the copy is read again all reads fail with the error of Contents.Rebuilding.
 func (c *Copy) Rows() state.Partition { return guarded{c.store, c} }
 
-// Offset returns the last offset of a source that the rows reflect, and false if they reflect nothing of it.
+// Offset returns the last offset of a source that the rows reflect, and false if they reflect no offset of it.
 func (c *Copy) Offset(source int32) (int64, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -169,9 +169,9 @@ func (c *Copy) Offset(source int32) (int64, bool) {
 // Damaged returns how often the copy was found damaged.
 func (c *Copy) Damaged() int64 { return c.damaged.Load() }
 
-// Restart returns a channel that is closed when a source must be read anew from its Offset. goka asks for it after the
-// Offset: if the rows were dropped in between, it is closed already, since goka is about to read on from rows that are
-// gone.
+// Restart returns a channel that is closed when a source must be read again from its Offset. goka asks for the channel
+// after it has asked for the Offset. If the rows were dropped in between, the channel is closed already, because goka
+// would continue from an offset whose rows are gone.
 func (c *Copy) Restart(source int32) <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -196,7 +196,7 @@ func (s sourceStore) Offset() (int64, bool) { return s.copy.begin(s.source) }
 // Restore implements broker.TableStore.
 func (s sourceStore) Restore(run *broker.Run) error { return s.copy.apply(s.source, run) }
 
-// begin returns the offset of a source that is about to be read on.
+// begin returns the offset of a source that goka is about to read.
 func (c *Copy) begin(source int32) (int64, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -2,9 +2,9 @@
 //
 // Views (package views) and global tables (package processors) are such copies: goka reads partitions of a topic and
 // applies their rows, and many goroutines read the rows. Since the topic has every row, damaged files are no reason to
-// stop: the [Copy] drops its rows, refuses readers, and lets goka read the topic from the beginning. A copy is either one
-// partition of a topic, as in a view, or several partitions together, as in a global table. What the rows mean is the
-// user's business ([Contents]).
+// stop: the [Copy] drops its rows, refuses readers, and lets goka read the topic from the beginning. A copy is either
+// one partition of a topic, as in a view, or several partitions together, as in a global table. The user of a copy
+// decides what the rows mean ([Contents]).
 //
 // # States
 //
@@ -24,8 +24,8 @@
 //	rereading   a beginning             applies    open
 //
 // Readers are refused unless all sources are following. The goal of a source is the offset that it had when it was
-// dropped: what readers saw before, they see again. A source without an offset has no rows to lose: damage leaves it in
-// the state that it is in.
+// dropped: readers then see again all that they saw before. A source without an offset has no rows to lose: damage does
+// not change its state.
 //
 // goka begins to read a source in two steps: it asks [Copy.Store] for the Offset and reads on from there, and then asks
 // for the channel of [Copy.Restart]; when that is closed, it stops and begins again.
@@ -35,17 +35,17 @@
 //   - LC1: one batch. Rows are applied together with the offset that they reflect; a drop removes both.
 //   - LC2: no gap. A run is applied only if it was read from the offset that the copy has now: between a drop and the
 //     next Offset nothing is applied.
-//   - LC3: nothing missing is taken for deleted. Readers are refused before the first row is dropped and until every
-//     source has reached its goal again. A read that a drop overlaps is refused, too.
-//   - LC4: one drop for one damage. Several readers may meet the same damage; those that began before the drop change
-//     nothing.
+//   - LC3: a missing row is never taken for a deleted row. Readers are refused before the first row is dropped and
+//     until every source has reached its goal again. A read that a drop overlaps is refused, too.
+//   - LC4: one drop for one damage. Several readers may find the same damage; those that began before the drop do not
+//     cause another drop.
 //
 // # The race between Offset and Restart
 //
-// A drop can come between the two questions:
+// A drop can come between these two requests:
 //
 //  1. goka asks for the Offset of a source. It is 7, so goka will read from 8 on.
-//  2. A reader meets damage. The copy drops its rows and closes the channel of Restart.
+//  2. A reader finds damage. The copy drops its rows and closes the channel of Restart.
 //  3. goka asks for the channel of Restart. If the drop had put a new channel in place of the closed one, goka would get
 //     the new one, which nothing will close.
 //  4. goka reads 8 and 9. Applied to the empty copy, they would make its offset 9, and the rows up to 7 would be missing

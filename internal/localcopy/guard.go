@@ -14,7 +14,7 @@ type guarded struct {
 	copy *Copy
 }
 
-// begin begins a read of the present generation, or refuses it.
+// begin begins a read of the current generation, or refuses it.
 func (g guarded) begin() (generation int64, err error) {
 	generation = g.copy.damaged.Load()
 	if g.copy.rebuilding.Load() {
@@ -23,7 +23,7 @@ func (g guarded) begin() (generation int64, err error) {
 	return generation, nil
 }
 
-// check returns the error of a read that began in a generation and has got err so far.
+// check returns the error of a read that began in the given generation and has returned err so far.
 func (g guarded) check(generation int64, err error) error {
 	if errors.Is(err, pebblestore.ErrCorrupt) {
 		g.copy.mu.Lock()
