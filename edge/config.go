@@ -42,8 +42,8 @@ type Config struct {
 	// Registry receives the metrics; /metrics shows it. The default is a new registry.
 	Registry *prometheus.Registry
 
-	// CursorKey signs cursors. It has at least 32 bytes. All edges behind one address need the same key. The default is a
-	// random key that is kept in Dir.
+	// CursorKey signs cursors. It has at least 32 bytes. All edges that share an address need the same key. The default
+	// is a random key that is kept in Dir.
 	CursorKey []byte
 
 	// MaxBodyBytes bounds the body of a request. The default is 1 MiB.

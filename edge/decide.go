@@ -148,8 +148,8 @@ func (tx *transaction) position(a *draft) func() int64 {
 	}
 }
 
-// refuse answers a command with a problem that depends on the state of an aggregate, after the commit (E2). The answer has a
-// consistency token, with which the client can read the state that caused the refusal.
+// refuse answers a command with a problem that depends on the state of an aggregate, after the commit (E2). The answer
+// has a consistency token, so that the client can read the state that caused the refusal.
 func (tx *transaction) refuse(p *pending, a *draft, problem *Problem) {
 	next := tx.position(a)
 	tx.outcomes = append(tx.outcomes, outcome{p, func() *answer {

@@ -18,7 +18,7 @@ import (
 //
 // A failed transaction does not show whether another instance took over: a lost fence appears as one of several errors,
 // and each of them has other causes, too, such as a transaction that exceeded its timeout. So after a failure the owner
-// first reads who claimed the partition last, and steps down if that was another instance. Otherwise two owners could
+// first reads the last claim of the partition, and steps down if another instance made it. Otherwise two owners could
 // fence each other forever. Every owner claims before it fences, so the claim of the owner that fenced this one is
 // seen.
 func (o *owner) acquire(ctx context.Context, failure error) (writer, error) {
@@ -84,9 +84,9 @@ func (o *owner) untilStopped(ctx context.Context) (context.Context, context.Canc
 	return ctx, cancel
 }
 
-// takeOver takes the partition over. The order of its steps is the proof: first the claim, which an owner that gets
-// fenced will read; then the fence, with which the broker ends the open transaction of the previous owner and refuses
-// it for good; then the restore up to the end of the changelog, which by then includes everything that other owners
+// takeOver takes the partition over. The order of its steps is the proof. First the claim, which an owner that gets
+// fenced will read. Then the fence: the broker ends the open transaction of the previous owner and refuses that owner
+// from then on. Then the restore up to the end of the changelog, which now includes everything that other owners
 // committed.
 func (o *owner) takeOver(ctx context.Context) (writer, error) {
 	row, err := o.claim.row()

@@ -31,8 +31,8 @@ func settledKey(topicID [16]byte, partition int32) string {
 	return fmt.Sprintf("%x/%d", topicID, partition)
 }
 
-// readCheckpoint returns the checkpoint at path. If it is missing or damaged, readCheckpoint returns the zero value, with which
-// the repair scans everything.
+// readCheckpoint returns the checkpoint at path. If it is missing or damaged, readCheckpoint returns the zero value,
+// and the repair scans everything.
 func readCheckpoint(path string) (checkpoint, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

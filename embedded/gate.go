@@ -68,7 +68,7 @@ func (g *gate) open() {
 // wait waits until no more connections are passed on. The port must be closed before.
 func (g *gate) wait() { g.forward.Wait() }
 
-// dial connects to the broker inside the process, whatever the address. It has the signature of kgo.Dialer.
+// dial connects to the broker inside the process. It ignores the address. It has the signature of kgo.Dialer.
 func (g *gate) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	if !g.pass(ctx, theirs) {

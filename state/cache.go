@@ -266,14 +266,14 @@ func (c *cache[V]) evict(n int64) {
 			c.hand++
 		default:
 			n -= r.cost
-			// The newest row moves to this position and the hand goes on, so the hand reaches that row last.
+			// The newest row moves to this position and the hand moves on, so it reaches that row last.
 			c.forget(r)
 			c.hand++
 		}
 	}
 }
 
-// forget removes a row from the cache, whatever its state. It leaves the list of dirty rows to the caller.
+// forget removes a row from the cache, clean or dirty. It leaves the list of dirty rows to the caller.
 func (c *cache[V]) forget(r *row[V]) {
 	delete(c.rows, r.key)
 	last := len(c.ring) - 1

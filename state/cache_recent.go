@@ -14,9 +14,9 @@ import (
 //	BA               │     ▪       a run that starts at cachedFrom
 //	KL               │             no run: no rows from cachedFrom on
 //
-// All rows with a time of cachedFrom or later are cached, whatever their key. When a row is evicted, the run of its key
-// then starts after the time of the row, and cachedFrom moves there, too, unless it is later already. A lookup before
-// the start of a run scans the missing rows and extends the run. After a rollback nothing is tracked.
+// All rows of all keys with a time of cachedFrom or later are cached. When a row is evicted, the run of its key then
+// starts after the time of the row, and cachedFrom moves there, too, unless it is later already. A lookup before the
+// start of a run scans the missing rows and extends the run. After a rollback nothing is tracked.
 //
 // The time of a row is its time in the time order of the store.
 type recentRows[V any] struct {

@@ -79,7 +79,7 @@ func (r *IndexReader[I, K, V]) Range(part Partition, lo, hi *I) iter.Seq2[IndexE
 	}
 }
 
-// read yields the rows that the index rows from low to high lead to, all from one snapshot.
+// read yields the rows that belong to the index rows from low to high, all from one snapshot.
 func (r *IndexReader[I, K, V]) read(part Partition, low, high []byte, yield func(IndexEntry[I, K, V], error) bool) {
 	ended := false
 	err := part.Snapshot(func(at Reader) error {
@@ -120,7 +120,7 @@ func (r *IndexReader[I, K, V]) checkBuilt(at Reader) error {
 	return fmt.Errorf("store %q: %w from the rows of %q; try again in a while", r.name, ErrIndexIncomplete, r.of)
 }
 
-// follow reads the row that a row of the index leads to.
+// follow reads the row that belongs to a row of the index.
 func (r *IndexReader[I, K, V]) follow(at Reader, storeKey []byte) (e IndexEntry[I, K, V], err error) {
 	index, key, err := SplitIndexKey(nil, storeKey)
 	if err != nil {

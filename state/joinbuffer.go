@@ -99,10 +99,10 @@ func (s *JoinBuffer[K, V]) PutEncoded(key []byte, timestamp int64, value V) (seq
 	return seq, nil
 }
 
-// Fetch yields the records of key with from <= timestamp <= to (milliseconds, both included, as the bounds of a join
-// window are) by ascending timestamp and then in the order of their arrival, including uncommitted changes. The loop
-// body may change the buffer; the loop sees changes ahead of its position. The body must not flush, commit or roll
-// back. An error ends the sequence.
+// Fetch yields the records of key with from <= timestamp <= to, including uncommitted changes, by ascending timestamp
+// and then in the order of their arrival. The bounds are in milliseconds and both included, like the bounds of a join
+// window. The loop body may change the buffer; the loop sees changes ahead of its position. The body must not flush,
+// commit or roll back. An error ends the sequence.
 func (s *JoinBuffer[K, V]) Fetch(key K, from, to int64) iter.Seq2[JoinEntry[K, V], error] {
 	return func(yield func(JoinEntry[K, V], error) bool) {
 		encoded, err := s.key.Append(nil, key)

@@ -22,7 +22,8 @@ import (
 // update is the change from the prior value to the last one. (The buffer of Kafka Streams emits the value before the
 // last one as the old value, which operators downstream never saw.)
 //
-// The number of entries and their bytes are always known, also after a restart or a restore: they are a row of the changelog.
+// The number of entries and their bytes are always known, also after a restart or a restore, because they are a row of
+// the changelog.
 //
 // Each entry has a local row whose key begins with its place. The buffer has no reader, because the table downstream of
 // it has the emitted updates.

@@ -4,7 +4,7 @@ package state
 type TableRef struct {
 	// Group is the processor group that writes the table.
 	Group string
-	// Topic is the compacted topic that holds the rows, beside those of the group's other stores.
+	// Topic is the compacted topic that holds the rows, together with the rows of the group's other stores.
 	Topic string
 	// Store describes the rows.
 	Store Spec

@@ -31,7 +31,8 @@ type TimeQueue[K, V any] struct {
 
 var _ Store = (*TimeQueue[int, int])(nil)
 
-// JoinSide says on which side of a join a record came. It is a part of the order of a [TimeQueue]: of two records with the same timestamp, the one of the right side comes first, as in Kafka Streams.
+// JoinSide says on which side of a join a record came. It is a part of the order of a [TimeQueue]: of two records with
+// the same timestamp, the record of the right side comes first, as in Kafka Streams.
 type JoinSide uint8
 
 const (
@@ -47,7 +48,7 @@ type QueuePlace struct {
 	Time int64
 	// Side is the side of the record.
 	Side JoinSide
-	// Seq distinguishes entries that are equal otherwise. Later entries have higher numbers, with gaps.
+	// Seq distinguishes entries that are otherwise equal. Later entries have higher numbers, with gaps.
 	Seq int64
 }
 

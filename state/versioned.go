@@ -272,7 +272,8 @@ func (s *Versioned[K, V]) Advance(streamTime int64) {
 // HistoryStart returns the time (milliseconds) at which history begins, [math.MinInt64] if it has no beginning.
 func (s *Versioned[K, V]) HistoryStart() int64 { return s.history.now }
 
-// Expire makes history begin at the given time (milliseconds), deletes all versions that ended by then and returns how many rows it deleted, including rows of deletions. It costs nothing if no version is that old.
+// Expire makes history begin at the given time (milliseconds), deletes all versions that ended at that time or before,
+// and returns how many rows it deleted, including rows of deletions. It costs nothing if no version is that old.
 func (s *Versioned[K, V]) Expire(before int64) (n int, err error) {
 	s.history.raise(before)
 	return s.byTime.expire(min(before, math.MaxInt64-1))

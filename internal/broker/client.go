@@ -87,8 +87,8 @@ func (c *Client) handshake(ctx context.Context) error {
 		kind, strings.Join(c.config.Brokers, ", "), strings.Join(advertised, ", "), failure, remedy)
 }
 
-// ClusterID returns the id of the cluster, with which transactional ids begin. It stays the same as long as the cluster
-// keeps its data.
+// ClusterID returns the id of the cluster. It stays the same as long as the cluster keeps its data. Transactional ids
+// begin with it.
 func (c *Client) ClusterID() string { return c.clusterID }
 
 // Rack returns where this program runs, "" if it is not configured.

@@ -71,7 +71,7 @@ func (w *Writer) fetchOffsets(ctx context.Context, req *kmsg.OffsetFetchRequest,
 		offsets[topic] = -1
 	}
 	if err := kerr.ErrorForCode(resp.Groups[0].ErrorCode); errors.Is(err, kerr.GroupIDNotFound) {
-		return offsets, nil // nobody has joined or committed yet
+		return offsets, nil // no member has joined or committed yet
 	} else if err != nil {
 		return nil, err
 	}

@@ -21,9 +21,9 @@ type TableStore interface {
 	Restore(run *Run) error
 }
 
-// tableReader is the consumer with which goka recovers and follows tables. It reads read_committed and hands goka one
-// message for each run of fetched batches. It counts markers, so that the recovery of a transactional table ends: goka waits
-// for the message at high watermark - 1, which in such a log is a marker that ordinary consumers never return.
+// tableReader is the consumer that goka uses to recover and follow tables. It reads read_committed and hands goka one
+// message for each run of fetched batches. It counts markers, so that the recovery of a transactional table ends: goka
+// waits for the message at high watermark - 1, which in such a log is a marker that ordinary consumers never return.
 type tableReader struct {
 	client  *Client
 	fetcher *Fetcher

@@ -16,7 +16,7 @@ import (
 	"github.com/seed84377926/millrace/internal/assignment"
 )
 
-// MemberConfig says which group to join, and with which callbacks.
+// MemberConfig says which group to join, and has the callbacks.
 type MemberConfig struct {
 	Client *Client
 	// Group is the consumer group, the same as goka's group.

@@ -43,7 +43,7 @@ func (e *ProduceError) Lasting() bool {
 	return e.OfTopic() || e.is(kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidTimestamp, kerr.PolicyViolation)
 }
 
-// OfTopic reports whether the topic accepts no record at all from this program, whatever it contains.
+// OfTopic reports whether the topic accepts no record from this program, regardless of its content.
 func (e *ProduceError) OfTopic() bool {
 	return e.is(kerr.TopicAuthorizationFailed, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InvalidTopicException)
 }

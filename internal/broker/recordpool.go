@@ -74,7 +74,7 @@ func (w *Writer) Record(origin *kgo.Record) *kgo.Record {
 		w.chunk = nil // the last acknowledgement returns it to the pool
 	}
 	slot.context = recordContext{c, origin}
-	slot.record.Context = &slot.context //nolint:fatcontext // each slot has a context of its own, and none holds another
+	slot.record.Context = &slot.context //nolint:fatcontext // each slot has its own context; contexts are not nested
 	return &slot.record
 }
 

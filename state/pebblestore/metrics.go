@@ -106,7 +106,7 @@ func (e *engine) DiskUsage(p int32) (int64, error) {
 	return int64(n), nil
 }
 
-// stalls adds up the times for which pebble makes writes wait. Pebble reports one stall at a time.
+// stalls measures how long pebble makes writes wait in total. Pebble reports one stall at a time.
 type stalls struct {
 	sync.Mutex
 	count int64

@@ -251,7 +251,7 @@ func testExpiring(t *testing.T, e state.Engine) {
 	equal(t, len(rows(t, part.Scan(nil, nil))), 2, "rows and local rows")
 	wantKeys("a")
 
-	// A row that the store knows never leaves a local row behind.
+	// A row that the store knows never leaves an obsolete local row.
 	for timestamp := int64(31); timestamp < 35; timestamp++ {
 		must(t, s.Put("a", "known", timestamp))
 		commit(t, part, s)
@@ -298,6 +298,6 @@ func testRestoreKinds(t *testing.T, e state.Engine) {
 		equal(t, n, map[string]int{"sessions": 5, "versions": 5, "rows": 3}[name], "%s expired after restore", name)
 	}
 	commit(t, restored, sessions, versions, expiring)
-	// 5 sessions, 5 versions of which one is valid now and has no local row, 6 rows.
+	// 5 sessions, 5 versions, 6 rows. One version is valid now and has no local row.
 	equal(t, len(rows(t, restored.Scan(nil, nil))), 5*2+5*2-1+6*2, "rows and local rows left")
 }
