@@ -38,16 +38,16 @@
 //
 // # Invariants
 //
-//   - E1: Parts are registered while the task is wired, and never later. Parts of one kind are in the order of the wiring:
+//   - EN1: Parts are registered while the task is wired, and never later. Parts of one kind are in the order of the wiring:
 //     downstream before upstream.
-//   - E2: A record costs nothing for parts that are not there: Process looks at two fields and at an empty slice.
-//   - E3: Time comes from outside: stream time from records, the wall clock from the owner. The task starts no goroutine, and only
+//   - EN2: A record costs nothing for parts that are not there: Process looks at two fields and at an empty slice.
+//   - EN3: Time comes from outside: stream time from records, the wall clock from the owner. The task starts no goroutine, and only
 //     the [Executor] does.
-//   - E4: The position of an error or a drop is the input record, or the punctuation, that is processed. A result of a call counts
+//   - EN4: The position of an error or a drop is the input record, or the punctuation, that is processed. A result of a call counts
 //     as a part of the record that it was made for.
-//   - E5: The task never writes again to memory that it has handed to the Sink.
-//   - E6: An error of state that a function of the user met is never the record's, whatever the function returned.
-//   - E7: After Rollback stores and times are as they were when the last batch was committed, no Holder holds anything, and each
+//   - EN5: The task never writes again to memory that it has handed to the Sink.
+//   - EN6: An error of state that a function of the user met is never the record's, whatever the function returned.
+//   - EN7: After Rollback stores and times are as they were when the last batch was committed, no Holder holds anything, and each
 //     Renewable is new.
 //
 // The package does no I/O, follows no clock, starts no goroutine and rolls no dice.
