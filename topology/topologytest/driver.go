@@ -12,13 +12,13 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// TB is what a Driver needs of a test. A *testing.T is one, and so is [Example].
+// TB is the part of a test that a Driver needs. *testing.T implements it, and so does [Example].
 type TB interface {
 	Helper()
 	Fatalf(format string, args ...any)
 }
 
-// Example is the TB of example functions, which have no test: Fatalf panics.
+// Example returns a TB for example functions, which have no test: Fatalf panics.
 func Example() TB { return panics{} }
 
 type panics struct{}
@@ -29,7 +29,7 @@ func (panics) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, arg
 // Option is an option of [NewDriver].
 type Option func(*Driver)
 
-// CommitEvery commits after every n piped records instead of each.
+// CommitEvery commits after every n piped records instead of after each.
 func CommitEvery(n int) Option {
 	return func(d *Driver) { d.commitDue = func() bool { return len(d.pending) >= n } }
 }
@@ -41,11 +41,10 @@ func CommitRandomly(seed uint64) Option {
 	return func(d *Driver) { d.commitDue = func() bool { return dice.IntN(oneIn) == 0 } }
 }
 
-// CacheBytes limits the memory of all stores. With very little, nearly every read goes to the engine.
+// CacheBytes limits the memory of all stores. With a very small limit, nearly every read goes to the engine.
 func CacheBytes(n int64) Option { return func(d *Driver) { d.cacheBytes = n } }
 
-// Driver runs a topology. It belongs to one goroutine. Anything that goes wrong fails the test, unless the method returns an
-// error.
+// Driver runs a topology. It belongs to one goroutine. Any error fails the test, unless the method returns errors.
 type Driver struct {
 	t          TB
 	top        *topology.Topology
@@ -79,7 +78,7 @@ type sent struct {
 	engine.RawRecord
 }
 
-// action is one thing that the test did: it piped a record, or advanced the wall clock.
+// action is one step of the test: it piped a record, or advanced the wall clock.
 type action struct {
 	topic            string // "" if it was the wall clock
 	engine.RawRecord        // pinned
@@ -210,7 +209,7 @@ func (d *Driver) enqueue(at place, r engine.RawRecord) {
 	}
 }
 
-// run processes all that is queued, whichever sub-topology it leads to, and the results of calls that end now.
+// run processes all queued records, in all sub-topologies, and the results of calls that end now.
 func (d *Driver) run() error {
 	for {
 		if err := d.runQueued(); err != nil {
@@ -295,7 +294,7 @@ func (d *Driver) Commit() {
 	d.committed.sent, d.committed.drops, d.committed.offsets = len(d.sent), len(d.drops), maps.Clone(d.offsets)
 }
 
-// Restart stops all tasks in order and starts them again on their state.
+// Restart stops all tasks with a commit and starts them again on their state.
 func (d *Driver) Restart() {
 	d.t.Helper()
 	d.Commit()
@@ -312,7 +311,8 @@ func (d *Driver) Crash() {
 	d.rollback(slices.DeleteFunc(d.pending, func(s action) bool { return s.topic == "" }))
 }
 
-// Restore stops all tasks in order, loses their state and starts them again on state restored from the changelogs.
+// Restore stops all tasks with a commit, discards their state, and starts them again on state restored from the
+// changelogs.
 func (d *Driver) Restore() {
 	d.t.Helper()
 	d.Commit()
@@ -351,7 +351,7 @@ func (d *Driver) rollback(again []action) {
 // Drops returns all records that were dropped so far, in order.
 func (d *Driver) Drops() []engine.Drop { return slices.Clone(d.drops) }
 
-// StreamTime returns the stream time of a sub-topology, -1 if it has processed nothing: the largest of its tasks.
+// StreamTime returns the stream time of a sub-topology, the largest of its tasks, or -1 if it has processed nothing.
 func (d *Driver) StreamTime(subTopology string) int64 {
 	d.t.Helper()
 	known, largest := false, int64(-1)

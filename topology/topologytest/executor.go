@@ -9,13 +9,14 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// CallsRandomly lets the calls of asynchronous operators end at random times and in a random order, chosen by the seed: some
-// after later records were piped in, all of them at the next commit. Without it, each ends before Pipe returns.
+// CallsRandomly makes the calls of asynchronous operators end at random times and in a random order, chosen by the
+// seed: some end after later records were piped, and all end by the next commit. Without it, each call ends before Pipe
+// returns.
 func CallsRandomly(seed uint64) Option {
 	return func(d *Driver) { d.callDice = rand.New(rand.NewPCG(seed, seed)) }
 }
 
-// executor makes calls when their results are asked for.
+// executor makes calls when the task asks for their results.
 type executor struct {
 	dice    *rand.Rand
 	started []*engine.Call
@@ -54,7 +55,7 @@ func (e *executor) Within(_ *engine.Call, f func() error) error { return f() }
 // Cancel implements engine.Executor.
 func (e *executor) Cancel() { e.started = nil }
 
-// runCalls forwards the results of calls that have ended, or of all, and reports whether any had.
+// runCalls forwards the results of calls that have ended, or of all calls, and reports whether there were any.
 func (d *Driver) runCalls(all bool) (some bool, err error) {
 	for _, r := range d.runners {
 		before := r.task.InFlight()

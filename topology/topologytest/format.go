@@ -7,7 +7,7 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// Format says how the keys and values of a topic or store are written in scripts. A nil field means text as it is.
+// Format says how scripts show the keys and values of a topic or store. A nil field means plain text.
 type Format struct{ Key, Value Text }
 
 // Text converts between the text of a script and encoded values: [TextOf] makes one.

@@ -37,7 +37,7 @@ func (d *Driver) globalRows(name string) engine.GlobalRows {
 	return nil
 }
 
-// updateGlobals brings what is queued into the tables.
+// updateGlobals applies queued records to the tables.
 func (d *Driver) updateGlobals() error {
 	for _, g := range d.globals {
 		for _, r := range g.queue {

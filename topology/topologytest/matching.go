@@ -7,7 +7,7 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// reads says whether a task or a global table reads the topic.
+// reads reports whether a task or a global table reads the topic.
 func (d *Driver) reads(topic string) bool {
 	return readsTopic(d.top, topic) || slices.ContainsFunc(d.globals, func(g *globalTable) bool { return g.topic == topic })
 }
@@ -18,7 +18,7 @@ func readsTopic(top *topology.Topology, topic string) bool {
 	})
 }
 
-// matchOutputs lets patterns match the topics that the topology writes.
+// matchOutputs makes patterns match the topics that the topology writes.
 func (d *Driver) matchOutputs() (err error) {
 	for _, sub := range d.top.SubTopologies() {
 		d.matching = append(d.matching, sub.Outputs()...)
@@ -27,8 +27,8 @@ func (d *Driver) matchOutputs() (err error) {
 	return err
 }
 
-// discover lets the tasks read a topic that matches the pattern of a source, as if the application were started again. It reports
-// false if there is no such pattern.
+// discover makes the tasks read a topic that matches the pattern of a source, as if the application were started again.
+// It reports false if there is no such pattern.
 func (d *Driver) discover(topic string) bool {
 	d.t.Helper()
 	matching := append(d.matching, topic)

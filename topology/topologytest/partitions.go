@@ -18,8 +18,8 @@ func Partitions(n int32) Option {
 	return func(d *Driver) { d.common = n }
 }
 
-// TopicPartitions gives an input or output topic n partitions. 0 means that there is no such output topic, which the functions of
-// [topology.Stream.ToDynamic] can find out. Inputs that an operator brings together need the same number.
+// TopicPartitions gives an input or output topic n partitions. 0 means that the output topic does not exist, for tests
+// of [topology.Stream.ToDynamic]. Inputs that an operator brings together need the same number.
 func TopicPartitions(topic string, n int32) Option {
 	return func(d *Driver) { d.partitions[topic] = n }
 }
@@ -108,7 +108,8 @@ func (d *Driver) pin(topic string, r *engine.RawRecord) error {
 	return nil
 }
 
-// partitionOf returns the partition of an output record. Records without a key and a place are in the first.
+// partitionOf returns the partition of an output record. Records that have neither a key nor a chosen partition go to
+// the first one.
 func partitionOf(r engine.RawRecord, partitions int32) int32 {
 	switch {
 	case r.Pinned:

@@ -16,11 +16,11 @@ import (
 
 // Scenario is a topology that scripts can use.
 type Scenario struct {
-	// Options are those of the builder.
+	// Options are the options of the builder.
 	Options []topology.BuilderOption
 	// Define adds the operators.
 	Define func(b *topology.Builder)
-	// Formats says how the keys and values of a topic or store are written; those without an entry are text.
+	// Formats says how the keys and values of a topic or store are shown. Without an entry they are text.
 	Formats map[string]Format
 }
 
@@ -222,7 +222,7 @@ func (s *script) parse(topic string, args []datadriven.CmdArg) (r engine.RawReco
 	return r, nil
 }
 
-// outputs prints what was sent to topics that are not internal since it was called last.
+// outputs prints the records sent since its last call to topics that are not internal.
 func (s *script) outputs() (string, error) {
 	var out strings.Builder
 	s.shown = min(s.shown, len(s.d.sent))
@@ -244,7 +244,7 @@ func (s *script) outputs() (string, error) {
 	return out.String(), nil
 }
 
-// place prints a partition: only the topic if it has no other.
+// place prints a partition: only the topic if the topic has no other partition.
 func (s *script) place(topic string, partition int32) string {
 	if n, err := s.d.partitionsOf(topic); err == nil && n > 1 {
 		return fmt.Sprintf("%s/%d", topic, partition)
@@ -263,7 +263,7 @@ func (s *script) internal(topic string) bool {
 	return false
 }
 
-// print prints a record or a row; span says which one of its key it is.
+// print prints a record or a row. span identifies one of several rows of a key.
 func (f Format) print(key []byte, span string, value []byte) (string, error) {
 	k, err := printed(f.key(), key)
 	if err != nil {

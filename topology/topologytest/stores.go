@@ -86,8 +86,8 @@ func Versions[K, V any](d *Driver, store string, key codecs.Codec[K], value code
 	return rows
 }
 
-// IndexRows commits and returns all rows that an index leads to, in the order of their encoded index keys, then of their encoded
-// keys. The codecs are those of the index and of the table.
+// IndexRows commits and returns all rows that an index leads to, in the order of their encoded index keys, then of
+// their encoded keys. The codecs are the codecs of the index and of the table.
 func IndexRows[I, K, V any](
 	d *Driver, name string, index codecs.Codec[I], key codecs.Codec[K], value codecs.Codec[V],
 ) []state.IndexEntry[I, K, V] {
@@ -119,7 +119,7 @@ func IndexRows[I, K, V any](
 	return entries
 }
 
-// storeEnd returns a key above all rows of the store with that prefix: one above the byte that ends the name.
+// storeEnd returns a key above all rows of the store with that prefix: the byte that ends the name is one higher.
 func storeEnd(prefix []byte) []byte {
 	return append(slices.Clone(prefix[:len(prefix)-1]), prefix[len(prefix)-1]+1)
 }
@@ -141,7 +141,7 @@ func (d *Driver) scan(
 	}
 }
 
-// storeRow is a row of a store, by its store key, and where it is.
+// storeRow is a row of a store, with its store key and its partition.
 type storeRow struct {
 	key, value []byte
 	part       state.Partition

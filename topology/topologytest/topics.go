@@ -44,7 +44,7 @@ func (in *InputTopic[K, V]) PipeNullValue(key K, timestamp int64) {
 	in.PipeRecord(topology.Record[K, V]{Key: key, NullValue: true, Timestamp: timestamp})
 }
 
-// PipeRecord pipes a record with all that it has.
+// PipeRecord pipes a record with its timestamp, headers and nulls.
 func (in *InputTopic[K, V]) PipeRecord(r topology.Record[K, V]) {
 	in.d.t.Helper()
 	if err := in.TryPipe(r); err != nil {
@@ -65,7 +65,8 @@ func (in *InputTopic[K, V]) PipeTo(partition int32, r topology.Record[K, V]) {
 	}
 }
 
-// TryPipe is PipeRecord for records that may fail. After an error, state and outputs are as if the record had never been.
+// TryPipe is PipeRecord for records that may fail. After an error, state and outputs are as if the record had never
+// been piped.
 func (in *InputTopic[K, V]) TryPipe(r topology.Record[K, V]) error {
 	raw, err := in.encode(r)
 	if err != nil {
@@ -97,8 +98,8 @@ type OutputTopic[K, V any] struct {
 	value codecs.Codec[V]
 }
 
-// Output returns the output topic with the given name, which the topology must write, or be able to if records choose topics. A
-// repartition topic can be read too.
+// Output returns the output topic with the given name. The topology must write to it, or be able to if records choose
+// their topics. A repartition topic can be read, too.
 func Output[K, V any](d *Driver, topic string, key codecs.Codec[K], value codecs.Codec[V]) *OutputTopic[K, V] {
 	d.t.Helper()
 	writes := func(r *runner) bool { return r.sub.DynamicOutputs() || slices.Contains(r.sub.Outputs(), topic) }
@@ -108,7 +109,7 @@ func Output[K, V any](d *Driver, topic string, key codecs.Codec[K], value codecs
 	return &OutputTopic[K, V]{d, topic, key, value}
 }
 
-// Drain returns the records written since the last call, for the same topic, of this method or DrainPartitions.
+// Drain returns the records of the topic written since the last call of this method or of DrainPartitions.
 func (out *OutputTopic[K, V]) Drain() []topology.Record[K, V] {
 	out.d.t.Helper()
 	var records []topology.Record[K, V]
@@ -118,8 +119,8 @@ func (out *OutputTopic[K, V]) Drain() []topology.Record[K, V] {
 	return records
 }
 
-// DrainPartitions is Drain for topics with several partitions, see [Partitions]: the records of each partition that got
-// any. Those without a key are in the first if nothing else was chosen.
+// DrainPartitions is Drain for topics with several partitions, see [Partitions]: it returns the records of each
+// partition that got any. Records without a key are in the first partition unless another one was chosen.
 func (out *OutputTopic[K, V]) DrainPartitions() map[int32][]topology.Record[K, V] {
 	out.d.t.Helper()
 	partitions := make(map[int32][]topology.Record[K, V])

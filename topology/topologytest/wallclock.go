@@ -8,15 +8,15 @@ import (
 // Now returns the wall-clock time, in milliseconds since the Unix epoch. A driver starts at 0.
 func (d *Driver) Now() int64 { return d.now }
 
-// AdvanceWallClock moves the wall clock on and does everything that waits for it, in all sub-topologies. Stream time does
-// not move.
+// AdvanceWallClock moves the wall clock forward and does everything that was waiting for it, in all sub-topologies.
+// Stream time does not move.
 func (d *Driver) AdvanceWallClock(by time.Duration) {
 	d.t.Helper()
 	d.must(d.TryAdvanceWallClock(by))
 }
 
-// TryAdvanceWallClock is AdvanceWallClock for a time at which something fails. After an error, state and outputs are as if
-// nothing had been done.
+// TryAdvanceWallClock is AdvanceWallClock for a step at which something may fail. After an error, state and outputs are
+// as if the clock had not moved.
 func (d *Driver) TryAdvanceWallClock(by time.Duration) error {
 	d.now += by.Milliseconds()
 	d.pending = append(d.pending, action{wallClock: d.now})
