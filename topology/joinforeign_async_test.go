@@ -13,8 +13,8 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// In whatever order the tasks of both sides come to work, the results are in the end those of a join of the final rows: none
-// is missing, and none stays that nobody would take back.
+// The tasks of both sides work in any order. The results are in the end the results of a join of the final rows: none
+// is missing, and no outdated result stays.
 func TestForeignJoin_convergesInAnyOrder(t *testing.T) {
 	runs := uint64(100)
 	if testing.Short() {

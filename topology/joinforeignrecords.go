@@ -33,7 +33,7 @@ const (
 	deleteKeyNoPropagate     instruction = iota // forget it, say nothing
 	deleteKeyAndPropagate                       // forget it, answer that there is no row
 	propagateNullIfNoValue                      // keep it, answer with the row or that there is none
-	propagateOnlyIfAvailable                    // keep it, answer with the row or that a result there may be must go
+	propagateOnlyIfAvailable                    // keep it, answer with the row or that any result must be deleted
 	instructions
 )
 

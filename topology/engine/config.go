@@ -22,7 +22,7 @@ type TaskConfig struct {
 	Partitions func(topic string) (int32, error)
 	// Globals returns the rows of a global table. It is required if the sub-topology reads one, see topology.GlobalTableOf.
 	Globals func(name string) GlobalRows
-	// OnDrop is called for every record that an operator drops. nil means that nobody is told.
+	// OnDrop is called for every record that an operator drops. nil means that drops are not reported.
 	OnDrop func(Drop)
 	// WallClock is the time at the start, in milliseconds since the Unix epoch; see [Task.AdvanceWallClock].
 	WallClock int64
