@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/seed84377926/millrace/state"
 )
@@ -86,16 +87,16 @@ func (t *Task) Rollback() {
 	h.broken = h.findBroken()
 }
 
-// Close gives the memory of the stores back to the budget. What is not committed is lost. The task must not be used
-// afterwards, but may be closed again.
-func (t *Task) Close() {
-	h := &t.host
-	h.cancelCalls()
-	for _, p := range h.renewables {
-		p.Close()
+// releaseHeld forwards what is held until the commit, from upstream to downstream: an operator may hold what another one
+// releases.
+func (h *Host) releaseHeld() (err error) {
+	defer h.recovered(&err)
+	for _, p := range slices.Backward(h.holders) { // what is downstream is wired first
+		h.arena.begin()
+		if err := p.Release(); err != nil {
+			return err
+		}
+		h.arena.end()
 	}
-	for _, s := range h.stores {
-		s.Close()
-	}
-	h.stores = nil
+	return nil
 }

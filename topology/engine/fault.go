@@ -95,3 +95,9 @@ func (w watched) Scan(lo, hi []byte) iter.Seq2[state.Row, error] {
 		}
 	}
 }
+
+// Enter says that n is about to run, which makes it the node of a panic.
+func (h *Host) Enter(n Node) { h.at = n }
+
+// At returns the node that entered last.
+func (h *Host) At() Node { return h.at }

@@ -12,7 +12,7 @@ import (
 type Host struct {
 	name   string // of the sub-topology
 	cfg    TaskConfig
-	inputs []Input
+	topics []string // of the inputs
 	arena  Arena
 
 	// The parts, in the order in which they were registered: downstream before upstream.
@@ -101,37 +101,16 @@ func (h *Host) Partitions(topic string) (int32, error) {
 	return h.cfg.Partitions(topic)
 }
 
-// Enter says that n is about to run, which makes it the node of a panic.
-func (h *Host) Enter(n Node) { h.at = n }
-
-// At returns the node that entered last.
-func (h *Host) At() Node { return h.at }
-
 // Position returns the place of the input record that is processed; the topic is "" in a punctuation.
 func (h *Host) Position() (topic string, offset int64) {
 	if h.punctuation != nil {
 		return "", -1
 	}
-	return h.inputs[h.input].Topic, h.offset
-}
-
-// Drop reports that n could not use the record.
-func (h *Host) Drop(n Node, reason string) {
-	topic, offset := h.Position()
-	h.cfg.OnDrop(Drop{Node: n.Name(), Reason: reason, Topic: topic, Partition: h.cfg.Partition, Offset: offset})
+	return h.topics[h.input], h.offset
 }
 
 // Arena returns where keys and values are encoded.
 func (h *Host) Arena() *Arena { return &h.arena }
-
-// Send hands an output record of n to the sink. What the record was encoded to in the arena is kept.
-func (h *Host) Send(n Node, topic string, r RawRecord) error {
-	h.arena.kept = true
-	if err := h.cfg.Sink.Send(topic, r); err != nil {
-		return h.NodeError(n, err)
-	}
-	return nil
-}
 
 // StreamTime returns the largest timestamp that the task has read, [UnknownTime] before the first.
 func (h *Host) StreamTime() int64 { return h.streamTime.Now }
@@ -147,3 +126,24 @@ func (h *Host) RequestCommit() { h.commitRequested = true }
 
 // PassOver says whether the punctuation that runs is to be passed over: the alarm goes on with its next one.
 func (h *Host) PassOver() bool { return h.cfg.PassOver != nil && h.cfg.PassOver(*h.punctuation) }
+
+// AddCaller adds a part that uses the executor.
+func (h *Host) AddCaller(c Caller) { h.callers = append(h.callers, c) }
+
+// AddWallClockAlarm adds an alarm that rings by the wall clock, between records.
+func (h *Host) AddWallClockAlarm(a *Alarm) { h.wallClockAlarms = append(h.wallClockAlarms, a) }
+
+// AddStreamTimeAlarm adds an alarm that rings by the stream time of the task, after a record.
+func (h *Host) AddStreamTimeAlarm(a *Alarm) { h.streamTimeAlarms = append(h.streamTimeAlarms, a) }
+
+// AddStore adds a store to the task: it is flushed, committed, rolled back and closed with it.
+func (h *Host) AddStore(s state.Store) { h.stores = append(h.stores, s) }
+
+// AddHolder adds a part that holds records back.
+func (h *Host) AddHolder(p Holder) { h.holders = append(h.holders, p) }
+
+// AddPreparer adds a part that prepares itself from rows.
+func (h *Host) AddPreparer(p Preparer) { h.preparers = append(h.preparers, p) }
+
+// AddRenewable adds a part that is made anew after a rollback.
+func (h *Host) AddRenewable(p Renewable) { h.renewables = append(h.renewables, p) }

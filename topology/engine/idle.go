@@ -2,18 +2,6 @@ package engine
 
 import "slices"
 
-// pause is the current pause of a task's input.
-type pause struct {
-	number int64 // records end one and begin another
-	since  int64 // wall-clock time of the last record, as far as the task knows it
-}
-
-// end says that the input goes on at the given wall-clock time.
-func (p *pause) end(now int64) {
-	p.number++
-	p.since = now
-}
-
 // idleClock advances the stream time of one operator while its task is idle.
 type idleClock struct {
 	host  *Host

@@ -29,6 +29,3 @@ type Reader struct {
 	// PartitionTime is the largest timestamp so far. Required with Timestamp.
 	PartitionTime *Clock
 }
-
-// Node is an operator, as far as a task must know it: by the name that errors, drops and punctuations carry.
-type Node interface{ Name() string }

@@ -28,8 +28,8 @@ func NewTask(p Program, cfg TaskConfig) (*Task, error) {
 	}
 	t := &Task{host: newHost(p.Name, cfg)}
 	h := &t.host
-	h.inputs = p.Inputs
 	for _, in := range p.Inputs {
+		h.topics = append(h.topics, in.Topic)
 		t.readers = append(t.readers, in.Open(h))
 	}
 	if err := h.findBroken(); err != nil {
@@ -159,4 +159,70 @@ func (t *Task) StoreStats(dst []state.StoreStats) []state.StoreStats {
 		}
 	}
 	return dst
+}
+
+// Preparing reports whether operators have work to do before the next record, see [Task.Prepare].
+func (t *Task) Preparing() bool { return t.host.unprepared }
+
+// Prepare does work that must be done before the next record, such as building an index that was added to a table with rows: it
+// works through at most limit more rows and returns how many, 0 if all is done. The owner calls it before the first record and
+// commits after each call, so that what is not committed stays small; Process does the rest at once. A task that goes on need not
+// repeat what was committed.
+func (t *Task) Prepare(limit int) (rows int, err error) { return t.host.prepare(limit) }
+
+// findBroken returns what is wrong with the parts that were made anew.
+func (h *Host) findBroken() error {
+	var errs []error
+	for _, p := range h.renewables {
+		errs = append(errs, p.Broken())
+	}
+	return errors.Join(errs...)
+}
+
+// WallClockDue returns when AdvanceWallClock has something to do next, in milliseconds since the Unix epoch, and false if
+// nothing waits for the wall clock.
+func (t *Task) WallClockDue() (at int64, ok bool) {
+	next, at := nextAlarm(t.host.wallClockAlarms)
+	return at, next != nil
+}
+
+// AdvanceWallClock tells the task the time, in milliseconds since the Unix epoch, and does what was to be done by then,
+// each thing once however long it has been due. The owner calls it between records, at the latest when WallClockDue says so;
+// what it sends belongs to the open transaction. A task reads no clock itself, so that a test decides what time it is.
+//
+// An error calls for a rollback, like one of Process; if it wraps a [*PunctuationError], the punctuation is its cause.
+func (t *Task) AdvanceWallClock(now int64) error {
+	h := &t.host
+	if h.broken != nil {
+		return h.broken
+	}
+	if err := h.prepareRest(); err != nil {
+		return err
+	}
+	h.wallClock = now
+	return h.ring(h.wallClockAlarms, now)
+}
+
+// InFlight returns how many records wait for calls.
+func (t *Task) InFlight() int { return t.host.inFlight }
+
+// Poll forwards the results of calls that have ended. The owner calls it when the executor has some; what the task sends
+// belongs to the open transaction. Errors are those of Process.
+func (t *Task) Poll() error { return t.host.settleCalls(false) }
+
+// Drain waits for all calls and forwards their results. The owner calls it before Flush. Errors are those of Process.
+func (t *Task) Drain() error { return t.host.settleCalls(true) }
+
+// Close gives the memory of the stores back to the budget. What is not committed is lost. The task must not be used
+// afterwards, but may be closed again.
+func (t *Task) Close() {
+	h := &t.host
+	h.cancelCalls()
+	for _, p := range h.renewables {
+		p.Close()
+	}
+	for _, s := range h.stores {
+		s.Close()
+	}
+	h.stores = nil
 }
