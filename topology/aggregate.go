@@ -4,7 +4,6 @@ import (
 	"reflect"
 
 	"github.com/seed84377926/millrace/codecs"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -12,7 +11,7 @@ import (
 // forwarded. The timestamp of a count is the largest timestamp of its records. Records with a null key or a null value
 // are dropped.
 func (g GroupedStream[K, V]) Count(name string, opts ...AggregateOption[int64]) Table[K, int64] {
-	n := g.stream.builder().namedNode("count", name)
+	n := g.stream.graph().namedNode("count", name)
 	return aggregate(n, counting(n, opts), feed(g, countOne[K, V]))
 }
 
@@ -31,7 +30,7 @@ func countOne[K, V any](_ K, _ V, count int64) int64 { return count + 1 }
 func (g GroupedStream[K, V]) Reduce(
 	name string, reduce func(result, value V) V, codec codecs.Codec[V], opts ...AggregateOption[V],
 ) Table[K, V] {
-	n := g.stream.builder().namedNode("reduce", name)
+	n := g.stream.graph().namedNode("reduce", name)
 	n.require(reduce != nil, "function")
 	return aggregate(n, newReduction(n, codec, opts), feedReduce(g, reduce))
 }
@@ -52,11 +51,6 @@ type AggregateOption[A any] interface {
 	applyAggregate(o *aggregateOptions)
 }
 
-type aggregateOptions struct {
-	storeOptions
-	gone any // func(A) bool
-}
-
 type deleteWhen[A any] func(A) bool
 
 func (d deleteWhen[A]) applyAggregate(o *aggregateOptions) { o.gone = (func(A) bool)(d) }
@@ -70,7 +64,7 @@ func aggregateOptionsOf[A any](n *node, opts []AggregateOption[A]) (gone func(A)
 	var o aggregateOptions
 	for _, opt := range opts {
 		if opt == nil {
-			n.builder.errorf(n, "option is nil")
+			n.graph.errorf(n, "option is nil")
 			continue
 		}
 		opt.applyAggregate(&o)
@@ -78,7 +72,7 @@ func aggregateOptionsOf[A any](n *node, opts []AggregateOption[A]) (gone func(A)
 	if o.gone != nil {
 		var ok bool
 		if gone, ok = o.gone.(func(A) bool); !ok {
-			n.builder.errorf(n, "DeleteWhen has a %T, and the results are of type %v", o.gone, reflect.TypeFor[A]())
+			n.graph.errorf(n, "DeleteWhen has a %T, and the results are of type %v", o.gone, reflect.TypeFor[A]())
 		} else {
 			n.require(gone != nil, "function of DeleteWhen")
 		}
@@ -96,7 +90,7 @@ func aggregateOptionsOf[A any](n *node, opts []AggregateOption[A]) (gone func(A)
 func (g GroupedStream[K, V]) Aggregate[A any](
 	name string, init func() A, add func(key K, value V, aggregate A) A, codec codecs.Codec[A], opts ...AggregateOption[A],
 ) Table[K, A] {
-	n := g.stream.builder().namedNode("aggregate", name)
+	n := g.stream.graph().namedNode("aggregate", name)
 	a := newAggregation(n, init, codec, opts)
 	n.require(add != nil, "function that adds a value")
 	return aggregate(n, a, feed(g, add))

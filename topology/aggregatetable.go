@@ -2,7 +2,6 @@ package topology
 
 import (
 	"github.com/seed84377926/millrace/codecs"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -10,7 +9,7 @@ import (
 // forwarded. A group that has lost its last row is counted as 0, as in Kafka Streams. The timestamps are as for
 // [GroupedTable.Aggregate].
 func (g GroupedTable[K, V]) Count(name string, opts ...AggregateOption[int64]) Table[K, int64] {
-	n := g.builder().namedNode("count", name)
+	n := g.graph().namedNode("count", name)
 	gone, store := aggregateOptionsOf(n, opts)
 	return aggregateRows(g, n, groupAggregation[K, V, int64]{
 		init:     func() int64 { return 0 },
@@ -27,7 +26,7 @@ func (g GroupedTable[K, V]) Count(name string, opts ...AggregateOption[int64]) T
 func (g GroupedTable[K, V]) Reduce(
 	name string, add, subtract func(result, value V) V, opts ...AggregateOption[V],
 ) Table[K, V] {
-	n := g.builder().namedNode("reduce", name)
+	n := g.graph().namedNode("reduce", name)
 	n.require(add != nil, "function that adds a value")
 	n.require(subtract != nil, "function that subtracts a value")
 	gone, store := aggregateOptionsOf(n, opts)
@@ -54,7 +53,7 @@ func (g GroupedTable[K, V]) Aggregate[A any](
 	name string, init func() A, add, subtract func(key K, value V, aggregate A) A, codec codecs.Codec[A],
 	opts ...AggregateOption[A],
 ) Table[K, A] {
-	n := g.builder().namedNode("aggregate", name)
+	n := g.graph().namedNode("aggregate", name)
 	n.require(init != nil, "function for the initial value")
 	n.require(add != nil, "function that adds a value")
 	n.require(subtract != nil, "function that subtracts a value")

@@ -23,25 +23,25 @@ import (
 func (s Stream[K, V]) ProcessAsync[V2 any](
 	name string, concurrency int, f func(ctx context.Context, r Record[K, V]) (V2, error), opts ...AsyncOption,
 ) Stream[K, V2] {
-	n := s.builder().namedNode("process-async", name)
+	n := s.graph().namedNode("process-async", name)
 	n.require(f != nil, "function")
 	if concurrency < 1 {
-		n.builder.errorf(n, "%d calls at a time; want at least 1", concurrency)
+		n.graph.errorf(n, "%d calls at a time; want at least 1", concurrency)
 	}
 	if s.keys.codec == nil && s.keys.changed != "" {
-		n.builder.errorf(n, "the keys were changed at %s and have no codec, by which equal ones are found; "+
+		n.graph.errorf(n, "the keys were changed at %s and have no codec, by which equal ones are found; "+
 			"call it before, or call Repartition between the two", s.keys.changed)
 	}
 	var o asyncOptions
 	for _, opt := range opts {
 		if opt == nil {
-			n.builder.errorf(n, "option is nil")
+			n.graph.errorf(n, "option is nil")
 			continue
 		}
 		opt.applyAsync(&o)
 	}
 	if o.timeout < 0 {
-		n.builder.errorf(n, "the timeout of calls is %v; want more than 0", o.timeout)
+		n.graph.errorf(n, "the timeout of calls is %v; want more than 0", o.timeout)
 	}
 	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, V2]]) receiver[item[K, V]] {
 		a := &async[K, V, V2]{

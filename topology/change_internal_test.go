@@ -19,7 +19,7 @@ type probe struct {
 	Time     int64
 }
 
-func watch[V any](from *port[change[string, V]], b *Builder, into *[]probe) {
+func watch[V any](from *port[change[string, V]], b *graph, into *[]probe) {
 	n := b.node("probe", nil)
 	link(from, n, func(*engine.Host) receiver[change[string, V]] {
 		return func(c *change[string, V]) error {
@@ -46,9 +46,9 @@ func TestChange_hasOldAndNew(t *testing.T) {
 	all := grouped.Aggregate("all", func() string { return "" }, concat, codecs.String, gone)
 	counts := grouped.WindowedBy(Tumbling(10 * time.Millisecond).Grace(time.Second)).Count("counts")
 	var rows, aggregates, windows []probe
-	watch(table.out, b, &rows)
-	watch(all.out, b, &aggregates)
-	watch(counts.out, b, &windows)
+	watch(table.out, &b.graph, &rows)
+	watch(all.out, &b.graph, &aggregates)
+	watch(counts.out, &b.graph, &windows)
 	top, err := b.Build()
 	require.NoError(t, err)
 	part, err := state.NewMemory().Open(0)

@@ -20,7 +20,7 @@ type CogroupedStream[K, A any] struct {
 // Streams are identified by their position in the list. In a windowed aggregate, whether a record is late depends on
 // the records of its own stream only.
 func (g GroupedStream[K, V]) Cogroup[A any](add func(key K, value V, aggregate A) A) CogroupedStream[K, A] {
-	requireAdd(&node{builder: g.stream.builder(), kind: "cogroup", site: callSite()}, add)
+	requireAdd(&node{graph: g.stream.graph(), kind: "cogroup", site: callSite()}, add)
 	return CogroupedStream[K, A]{first: g.stream.out.node, streams: []feeder[K, A]{feed(g, add)}}
 }
 
@@ -28,10 +28,10 @@ func (g GroupedStream[K, V]) Cogroup[A any](add func(key K, value V, aggregate A
 func (c CogroupedStream[K, A]) Cogroup[V any](
 	g GroupedStream[K, V], add func(key K, value V, aggregate A) A,
 ) CogroupedStream[K, A] {
-	n := &node{builder: c.builder(), kind: "cogroup", site: callSite()}
+	n := &node{graph: c.graph(), kind: "cogroup", site: callSite()}
 	requireAdd(n, add)
 	if g.stream.out == nil {
-		n.builder.errorf(n, "the stream is the zero GroupedStream; grouped streams are made by GroupByKey and GroupBy")
+		n.graph.errorf(n, "the stream is the zero GroupedStream; grouped streams are made by GroupByKey and GroupBy")
 		return c
 	}
 	c.streams = append(slices.Clip(c.streams), feed(g, add))
@@ -48,27 +48,27 @@ func requireAdd[K, V, A any](n *node, add func(K, V, A) A) {
 func (c CogroupedStream[K, A]) Aggregate(
 	name string, init func() A, codec codecs.Codec[A], opts ...AggregateOption[A],
 ) Table[K, A] {
-	n := c.builder().namedNode("cogroup", name)
+	n := c.graph().namedNode("cogroup", name)
 	return aggregate(n, newAggregation(n, init, codec, opts), c.streams...)
 }
 
 // WindowedBy puts the records of each key into windows: [Tumbling], [Hopping] or [Sliding].
 func (c CogroupedStream[K, A]) WindowedBy(w Windows) TimeWindowedCogroup[K, A] {
-	validateWindows(w, &node{builder: c.builder(), kind: "windowed-by", site: callSite()})
+	validateWindows(w, &node{graph: c.graph(), kind: "windowed-by", site: callSite()})
 	return TimeWindowedCogroup[K, A]{cogrouped: c, windows: w}
 }
 
 // WindowedBySessions puts the records of each key into [Sessions].
 func (c CogroupedStream[K, A]) WindowedBySessions(w SessionWindows) SessionWindowedCogroup[K, A] {
-	w.validate(&node{builder: c.builder(), kind: "windowed-by-sessions", site: callSite()})
+	w.validate(&node{graph: c.graph(), kind: "windowed-by-sessions", site: callSite()})
 	return SessionWindowedCogroup[K, A]{cogrouped: c, windows: w}
 }
 
-func (c CogroupedStream[K, A]) builder() *Builder {
+func (c CogroupedStream[K, A]) graph() *graph {
 	if c.first == nil {
 		panic("topology: method of the zero CogroupedStream called; cogrouped streams are made by GroupedStream.Cogroup")
 	}
-	return c.first.builder
+	return c.first.graph
 }
 
 // TimeWindowedCogroup is several grouped streams that are aggregated window by window.
@@ -82,7 +82,7 @@ type TimeWindowedCogroup[K, A any] struct {
 func (c TimeWindowedCogroup[K, A]) Aggregate(
 	name string, init func() A, codec codecs.Codec[A], opts ...AggregateOption[A],
 ) WindowedTable[K, A] {
-	n := c.cogrouped.builder().namedNode("windowed-cogroup", name)
+	n := c.cogrouped.graph().namedNode("windowed-cogroup", name)
 	return aggregateWindows(n, c.windows, emission{}, newAggregation(n, init, codec, opts), c.cogrouped.streams...)
 }
 
@@ -97,7 +97,7 @@ type SessionWindowedCogroup[K, A any] struct {
 func (c SessionWindowedCogroup[K, A]) Aggregate(
 	name string, init func() A, merge func(key K, a, b A) A, codec codecs.Codec[A], opts ...AggregateOption[A],
 ) WindowedTable[K, A] {
-	n := c.cogrouped.builder().namedNode("session-cogroup", name)
+	n := c.cogrouped.graph().namedNode("session-cogroup", name)
 	n.require(merge != nil, "function that merges sessions")
 	return aggregateSessions(n, c.windows, emission{}, newAggregation(n, init, codec, opts), merge, c.cogrouped.streams...)
 }

@@ -6,19 +6,17 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // cut makes the topology: it splits the graph at repartitions into parts that are connected by arrows or shared stores.
-func cut(b *Builder) (*Topology, error) {
-	top := &Topology{name: b.app, nodes: b.nodes, late: &b.late, policies: b.policies, idle: b.idle}
-	nameNodes(b)
-	for _, n := range b.globals {
+func cut(g *graph, o builderOptions) (*Topology, error) {
+	top := &Topology{name: g.app, nodes: g.nodes, late: &g.late, policies: o.policies, idle: o.idle}
+	nameNodes(g)
+	for _, n := range g.globals {
 		top.globals = append(top.globals, Global{Name: n.name, Topic: n.topic})
 	}
-	parts := connected(b.nodes)
+	parts := connected(g.nodes)
 	groups := make(map[*node]string) // of every node
 	for _, nodes := range parts {
 		sub := &SubTopology{top: top, name: cmp.Or(chosenName(nodes), subName(nodes)), nodes: nodes}
@@ -38,20 +36,25 @@ func cut(b *Builder) (*Topology, error) {
 	for _, sub := range top.subs {
 		sub.copartition()
 	}
-	if err := errors.Join(slices.Concat(checkNames(top, b.globals), checkPartitions(top), checkPatterns(b))...); err != nil {
+	errs := slices.Concat(checkNames(top, g.globals), checkPartitions(top))
+	for _, check := range g.checks {
+		errs = append(errs, check())
+	}
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	g.internal = top.internal
 	return top, nil
 }
 
 // nameNodes names the nodes that the user did not.
-func nameNodes(b *Builder) {
+func nameNodes(g *graph) {
 	taken := make(map[string]bool)
-	for name := range b.names {
+	for name := range g.names {
 		taken[name] = true
 	}
 	counts := make(map[string]int)
-	for _, n := range b.nodes {
+	for _, n := range g.nodes {
 		switch {
 		case n.name != "" && n.repartition == nil:
 			continue
@@ -105,7 +108,7 @@ func subName(nodes []*node) string {
 			return n.name
 		}
 	}
-	first := nodes[slices.IndexFunc(nodes, func(n *node) bool { return n.open != nil })]
+	first := nodes[slices.IndexFunc(nodes, func(n *node) bool { return n.isSource() })]
 	if first.repartition != nil {
 		return first.repartition.name
 	}
@@ -113,16 +116,6 @@ func subName(nodes []*node) string {
 		return first.name
 	}
 	return first.topic
-}
-
-// isIndex reports whether n keeps an index: what is added to a table must not rename its sub-topology.
-func (n *node) isIndex() bool {
-	return slices.ContainsFunc(n.ownStores(), func(s *storeInfo) bool { return s.spec.Kind == state.IndexKind })
-}
-
-// ownStores returns the stores that n owns, in the order of the program.
-func (n *node) ownStores() []*storeInfo {
-	return slices.DeleteFunc(slices.Clone(n.stores), func(s *storeInfo) bool { return s.owner != n })
 }
 
 // fill sets inputs, outputs and stores.
@@ -134,7 +127,7 @@ func (s *SubTopology) fill(groups map[*node]string, flow *origins) {
 			s.stores = append(s.stores, store.spec)
 		}
 		switch {
-		case n.open != nil:
+		case n.isSource():
 			input := Input{Topic: n.topic, Start: n.start, Origins: flow.all(n)}
 			if n.pattern != nil {
 				input.Pattern = n.pattern.text
@@ -154,20 +147,6 @@ func (s *SubTopology) fill(groups map[*node]string, flow *origins) {
 	if timed {
 		s.stores = append(s.stores, engine.TimesSpec())
 	}
-}
-
-func (s *SubTopology) tables(flow *origins) []state.TableRef {
-	var refs []state.TableRef
-	for _, n := range s.nodes {
-		for _, store := range n.ownStores() {
-			reach := flow.of(store.writers()...)
-			ref := state.TableRef{Group: s.Group(), Topic: s.TableTopic(), Store: store.spec}
-			ref.Direct, ref.DirectMatching = reach.direct.split()
-			ref.Derived, ref.DerivedMatching = reach.derived.split()
-			refs = append(refs, ref)
-		}
-	}
-	return refs
 }
 
 // checkNames finds names that the cut made and that are not unique or too long.
@@ -234,4 +213,24 @@ func checkPartitions(top *Topology) []error {
 		}
 	}
 	return errs
+}
+
+// chosenName returns the name that the user chose for a part, "" if there is none. It records a mistake for each
+// operator that gives another name than the first.
+func chosenName(nodes []*node) string {
+	var first *node
+	for _, n := range nodes {
+		switch {
+		case n.sub == "":
+		case first == nil:
+			first = n
+		case n.sub != first.sub:
+			n.graph.errorf(n, "it is in sub-topology %q, as the %s at %s says, and cannot be in %q; a repartition between them would make two",
+				first.sub, first.label(), first.site, n.sub)
+		}
+	}
+	if first == nil {
+		return ""
+	}
+	return first.sub
 }

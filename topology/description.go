@@ -75,7 +75,7 @@ func (n *node) describe() describe.Node {
 		d.Pattern = n.pattern.text
 	}
 	switch {
-	case n.open != nil:
+	case n.isSource():
 		d.Role = describe.RoleSource
 	case n.topic != "", n.dynamic:
 		d.Role = describe.RoleSink
@@ -84,7 +84,7 @@ func (n *node) describe() describe.Node {
 		d.Stores = append(d.Stores, s.spec.Name)
 	}
 	for _, g := range n.globals {
-		d.Globals = append(d.Globals, g.node.name)
+		d.Globals = append(d.Globals, g.name)
 	}
 	return d
 }
@@ -136,7 +136,7 @@ func (t *Topology) describeTopics() []describe.Topic {
 			if r := n.repartition; r != nil {
 				d.Kind, d.Partitions = describe.RepartitionTopic, r.partitions
 			}
-			if n.open != nil {
+			if n.isSource() {
 				add(&d.ReadBy, sub.Group())
 			} else {
 				add(&d.WrittenBy, sub.Group())

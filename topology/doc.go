@@ -75,3 +75,18 @@ package topology
 // FilterRecord, of streams and of tables). A family whose parts need files of their own puts its name first: join…, aggregate…,
 // windowed…, source…; two sides of a join are named in their order (joinstreamtable.go). Tests of all operators of a family are
 // in scripts_<family>_test.go (behaviour), validate_<family>_test.go (mistakes) and example_operators_<family>_test.go.
+//
+// Files refer to files below them, and none refers up (make structure REFS=topology). From the top:
+//
+//	builder.go, cut.go, sourcematching.go        Build: trials, the cut into sub-topologies, patterns that are resolved
+//	description.go, flow.go, topology.go         what Build returns, and which topics reach what
+//	stores.go, processorcontext.go, scope.go     processors, and what they may open
+//	the operators                                a file or family each
+//	sourceinput.go, output.go, tablestore.go     how topics are read and written, and the rows of tables
+//	stream.go, view.go, record.go, emitter.go    what runs between operators
+//	graph.go                                     nodes, stores and mistakes: it knows no kind of node
+//	options.go                                   what options set; the functions that make options are at their operators
+//	names.go, mistakes.go, policy.go, drop.go    need nothing of the package
+//
+// An operator whose mistakes show later than at its call registers with the graph what Build has to call: trials, afterTrials,
+// checks.

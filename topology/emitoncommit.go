@@ -16,10 +16,10 @@ import (
 // This is what the record caches of Kafka Streams do, which millrace's caches don't. Since what is forwarded depends on when tasks
 // commit, the same input may give other intermediate results; the last one of each key is the same.
 func (t Table[K, V]) EmitOnCommit(opts ...NodeOption) Table[K, V] {
-	n := t.builder().node("emit-on-commit", opts)
+	n := t.graph().node("emit-on-commit", opts)
 	n.wantsOld = true
 	if t.view.history != nil {
-		n.builder.errorf(n, "a versioned table forwards updates of its history as well, of which there may be several for a key")
+		n.graph.errorf(n, "a versioned table forwards updates of its history as well, of which there may be several for a key")
 	}
 	out := then(t.out, n, func(h *engine.Host, next receiver[change[K, V]]) receiver[change[K, V]] {
 		e := &latestChanges[K, V]{h: h, n: n, keys: t.keys, next: next, changes: make(map[string]*latestChange[K, V])}

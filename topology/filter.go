@@ -2,14 +2,13 @@ package topology
 
 import (
 	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Filter passes on the records for which keep returns true. Records with a null value pass. The key of a record with a
 // null key is the zero value.
 func (s Stream[K, V]) Filter(keep func(key K, value V) bool, opts ...NodeOption) Stream[K, V] {
-	n := s.builder().node("filter", opts)
+	n := s.graph().node("filter", opts)
 	n.require(keep != nil, "function")
 	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, V]]) receiver[item[K, V]] {
 		return func(it *item[K, V]) error {
@@ -26,7 +25,7 @@ func (s Stream[K, V]) Filter(keep func(key K, value V) bool, opts ...NodeOption)
 // FilterNot passes on the records for which drop returns false. Records with a null value pass. The key of a record
 // with a null key is the zero value.
 func (s Stream[K, V]) FilterNot(drop func(key K, value V) bool, opts ...NodeOption) Stream[K, V] {
-	n := s.builder().node("filter-not", opts)
+	n := s.graph().node("filter-not", opts)
 	n.require(drop != nil, "function")
 	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, V]]) receiver[item[K, V]] {
 		return func(it *item[K, V]) error {
@@ -43,7 +42,7 @@ func (s Stream[K, V]) FilterNot(drop func(key K, value V) bool, opts ...NodeOpti
 // FilterRecord is [Stream.Filter] for a function that sees the whole record, with null keys, null values, the timestamp
 // and the headers.
 func (s Stream[K, V]) FilterRecord(keep func(r Record[K, V]) bool, opts ...NodeOption) Stream[K, V] {
-	n := s.builder().node("filter-record", opts)
+	n := s.graph().node("filter-record", opts)
 	n.require(keep != nil, "function")
 	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, V]]) receiver[item[K, V]] {
 		return func(it *item[K, V]) error {
@@ -65,14 +64,14 @@ func (s Stream[K, V]) FilterRecord(keep func(r Record[K, V]) bool, opts ...NodeO
 // result, call [Table.Materialize]. A filtered versioned table stays versioned: an update that does not pass is
 // forwarded as a deletion even if there was no row before, because it may end an older version (KIP-914).
 func (t Table[K, V]) Filter(keep func(key K, value V) bool, opts ...NodeOption) Table[K, V] {
-	n := t.builder().node("filter", opts)
+	n := t.graph().node("filter", opts)
 	n.require(keep != nil, "function")
 	return filterTable(t, n, keep)
 }
 
 // FilterNot is [Table.Filter] for the rows for which drop returns false.
 func (t Table[K, V]) FilterNot(drop func(key K, value V) bool, opts ...NodeOption) Table[K, V] {
-	n := t.builder().node("filter-not", opts)
+	n := t.graph().node("filter-not", opts)
 	n.require(drop != nil, "function")
 	return filterTable(t, n, func(key K, value V) bool { return !drop(key, value) })
 }

@@ -12,7 +12,7 @@ import "github.com/seed84377926/millrace/topology/engine"
 func (s Stream[K, V]) FlatMap[K2, V2 any](
 	f func(key K, value V, emit func(key K2, value V2)), opts ...NodeOption,
 ) Stream[K2, V2] {
-	n := s.builder().node("flat-map", opts)
+	n := s.graph().node("flat-map", opts)
 	n.require(f != nil, "function")
 	out := then(s.out, n, func(h *engine.Host, next receiver[item[K2, V2]]) receiver[item[K, V]] {
 		e := &emitter[item[K2, V2]]{h: h, node: n, next: next}
@@ -50,7 +50,7 @@ func (s Stream[K, V]) FlatMap[K2, V2 any](
 func (s Stream[K, V]) FlatMapRecord[K2, V2 any](
 	f func(r Record[K, V], emit func(r Record[K2, V2])), opts ...NodeOption,
 ) Stream[K2, V2] {
-	n := s.builder().node("flat-map-record", opts)
+	n := s.graph().node("flat-map-record", opts)
 	n.require(f != nil, "function")
 	out := then(s.out, n, func(h *engine.Host, next receiver[item[K2, V2]]) receiver[item[K, V]] {
 		e := &emitter[item[K2, V2]]{h: h, node: n, next: next}
@@ -76,7 +76,7 @@ func (s Stream[K, V]) FlatMapRecord[K2, V2 any](
 //
 // f must not keep emit, and must not call it after f has returned.
 func (s Stream[K, V]) FlatMapValues[V2 any](f func(value V, emit func(value V2)), opts ...NodeOption) Stream[K, V2] {
-	n := s.builder().node("flat-map-values", opts)
+	n := s.graph().node("flat-map-values", opts)
 	n.require(f != nil, "function")
 	return flatMapValues(s, n, func(_ K, value V, emit func(V2)) { f(value, emit) })
 }
@@ -86,7 +86,7 @@ func (s Stream[K, V]) FlatMapValues[V2 any](f func(value V, emit func(value V2))
 func (s Stream[K, V]) FlatMapValuesWithKey[V2 any](
 	f func(key K, value V, emit func(value V2)), opts ...NodeOption,
 ) Stream[K, V2] {
-	n := s.builder().node("flat-map-values-with-key", opts)
+	n := s.graph().node("flat-map-values-with-key", opts)
 	n.require(f != nil, "function")
 	return flatMapValues(s, n, f)
 }

@@ -3,6 +3,8 @@ package topology
 import (
 	"maps"
 	"slices"
+
+	"github.com/seed84377926/millrace/state"
 )
 
 // origins finds the external source topics whose records reach nodes.
@@ -103,7 +105,7 @@ func (o *origins) all(nodes ...*node) []string {
 // that operators read. For a source it returns only this source.
 func (n *node) sourcesBefore() []*node {
 	before := walk([]*node{n}, func(at *node) []*node {
-		if at.open != nil {
+		if at.isSource() {
 			return nil
 		}
 		next := slices.Clone(at.parents)
@@ -112,7 +114,7 @@ func (n *node) sourcesBefore() []*node {
 		}
 		return next
 	})
-	return slices.DeleteFunc(before, func(at *node) bool { return at.open == nil })
+	return slices.DeleteFunc(before, func(at *node) bool { return !at.isSource() })
 }
 
 // findFeeding determines which inputs of each sub-topology lead to which of its outputs. An internal topic that depends
@@ -123,7 +125,7 @@ func findFeeding(subs []*SubTopology) {
 	for _, sub := range subs {
 		sub.feeding = make(map[string][]string)
 		for _, n := range sub.nodes {
-			if n.topic == "" || n.open != nil {
+			if n.topic == "" || n.isSource() {
 				continue
 			}
 			for _, source := range n.sourcesBefore() {
@@ -149,4 +151,18 @@ func findFeeding(subs []*SubTopology) {
 // leadsTo reports whether one topic leads to another, or the two are the same.
 func leadsTo(after map[string][]string, from, to string) bool {
 	return slices.Contains(walk([]string{from}, func(at string) []string { return after[at] }), to)
+}
+
+func (s *SubTopology) tables(flow *origins) []state.TableRef {
+	var refs []state.TableRef
+	for _, n := range s.nodes {
+		for _, store := range n.ownStores() {
+			reach := flow.of(store.writers()...)
+			ref := state.TableRef{Group: s.Group(), Topic: s.TableTopic(), Store: store.spec}
+			ref.Direct, ref.DirectMatching = reach.direct.split()
+			ref.Derived, ref.DerivedMatching = reach.derived.split()
+			refs = append(refs, ref)
+		}
+	}
+	return refs
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/internal/murmur2"
 	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -41,9 +40,9 @@ type globalSlot[V any] struct {
 }
 
 // openGlobal returns the lookup by which t reads a global table. All callers get the same lookup.
-func openGlobal[K, V any](h *engine.Host, def *globalInfo, value codecs.Codec[V]) lookup[K, V] {
-	l := engine.Once(h, def, func() *globalLookup[K, V] {
-		l := &globalLookup[K, V]{name: def.node.name, value: value, slots: make([]globalSlot[V], globalSlots)}
+func openGlobal[K, V any](h *engine.Host, global *node, value codecs.Codec[V]) lookup[K, V] {
+	l := engine.Once(h, global, func() *globalLookup[K, V] {
+		l := &globalLookup[K, V]{name: global.name, value: value, slots: make([]globalSlot[V], globalSlots)}
 		l.key = state.AppendRowKey(nil, l.name, nil)
 		l.own = len(l.key)
 		if l.rows = h.Globals(l.name); l.rows == nil {

@@ -5,27 +5,15 @@ import (
 	"slices"
 
 	"github.com/seed84377926/millrace/codecs"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // GlobalTable is a table whose rows are on every instance, whatever their partitions, so that a stream can be joined
 // with it by any key, and a processor can read any row. It is made by [GlobalTableOf].
 type GlobalTable[K, V any] struct {
-	def  *globalInfo
+	node *node // stands for the call that made it and is no part of the graph
 	keys keying[K]
 	view *view[K, V]
-}
-
-// Global is the name and the topic of a global table.
-type Global struct {
-	Name  string `json:"name"`
-	Topic string `json:"topic"`
-}
-
-// globalInfo is the untyped part of a global table.
-type globalInfo struct {
-	node *node // stands for the call that made it and is no part of the graph
 }
 
 // GlobalTableOf reads a topic as a global table: each record replaces the value of its key, whatever its timestamp, and
@@ -53,31 +41,30 @@ func GlobalTableOf[K, V any](
 		b.nameTable(n)
 	}
 	n.requireCodecs(key != nil, value != nil)
-	def := &globalInfo{node: n}
-	rows := &view[K, V]{value: value, open: func(h *engine.Host) lookup[K, V] { return openGlobal[K](h, def, value) }}
-	return GlobalTable[K, V]{def: def, keys: keying[K]{codec: key}, view: rows}
+	rows := &view[K, V]{value: value, open: func(h *engine.Host) lookup[K, V] { return openGlobal[K](h, n, value) }}
+	return GlobalTable[K, V]{node: n, keys: keying[K]{codec: key}, view: rows}
 }
 
 // registerGlobal adds a global table. It is not an operator.
-func (b *Builder) registerGlobal(n *node) {
+func (g *graph) registerGlobal(n *node) {
 	if n.sub != "" {
-		b.errorf(n, "a global table is in no sub-topology; leave topology.InSubTopology out")
+		g.errorf(n, "a global table is in no sub-topology; leave topology.InSubTopology out")
 	}
-	if b.isOpen(n) {
-		b.globals = append(b.globals, n)
+	if g.isOpen(n) {
+		g.globals = append(g.globals, n)
 	}
 }
 
 // readsGlobal makes n a reader of a global table. If n cannot be one, it records a mistake and reports false.
-func (n *node) readsGlobal(def *globalInfo) bool {
-	if def == nil {
-		n.builder.errorf(n, "the global table is the zero GlobalTable; global tables are made by topology.GlobalTableOf")
+func (n *node) readsGlobal(global *node) bool {
+	if global == nil {
+		n.graph.errorf(n, "the global table is the zero GlobalTable; global tables are made by topology.GlobalTableOf")
 		return false
 	}
-	if !n.sameBuilder(def.node) {
+	if !n.sameBuilder(global) {
 		return false
 	}
-	n.globals = append(n.globals, def)
+	n.globals = append(n.globals, global)
 	return true
 }
 
@@ -88,15 +75,15 @@ func (n *node) readsGlobal(def *globalInfo) bool {
 // A failure to read the table is never attributed to the record. A row that cannot be decoded is an error of Get: the
 // processor may return it, so that the record fails, or ignore it.
 func (g GlobalTable[K, V]) In(p ProcessorScope) TableRows[K, V] {
-	if g.def == nil {
+	if g.node == nil {
 		panic("topology: method of the zero GlobalTable called; global tables are made by topology.GlobalTableOf")
 	}
 	sc := p.scopeOf()
-	return openIn(sc, g.def, fmt.Sprintf("global table %q", g.def.node.name), func() (TableRows[K, V], bool) {
-		if sc.h.Trial() && !sc.n.readsGlobal(g.def) {
+	return openIn(sc, g.node, fmt.Sprintf("global table %q", g.node.name), func() (TableRows[K, V], bool) {
+		if sc.h.Trial() && !sc.n.readsGlobal(g.node) {
 			return TableRows[K, V]{}, false
 		}
-		if !slices.Contains(sc.n.globals, g.def) {
+		if !slices.Contains(sc.n.globals, g.node) {
 			return TableRows[K, V]{}, false
 		}
 		return TableRows[K, V]{sc, g.keys, g.view.open(sc.h)}, true
@@ -104,8 +91,5 @@ func (g GlobalTable[K, V]) In(p ProcessorScope) TableRows[K, V] {
 }
 
 func (n *node) looksUp(name string) bool {
-	return slices.ContainsFunc(n.globals, func(g *globalInfo) bool { return g.node.name == name })
+	return slices.ContainsFunc(n.globals, func(g *node) bool { return g.name == name })
 }
-
-// Globals returns the global tables in the order of the program.
-func (t *Topology) Globals() []Global { return slices.Clone(t.globals) }

@@ -9,7 +9,7 @@ type GroupedStream[K, V any] struct{ stream Stream[K, V] }
 // GroupByKey groups the records by their key. The keys must be where their partitioner put them: after [Stream.Rekey],
 // call [Stream.Repartition] first.
 func (s Stream[K, V]) GroupByKey() GroupedStream[K, V] {
-	n := &node{builder: s.builder(), kind: "group-by-key", site: callSite()}
+	n := &node{graph: s.graph(), kind: "group-by-key", site: callSite()}
 	s.keys.copartitioned(n)
 	return GroupedStream[K, V]{s}
 }
@@ -19,7 +19,7 @@ func (s Stream[K, V]) GroupByKey() GroupedStream[K, V] {
 func (s Stream[K, V]) GroupBy[K2 any](
 	name string, f func(key K, value V) K2, key codecs.Codec[K2], value codecs.Codec[V], opts ...RepartitionOption,
 ) GroupedStream[K2, V] {
-	n := s.builder().node("group-by", nil)
+	n := s.graph().node("group-by", nil)
 	n.require(f != nil, "function")
 	return GroupedStream[K2, V]{through(rekey(s, n, f), "group-by", name, key, value, opts)}
 }

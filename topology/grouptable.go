@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/seed84377926/millrace/codecs"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -36,7 +35,7 @@ type update[V any] struct {
 func (t Table[K, V]) GroupBy[K2, V2 any](
 	name string, f func(key K, value V) (K2, V2), key codecs.Codec[K2], value codecs.Codec[V2], opts ...RepartitionOption,
 ) GroupedTable[K2, V2] {
-	n := t.builder().node("group-by", nil)
+	n := t.graph().node("group-by", nil)
 	n.require(f != nil, "function")
 	n.wantsOld = true
 	keys := keying[K2]{codec: key, changed: n.site}
@@ -99,11 +98,11 @@ func sameKey[K, V any](h *engine.Host, n *node, keys keying[K], a, b *item[K, V]
 	return bytes.Equal(first, second), err
 }
 
-func (g GroupedTable[K, V]) builder() *Builder {
+func (g GroupedTable[K, V]) graph() *graph {
 	if g.updates.out == nil {
 		panic("topology: method of the zero GroupedTable called; grouped tables are made by Table.GroupBy")
 	}
-	return g.updates.out.node.builder
+	return g.updates.out.node.graph
 }
 
 // updateCodec encodes updates: a byte that says which values follow, then the values. If there are both, the length of

@@ -24,11 +24,11 @@ func AdvanceWhenIdle(after time.Duration) BuilderOption { return idleOption(afte
 
 type idleOption time.Duration
 
-func (o idleOption) applyBuilder(b *Builder) error {
+func (o idleOption) applyBuilder(to *builderOptions) error {
 	d := time.Duration(o)
 	if d <= 0 || d%time.Millisecond != 0 {
 		return fmt.Errorf("AdvanceWhenIdle: %v; want a positive number of whole milliseconds", d)
 	}
-	b.idle = d.Milliseconds()
+	to.idle = d.Milliseconds()
 	return nil
 }

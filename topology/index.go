@@ -7,7 +7,6 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -48,7 +47,7 @@ func (t Table[K, V]) Index[I any](name string, f func(key K, value V) (I, bool),
 			}
 		}
 	}
-	return newIndex(t, t.builder().namedNode("index", name), each, index)
+	return newIndex(t, t.graph().namedNode("index", name), each, index)
 }
 
 // IndexEach is [Table.Index] for rows that have several index keys each, such as the words of a text. A key that f
@@ -62,7 +61,7 @@ func (t Table[K, V]) IndexEach[I any](name string, f func(key K, value V) iter.S
 			}
 		}
 	}
-	return newIndex(t, t.builder().namedNode("index", name), each, index)
+	return newIndex(t, t.graph().namedNode("index", name), each, index)
 }
 
 func newIndex[I, K, V any](t Table[K, V], n *node, each func(K, V, func(I)), index codecs.Codec[I]) Index[I, K, V] {
@@ -71,12 +70,12 @@ func newIndex[I, K, V any](t Table[K, V], n *node, each func(K, V, func(I)), ind
 	n.wantsOld = true
 	d := &indexDecl[I, K, V]{n: n, table: t, index: index, each: each}
 	table := t.view.table
-	if table == nil || table.info.owner != t.out.node {
-		n.builder.errorf(n, "the table has no store of its own that the index could lead to; call Materialize before")
+	if table == nil || table.owner != t.out.node {
+		n.graph.errorf(n, "the table has no store of its own that the index could lead to; call Materialize before")
 		return Index[I, K, V]{d}
 	}
-	d.info = n.keep(state.Spec{Name: n.name, Kind: state.IndexKind, Of: table.info.spec.Name})
-	n.read(table.info)
+	d.info = n.keep(state.Spec{Name: n.name, Kind: state.IndexKind, Of: table.spec.Name})
+	n.read(table)
 	linkFirst(t.out, n, func(h *engine.Host) receiver[change[K, V]] { return d.open(h).take })
 	return Index[I, K, V]{d}
 }

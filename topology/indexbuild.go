@@ -29,7 +29,7 @@ func (x *indexer[I, K, V]) Prepare(limit int) (rows int, err error) {
 		}
 		from = &key
 	}
-	for e, err := range x.table.view.table.committed(x.h, from) {
+	for e, err := range x.table.view.committed(x.h, from) {
 		if err != nil {
 			return rows, fmt.Errorf("build index %q: %w", x.n.name, err)
 		}

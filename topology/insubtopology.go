@@ -10,11 +10,11 @@ type SubTopologyOption interface {
 
 type subTopologyOption string
 
-func (s subTopologyOption) applyNode(o *nodeOptions)        { o.sub, o.placed = string(s), true }
-func (s subTopologyOption) applyTo(o *toOptions)            { s.applyNode(&o.nodeOptions) }
-func (s subTopologyOption) applyTable(o *tableOptions)      { s.applyNode(&o.nodeOptions) }
-func (s subTopologyOption) applySource(o *sourceOptions)    { s.applyNode(&o.nodeOptions) }
-func (s subTopologyOption) applyRepartition(r *repartition) { r.sub, r.placed = string(s), true }
+func (s subTopologyOption) applyNode(o *nodeOptions)               { o.sub, o.placed = string(s), true }
+func (s subTopologyOption) applyTo(o *toOptions)                   { s.applyNode(&o.nodeOptions) }
+func (s subTopologyOption) applyTable(o *tableOptions)             { s.applyNode(&o.nodeOptions) }
+func (s subTopologyOption) applySource(o *sourceOptions)           { s.applyNode(&o.nodeOptions) }
+func (s subTopologyOption) applyRepartition(o *repartitionOptions) { o.sub, o.placed = string(s), true }
 
 // InSubTopology names the sub-topology of the operator; for a repartition, the sub-topology that reads its topic. One
 // operator of a sub-topology with this option is enough; if several have it, they must give the same name. Without it,
@@ -27,31 +27,3 @@ func (s subTopologyOption) applyRepartition(r *repartition) { r.sub, r.placed = 
 // Names are unique in a topology and consist of lower-case letters, digits and hyphens. To name a sub-topology that
 // already has state, give it the name that it has, see [Topology.Describe].
 func InSubTopology(name string) SubTopologyOption { return subTopologyOption(name) }
-
-// place puts n into the sub-topology with the given name.
-func (n *node) place(name string) {
-	n.sub = name
-	if err := checkName(name); err != nil {
-		n.builder.errorf(n, "sub-topology %w", err)
-	}
-}
-
-// chosenName returns the name that the user chose for a part, "" if there is none. It records a mistake for each
-// operator that gives another name than the first.
-func chosenName(nodes []*node) string {
-	var first *node
-	for _, n := range nodes {
-		switch {
-		case n.sub == "":
-		case first == nil:
-			first = n
-		case n.sub != first.sub:
-			n.builder.errorf(n, "it is in sub-topology %q, as the %s at %s says, and cannot be in %q; a repartition between them would make two",
-				first.sub, first.label(), first.site, n.sub)
-		}
-	}
-	if first == nil {
-		return ""
-	}
-	return first.sub
-}

@@ -1,10 +1,7 @@
 package topology
 
 import (
-	"fmt"
-
 	"github.com/seed84377926/millrace/codecs"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -44,24 +41,6 @@ func (t Table[K, V]) LeftJoinForeign[FK, W, R any](
 	return wireForeign(j, foreignKey, join, codec)
 }
 
-// foreignJoin is a foreign-key join while it is built: node makes the results, subscriptions is the node of the right
-// side.
-type foreignJoin[K, V, FK, W any] struct {
-	name          string
-	left          Table[K, V]
-	right         Table[FK, W]
-	all           bool // every left row has a result
-	node          *node
-	subscriptions *node
-}
-
-func newForeignJoin[K, V, FK, W any](left Table[K, V], right Table[FK, W], kind, name string) foreignJoin[K, V, FK, W] {
-	j := foreignJoin[K, V, FK, W]{name: name, left: left, right: right}
-	j.node = &node{builder: left.builder(), kind: kind, site: callSite()} // registered after the nodes that it is connected with
-	j.node.setName(name)
-	return j
-}
-
 // wireForeign connects the two sides:
 //
 //	left ──▶ ask ──▶ topic ──▶ subscriptions ──▶ topic ──▶ node ──▶ results
@@ -74,15 +53,15 @@ func wireForeign[K, V, FK, W, R any](
 	result := Table[K, R]{out: out, keys: j.left.keys, view: rows.view()}
 	j.node.require(codec != nil, "codec of the results")
 	if !j.check() {
-		j.node.builder.register(j.node)
+		j.node.graph.register(j.node)
 		return result
 	}
 	ask, asked := j.exchange("-subscription-registration")
-	j.subscriptions = &node{builder: j.node.builder, kind: "foreign-subscriptions", site: j.node.site}
-	j.node.builder.register(j.subscriptions)
-	j.node.builder.claimName(j.subscriptions, j.node, j.name+"-subscriptions")
+	j.subscriptions = &node{graph: j.node.graph, kind: "foreign-subscriptions", site: j.node.site}
+	j.node.graph.register(j.subscriptions)
+	j.node.graph.claimName(j.subscriptions, j.node, j.name+"-subscriptions")
 	reply, replied := j.exchange("-subscription-response")
-	j.node.builder.register(j.node)
+	j.node.graph.register(j.node)
 
 	j.ask(ask, foreignKey)
 	j.reply(reply, j.answer(j.receiveSubscriptions(asked)))
@@ -95,44 +74,4 @@ func wireForeign[K, V, FK, W, R any](
 		link(j.left.out, j.node, func(h *engine.Host) receiver[change[K, V]] { return j.retract(h, rows, foreignKey, out.receiver(h)) })
 	}
 	return result
-}
-
-// check records mistakes in the two tables, and reports whether there are none.
-func (j *foreignJoin[K, V, FK, W]) check() bool {
-	b, n := j.node.builder, j.node
-	if j.right.out == nil {
-		b.errorf(n, "the table is the zero Table; tables are made by topology.TableOf and aggregations")
-		return false
-	}
-	known := true
-	for _, side := range []struct {
-		what       string
-		key, value bool
-	}{
-		{"left", j.left.keys.codec != nil, j.left.view.value != nil},
-		{"right", j.right.keys.codec != nil, j.right.view.value != nil},
-	} {
-		if !side.key {
-			b.errorf(n, "nobody has said how the keys of the %s table are encoded; send it through a topic first", side.what)
-		}
-		if !side.value {
-			b.errorf(n, "nobody has said how the values of the %s table are encoded; keep it in a store with Materialize, "+
-				"or join it before its values are mapped", side.what)
-		}
-		known = known && side.key && side.value
-	}
-	return j.right.keys.copartitioned(n) && n.sameBuilder(j.right.out.node) && known
-}
-
-// exchange registers the sink and the source of one of the two topics. The topic has as many partitions as the other
-// inputs of its reader.
-func (j *foreignJoin[K, V, FK, W]) exchange(suffix string) (sink, source *node) {
-	b, site := j.node.builder, j.node.site
-	r := &repartition{name: j.name, suffix: suffix, follows: true}
-	topic := fmt.Sprintf("%s-%s%s", b.app, j.name, suffix)
-	r.sink = &node{builder: b, kind: "sink", site: site, topic: topic, repartition: r}
-	b.register(r.sink)
-	r.source = &node{builder: b, kind: "source", site: site, topic: topic, repartition: r}
-	b.register(r.source)
-	return r.sink, r.source
 }

@@ -1,9 +1,10 @@
 package topology
 
 import (
+	"time"
+
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -167,4 +168,30 @@ func forward[K, X, R any](r *joinResults[K, R], it *item[K, X], timestamp int64,
 	r.out.Record = Record[K, R]{Key: it.Key, NullKey: it.NullKey, Value: value, Timestamp: timestamp, Headers: it.Headers}
 	r.out.key = memo
 	return r.next(&r.out)
+}
+
+// sideCodecs are the codecs of the values of both sides.
+type sideCodecs[V, W any] struct {
+	left  codecs.Codec[V]
+	right codecs.Codec[W]
+}
+
+func codecsOf[V, W any](left codecs.Codec[V], right codecs.Codec[W]) sideCodecs[V, W] {
+	return sideCodecs[V, W]{left, right}
+}
+
+// joined is the store of one side of a join.
+type joined struct {
+	*storeInfo
+	keep int64 // records are seen up to so many milliseconds before the time of the store
+}
+
+// keepJoined registers the store of one side of a join.
+func keepJoined(n *node, part string, keep int64) joined {
+	return joined{keep: keep, storeInfo: n.keepPart(part, joinSpec(keep))}
+}
+
+// joinSpec describes the store of one side of a join. Its retention must not be 0, which means forever.
+func joinSpec(keep int64) state.Spec {
+	return state.Spec{Kind: state.JoinKind, Retention: time.Duration(max(keep, 1)) * time.Millisecond}
 }

@@ -16,7 +16,7 @@ import (
 func (s Stream[K, V]) JoinGlobal[GK, GV, R any](
 	global GlobalTable[GK, GV], key func(key K, value V) (GK, bool), join func(value V, row GV) R, opts ...NodeOption,
 ) Stream[K, R] {
-	n := s.builder().node("join-global", opts)
+	n := s.graph().node("join-global", opts)
 	n.require(join != nil, "function")
 	both := func(value *V, row *GV) R { return join(*value, *row) }
 	return joinGlobal(n, s, global, key, both, false)
@@ -27,7 +27,7 @@ func (s Stream[K, V]) JoinGlobal[GK, GV, R any](
 func (s Stream[K, V]) LeftJoinGlobal[GK, GV, R any](
 	global GlobalTable[GK, GV], key func(key K, value V) (GK, bool), join func(value V, row *GV) R, opts ...NodeOption,
 ) Stream[K, R] {
-	n := s.builder().node("left-join-global", opts)
+	n := s.graph().node("left-join-global", opts)
 	n.require(join != nil, "function")
 	both := func(value *V, row *GV) R { return join(*value, row) }
 	return joinGlobal(n, s, global, key, both, true)
@@ -37,7 +37,7 @@ func joinGlobal[K, V, GK, GV, R any](
 	n *node, s Stream[K, V], global GlobalTable[GK, GV], key func(K, V) (GK, bool), join func(*V, *GV) R, left bool,
 ) Stream[K, R] {
 	n.require(key != nil, "function that makes keys of the global table")
-	if !n.readsGlobal(global.def) {
+	if !n.readsGlobal(global.node) {
 		return Stream[K, R]{out: &port[item[K, R]]{node: n}, keys: s.keys}
 	}
 	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, R]]) receiver[item[K, V]] {

@@ -2,11 +2,9 @@ package topology
 
 import (
 	"errors"
-	"time"
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -27,7 +25,7 @@ func (s Stream[K, V]) Join[W, R any](
 	name string, other Stream[K, W], windows JoinWindows, join func(left V, right W) R,
 	left codecs.Codec[V], right codecs.Codec[W],
 ) Stream[K, R] {
-	n := s.builder().namedNode("join", name)
+	n := s.graph().namedNode("join", name)
 	n.require(join != nil, "function")
 	if own, ok := any(join).(func(V, V) R); ok && any(s.out) == any(other.out) {
 		return selfJoin(n, s, windows, own, left)
@@ -53,7 +51,7 @@ func (s Stream[K, V]) LeftJoin[W, R any](
 	name string, other Stream[K, W], windows JoinWindows, join func(left V, right *W) R,
 	left codecs.Codec[V], right codecs.Codec[W],
 ) Stream[K, R] {
-	n := s.builder().namedNode("left-join", name)
+	n := s.graph().namedNode("left-join", name)
 	n.require(join != nil, "function")
 	both := func(l *V, r *W) R { return join(*l, r) }
 	return joinStreams(n, s, other, windows, both, codecsOf(left, right), leftJoin)
@@ -66,7 +64,7 @@ func (s Stream[K, V]) OuterJoin[W, R any](
 	name string, other Stream[K, W], windows JoinWindows, join func(left *V, right *W) R,
 	left codecs.Codec[V], right codecs.Codec[W],
 ) Stream[K, R] {
-	n := s.builder().namedNode("outer-join", name)
+	n := s.graph().namedNode("outer-join", name)
 	n.require(join != nil, "function")
 	return joinStreams(n, s, other, windows, join, codecsOf(left, right), outerJoin)
 }
@@ -80,16 +78,6 @@ const (
 	outerJoin
 )
 
-// sideCodecs are the codecs of the values of both sides.
-type sideCodecs[V, W any] struct {
-	left  codecs.Codec[V]
-	right codecs.Codec[W]
-}
-
-func codecsOf[V, W any](left codecs.Codec[V], right codecs.Codec[W]) sideCodecs[V, W] {
-	return sideCodecs[V, W]{left, right}
-}
-
 func joinStreams[K, V, W, R any](
 	n *node, s Stream[K, V], other Stream[K, W], windows JoinWindows, join func(l *V, r *W) R, values sideCodecs[V, W], kind joinKind,
 ) Stream[K, R] {
@@ -98,7 +86,7 @@ func joinStreams[K, V, W, R any](
 	n.require(values.right != nil, "codec of the right values")
 	out := &port[item[K, R]]{node: n}
 	if other.out == nil {
-		n.builder.errorf(n, "the other stream is the zero Stream; streams are made by topology.Source and operators")
+		n.graph.errorf(n, "the other stream is the zero Stream; streams are made by topology.Source and operators")
 		return Stream[K, R]{out: out, keys: s.keys}
 	}
 	if s.keys.copartitioned(n) && other.keys.copartitioned(n) {
@@ -138,34 +126,6 @@ type streamJoin[K, V, W, R any] struct {
 	unmatched   *storeInfo // nil in an inner join
 	reencode    bool       // the keys of the right side may have another encoding
 	out         *port[item[K, R]]
-}
-
-// joined is the store of one side of a join.
-type joined struct {
-	*storeInfo
-	keep int64 // records are seen up to so many milliseconds before the time of the store
-}
-
-// keepJoined registers the store of one side of a join.
-func keepJoined(n *node, part string, keep int64) joined {
-	return joined{keep: keep, storeInfo: n.keepPart(part, joinSpec(keep))}
-}
-
-// joinSpec describes the store of one side of a join. Its retention must not be 0, which means forever.
-func joinSpec(keep int64) state.Spec {
-	return state.Spec{Kind: state.JoinKind, Retention: time.Duration(max(keep, 1)) * time.Millisecond}
-}
-
-// keepPart registers one of several stores of n.
-func (n *node) keepPart(part string, spec state.Spec) *storeInfo {
-	spec.Name = n.name + "-" + part
-	if other := n.builder.names[spec.Name]; other != nil {
-		n.builder.errorf(n, "its store %q has the name of the %s at %s; names are unique in a topology",
-			spec.Name, other.kind, other.site)
-	} else {
-		n.builder.names[spec.Name] = n
-	}
-	return n.keep(spec)
 }
 
 // openJoin is a join of two streams in a task.

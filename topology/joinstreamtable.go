@@ -13,7 +13,7 @@ import "github.com/seed84377926/millrace/topology/engine"
 func (s Stream[K, V]) JoinTable[W, R any](
 	table Table[K, W], join func(value V, row W) R, opts ...NodeOption,
 ) Stream[K, R] {
-	n := s.builder().node("join-table", opts)
+	n := s.graph().node("join-table", opts)
 	n.require(join != nil, "function")
 	both := func(value *V, row *W) R { return join(*value, *row) }
 	return joinTable(n, s, table, both, false)
@@ -25,7 +25,7 @@ func (s Stream[K, V]) JoinTable[W, R any](
 func (s Stream[K, V]) LeftJoinTable[W, R any](
 	table Table[K, W], join func(value V, row *W) R, opts ...NodeOption,
 ) Stream[K, R] {
-	n := s.builder().node("left-join-table", opts)
+	n := s.graph().node("left-join-table", opts)
 	n.require(join != nil, "function")
 	both := func(value *V, row *W) R { return join(*value, row) }
 	return joinTable(n, s, table, both, true)
@@ -60,7 +60,7 @@ func joinTable[K, V, W, R any](
 // reports false.
 func (s Stream[K, V]) joins[W any](n *node, table Table[K, W]) bool {
 	if table.out == nil {
-		n.builder.errorf(n, "the table is the zero Table; tables are made by topology.TableOf and aggregations")
+		n.graph.errorf(n, "the table is the zero Table; tables are made by topology.TableOf and aggregations")
 		return false
 	}
 	table.view.connect(n)

@@ -5,7 +5,6 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -20,7 +19,7 @@ import (
 func (s Stream[K, V]) JoinTableWithGrace[W, R any](
 	name string, table Table[K, W], grace time.Duration, join func(value V, row W) R, value codecs.Codec[V],
 ) Stream[K, R] {
-	n := s.builder().namedNode("join-table-with-grace", name)
+	n := s.graph().namedNode("join-table-with-grace", name)
 	n.require(join != nil, "function")
 	both := func(value *V, row *W) R { return join(*value, *row) }
 	return joinTableWithGrace(n, s, table, grace, both, value, false)
@@ -31,7 +30,7 @@ func (s Stream[K, V]) JoinTableWithGrace[W, R any](
 func (s Stream[K, V]) LeftJoinTableWithGrace[W, R any](
 	name string, table Table[K, W], grace time.Duration, join func(value V, row *W) R, value codecs.Codec[V],
 ) Stream[K, R] {
-	n := s.builder().namedNode("left-join-table-with-grace", name)
+	n := s.graph().namedNode("left-join-table-with-grace", name)
 	n.require(join != nil, "function")
 	both := func(value *V, row *W) R { return join(*value, row) }
 	return joinTableWithGrace(n, s, table, grace, both, value, true)
@@ -68,18 +67,18 @@ func joinTableWithGrace[K, V, W, R any](
 func checkGrace[K, V any](n *node, v *view[K, V], grace time.Duration) {
 	switch {
 	case grace < 0:
-		n.builder.errorf(n, "the grace of %v is negative", grace)
+		n.graph.errorf(n, "the grace of %v is negative", grace)
 		return
 	case grace%time.Millisecond != 0:
-		n.builder.errorf(n, "the grace of %v is not a whole number of milliseconds", grace)
+		n.graph.errorf(n, "the grace of %v is not a whole number of milliseconds", grace)
 		return
 	case v.history == nil:
-		n.builder.errorf(n, "the table has no history for records to wait for; give it one of %v at least with topology.Versioned", grace)
+		n.graph.errorf(n, "the table has no history for records to wait for; give it one of %v at least with topology.Versioned", grace)
 		return
 	}
 	for _, store := range v.stores {
 		if history := store.spec.Retention; store.spec.Kind == state.VersionedKind && 0 < history && history < grace {
-			n.builder.errorf(n, "the grace of %v is longer than the history of table %q, %v: rows would be lost before they are joined",
+			n.graph.errorf(n, "the grace of %v is longer than the history of table %q, %v: rows would be lost before they are joined",
 				grace, store.spec.Name, history)
 		}
 	}

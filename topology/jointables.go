@@ -18,7 +18,7 @@ import (
 //
 // Both tables must be partitioned alike: by the same key with the same codec, and with the same number of partitions.
 func (t Table[K, V]) Join[W, R any](other Table[K, W], join func(value V, row W) R, opts ...NodeOption) Table[K, R] {
-	n := t.builder().node("join", opts)
+	n := t.graph().node("join", opts)
 	n.require(join != nil, "function")
 	n.passesOld = true
 	return joinTables(t, other, n, func(left *V, right *W) R { return join(*left, *right) }, true, true)
@@ -27,7 +27,7 @@ func (t Table[K, V]) Join[W, R any](other Table[K, W], join func(value V, row W)
 // LeftJoin is [Table.Join] that also keeps the rows of this table without a row in the other one: join gets nil for it.
 // The pointer row is valid during the call only, and its target must not be modified.
 func (t Table[K, V]) LeftJoin[W, R any](other Table[K, W], join func(value V, row *W) R, opts ...NodeOption) Table[K, R] {
-	n := t.builder().node("left-join", opts)
+	n := t.graph().node("left-join", opts)
 	n.require(join != nil, "function")
 	n.wantsOld = true
 	return joinTables(t, other, n, func(left *V, right *W) R { return join(*left, right) }, true, false)
@@ -36,7 +36,7 @@ func (t Table[K, V]) LeftJoin[W, R any](other Table[K, W], join func(value V, ro
 // OuterJoin is [Table.Join] that keeps the rows of both tables: join gets nil for a side that has no row, never for
 // both. The pointers are valid during the call only, and their targets must not be modified.
 func (t Table[K, V]) OuterJoin[W, R any](other Table[K, W], join func(left *V, right *W) R, opts ...NodeOption) Table[K, R] {
-	n := t.builder().node("outer-join", opts)
+	n := t.graph().node("outer-join", opts)
 	n.require(join != nil, "function")
 	n.wantsOld = true
 	return joinTables(t, other, n, join, false, false)
@@ -49,7 +49,7 @@ func joinTables[K, V, W, R any](
 	out := &port[change[K, R]]{node: n}
 	result := Table[K, R]{out: out, keys: left.keys}
 	if right.out == nil {
-		n.builder.errorf(n, "the other table is the zero Table; tables are made by topology.TableOf and aggregations")
+		n.graph.errorf(n, "the other table is the zero Table; tables are made by topology.TableOf and aggregations")
 		result.view = &view[K, R]{}
 		return result
 	}

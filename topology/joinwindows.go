@@ -29,7 +29,7 @@ func (w JoinWindows) Grace(d time.Duration) JoinWindows { w.grace = d; return w 
 
 // validate records mistakes in w as mistakes of n.
 func (w JoinWindows) validate(n *node) {
-	fail := n.builder.errorf
+	fail := n.graph.errorf
 	if w.before+w.after < 0 {
 		fail(n, "the join window begins %v before a record and ends %v after it: it ends before it begins", w.before, w.after)
 	}

@@ -13,7 +13,7 @@ import (
 // The keys are new, as after [Stream.Rekey]: to group or join the stream, send it through [Stream.Repartition] first.
 // If only the values change, use [Stream.MapValuesWithKey], which needs no repartition.
 func (s Stream[K, V]) Map[K2, V2 any](f func(key K, value V) (K2, V2), opts ...NodeOption) Stream[K2, V2] {
-	n := s.builder().node("map", opts)
+	n := s.graph().node("map", opts)
 	n.require(f != nil, "function")
 	out := then(s.out, n, func(h *engine.Host, next receiver[item[K2, V2]]) receiver[item[K, V]] {
 		mapped := &item[K2, V2]{key: new(encodedKey)}
@@ -39,7 +39,7 @@ func (s Stream[K, V]) Map[K2, V2 any](f func(key K, value V) (K2, V2), opts ...N
 // The keys count as new, as after [Stream.Rekey]: to group or join the stream, send it through [Stream.Repartition]
 // first.
 func (s Stream[K, V]) MapRecord[K2, V2 any](f func(r Record[K, V]) Record[K2, V2], opts ...NodeOption) Stream[K2, V2] {
-	n := s.builder().node("map-record", opts)
+	n := s.graph().node("map-record", opts)
 	n.require(f != nil, "function")
 	out := then(s.out, n, func(h *engine.Host, next receiver[item[K2, V2]]) receiver[item[K, V]] {
 		mapped := &item[K2, V2]{key: new(encodedKey)}
@@ -73,7 +73,7 @@ func (it *item[K, V]) set(h *engine.Host, n *node, r Record[K, V]) error {
 
 // MapValues replaces each value by the result of f. A null value stays null: f is not called.
 func (s Stream[K, V]) MapValues[V2 any](f func(value V) V2, opts ...NodeOption) Stream[K, V2] {
-	n := s.builder().node("map-values", opts)
+	n := s.graph().node("map-values", opts)
 	n.require(f != nil, "function")
 	return mapValues(s, n, func(_ K, value V) V2 { return f(value) })
 }
@@ -100,7 +100,7 @@ func mapValues[K, V, V2 any](s Stream[K, V], n *node, f func(key K, value V) V2)
 // MapValuesWithKey replaces each value by the result of f for the key and the value. The key of a record with a null
 // key is the zero value. A null value stays null: f is not called.
 func (s Stream[K, V]) MapValuesWithKey[V2 any](f func(key K, value V) V2, opts ...NodeOption) Stream[K, V2] {
-	n := s.builder().node("map-values-with-key", opts)
+	n := s.graph().node("map-values-with-key", opts)
 	n.require(f != nil, "function")
 	return mapValues(s, n, f)
 }
@@ -111,14 +111,14 @@ func (s Stream[K, V]) MapValuesWithKey[V2 any](f func(key K, value V) V2, opts .
 // The result has no store: an operator that joins with it looks up the row of this table and calls f. To query the
 // result, or if f is slow, call [Table.Materialize]. A versioned table stays versioned.
 func (t Table[K, V]) MapValues[V2 any](f func(value V) V2, opts ...NodeOption) Table[K, V2] {
-	n := t.builder().node("map-values", opts)
+	n := t.graph().node("map-values", opts)
 	n.require(f != nil, "function")
 	return mapTable(t, n, func(_ K, value V) V2 { return f(value) })
 }
 
 // MapValuesWithKey is [Table.MapValues] for a function that also sees the key.
 func (t Table[K, V]) MapValuesWithKey[V2 any](f func(key K, value V) V2, opts ...NodeOption) Table[K, V2] {
-	n := t.builder().node("map-values", opts)
+	n := t.graph().node("map-values", opts)
 	n.require(f != nil, "function")
 	return mapTable(t, n, f)
 }

@@ -2,7 +2,6 @@ package topology
 
 import (
 	"github.com/seed84377926/millrace/codecs"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -13,7 +12,7 @@ import (
 // With [Versioned] the store keeps the history. Without it, the store of a versioned table takes late updates for the
 // latest ones, as in Kafka Streams.
 func (t Table[K, V]) Materialize(name string, value codecs.Codec[V], opts ...StoreOption) Table[K, V] {
-	n, o := t.builder().storeNode("materialize", name, opts)
+	n, o := t.graph().storeNode("materialize", name, opts)
 	n.require(value != nil, "value codec")
 	store := keepTable(n, t.keys.codec, value, o)
 	out := then(t.out, n, func(h *engine.Host, next receiver[change[K, V]]) receiver[change[K, V]] {

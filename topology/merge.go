@@ -15,16 +15,16 @@ import (
 // The keys of the result are where their partitioner put them if this holds for all the streams and if all of them
 // encode their keys alike. Otherwise, to group or join the result, send it through [Stream.Repartition] first.
 func (s Stream[K, V]) Merge(others ...Stream[K, V]) Stream[K, V] {
-	n := s.builder().node("merge", nil)
+	n := s.graph().node("merge", nil)
 	if len(others) == 0 {
-		n.builder.errorf(n, "there is no stream to merge with")
+		n.graph.errorf(n, "there is no stream to merge with")
 	}
 	out := &port[item[K, V]]{node: n}
 	keys := s.keys
 	link(s.out, n, out.receiver)
 	for _, other := range others {
 		if other.out == nil {
-			n.builder.errorf(n, "a stream is the zero Stream; streams are made by topology.Source")
+			n.graph.errorf(n, "a stream is the zero Stream; streams are made by topology.Source")
 			continue
 		}
 		same := sameCodec(s.keys.codec, other.keys.codec)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/seed84377926/millrace/codecs"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -139,7 +138,7 @@ func (w *writing[K, V]) put() error {
 func (w *writing[K, V]) route(topic string) error {
 	n, ok := w.known[topic]
 	if !ok {
-		if what, internal := w.node.builder.top.internal[topic]; internal {
+		if what, internal := w.node.graph.internal[topic]; internal {
 			return w.h.RecordError(w.node, fmt.Errorf("the function chose topic %q, which is that of %s and only for the topology itself", topic, what))
 		}
 		if err := checkTopic(topic); err != nil {

@@ -42,17 +42,11 @@ type partitioner[K, V any] struct {
 	many func(r Record[K, V], partitions int32, send func(partition int32))
 }
 
-func (p *partitioner[K, V]) applyTo(o *toOptions)            { o.partitioner = p }
-func (p *partitioner[K, V]) applyRepartition(r *repartition) { r.partitioner = p }
+func (p *partitioner[K, V]) applyTo(o *toOptions)                   { o.partitioner = p }
+func (p *partitioner[K, V]) applyRepartition(o *repartitionOptions) { o.partitioner = p }
 
 func (p *partitioner[K, V]) option() string        { return p.name }
 func (p *partitioner[K, V]) records() reflect.Type { return reflect.TypeFor[Record[K, V]]() }
-
-// anyPartitioner is a partitioner before its types are known.
-type anyPartitioner interface {
-	option() string
-	records() reflect.Type
-}
 
 // partitionerFor returns p with the types of the stream that n writes, or nil if p is nil. If p has other types, it
 // records a mistake and returns nil.
@@ -62,7 +56,7 @@ func partitionerFor[K, V any](n *node, p anyPartitioner) *partitioner[K, V] {
 	}
 	typed, ok := p.(*partitioner[K, V])
 	if !ok {
-		n.builder.errorf(n, "%s is for records of type %v, and the stream has %v", p.option(), p.records(), reflect.TypeFor[Record[K, V]]())
+		n.graph.errorf(n, "%s is for records of type %v, and the stream has %v", p.option(), p.records(), reflect.TypeFor[Record[K, V]]())
 		return nil
 	}
 	n.require(typed.one != nil || typed.many != nil, "function of "+typed.name)

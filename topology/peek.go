@@ -8,7 +8,7 @@ import "github.com/seed84377926/millrace/topology/engine"
 // f is called again for a record that is processed again, because a commit failed or because another instance took
 // over: effects of f outside the topology happen at least once.
 func (s Stream[K, V]) Peek(f func(r Record[K, V]), opts ...NodeOption) Stream[K, V] {
-	n := s.builder().node("peek", opts)
+	n := s.graph().node("peek", opts)
 	n.require(f != nil, "function")
 	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, V]]) receiver[item[K, V]] {
 		return func(it *item[K, V]) error {
@@ -23,7 +23,7 @@ func (s Stream[K, V]) Peek(f func(r Record[K, V]), opts ...NodeOption) Stream[K,
 // ForEach ends the stream with a call of f for each record, with null keys and null values. f must not modify the
 // record. As with [Stream.Peek], f is called again for a record that is processed again.
 func (s Stream[K, V]) ForEach(f func(r Record[K, V]), opts ...NodeOption) {
-	n := s.builder().node("for-each", opts)
+	n := s.graph().node("for-each", opts)
 	n.require(f != nil, "function")
 	link(s.out, n, func(h *engine.Host) receiver[item[K, V]] {
 		return func(it *item[K, V]) error {

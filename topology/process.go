@@ -32,7 +32,7 @@ type Processor[K, V any] func(ctx context.Context, r Record[K, V]) error
 func (s Stream[K, V]) Process[K2, V2 any](
 	name string, create func(p *ProcessorContext[K2, V2]) (Processor[K, V], error),
 ) Stream[K2, V2] {
-	n := s.builder().namedNode("process", name)
+	n := s.graph().namedNode("process", name)
 	out := &port[item[K2, V2]]{node: n}
 	start := func(h *engine.Host, children []receiver[item[K2, V2]]) (*scope, *Processor[K, V]) {
 		sc := newScope(h, n)
@@ -62,7 +62,7 @@ func (s Stream[K, V]) Process[K2, V2 any](
 func (s Stream[K, V]) ProcessValues[V2 any](
 	name string, create func(p *ValuesContext[V2]) (Processor[K, V], error),
 ) Stream[K, V2] {
-	n := s.builder().namedNode("process-values", name)
+	n := s.graph().namedNode("process-values", name)
 	out := &port[item[K, V2]]{node: n}
 	n.processes(create != nil, func(h *engine.Host) *scope {
 		sc := newScope(h, n)
@@ -96,12 +96,6 @@ func (s Stream[K, V]) ProcessValues[V2 any](
 		}
 	})
 	return Stream[K, V2]{out: out, keys: s.keys}
-}
-
-// processes makes n a node with a processor. try creates the processor in a task that exists for that only.
-func (n *node) processes(given bool, try func(h *engine.Host) *scope) {
-	n.require(given, "function that creates the processor")
-	n.try = try
 }
 
 // begin creates the processor of a scope, and lets it be created again when the scope is rolled back.

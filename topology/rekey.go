@@ -8,7 +8,7 @@ import "github.com/seed84377926/millrace/topology/engine"
 // Equal new keys may be in different partitions. Grouping and joining need them together, and refuse the stream until
 // [Stream.Repartition] has sent it through a topic. The other operators accept it.
 func (s Stream[K, V]) Rekey[K2 any](f func(key K, value V) K2, opts ...NodeOption) Stream[K2, V] {
-	n := s.builder().node("rekey", opts)
+	n := s.graph().node("rekey", opts)
 	n.require(f != nil, "function")
 	return rekey(s, n, f)
 }

@@ -66,15 +66,6 @@ func (s *scope) schedule(interval int64, of PunctuationType, f func(context.Cont
 // never is when a cancelled schedule is due.
 const never = math.MaxInt64
 
-// schedule is one schedule of a processor.
-type schedule struct {
-	scope    *scope
-	alarm    engine.Alarm
-	interval int64
-	f        func(ctx context.Context, now int64) error
-	at       *engine.KeptTime // when it is due
-}
-
 func (s *scope) newSchedule(number int, interval int64, of PunctuationType) *schedule {
 	if of == StreamTime && !s.n.timed || !s.h.Wiring() {
 		s.problem(fmt.Errorf("it has another schedule than when the topology was built: it must have the same whenever it is created"))

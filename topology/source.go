@@ -1,24 +1,10 @@
 package topology
 
 import (
+	"time"
+
 	"github.com/seed84377926/millrace/codecs"
-
-	"github.com/seed84377926/millrace/topology/engine"
 )
-
-// SourceOption is an option of [Source], [SourceMatching] and [TableOf]: [Named], [InSubTopology], [TimestampOf], [FromLatest],
-// [FromLast], [FromCommitted].
-type SourceOption interface {
-	TableOption
-	applySource(o *sourceOptions)
-}
-
-type sourceOptions struct {
-	nodeOptions
-
-	timestamps anyTimestamps
-	start      Start
-}
 
 // Source reads a topic as a stream. A record with a negative timestamp is dropped.
 //
@@ -26,7 +12,7 @@ type sourceOptions struct {
 // stream, use [Stream.Merge].
 func Source[K, V any](b *Builder, topic string, key codecs.Codec[K], value codecs.Codec[V], opts ...SourceOption) Stream[K, V] {
 	o, all := sourceOptionsOf(opts)
-	n := b.node("source", o.appendTo(all))
+	n := b.node("source", append(all, o.nodeOptions))
 	return read(n, topic, key, value, o)
 }
 
@@ -45,7 +31,7 @@ func sourceOptionsOf(opts []SourceOption) (o sourceOptions, all []NodeOption) {
 // read makes n the source of an external topic.
 func read[K, V any](n *node, topic string, key codecs.Codec[K], value codecs.Codec[V], o sourceOptions) Stream[K, V] {
 	n.topic = topic
-	n.builder.claimSource(n)
+	n.graph.claimSource(n)
 	return readAs(n, key, value, o)
 }
 
@@ -54,84 +40,35 @@ func readAs[K, V any](n *node, key codecs.Codec[K], value codecs.Codec[V], o sou
 	n.requireCodecs(key != nil, value != nil)
 	n.start = o.start
 	if err := o.start.validate(); err != nil {
-		n.builder.errorf(n, "%w", err)
+		n.graph.errorf(n, "%w", err)
 	}
 	return receive(&inputFormat[K, V]{node: n, key: key, value: value, timestamps: timestampsFor[K, V](n, o.timestamps)})
 }
 
 // claimSource records a mistake if another source reads the topic of n.
-func (b *Builder) claimSource(n *node) {
+func (g *graph) claimSource(n *node) {
 	if err := checkTopic(n.topic); err != nil {
-		b.errorf(n, "%w", err)
-	} else if other := b.sources[n.topic]; other != nil {
-		b.errorf(n, "topic %q is read at %s already; use that stream or table again", n.topic, other.site)
+		g.errorf(n, "%w", err)
+	} else if other := g.sources[n.topic]; other != nil {
+		g.errorf(n, "topic %q is read at %s already; use that stream or table again", n.topic, other.site)
 	} else {
-		b.sources[n.topic] = n
+		g.sources[n.topic] = n
 	}
 }
 
-// inputFormat says how the records of a source are read.
-type inputFormat[K, V any] struct {
-	node       *node
-	key        codecs.Codec[K]
-	value      codecs.Codec[V]
-	timestamps timestampOption[K, V] // nil: those of Kafka
-}
+type startOption Start
 
-// receive returns the stream that the source decodes.
-func receive[K, V any](in *inputFormat[K, V]) Stream[K, V] {
-	n := in.node
-	out := &port[item[K, V]]{node: n}
-	n.open = func(h *engine.Host, topic string) engine.Reader { return in.open(h, topic, out.receiver(h)) }
-	if in.timestamps != nil {
-		n.timed = true
-	}
-	return Stream[K, V]{out: out, keys: keying[K]{codec: in.key}}
-}
+func (s startOption) applySource(o *sourceOptions) { o.start = Start(s) }
+func (s startOption) applyTable(o *tableOptions)   { s.applySource(&o.sourceOptions) }
 
-func (in *inputFormat[K, V]) open(h *engine.Host, topic string, next receiver[item[K, V]]) engine.Reader {
-	n := in.node
-	it := &item[K, V]{key: new(encodedKey)}
-	var clock *engine.Clock
-	var reader engine.Reader
-	if in.timestamps != nil {
-		clock = h.Clock("/source/"+topic, engine.ClockHooks{})
-		reader.PartitionTime, reader.Timestamp = clock, stamped(in)
-	}
-	reader.Read = func(r *engine.RawRecord) error {
-		h.Enter(n)
-		it.key.reset()
-		if part, err := in.decode(r, &it.Record); err != nil {
-			return h.DecodeError(n, part, err)
-		}
-		if clock != nil {
-			it.Timestamp = in.timestamps(it.Record, clock.Now)
-		}
-		if it.Timestamp < 0 {
-			h.Drop(n, DropNegativeTimestamp)
-			return nil
-		}
-		if clock != nil {
-			clock.Advance(it.Timestamp)
-		}
-		h.AdvanceStreamTime(it.Timestamp)
-		return next(it)
-	}
-	return reader
-}
+// FromLatest makes a source begin after the last record, instead of at the first one, when the application starts for
+// the first time. A table that begins there lacks the rows written before.
+func FromLatest() SourceOption { return startOption{Kind: StartLatest} }
 
-// decode decodes a record and keeps its timestamp in Kafka. If it fails, part says which part could not be decoded.
-func (in *inputFormat[K, V]) decode(r *engine.RawRecord, to *Record[K, V]) (part string, err error) {
-	*to = Record[K, V]{NullKey: r.Key == nil, NullValue: r.Value == nil, Timestamp: r.Timestamp, Headers: r.Headers}
-	if !to.NullKey {
-		if to.Key, err = in.key.Decode(r.Key); err != nil {
-			return "key", err
-		}
-	}
-	if !to.NullValue {
-		if to.Value, err = in.value.Decode(r.Value); err != nil {
-			return "value", err
-		}
-	}
-	return "", nil
-}
+// FromLast makes a source begin at the first record that is no older than age when the application starts for the first
+// time (KIP-1106), or after the last record if all are older.
+func FromLast(age time.Duration) SourceOption { return startOption{Kind: StartAge, Age: age} }
+
+// FromCommitted makes the application stop with an error if its group has no offset for a partition of the source: the
+// user must set the offsets.
+func FromCommitted() SourceOption { return startOption{Kind: StartCommitted} }

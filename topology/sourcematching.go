@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -8,14 +9,6 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 )
-
-// pattern is the regular expression that the names of a source's topics match.
-type pattern struct {
-	text string
-	re   *regexp.Regexp
-}
-
-func (p *pattern) String() string { return fmt.Sprintf("topics that match %s", p.text) }
 
 // SourceMatching reads all topics whose whole name matches a regular expression (in the syntax of package regexp) as
 // one stream. The name is the name of the source, and of its sub-topology if no stateful operator in it has a name. A
@@ -34,7 +27,7 @@ func SourceMatching[K, V any](
 	b *Builder, name, expression string, key codecs.Codec[K], value codecs.Codec[V], opts ...SourceOption,
 ) Stream[K, V] {
 	o, all := sourceOptionsOf(opts)
-	n := b.node("source-matching", append([]NodeOption{Named(name)}, o.appendTo(all)...))
+	n := b.node("source-matching", slices.Concat([]NodeOption{Named(name)}, all, []NodeOption{o.nodeOptions}))
 	n.pattern = &pattern{text: expression}
 	re, err := regexp.Compile("^(?:" + expression + ")$")
 	switch {
@@ -44,24 +37,20 @@ func SourceMatching[K, V any](
 		b.errorf(n, "the regular expression is empty")
 	}
 	n.pattern.re = re
+	b.checks = append(b.checks, func() error { return b.checkPattern(n) })
 	return readAs(n, key, value, o)
 }
 
-// checkPatterns finds topics that are read by name and match a pattern.
-func checkPatterns(b *Builder) []error {
+// checkPattern finds topics that are read by name and match the pattern of n.
+func (g *graph) checkPattern(n *node) error {
 	var errs []error
-	for _, n := range b.nodes {
-		if n.pattern == nil {
-			continue
-		}
-		for _, other := range slices.Concat(b.nodes, b.globals) {
-			if b.sources[other.topic] == other && n.pattern.re.MatchString(other.topic) {
-				errs = append(errs, fmt.Errorf("%s: %s: topic %q matches, which is read at %s already; narrow the expression down",
-					n.site, n.label(), other.topic, other.site))
-			}
+	for _, other := range slices.Concat(g.nodes, g.globals) {
+		if g.sources[other.topic] == other && n.pattern.re.MatchString(other.topic) {
+			errs = append(errs, fmt.Errorf("%s: %s: topic %q matches, which is read at %s already; narrow the expression down",
+				n.site, n.label(), other.topic, other.site))
 		}
 	}
-	return errs
+	return errors.Join(errs...)
 }
 
 // Resolve returns the topology with an input for each of the topics that match the pattern of a source, see
@@ -165,12 +154,4 @@ func expand(inputs []string, topics map[string][]string) (all []string) {
 	}
 	slices.Sort(all)
 	return all
-}
-
-// label names the input in descriptions.
-func (in Input) label() string {
-	if in.Pattern != "" {
-		return (&pattern{text: in.Pattern}).String()
-	}
-	return in.Topic
 }

@@ -23,23 +23,6 @@ type Start struct {
 	Age  time.Duration // of StartAge
 }
 
-type startOption Start
-
-func (s startOption) applySource(o *sourceOptions) { o.start = Start(s) }
-func (s startOption) applyTable(o *tableOptions)   { s.applySource(&o.sourceOptions) }
-
-// FromLatest makes a source begin after the last record, instead of at the first one, when the application starts for
-// the first time. A table that begins there lacks the rows written before.
-func FromLatest() SourceOption { return startOption{Kind: StartLatest} }
-
-// FromLast makes a source begin at the first record that is no older than age when the application starts for the first
-// time (KIP-1106), or after the last record if all are older.
-func FromLast(age time.Duration) SourceOption { return startOption{Kind: StartAge, Age: age} }
-
-// FromCommitted makes the application stop with an error if its group has no offset for a partition of the source: the
-// user must set the offsets.
-func FromCommitted() SourceOption { return startOption{Kind: StartCommitted} }
-
 func (s Start) validate() error {
 	if s.Kind == StartAge && s.Age <= 0 {
 		return fmt.Errorf("FromLast of %v; want more than 0", s.Age)

@@ -1,10 +1,6 @@
 package topology
 
-import (
-	"reflect"
-
-	"github.com/seed84377926/millrace/topology/engine"
-)
+import "reflect"
 
 // TimestampOf makes f set the timestamp of each record of a source, in milliseconds since the Unix epoch, for example
 // from a field of its value. All operators see this timestamp, and the task uses it to choose its next input.
@@ -33,9 +29,6 @@ func (f timestampOption[K, V]) applyTable(o *tableOptions)   { f.applySource(&o.
 
 func (f timestampOption[K, V]) records() reflect.Type { return reflect.TypeFor[Record[K, V]]() }
 
-// anyTimestamps is a function for timestamps before its types are known.
-type anyTimestamps interface{ records() reflect.Type }
-
 // timestampsFor returns f with the types of the source n, or nil if f is nil. If f has other types, it records a
 // mistake and returns nil.
 func timestampsFor[K, V any](n *node, f anyTimestamps) timestampOption[K, V] {
@@ -44,25 +37,9 @@ func timestampsFor[K, V any](n *node, f anyTimestamps) timestampOption[K, V] {
 	}
 	typed, ok := f.(timestampOption[K, V])
 	if !ok {
-		n.builder.errorf(n, "TimestampOf is for records of type %v, and the source has %v", f.records(), reflect.TypeFor[Record[K, V]]())
+		n.graph.errorf(n, "TimestampOf is for records of type %v, and the source has %v", f.records(), reflect.TypeFor[Record[K, V]]())
 		return nil
 	}
 	n.require(typed != nil, "function of TimestampOf")
 	return typed
-}
-
-// stamped returns the function of a reader that tells the timestamp of a record before it is processed.
-func stamped[K, V any](in *inputFormat[K, V]) func(r *engine.RawRecord, partitionTime int64) int64 {
-	return func(r *engine.RawRecord, partitionTime int64) (timestamp int64) {
-		defer func() {
-			if recover() != nil {
-				timestamp = r.Timestamp
-			}
-		}()
-		var record Record[K, V]
-		if _, err := in.decode(r, &record); err != nil {
-			return r.Timestamp
-		}
-		return in.timestamps(record, partitionTime)
-	}
 }

@@ -25,7 +25,7 @@ type branch[K, V any] struct {
 
 // Split begins to divide the stream into branches. The result belongs to the goroutine of the builder.
 func (s Stream[K, V]) Split(opts ...NodeOption) *Split[K, V] {
-	n := s.builder().node("split", opts)
+	n := s.graph().node("split", opts)
 	split := &Split[K, V]{stream: s, node: n}
 	link(s.out, n, split.open)
 	return split
@@ -35,7 +35,7 @@ func (s Stream[K, V]) Split(opts ...NodeOption) *Split[K, V] {
 // record with a null key, match gets the zero value. match is not called for a record with a null value: only
 // [Split.BranchRecord] and [Split.Default] take such records.
 func (s *Split[K, V]) Branch(match func(key K, value V) bool, opts ...NodeOption) Stream[K, V] {
-	n := s.node.builder.node("branch", opts)
+	n := s.node.graph.node("branch", opts)
 	n.require(match != nil, "function")
 	return s.add(n, func(it *item[K, V]) bool { return !it.NullValue && match(it.Key, it.Value) })
 }
@@ -43,7 +43,7 @@ func (s *Split[K, V]) Branch(match func(key K, value V) bool, opts ...NodeOption
 // BranchRecord is [Split.Branch] for a function that sees the whole record, with null keys, null values, the timestamp
 // and the headers.
 func (s *Split[K, V]) BranchRecord(match func(r Record[K, V]) bool, opts ...NodeOption) Stream[K, V] {
-	n := s.node.builder.node("branch", opts)
+	n := s.node.graph.node("branch", opts)
 	n.require(match != nil, "function")
 	return s.add(n, func(it *item[K, V]) bool { return match(it.Record) })
 }
@@ -51,11 +51,11 @@ func (s *Split[K, V]) BranchRecord(match func(r Record[K, V]) bool, opts ...Node
 // Default returns the stream of the records that no branch takes, whether the branch is defined before or after this
 // call. A split has at most one default branch.
 func (s *Split[K, V]) Default(opts ...NodeOption) Stream[K, V] {
-	n := s.node.builder.node("default-branch", opts)
+	n := s.node.graph.node("default-branch", opts)
 	out := &port[item[K, V]]{node: n}
 	switch {
 	case s.rest != nil:
-		n.builder.errorf(n, "the split has a default branch already, made at %s", s.rest.node.site)
+		n.graph.errorf(n, "the split has a default branch already, made at %s", s.rest.node.site)
 	case n.addParent(s.node):
 		s.rest = out
 	}

@@ -1,14 +1,12 @@
 package topology
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -143,30 +141,6 @@ type openedStore[S any] struct {
 	advance advanceFunc
 }
 
-// openIn returns what open returned when the processor was created first; open reports false if the processor is not
-// connected with it.
-func openIn[T any](sc *scope, key any, what string, open func() (T, bool)) T {
-	if have, ok := sc.opened[key].(T); ok {
-		return have
-	}
-	if !sc.creating {
-		panic(fmt.Sprintf("processor %q opens %s while records are processed; open it where the processor is created", sc.n.name, what))
-	}
-	if sc.h.Wiring() {
-		if made, ok := open(); ok {
-			sc.opened[key] = made
-			return made
-		}
-	}
-	if !sc.h.Trial() {
-		panic(fmt.Sprintf("%s was not opened when the topology was built; a processor must open the same whenever it is created", what))
-	}
-	panic(abandoned{})
-}
-
-// abandoned is the panic that ends create on trial when it cannot go on. The mistake has been recorded by then.
-type abandoned struct{}
-
 // connect makes the store one of the node's, in the trial of Build.
 func (s *scope) connect(decl *storeDecl) bool {
 	if !s.n.sameBuilder(decl.node) {
@@ -185,20 +159,27 @@ func (s *scope) connect(decl *storeDecl) bool {
 }
 
 // declare registers a store for processors.
-func (b *Builder) declare(kind string, spec state.Spec, key, value bool) *storeDecl {
-	n := &node{builder: b, kind: kind, site: callSite()}
+func (g *graph) declare(kind string, spec state.Spec, key, value bool) *storeDecl {
+	n := &node{graph: g, kind: kind, site: callSite()}
 	n.setName(spec.Name)
 	n.requireCodecs(key, value)
 	if spec.Name == engine.TimesStore {
-		b.errorf(n, "the store name %q is reserved", engine.TimesStore)
+		g.errorf(n, "the store name %q is reserved", engine.TimesStore)
 	} else if err := spec.Validate(); err != nil && state.ValidateStoreName(spec.Name) == nil {
-		b.errorf(n, "%w", err)
+		g.errorf(n, "%w", err)
 	}
 	decl := &storeDecl{node: n, info: &storeInfo{spec: spec}, timed: spec.TTL != 0 || spec.Retention != 0}
-	if b.isOpen(n) {
-		b.declared = append(b.declared, decl)
+	if g.isOpen(n) {
+		g.afterTrials = append(g.afterTrials, decl.checkUsed)
 	}
 	return decl
+}
+
+// checkUsed records a mistake if no processor was created that uses the store.
+func (d *storeDecl) checkUsed() {
+	if len(d.info.users) == 0 {
+		d.node.graph.errorf(d.node, "no processor uses the store; open it with Store.In, or remove it")
+	}
 }
 
 // keepOpen makes an opened store one of the task's.
@@ -251,46 +232,4 @@ func expiring(h *engine.Host, spec state.Spec, age time.Duration, expire expireF
 		_, err := expire(clock.Now - age.Milliseconds())
 		return err
 	}
-}
-
-// TableRows reads the rows of a table or global table in a processor. It belongs to the goroutine of the task.
-type TableRows[K, V any] struct {
-	sc   *scope
-	keys keying[K]
-	rows lookup[K, V]
-}
-
-// In opens the table for reading where a processor is created. The processor and the table then run in one sub-topology,
-// and must be partitioned alike: the processor sees the rows of its own partition.
-func (t Table[K, V]) In(p ProcessorScope) TableRows[K, V] {
-	n, sc := t.out.node, p.scopeOf()
-	return openIn(sc, t.out, fmt.Sprintf("the table of %s", n.label()), func() (TableRows[K, V], bool) {
-		if sc.h.Trial() {
-			if !sc.n.sameBuilder(n) {
-				return TableRows[K, V]{}, false
-			}
-			t.keys.copartitioned(sc.n)
-			t.view.connect(sc.n)
-		}
-		for _, store := range t.view.stores {
-			if !slices.Contains(sc.n.stores, store) {
-				return TableRows[K, V]{}, false
-			}
-		}
-		return TableRows[K, V]{sc, t.keys, t.view.open(sc.h)}, true
-	})
-}
-
-// Get returns the row of key as it is now: its value and timestamp in milliseconds, and false if there is none.
-func (r TableRows[K, V]) Get(key K) (value V, timestamp int64, ok bool, err error) {
-	encoded, err := engine.Encode(r.sc.h.Arena(), r.keys.codec, key)
-	if err != nil {
-		return value, 0, false, err
-	}
-	if value, timestamp, ok, err = r.rows(key, encoded); err != nil {
-		if _, undecodable := errors.AsType[*globalRowError](err); !undecodable {
-			r.sc.h.StateFailed(err)
-		}
-	}
-	return value, timestamp, ok, err
 }

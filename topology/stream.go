@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/seed84377926/millrace/codecs"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -94,11 +93,11 @@ func broadcast[M any](receivers []receiver[M]) receiver[M] {
 	}
 }
 
-func (s Stream[K, V]) builder() *Builder {
+func (s Stream[K, V]) graph() *graph {
 	if s.out == nil {
 		panic("topology: method of the zero Stream called; streams are made by topology.Source")
 	}
-	return s.out.node.builder
+	return s.out.node.graph
 }
 
 // copartitioned reports whether equal keys are known to be in one partition. If they are not, it records a mistake of
@@ -107,7 +106,7 @@ func (k keying[K]) copartitioned(n *node) bool {
 	if k.changed == "" {
 		return true
 	}
-	n.builder.errorf(n, "the keys were changed at %s, so equal keys may be in different partitions; "+
+	n.graph.errorf(n, "the keys were changed at %s, so equal keys may be in different partitions; "+
 		"call Repartition between the two", k.changed)
 	return false
 }
@@ -116,13 +115,13 @@ func (k keying[K]) copartitioned(n *node) bool {
 // another kind of codec, or is known to be partitioned differently: equal keys would be in different partitions.
 func (k keying[K]) sameEncoding(n *node, others keying[K], other *node) {
 	if a, b := k.repartition, others.repartition; a != nil && b != nil && (a.partitioner == nil) != (b.partitioner == nil) {
-		n.builder.errorf(n, "one of the repartitions %q at %s and %q at %s has a partitioner of its own and the other has not, "+
+		n.graph.errorf(n, "one of the repartitions %q at %s and %q at %s has a partitioner of its own and the other has not, "+
 			"so equal keys may be in different partitions; give both the same", a.name, a.sink.site, b.name, b.sink.site)
 	}
 	if k.codec == nil || others.codec == nil || reflect.TypeOf(k.codec) == reflect.TypeOf(others.codec) {
 		return
 	}
-	n.builder.errorf(n, "one side encodes its keys with %T, the %s at %s with %T, so equal keys may be in different partitions; "+
+	n.graph.errorf(n, "one side encodes its keys with %T, the %s at %s with %T, so equal keys may be in different partitions; "+
 		"use one codec for both", k.codec, other.label(), other.site, others.codec)
 }
 
@@ -137,4 +136,9 @@ func (k keying[K]) encode(h *engine.Host, n *node, memo *encodedKey, key K) ([]b
 	}
 	memo.data = data
 	return data, nil
+}
+
+// sameCodec reports whether both codecs are known to give the same encodings: they are equal.
+func sameCodec[T any](a, b codecs.Codec[T]) bool {
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }

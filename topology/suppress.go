@@ -7,7 +7,6 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -57,18 +56,18 @@ func (s Suppression) StopWhenFull() Suppression { s.stop = true; return s }
 // validate records mistakes in s as mistakes of n.
 func (s Suppression) validate(n *node) {
 	if s.records.given && s.records.most <= 0 {
-		n.builder.errorf(n, "the buffer is bounded to %d records; want at least 1", s.records.most)
+		n.graph.errorf(n, "the buffer is bounded to %d records; want at least 1", s.records.most)
 	}
 	if s.bytes.given && s.bytes.most <= 0 {
-		n.builder.errorf(n, "the buffer is bounded to %d bytes; want at least 1", s.bytes.most)
+		n.graph.errorf(n, "the buffer is bounded to %d bytes; want at least 1", s.bytes.most)
 	}
 	switch {
 	case s.limit < 0:
-		n.builder.errorf(n, "the time limit of %v is negative", s.limit)
+		n.graph.errorf(n, "the time limit of %v is negative", s.limit)
 	case s.limit%time.Millisecond != 0:
-		n.builder.errorf(n, "the time limit of %v is not a whole number of milliseconds", s.limit)
+		n.graph.errorf(n, "the time limit of %v is not a whole number of milliseconds", s.limit)
 	case s.stop && !s.records.given && !s.bytes.given:
-		n.builder.errorf(n, "StopWhenFull needs a bound; set one with MaxRecords or MaxBytes")
+		n.graph.errorf(n, "StopWhenFull needs a bound; set one with MaxRecords or MaxBytes")
 	}
 }
 
@@ -106,16 +105,16 @@ func (e bufferFullError) Error() string {
 // While a key is held, an operator that joins with the result sees the update that was forwarded last
 // (docs/semantics.md, Suppress; KIP-328).
 func (t Table[K, V]) Suppress(name string, until Suppression) Table[K, V] {
-	n := t.builder().namedNode("suppress", name)
+	n := t.graph().namedNode("suppress", name)
 	until.validate(n)
 	if until.closes {
-		n.builder.errorf(n, "UntilWindowCloses is for windowed tables, and this one has no windows; use UntilTimeLimit")
+		n.graph.errorf(n, "UntilWindowCloses is for windowed tables, and this one has no windows; use UntilTimeLimit")
 	}
 	if t.view.history != nil {
-		n.builder.errorf(n, "a versioned table cannot be suppressed: its updates are not in the order of time (KIP-914)")
+		n.graph.errorf(n, "a versioned table cannot be suppressed: its updates are not in the order of time (KIP-914)")
 	}
 	if t.view.value == nil {
-		n.builder.errorf(n, "nobody has said how the values of the table are encoded; keep it in a store with Materialize, "+
+		n.graph.errorf(n, "nobody has said how the values of the table are encoded; keep it in a store with Materialize, "+
 			"or suppress the table before its values are mapped")
 	}
 	s := suppressor[K, K, V]{
@@ -137,13 +136,13 @@ func (t Table[K, V]) Suppress(name string, until Suppression) Table[K, V] {
 // session also takes records in the very millisecond in which it is forwarded, and is forwarded again with them
 // (docs/semantics.md, Closing twice). EmitOnClose does not forward a window before it is over.
 func (t WindowedTable[K, V]) Suppress(name string, until Suppression) WindowedTable[K, V] {
-	n := t.builder().namedNode("suppress", name)
+	n := t.graph().namedNode("suppress", name)
 	until.validate(n)
 	switch {
 	case t.view.value == nil:
-		n.builder.errorf(n, "nobody has said how the values of the table are encoded; suppress it before they are mapped")
+		n.graph.errorf(n, "nobody has said how the values of the table are encoded; suppress it before they are mapped")
 	case until.closes && !t.closing.graced:
-		n.builder.errorf(n, "the windows have no grace, which decides when a result is final; "+
+		n.graph.errorf(n, "the windows have no grace, which decides when a result is final; "+
 			"set it with Grace, Grace(0) if no late record counts")
 	}
 	s := suppressor[K, Windowed[K], V]{

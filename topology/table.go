@@ -2,7 +2,6 @@ package topology
 
 import (
 	"github.com/seed84377926/millrace/codecs"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -29,7 +28,7 @@ func TableOf[K, V any](b *Builder, topic string, key codecs.Codec[K], value code
 	}
 	source := b.node("source", nil)
 	stream := read(source, topic, key, value, o.sourceOptions)
-	n := b.node("table", o.nodeOptions.appendTo(all))
+	n := b.node("table", append(all, o.nodeOptions))
 	if !n.named {
 		n.name = topic
 		b.nameTable(n)
@@ -66,24 +65,24 @@ func keepRecords[K, V any](s Stream[K, V], n *node, value codecs.Codec[V], o sto
 }
 
 // nameTable gives a table the name of its topic.
-func (b *Builder) nameTable(n *node) {
+func (g *graph) nameTable(n *node) {
 	if checkTopic(n.name) != nil {
 		return // an error of the source
 	}
 	if checkName(n.name) != nil {
-		b.errorf(n, "the name of topic %q cannot be that of a store; choose one with topology.Named", n.name)
+		g.errorf(n, "the name of topic %q cannot be that of a store; choose one with topology.Named", n.name)
 		return
 	}
-	if other := b.names[n.name]; other != nil {
-		b.errorf(n, "the name %q is taken by the %s at %s; choose one with topology.Named", n.name, other.kind, other.site)
+	if other := g.names[n.name]; other != nil {
+		g.errorf(n, "the name %q is taken by the %s at %s; choose one with topology.Named", n.name, other.kind, other.site)
 		return
 	}
-	b.names[n.name] = n
+	g.names[n.name] = n
 }
 
-func (t Table[K, V]) builder() *Builder {
+func (t Table[K, V]) graph() *graph {
 	if t.out == nil {
 		panic("topology: method of the zero Table called; tables are made by topology.TableOf and aggregations")
 	}
-	return t.out.node.builder
+	return t.out.node.graph
 }

@@ -6,28 +6,6 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// TableOption is an option of [TableOf]: [Named], [Versioned], [TTL], and the options of [Source].
-type TableOption interface{ applyTable(o *tableOptions) }
-
-type tableOptions struct {
-	nodeOptions
-	storeOptions
-	sourceOptions sourceOptions
-}
-
-// StoreOption is an option of an operator that keeps a table, and of aggregations without windows: [Versioned], [TTL].
-type StoreOption interface {
-	TableOption
-	applyStore(o *storeOptions)
-	applyAggregate(o *aggregateOptions)
-}
-
-// storeOptions say what kind of store keeps the rows of a table.
-type storeOptions struct {
-	versioned, expiring bool
-	history, ttl        time.Duration
-}
-
 type storeOption func(o *storeOptions)
 
 func (f storeOption) applyStore(o *storeOptions)         { f(o) }
@@ -68,12 +46,12 @@ func TTL(ttl time.Duration) StoreOption {
 }
 
 // storeNode registers an operator that keeps a table under a name that the user must choose.
-func (b *Builder) storeNode(kind, name string, opts []StoreOption) (*node, storeOptions) {
-	n := b.namedNode(kind, name)
+func (g *graph) storeNode(kind, name string, opts []StoreOption) (*node, storeOptions) {
+	n := g.namedNode(kind, name)
 	var o storeOptions
 	for _, opt := range opts {
 		if opt == nil {
-			b.errorf(n, "option is nil")
+			g.errorf(n, "option is nil")
 			continue
 		}
 		opt.applyStore(&o)
@@ -84,7 +62,7 @@ func (b *Builder) storeNode(kind, name string, opts []StoreOption) (*node, store
 
 func (o storeOptions) validate(n *node) {
 	if o.versioned && o.expiring {
-		n.builder.errorf(n, "a table has either Versioned or TTL: old versions go when history is over")
+		n.graph.errorf(n, "a table has either Versioned or TTL: old versions go when history is over")
 	}
 	for _, d := range []struct {
 		given bool
@@ -94,9 +72,9 @@ func (o storeOptions) validate(n *node) {
 		switch {
 		case !d.given:
 		case d.Duration <= 0:
-			n.builder.errorf(n, "the %s of %v is not positive", d.what, d.Duration)
+			n.graph.errorf(n, "the %s of %v is not positive", d.what, d.Duration)
 		case d.Duration%time.Millisecond != 0:
-			n.builder.errorf(n, "the %s of %v is not a whole number of milliseconds", d.what, d.Duration)
+			n.graph.errorf(n, "the %s of %v is not a whole number of milliseconds", d.what, d.Duration)
 		}
 	}
 }
@@ -104,7 +82,7 @@ func (o storeOptions) validate(n *node) {
 // refuse records a mistake of the windowed aggregation n if there are options for its store.
 func (o storeOptions) refuse(n *node) {
 	if o.versioned || o.expiring {
-		n.builder.errorf(n, "Versioned and TTL are for tables without windows; windows have a Retention")
+		n.graph.errorf(n, "Versioned and TTL are for tables without windows; windows have a Retention")
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -60,7 +59,7 @@ func (s *tableStore[K, V]) open(h *engine.Host) tableRows[K, V] {
 
 // view returns the view through which other operators read the rows.
 func (s *tableStore[K, V]) view() *view[K, V] {
-	v := &view[K, V]{value: s.value, stores: []*storeInfo{s.info}, table: s, open: func(h *engine.Host) lookup[K, V] {
+	v := &view[K, V]{value: s.value, stores: []*storeInfo{s.info}, table: s.info, committed: s.committed, open: func(h *engine.Host) lookup[K, V] {
 		rows := s.open(h)
 		return func(_ K, encoded []byte) (V, int64, bool, error) { return rows.get(encoded) }
 	}}

@@ -2,23 +2,14 @@ package topology
 
 import "github.com/seed84377926/millrace/codecs"
 
-// ToOption is an option of [Stream.To] and [Stream.ToDynamic]: [Named], [PartitionBy], [Multicast], [InSubTopology].
-type ToOption interface{ applyTo(o *toOptions) }
-
-type toOptions struct {
-	nodeOptions
-
-	partitioner anyPartitioner
-}
-
 // To writes the stream to a topic. A null key or value is written as null. Records are partitioned by the bytes of
 // their key, as Kafka's own clients do it; windowed keys are partitioned by the key without the window, see
 // [TimeWindowedCodec]. [PartitionBy] and [Multicast] choose partitions in another way.
 func (s Stream[K, V]) To(topic string, key codecs.Codec[K], value codecs.Codec[V], opts ...ToOption) {
-	n, o := s.builder().sink("sink", opts)
+	n, o := s.graph().sink("sink", opts)
 	n.topic = topic
 	if err := checkTopic(topic); err != nil {
-		n.builder.errorf(n, "%w", err)
+		n.graph.errorf(n, "%w", err)
 	}
 	n.requireCodecs(key != nil, value != nil)
 	out := &output[K, V]{node: n, keys: keying[K]{codec: key}, value: value, partitioner: partitionerFor[K, V](n, o.partitioner)}
@@ -32,7 +23,7 @@ func (s Stream[K, V]) To(topic string, key codecs.Codec[K], value codecs.Codec[V
 func (s Stream[K, V]) ToDynamic(
 	f func(r Record[K, V]) (topic string), key codecs.Codec[K], value codecs.Codec[V], opts ...ToOption,
 ) {
-	n, o := s.builder().sink("dynamic-sink", opts)
+	n, o := s.graph().sink("dynamic-sink", opts)
 	n.dynamic = true
 	n.require(f != nil, "function")
 	n.requireCodecs(key != nil, value != nil)
@@ -43,7 +34,7 @@ func (s Stream[K, V]) ToDynamic(
 }
 
 // sink registers a sink.
-func (b *Builder) sink(kind string, opts []ToOption) (*node, toOptions) {
+func (g *graph) sink(kind string, opts []ToOption) (*node, toOptions) {
 	var o toOptions
 	var all []NodeOption
 	for _, opt := range opts {
@@ -53,5 +44,5 @@ func (b *Builder) sink(kind string, opts []ToOption) (*node, toOptions) {
 		}
 		opt.applyTo(&o)
 	}
-	return b.node(kind, o.appendTo(all)), o
+	return g.node(kind, append(all, o.nodeOptions)), o
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -173,3 +172,23 @@ func (s *SubTopology) NewTask(cfg engine.TaskConfig) (*engine.Task, error) {
 	}
 	return engine.NewTask(program, cfg)
 }
+
+// Policies returns the policies for records that fail.
+func (t *Topology) Policies() Policies { return t.policies }
+
+// label names the input in descriptions.
+func (in Input) label() string {
+	if in.Pattern != "" {
+		return (&pattern{text: in.Pattern}).String()
+	}
+	return in.Topic
+}
+
+// Global is the name and the topic of a global table.
+type Global struct {
+	Name  string `json:"name"`
+	Topic string `json:"topic"`
+}
+
+// Globals returns the global tables in the order of the program.
+func (t *Topology) Globals() []Global { return slices.Clone(t.globals) }

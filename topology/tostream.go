@@ -2,13 +2,12 @@ package topology
 
 import (
 	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // ToStream returns the updates of the table as a stream. A deletion is a record with a null value.
 func (t Table[K, V]) ToStream(opts ...NodeOption) Stream[K, V] {
-	n := t.builder().node("to-stream", opts)
+	n := t.graph().node("to-stream", opts)
 	out := then(t.out, n, func(_ *engine.Host, next receiver[item[K, V]]) receiver[change[K, V]] {
 		it := new(item[K, V])
 		return func(c *change[K, V]) error {
@@ -29,7 +28,7 @@ func (t Table[K, V]) ToStream(opts ...NodeOption) Stream[K, V] {
 func (t WindowedTable[K, V]) ToStream[K2 any](
 	key func(key K, window state.Window) K2, opts ...NodeOption,
 ) Stream[K2, V] {
-	n := t.builder().node("to-stream", opts)
+	n := t.graph().node("to-stream", opts)
 	n.require(key != nil, "function")
 	out := then(t.out, n, func(h *engine.Host, next receiver[item[K2, V]]) receiver[change[K, V]] {
 		it := &item[K2, V]{key: new(encodedKey)}

@@ -8,7 +8,7 @@ import "github.com/seed84377926/millrace/codecs"
 //
 // The keys must be where their partitioner put them: after [Stream.Rekey], call [Stream.Repartition] first.
 func (s Stream[K, V]) ToTable(name string, value codecs.Codec[V], opts ...StoreOption) Table[K, V] {
-	n, o := s.builder().storeNode("to-table", name, opts)
+	n, o := s.graph().storeNode("to-table", name, opts)
 	n.require(value != nil, "value codec")
 	s.keys.copartitioned(n)
 	return keepRecords(s, n, value, o)

@@ -6,36 +6,19 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// tryProcessors creates every processor once, in a task with empty stores that exists for that only. It finds out which
-// stores each uses, and what is wrong with it before anything runs.
-func (b *Builder) tryProcessors() {
-	err := engine.Trial("trial", func(h *engine.Host) {
-		if len(b.errs) > 0 {
-			return
-		}
-		for _, n := range b.nodes {
-			if n.try != nil {
-				b.tried(n, n.try(h))
-			}
-		}
-	})
-	if len(b.errs) > 0 || err != nil {
-		b.errs = append(b.errs, err)
-		return
-	}
-	for _, decl := range b.declared {
-		if len(decl.info.users) == 0 {
-			b.errorf(decl.node, "no processor uses the store; open it with Store.In, or remove it")
-		}
-	}
+// processes makes n a node with a processor. Build calls try once, which creates the processor in a task with empty stores that
+// exists for that only. It finds out which stores the processor uses, and what is wrong with it before anything runs.
+func (n *node) processes(given bool, try func(h *engine.Host) *scope) {
+	n.require(given, "function that creates the processor")
+	n.graph.trials = append(n.graph.trials, func(h *engine.Host) { n.tried(try(h)) })
 }
 
 // tried remembers the mistakes of a processor that was created on trial.
-func (b *Builder) tried(n *node, sc *scope) {
+func (n *node) tried(sc *scope) {
 	for _, problem := range sc.problems {
 		if failed, ok := errors.AsType[*engine.PanicError](problem); ok && failed.Value == (abandoned{}) {
 			continue
 		}
-		b.errorf(n, "create the processor: %w", problem)
+		n.graph.errorf(n, "create the processor: %w", problem)
 	}
 }

@@ -1,8 +1,10 @@
 package topology
 
 import (
-	"github.com/seed84377926/millrace/codecs"
+	"iter"
 
+	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -15,7 +17,10 @@ type view[K, V any] struct {
 	// history is like open, for the rows as they were at a time. It is nil unless the table is versioned.
 	history func(h *engine.Host) historyLookup[K, V]
 	// table is the store of the table, nil if the rows are computed.
-	table *tableStore[K, V]
+	table *storeInfo
+	// committed yields the committed rows in a task, beginning with the given key, nil for the first row. It is nil if the rows
+	// are computed.
+	committed func(h *engine.Host, from *K) iter.Seq2[state.Entry[K, V], error]
 }
 
 // lookup returns the current row of a key: its value and timestamp, and false if there is none. encoded is the encoding

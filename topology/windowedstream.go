@@ -14,13 +14,13 @@ type TimeWindowedStream[K, V any] struct {
 
 // WindowedBy puts the records of each key into windows: [Tumbling], [Hopping] or [Sliding].
 func (g GroupedStream[K, V]) WindowedBy(w Windows) TimeWindowedStream[K, V] {
-	validateWindows(w, &node{builder: g.stream.builder(), kind: "windowed-by", site: callSite()})
+	validateWindows(w, &node{graph: g.stream.graph(), kind: "windowed-by", site: callSite()})
 	return TimeWindowedStream[K, V]{grouped: g, windows: w}
 }
 
 func validateWindows(w Windows, n *node) {
 	if w == nil {
-		n.builder.errorf(n, "the windows are nil")
+		n.graph.errorf(n, "the windows are nil")
 		return
 	}
 	w.validate(n)
@@ -29,7 +29,7 @@ func validateWindows(w Windows, n *node) {
 // Count counts the records of each key and window, in a window store with the given name (values: codecs.Int64). It treats
 // records as [TimeWindowedStream.Aggregate] does.
 func (s TimeWindowedStream[K, V]) Count(name string, opts ...AggregateOption[int64]) WindowedTable[K, int64] {
-	n := s.grouped.stream.builder().namedNode("windowed-count", name)
+	n := s.grouped.stream.graph().namedNode("windowed-count", name)
 	return aggregateWindows(n, s.windows, s.emission, counting(n, opts), feed(s.grouped, countOne[K, V]))
 }
 
@@ -40,7 +40,7 @@ func (s TimeWindowedStream[K, V]) Count(name string, opts ...AggregateOption[int
 func (s TimeWindowedStream[K, V]) Reduce(
 	name string, reduce func(result, value V) V, codec codecs.Codec[V], opts ...AggregateOption[V],
 ) WindowedTable[K, V] {
-	n := s.grouped.stream.builder().namedNode("windowed-reduce", name)
+	n := s.grouped.stream.graph().namedNode("windowed-reduce", name)
 	n.require(reduce != nil, "function")
 	return aggregateWindows(n, s.windows, s.emission, newReduction(n, codec, opts), feedReduce(s.grouped, reduce))
 }
@@ -57,7 +57,7 @@ func (s TimeWindowedStream[K, V]) Reduce(
 func (s TimeWindowedStream[K, V]) Aggregate[A any](
 	name string, init func() A, add func(key K, value V, aggregate A) A, codec codecs.Codec[A], opts ...AggregateOption[A],
 ) WindowedTable[K, A] {
-	n := s.grouped.stream.builder().namedNode("windowed-aggregate", name)
+	n := s.grouped.stream.graph().namedNode("windowed-aggregate", name)
 	a := newAggregation(n, init, codec, opts)
 	n.require(add != nil, "function that adds a value")
 	return aggregateWindows(n, s.windows, s.emission, a, feed(s.grouped, add))
@@ -88,14 +88,14 @@ type SessionWindowedStream[K, V any] struct {
 
 // WindowedBySessions puts the records of each key into [Sessions].
 func (g GroupedStream[K, V]) WindowedBySessions(w SessionWindows) SessionWindowedStream[K, V] {
-	w.validate(&node{builder: g.stream.builder(), kind: "windowed-by-sessions", site: callSite()})
+	w.validate(&node{graph: g.stream.graph(), kind: "windowed-by-sessions", site: callSite()})
 	return SessionWindowedStream[K, V]{grouped: g, windows: w}
 }
 
 // Count counts the records of each key and session, in a session store with the given name (values: codecs.Int64). It treats
 // records as [SessionWindowedStream.Aggregate] does.
 func (s SessionWindowedStream[K, V]) Count(name string, opts ...AggregateOption[int64]) WindowedTable[K, int64] {
-	n := s.grouped.stream.builder().namedNode("session-count", name)
+	n := s.grouped.stream.graph().namedNode("session-count", name)
 	merge := func(_ K, a, b int64) int64 { return a + b }
 	return aggregateSessions(n, s.windows, s.emission, counting(n, opts), merge, feed(s.grouped, countOne[K, V]))
 }
@@ -107,7 +107,7 @@ func (s SessionWindowedStream[K, V]) Count(name string, opts ...AggregateOption[
 func (s SessionWindowedStream[K, V]) Reduce(
 	name string, reduce func(result, value V) V, codec codecs.Codec[V], opts ...AggregateOption[V],
 ) WindowedTable[K, V] {
-	n := s.grouped.stream.builder().namedNode("session-reduce", name)
+	n := s.grouped.stream.graph().namedNode("session-reduce", name)
 	n.require(reduce != nil, "function")
 	merge := func(_ K, a, b V) V { return reduce(a, b) }
 	return aggregateSessions(n, s.windows, s.emission, newReduction(n, codec, opts), merge, feedReduce(s.grouped, reduce))
@@ -127,7 +127,7 @@ func (s SessionWindowedStream[K, V]) Aggregate[A any](
 	name string, init func() A, add func(key K, value V, aggregate A) A, merge func(key K, a, b A) A, codec codecs.Codec[A],
 	opts ...AggregateOption[A],
 ) WindowedTable[K, A] {
-	n := s.grouped.stream.builder().namedNode("session-aggregate", name)
+	n := s.grouped.stream.graph().namedNode("session-aggregate", name)
 	a := newAggregation(n, init, codec, opts)
 	n.require(add != nil, "function that adds a value")
 	n.require(merge != nil, "function that merges sessions")

@@ -3,7 +3,6 @@ package topology
 import (
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -23,17 +22,17 @@ type closing struct {
 	graced bool  // the user has given a grace
 }
 
-func (t WindowedTable[K, V]) builder() *Builder {
+func (t WindowedTable[K, V]) graph() *graph {
 	if t.out == nil {
 		panic("topology: method of the zero WindowedTable called; windowed tables are made by aggregations")
 	}
-	return t.out.node.builder
+	return t.out.node.graph
 }
 
 // Filter keeps the rows for which keep returns true, see [Table.Filter]. It stores nothing: rows are read from the
 // table before the filter.
 func (t WindowedTable[K, V]) Filter(keep func(key K, window state.Window, value V) bool, opts ...NodeOption) WindowedTable[K, V] {
-	n := t.builder().node("filter", opts)
+	n := t.graph().node("filter", opts)
 	n.require(keep != nil, "function")
 	view := filtered(t.view, n, func(w Windowed[K], value V) bool { return keep(w.Key, w.Window, value) })
 	return WindowedTable[K, V]{out: filterChanges(t.out, n, false, keep), keys: t.keys, closing: t.closing, view: view}
@@ -42,7 +41,7 @@ func (t WindowedTable[K, V]) Filter(keep func(key K, window state.Window, value 
 // MapValues replaces each value by the result of f, see [Table.MapValues]. It stores nothing: rows are computed from
 // the table whose values are mapped.
 func (t WindowedTable[K, V]) MapValues[V2 any](f func(value V) V2, opts ...NodeOption) WindowedTable[K, V2] {
-	n := t.builder().node("map-values", opts)
+	n := t.graph().node("map-values", opts)
 	n.require(f != nil, "function")
 	out := mapChanges(t.out, n, func(_ K, value V) V2 { return f(value) })
 	view := mapped(t.view, n, func(_ Windowed[K], value V) V2 { return f(value) })
@@ -56,7 +55,7 @@ func (t WindowedTable[K, V]) MapValues[V2 any](f func(value V) V2, opts ...NodeO
 //
 // (It is a function because Go does not allow a method to return its own type with longer type arguments.)
 func KeyedByWindow[K, V any](t WindowedTable[K, V], opts ...NodeOption) Table[Windowed[K], V] {
-	n := t.builder().node("keyed-by-window", opts)
+	n := t.graph().node("keyed-by-window", opts)
 	n.passesOld = true
 	out := then(t.out, n, func(_ *engine.Host, next receiver[change[Windowed[K], V]]) receiver[change[K, V]] {
 		keyed := &change[Windowed[K], V]{key: new(encodedKey)}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -64,7 +63,7 @@ func (w TimeWindows) validate(n *node) {
 		return
 	}
 	if ok = w.advance > 0 && w.advance <= w.size; !ok {
-		n.builder.errorf(n, "the advance is %v; want more than 0 and at most the window size, %v", w.advance, w.size)
+		n.graph.errorf(n, "the advance is %v; want more than 0 and at most the window size, %v", w.advance, w.size)
 	}
 	spans := []span{{"window size", w.size}, {"grace", w.grace}, {"retention", w.retention}}
 	if ok && w.advance != w.size {
@@ -132,7 +131,7 @@ type span struct {
 // positive reports whether a duration is above 0, and records a mistake if it is not.
 func positive(n *node, s span) bool {
 	if s.Duration <= 0 {
-		n.builder.errorf(n, "the %s is %v; want more than 0", s.what, s.Duration)
+		n.graph.errorf(n, "the %s is %v; want more than 0", s.what, s.Duration)
 	}
 	return s.Duration > 0
 }
@@ -144,10 +143,10 @@ func whole(n *node, spans ...span) bool {
 	for _, s := range spans {
 		switch {
 		case s.Duration < 0:
-			n.builder.errorf(n, "the %s of %v is negative", s.what, s.Duration)
+			n.graph.errorf(n, "the %s of %v is negative", s.what, s.Duration)
 			ok = false
 		case s.Duration%time.Millisecond != 0:
-			n.builder.errorf(n, "the %s of %v is not a whole number of milliseconds", s.what, s.Duration)
+			n.graph.errorf(n, "the %s of %v is not a whole number of milliseconds", s.what, s.Duration)
 			ok = false
 		}
 	}
@@ -158,9 +157,9 @@ func whole(n *node, spans ...span) bool {
 func checkRetention(n *node, retention, needed time.Duration, what string) {
 	switch {
 	case needed == math.MaxInt64:
-		n.builder.errorf(n, "%s are more than %v, the longest duration there is", what, needed)
+		n.graph.errorf(n, "%s are more than %v, the longest duration there is", what, needed)
 	case retention != 0 && retention < needed:
-		n.builder.errorf(n, "the retention of %v is shorter than %s, %v: windows would be lost while they are open",
+		n.graph.errorf(n, "the retention of %v is shorter than %s, %v: windows would be lost while they are open",
 			retention, what, needed)
 	}
 }
