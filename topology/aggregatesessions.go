@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
@@ -31,7 +30,7 @@ func aggregateSessions[K, A any](
 	keys, spec := streams[0].keys, w.spec(n.name)
 	gap, grace, retention := w.gap.Milliseconds(), w.grace.Milliseconds(), spec.Retention.Milliseconds()
 	n.timed = true
-	store := &windowStore[*state.Sessions[K, A]]{
+	store := &aggregateStore[*state.Sessions[K, A]]{
 		info: n.keep(spec), streams: len(streams),
 		create: func(h *engine.Host) (*state.Sessions[K, A], error) {
 			return state.NewSessions(spec, h.State(), h.Budget(), keys.codec, a.codec)

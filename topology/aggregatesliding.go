@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 

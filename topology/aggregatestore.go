@@ -5,12 +5,11 @@ import (
 
 	"github.com/seed84377926/millrace/codecs"
 	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// windowStore is the store of a windowed aggregation. R is its type in a task.
-type windowStore[R state.Store] struct {
+// aggregateStore is the store of a windowed aggregation. R is its type in a task.
+type aggregateStore[R state.Store] struct {
 	info    *storeInfo
 	streams int // that flow into the aggregate
 	create  func(h *engine.Host) (R, error)
@@ -28,9 +27,9 @@ type openWindows[R state.Store] struct {
 // keepWindows registers the window store of n.
 func keepWindows[K, A any](
 	n *node, spec state.Spec, streams int, key codecs.Codec[K], value codecs.Codec[A], expired func(now int64) int64,
-) *windowStore[*state.Windowed[K, A]] {
+) *aggregateStore[*state.Windowed[K, A]] {
 	n.timed = true
-	return &windowStore[*state.Windowed[K, A]]{
+	return &aggregateStore[*state.Windowed[K, A]]{
 		info: n.keep(spec), streams: streams,
 		create: func(h *engine.Host) (*state.Windowed[K, A], error) {
 			return state.NewWindowed(spec, h.State(), h.Budget(), key, value)
@@ -43,7 +42,7 @@ func keepWindows[K, A any](
 }
 
 // open returns the store in t. All callers get the same store.
-func (s *windowStore[R]) open(h *engine.Host) *openWindows[R] {
+func (s *aggregateStore[R]) open(h *engine.Host) *openWindows[R] {
 	return engine.Once(h, s, func() *openWindows[R] {
 		rows, err := s.create(h)
 		if err != nil {

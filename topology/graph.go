@@ -131,7 +131,7 @@ func (g *graph) register(n *node) {
 	}
 }
 
-// isOpen reports whether n may still be added, and remembers that it was not if it comes after Build.
+// isOpen reports whether n may still be added. If n comes after Build, isOpen remembers the mistake.
 func (g *graph) isOpen(n *node) bool {
 	g.late.mu.Lock()
 	defer g.late.mu.Unlock()
@@ -156,8 +156,8 @@ func (n *node) setName(name string) {
 	n.graph.names[name] = n
 }
 
-// claimName gives n, a part of the operator user, a name made of the one that the user chose for that: as the name of a store
-// it is unique, too.
+// claimName gives n, a part of the operator user, a name made of the name of that operator. As the name of a store it
+// is unique, too.
 func (g *graph) claimName(n, user *node, name string) {
 	n.name = name
 	if checkName(name) != nil {
@@ -283,7 +283,7 @@ type pattern struct {
 
 func (p *pattern) String() string { return fmt.Sprintf("topics that match %s", p.text) }
 
-// isIndex reports whether n keeps an index: what is added to a table must not rename its sub-topology.
+// isIndex reports whether n keeps an index: an index that is added to a table must not rename its sub-topology.
 func (n *node) isIndex() bool {
 	return slices.ContainsFunc(n.ownStores(), func(s *storeInfo) bool { return s.spec.Kind == state.IndexKind })
 }

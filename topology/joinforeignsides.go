@@ -36,10 +36,10 @@ func (j *foreignJoin[K, V, FK, W]) check() bool {
 		{"right", j.right.keys.codec != nil, j.right.view.value != nil},
 	} {
 		if !side.key {
-			b.errorf(n, "nobody has said how the keys of the %s table are encoded; send it through a topic first", side.what)
+			b.errorf(n, "it is not known how the keys of the %s table are encoded; send it through a topic first", side.what)
 		}
 		if !side.value {
-			b.errorf(n, "nobody has said how the values of the %s table are encoded; keep it in a store with Materialize, "+
+			b.errorf(n, "it is not known how the values of the %s table are encoded; keep it in a store with Materialize, "+
 				"or join it before its values are mapped", side.what)
 		}
 		known = known && side.key && side.value

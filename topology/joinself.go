@@ -2,7 +2,6 @@ package topology
 
 import (
 	"github.com/seed84377926/millrace/codecs"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 

@@ -6,7 +6,6 @@ import (
 	"math"
 
 	"github.com/seed84377926/millrace/state"
-
 	"github.com/seed84377926/millrace/topology/engine"
 )
 

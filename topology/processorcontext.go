@@ -20,7 +20,7 @@ type ProcessorContext[K, V any] struct {
 }
 
 // Forward sends r to all children, which process it before the call returns. If one of them fails, the rest of what the
-// processor does for its record is done in vain, and the failure is that of the child.
+// processor does for its record has no effect, and the failure is the failure of the child.
 func (p *ProcessorContext[K, V]) Forward(r Record[K, V]) { p.forward(p.all, r) }
 
 func (p *ProcessorContext[K, V]) forward(to receiver[item[K, V]], r Record[K, V]) {
@@ -32,8 +32,8 @@ func (p *ProcessorContext[K, V]) forward(to receiver[item[K, V]], r Record[K, V]
 	p.forwarded(to(p.it))
 }
 
-// Child returns the child with the name that [Named], or the operator itself, gave it, to forward to it alone. It is asked
-// for where the processor is created: a name that no child has is an error of Build.
+// Child returns the child with this name, which [Named] or the operator itself gave it, to forward to it alone. Call
+// Child where the processor is created: a name that no child has is an error of Build.
 func (p *ProcessorContext[K, V]) Child(name string) Child[K, V] {
 	for i, n := range p.ends {
 		if n.named && n.name == name {

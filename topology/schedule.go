@@ -17,18 +17,18 @@ const (
 	// first one that reaches or passes a multiple of the interval, however many multiples it passes. It is part of the state
 	// of the task: restarts, commits and crashes do not change when it calls.
 	StreamTime PunctuationType = iota + 1
-	// WallClock is the time of day. A schedule calls when the interval has passed, and then when each further one has, or once
-	// for all that were missed. It begins anew when the task does.
+	// WallClock is the time of day. A schedule calls each time that the interval has passed, and once for all intervals
+	// that were missed. It begins again when the task does.
 	WallClock
 )
 
-// Schedule makes the task call f every interval (whole milliseconds) with the time that it is, in milliseconds; ctx and error
-// are those of a [Processor]. There is no record in such a call, and what it forwards has no headers unless it gives them.
-// A call that fails is not skipped with a record: the policy for failed processing decides about it in the same words; to
-// skip it means to wait for the next one.
+// Schedule makes the task call f every interval (whole milliseconds) with the time that it is, in milliseconds; ctx and
+// the error are as for a [Processor]. Such a call has no record, and what it forwards has no headers unless it gives
+// them. The policy for failed processing decides about a call that fails, as it does about a record; to skip the call
+// means to wait for the next one.
 //
-// Schedules are made where the processor is created. cancel ends one for good: one of stream time does not come back with a
-// restart.
+// Schedules are made where the processor is created. cancel ends a schedule for good: a schedule of stream time does
+// not come back with a restart.
 func (s *scope) Schedule(interval time.Duration, of PunctuationType, f func(ctx context.Context, now int64) error) (cancel func()) {
 	if !s.creating {
 		panic(fmt.Sprintf("processor %q: Schedule is called while records are processed; call it where the processor is created", s.n.name))

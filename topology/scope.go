@@ -16,7 +16,7 @@ type Metadata struct {
 	Offset    int64
 }
 
-// ProcessorScope is a [ProcessorContext] or a [ValuesContext], whatever its types: what stores are opened in.
+// ProcessorScope is a [ProcessorContext] or a [ValuesContext] of any types. Stores are opened in it.
 type ProcessorScope interface{ scopeOf() *scope }
 
 // scope is a processor in a task.
@@ -50,7 +50,7 @@ func newScope(h *engine.Host, n *node) *scope {
 
 func (s *scope) scopeOf() *scope { return s }
 
-// Renew creates the processor, after the one there was is closed.
+// Renew closes the processor, if there is one, and creates it again.
 func (s *scope) Renew() {
 	s.Close()
 	s.creating, s.schedules, s.problems = true, 0, nil
@@ -116,7 +116,7 @@ func (s *scope) call() {
 	s.running, s.failed = true, nil
 }
 
-// leave ends it: it says what to make of the error that it returned.
+// leave ends the call: it returns the error to report for the error that the function returned.
 func (s *scope) leave(err error) error {
 	s.running = false
 	if s.failed != nil {
@@ -134,7 +134,7 @@ func (s *scope) leave(err error) error {
 	return s.h.RecordError(s.n, err)
 }
 
-// forwarding says whether to forward: not after a failure.
+// forwarding says whether to forward, which ends with the first failure.
 func (s *scope) forwarding() bool {
 	if !s.running {
 		panic(fmt.Sprintf("processor %q forwards while it is not called; only the processor itself and its schedules may forward, "+
@@ -143,29 +143,30 @@ func (s *scope) forwarding() bool {
 	return s.failed == nil
 }
 
-// forwarded notes what came of it.
+// forwarded records how the forwarding ended.
 func (s *scope) forwarded(err error) {
 	s.failed = err
 	s.h.Enter(s.n)
 }
 
-// Metadata returns where the input record is that led to this call. false means that there is none: a schedule called.
+// Metadata returns the place of the input record that led to this call, and false if there is none because a schedule
+// called.
 func (s *scope) Metadata() (m Metadata, ok bool) {
 	topic, offset := s.h.Position()
 	return Metadata{Topic: topic, Partition: s.h.Partition(), Offset: offset}, topic != ""
 }
 
-// Partition returns the number of the task: that of the partitions that it reads.
+// Partition returns the number of the task, which is the number of the partitions that it reads.
 func (s *scope) Partition() int32 { return s.h.Partition() }
 
 // StreamTime returns the largest timestamp that the task has read, in milliseconds, -1 before the first.
 func (s *scope) StreamTime() int64 { return s.h.StreamTime() }
 
-// WallClock returns the time, in milliseconds since the Unix epoch. It stands still while records are processed one after
-// the other; unlike stream time it is another one when a record is processed again.
+// WallClock returns the time, in milliseconds since the Unix epoch. It stands still while records are processed one
+// after the other. Unlike stream time, it differs when a record is processed again.
 func (s *scope) WallClock() int64 { return s.h.WallClock() }
 
-// RequestCommit asks the task to commit soon, which it does in its own time anyway.
+// RequestCommit asks the task to commit soon. The task commits at its interval anyway.
 func (s *scope) RequestCommit() { s.h.RequestCommit() }
 
 // OnClose adds a function that is called when the processor is not used any more, to close what create has opened.
@@ -201,5 +202,5 @@ func openIn[T any](sc *scope, key any, what string, open func() (T, bool)) T {
 	panic(abandoned{})
 }
 
-// abandoned is the panic that ends create on trial when it cannot go on, and what is wrong has been said.
+// abandoned is the panic that ends create on trial when it cannot go on. The mistake has been recorded by then.
 type abandoned struct{}

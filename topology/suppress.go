@@ -114,7 +114,7 @@ func (t Table[K, V]) Suppress(name string, until Suppression) Table[K, V] {
 		n.graph.errorf(n, "a versioned table cannot be suppressed: its updates are not in the order of time (KIP-914)")
 	}
 	if t.view.value == nil {
-		n.graph.errorf(n, "nobody has said how the values of the table are encoded; keep it in a store with Materialize, "+
+		n.graph.errorf(n, "it is not known how the values of the table are encoded; keep it in a store with Materialize, "+
 			"or suppress the table before its values are mapped")
 	}
 	s := suppressor[K, K, V]{
@@ -140,7 +140,7 @@ func (t WindowedTable[K, V]) Suppress(name string, until Suppression) WindowedTa
 	until.validate(n)
 	switch {
 	case t.view.value == nil:
-		n.graph.errorf(n, "nobody has said how the values of the table are encoded; suppress it before they are mapped")
+		n.graph.errorf(n, "it is not known how the values of the table are encoded; suppress it before they are mapped")
 	case until.closes && !t.closing.graced:
 		n.graph.errorf(n, "the windows have no grace, which decides when a result is final; "+
 			"set it with Grace, Grace(0) if no late record counts")

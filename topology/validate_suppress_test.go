@@ -29,7 +29,7 @@ func TestSuppress_refuses(t *testing.T) {
 			counts.MapValues(decimal).Suppress("texts", topology.UntilTimeLimit(time.Second))
 		}, want: []string{
 			`suppress "final": the windows have no grace, which decides when a result is final; set it with Grace, Grace(0) if no late record counts`,
-			`suppress "texts": nobody has said how the values of the table are encoded; suppress it before they are mapped`,
+			`suppress "texts": it is not known how the values of the table are encoded; suppress it before they are mapped`,
 		}},
 		{name: "bad limits", define: func(b *topology.Builder) {
 			gates(b).Suppress("a", topology.UntilTimeLimit(-time.Second))

@@ -33,7 +33,8 @@ func newFinals[K, A any](f finals[K, A], clock *engine.Clock) *finals[K, A] {
 	return &f
 }
 
-// record is emit for the stream time of a record, whose headers the results get. It does nothing if f is nil.
+// record calls emit with the stream time of a record. The results get the headers of this record. It does nothing if f
+// is nil.
 func (f *finals[K, A]) record(now int64, headers []engine.Header) error {
 	if f == nil {
 		return nil

@@ -71,7 +71,7 @@ func aggregateWindows[K, A any](n *node, w Windows, e emission, a aggregation[A]
 		return aggregateTimeWindows(n, w, e, a, streams)
 	case SlidingWindows:
 		return aggregateSlidingWindows(n, w, e, a, streams)
-	default: // nil, an error of who gave it
+	default: // nil, a mistake of the caller
 		return WindowedTable[K, A]{
 			out: &port[change[K, A]]{node: n}, closing: closing{graced: true}, view: &view[Windowed[K], A]{value: a.codec},
 		}

@@ -1,6 +1,6 @@
 package engine
 
-// ring lets the alarms ring that are due, in the order in which they are.
+// ring lets the alarms that are due ring, in the order in which they are due.
 func (h *Host) ring(alarms []*Alarm, now int64) error {
 	for {
 		a, at := nextAlarm(alarms)

@@ -18,7 +18,7 @@ func (h *Host) Clock(name string, hooks ClockHooks) *Clock {
 	return c
 }
 
-// StoredTime returns a time that a node keeps which is not the stream time of an operator. The name is as for Clock.
+// StoredTime returns a time that a node keeps and that is not the stream time of an operator. The name is as for Clock.
 func (h *Host) StoredTime(name string) *KeptTime {
 	k := unknown(name)
 	if h.readTime(&k) {
@@ -27,7 +27,8 @@ func (h *Host) StoredTime(name string) *KeptTime {
 	return &k
 }
 
-// VolatileTime returns a time that a commit and a rollback keep in step with the task, and that begins anew with it.
+// VolatileTime returns a time that is committed and rolled back with the task, but not stored: it begins again when the
+// task does.
 func (h *Host) VolatileTime(now int64) *KeptTime {
 	k := new(KeptTime)
 	k.Set(now)

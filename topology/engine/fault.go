@@ -26,13 +26,13 @@ func (h *Host) RouteError(n Node, to string, err error) error {
 	return &RouteError{Node: n.Name(), Topic: topic, Partition: h.cfg.Partition, Offset: offset, To: to, Err: err}
 }
 
-// DecodeError wraps an error of the codec of a key or value, whichever part says.
+// DecodeError wraps an error of the codec of a key or value; part says which.
 func (h *Host) DecodeError(n Node, part string, err error) error {
 	topic, offset := h.Position()
 	return &DecodeError{Node: n.Name(), Topic: topic, Partition: h.cfg.Partition, Offset: offset, Part: part, Err: err}
 }
 
-// NodeError wraps an error that is not the record's: of the state or the sink.
+// NodeError wraps an error that the record does not cause: an error of the state or the sink.
 func (h *Host) NodeError(n Node, err error) error {
 	if h.punctuation != nil {
 		return fmt.Errorf("node %q: %v: %w", n.Name(), *h.punctuation, err)
@@ -52,10 +52,11 @@ func (h *Host) recovered(err *error) {
 	}
 }
 
-// StateFailed says that a function of the user could not read state: whatever it makes of the error, the record is not its cause.
+// StateFailed says that a function of the user could not read state. The record is not the cause, whatever the function
+// returns.
 func (h *Host) StateFailed(err error) { h.stateErr = err }
 
-// StateError returns the error that StateFailed was told, wrapped by NodeError, nil if none. It is returned once.
+// StateError returns the error that StateFailed recorded, wrapped by NodeError, nil if none. It is returned once.
 func (h *Host) StateError(n Node) error {
 	if h.stateErr == nil {
 		return nil
@@ -65,7 +66,7 @@ func (h *Host) StateError(n Node) error {
 	return h.NodeError(n, err)
 }
 
-// WatchedState returns the committed state for stores that functions of the user read: StateFailed is told what fails.
+// WatchedState returns the committed state for stores that functions of the user read: failures go to StateFailed.
 func (h *Host) WatchedState() state.Partition { return watched{h.cfg.State, h} }
 
 type watched struct {

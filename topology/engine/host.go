@@ -27,7 +27,7 @@ type Host struct {
 	volatileTimes    []*KeptTime
 
 	streamTime      KeptTime
-	wallClock       int64 // as far as the owner has told it
+	wallClock       int64 // the last one that the owner gave
 	pause           pause
 	inFlight        int  // records that wait for calls
 	unprepared      bool // not all preparers are done
@@ -54,7 +54,8 @@ func newHost(name string, cfg TaskConfig) Host {
 	}
 }
 
-// Once returns what create returned for key when the task was wired first: for what nodes, or the inputs of one node, share.
+// Once returns what the first call of create returned for key while the task was wired: nodes, or the inputs of one
+// node, share it.
 func Once[T any](h *Host, key any, create func() T) T {
 	if have, ok := h.wired[key].(T); ok {
 		return have
@@ -118,7 +119,7 @@ func (h *Host) StreamTime() int64 { return h.streamTime.Now }
 // AdvanceStreamTime says that a record with the timestamp was read.
 func (h *Host) AdvanceStreamTime(timestamp int64) { h.streamTime.Advance(timestamp) }
 
-// WallClock returns the time that the owner told last, in milliseconds since the Unix epoch.
+// WallClock returns the last time that the owner gave, in milliseconds since the Unix epoch.
 func (h *Host) WallClock() int64 { return h.wallClock }
 
 // RequestCommit asks the owner for a commit, see [Task.CommitRequested].
@@ -145,5 +146,5 @@ func (h *Host) AddHolder(p Holder) { h.holders = append(h.holders, p) }
 // AddPreparer adds a part that prepares itself from rows.
 func (h *Host) AddPreparer(p Preparer) { h.preparers = append(h.preparers, p) }
 
-// AddRenewable adds a part that is made anew after a rollback.
+// AddRenewable adds a part that is created again after a rollback.
 func (h *Host) AddRenewable(p Renewable) { h.renewables = append(h.renewables, p) }

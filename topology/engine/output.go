@@ -6,7 +6,7 @@ func (h *Host) Drop(n Node, reason string) {
 	h.cfg.OnDrop(Drop{Node: n.Name(), Reason: reason, Topic: topic, Partition: h.cfg.Partition, Offset: offset})
 }
 
-// Send hands an output record of n to the sink. What the record was encoded to in the arena is kept.
+// Send hands an output record of n to the sink. The encodings of the record in the arena are kept.
 func (h *Host) Send(n Node, topic string, r RawRecord) error {
 	h.arena.kept = true
 	if err := h.cfg.Sink.Send(topic, r); err != nil {

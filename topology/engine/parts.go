@@ -10,7 +10,7 @@ type Holder interface {
 	HeldBytes() int64
 }
 
-// Preparer is a part that may have work to do before the next record, of rows that were there before it.
+// Preparer is a part that may have work to do before the next record, on rows that are older than the part.
 type Preparer interface {
 	// Prepared reports whether nothing is left to do.
 	Prepared() bool
@@ -18,9 +18,10 @@ type Preparer interface {
 	Prepare(limit int) (rows int, err error)
 }
 
-// Renewable is a part that keeps what a rollback cannot undo, such as the variables of a processor: it is made anew then.
+// Renewable is a part that keeps what a rollback cannot undo, such as the variables of a processor: it is created again
+// then.
 type Renewable interface {
-	// Renew makes it anew.
+	// Renew creates it again.
 	Renew()
 	// Broken says why it cannot work, nil if it can.
 	Broken() error

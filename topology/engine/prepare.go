@@ -29,7 +29,7 @@ func (h *Host) prepare(limit int) (rows int, err error) {
 	return rows, nil
 }
 
-// prepareRest does what the owner has not had done.
+// prepareRest does the work that the owner has left over.
 func (h *Host) prepareRest() error {
 	if !h.unprepared {
 		return nil

@@ -51,8 +51,8 @@ func NewTask(p Program, cfg TaskConfig) (*Task, error) {
 	return t, nil
 }
 
-// Trial calls wire with the host of a task that exists for that only, on empty state and with nothing to send to. It returns what
-// the wiring failed with. Afterwards all parts are closed.
+// Trial calls wire with the host of a task that exists for that only, on empty state and with nothing to send to. It
+// returns the error of the wiring. Afterwards all parts are closed.
 func Trial(name string, wire func(h *Host)) error {
 	part, err := state.NewMemory().Open(0)
 	if err != nil {
@@ -170,7 +170,7 @@ func (t *Task) Preparing() bool { return t.host.unprepared }
 // repeat what was committed.
 func (t *Task) Prepare(limit int) (rows int, err error) { return t.host.prepare(limit) }
 
-// findBroken returns what is wrong with the parts that were made anew.
+// findBroken returns what is wrong with the parts that were created again.
 func (h *Host) findBroken() error {
 	var errs []error
 	for _, p := range h.renewables {
@@ -186,8 +186,8 @@ func (t *Task) WallClockDue() (at int64, ok bool) {
 	return at, next != nil
 }
 
-// AdvanceWallClock tells the task the time, in milliseconds since the Unix epoch, and does what was to be done by then,
-// each thing once however long it has been due. The owner calls it between records, at the latest when WallClockDue says so;
+// AdvanceWallClock tells the task the time, in milliseconds since the Unix epoch, and runs what is due by then, each
+// alarm once however long it has been due. The owner calls it between records, at the latest when WallClockDue says so;
 // what it sends belongs to the open transaction. A task reads no clock itself, so that a test decides what time it is.
 //
 // An error calls for a rollback, like one of Process; if it wraps a [*PunctuationError], the punctuation is its cause.
