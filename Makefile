@@ -171,14 +171,16 @@ vuln: $(BIN)/govulncheck ## look for known vulnerabilities (needs the Go vulnera
 	$(call each,'$(BIN)/govulncheck' $(if $(GOVULNDB),-db '$(GOVULNDB)'))
 
 .PHONY: fmt
-fmt: $(BIN)/gofumpt $(BIN)/gci ## format all Go files
+fmt: $(BIN)/gofumpt $(BIN)/gci ## format all Go files, and fill their comments to one width
 	@$(GO_FILES) | xargs '$(BIN)/gofumpt' -w
 	@$(GO_FILES) | xargs '$(BIN)/gci' write $(GCI_SECTIONS)
+	@$(GO_FILES) | xargs go run ./internal/comments/rewrap -w
 
 .PHONY: fmt-check
 fmt-check: $(BIN)/gofumpt $(BIN)/gci ## fail if a Go file is not formatted
 	@bad=$$( { $(GO_FILES) | xargs '$(BIN)/gofumpt' -l; \
-		$(GO_FILES) | xargs '$(BIN)/gci' list $(GCI_SECTIONS); } | sort -u); \
+		$(GO_FILES) | xargs '$(BIN)/gci' list $(GCI_SECTIONS); \
+		$(GO_FILES) | xargs go run ./internal/comments/rewrap -l; } | sort -u); \
 	if [ -n "$$bad" ]; then printf 'not formatted; run make fmt:\n%s\n' "$$bad" >&2; exit 1; fi
 
 .PHONY: tidy-check

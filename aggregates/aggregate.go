@@ -20,8 +20,8 @@ type Timed interface {
 	EventTime() int64
 }
 
-// Stamped is implemented, with a pointer receiver, by commands that need a [Stamp] for their decision. Fields for it should
-// be unexported or have the tag `json:"-"`, so that clients cannot send them.
+// Stamped is implemented, with a pointer receiver, by commands that need a [Stamp] for their decision. Fields for it
+// should be unexported or have the tag `json:"-"`, so that clients cannot send them.
 type Stamped interface {
 	// Stamp is called once before each decision.
 	Stamp(Stamp)
@@ -35,14 +35,15 @@ type Stamp struct {
 	Time      int64  // the owner's clock, in milliseconds since the Unix epoch
 }
 
-// Validated is implemented by commands that can be invalid whatever the state is. Validate returns nil, a [FieldError], or
-// several errors joined with errors.Join. The client sees each of them.
+// Validated is implemented by commands that can be invalid whatever the state is. Validate returns nil, a [FieldError],
+// or several errors joined with errors.Join. The client sees each of them.
 type Validated interface {
 	Validate() error
 }
 
-// Aggregate is an aggregate type with state S: the registry of its commands and events. Register everything first, on one
-// goroutine. After that it is immutable and safe for concurrent use. Validate reports all mistakes in the registration.
+// Aggregate is an aggregate type with state S: the registry of its commands and events. Register everything first, on
+// one goroutine. After that it is immutable and safe for concurrent use. Validate reports all mistakes in the
+// registration.
 type Aggregate[S any] struct {
 	name     string
 	initial  []byte // encoded, so that no two aggregates share memory that S points to
@@ -66,8 +67,9 @@ type (
 	}
 )
 
-// New returns an aggregate type. name is a part of topic names and of the types of problems: lower-case letters, digits and
-// hyphens, beginning with a letter. initial is the state before the first event. snapshot encodes states for storage.
+// New returns an aggregate type. name is a part of topic names and of the types of problems: lower-case letters, digits
+// and hyphens, beginning with a letter. initial is the state before the first event. snapshot encodes states for
+// storage.
 func New[S any](name string, initial S, snapshot codecs.Codec[S]) *Aggregate[S] {
 	a := &Aggregate[S]{
 		name: name, snapshot: snapshot,
@@ -83,12 +85,12 @@ func New[S any](name string, initial S, snapshot codecs.Codec[S]) *Aggregate[S] 
 	return a
 }
 
-// Command registers a command: its name in URLs (lower-case letters, digits and hyphens, beginning with a letter) and the
-// function that decides on it. C is a struct into which JSON objects are decoded.
+// Command registers a command: its name in URLs (lower-case letters, digits and hyphens, beginning with a letter) and
+// the function that decides on it. C is a struct into which JSON objects are decoded.
 //
-// decide returns the events that the command causes, in order, or none if there is nothing to do. Its error is a [Rejection]
-// if a business rule forbids the command; any other error is a bug. decide must be pure and must not change memory that
-// state points to.
+// decide returns the events that the command causes, in order, or none if there is nothing to do. Its error is a
+// [Rejection] if a business rule forbids the command; any other error is a bug. decide must be pure and must not change
+// memory that state points to.
 func (a *Aggregate[S]) Command[C any](name string, decide func(state S, command C) ([]Event, error)) *Aggregate[S] {
 	switch {
 	case !validName(name):
@@ -112,11 +114,11 @@ func (a *Aggregate[S]) Command[C any](name string, decide func(state S, command 
 	return a
 }
 
-// On registers an event: its name on the log (such as "FlightDeparted"; never change it) and its effect on the state. E is
-// encoded as JSON; each event has a Go type of its own.
+// On registers an event: its name on the log (such as "FlightDeparted"; never change it) and its effect on the state. E
+// is encoded as JSON; each event has a Go type of its own.
 //
-// evolve returns the state after the event. It must be pure and total: the event has happened and cannot be refused. It must
-// not change memory that state points to.
+// evolve returns the state after the event. It must be pure and total: the event has happened and cannot be refused. It
+// must not change memory that state points to.
 func (a *Aggregate[S]) On[E any](event string, evolve func(state S, event E) S) *Aggregate[S] {
 	typ := reflect.TypeFor[E]()
 	switch {

@@ -1,5 +1,5 @@
-// Package aggregates is the command side of a domain, without any infrastructure: it describes what a command does to an
-// entity of the domain by two pure functions.
+// Package aggregates is the command side of a domain, without any infrastructure: it describes what a command does to
+// an entity of the domain by two pure functions.
 //
 //	decide(state, command) → events | rejection      the rules
 //	evolve(state, event)   → state                   the memory
@@ -19,9 +19,9 @@
 //	})
 //	account.On("Withdrawn", func(a Account, e Withdrawn) Account { a.Balance -= e.Amount; return a })
 //
-// Registration is typed; all other code sees the erased [Type]. Package edge serves such a type over HTTP: one owner for
-// each partition decides on one command after the other, so that decide always sees every event that was ever acknowledged.
-// Package aggregatestest tests a type without an edge: given events, when command, then events.
+// Registration is typed; all other code sees the erased [Type]. Package edge serves such a type over HTTP: one owner
+// for each partition decides on one command after the other, so that decide always sees every event that was ever
+// acknowledged. Package aggregatestest tests a type without an edge: given events, when command, then events.
 //
 // # Invariants
 //
@@ -34,9 +34,9 @@
 //
 // # Payloads
 //
-// Payloads are JSON. Commands are read strictly, because only their sender can correct them: unknown and repeated fields,
-// trailing data and null are refused. Events are read tolerantly, because they can never be corrected: unknown fields are
-// ignored.
+// Payloads are JSON. Commands are read strictly, because only their sender can correct them: unknown and repeated
+// fields, trailing data and null are refused. Events are read tolerantly, because they can never be corrected: unknown
+// fields are ignored.
 //
 // The package does no I/O, reads no clock and starts no goroutine.
 package aggregates

@@ -77,7 +77,8 @@ func (e *FieldError) Error() string {
 // InvalidCommandError says that a payload is not a valid command, whatever the state is.
 type InvalidCommandError struct {
 	Command string
-	// Malformed is true if the payload could not be decoded as the command, and false if the command's Validate refused it.
+	// Malformed is true if the payload could not be decoded as the command, and false if the command's Validate refused
+	// it.
 	Malformed bool
 	// Offset is the position in the payload, in bytes, where decoding stopped, if Malformed.
 	Offset int64

@@ -35,8 +35,8 @@ func decodeCommand[C any](name string, payload []byte) (any, error) {
 	return c, nil
 }
 
-// strict returns the options for commands. Repeated names and trailing data are refused by default. A duration is a number of
-// nanoseconds, as encoding/json writes it in the events.
+// strict returns the options for commands. Repeated names and trailing data are refused by default. A duration is a
+// number of nanoseconds, as encoding/json writes it in the events.
 func strict() json.Options {
 	return json.JoinOptions(json.RejectUnknownMembers(true), jsonv1.FormatDurationAsNano(true))
 }

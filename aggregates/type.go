@@ -9,8 +9,9 @@ import (
 	"slices"
 )
 
-// Type is an aggregate type with all types of the domain erased, for code that serves or tests any aggregate. [Aggregate] is
-// its only implementation. All methods are pure and, once everything is registered, safe for concurrent use.
+// Type is an aggregate type with all types of the domain erased, for code that serves or tests any aggregate.
+// [Aggregate] is its only implementation. All methods are pure and, once everything is registered, safe for concurrent
+// use.
 type Type interface {
 	// Name returns the name of the aggregate type.
 	Name() string
@@ -21,8 +22,8 @@ type Type interface {
 	// EventNames returns the names of the events, sorted.
 	EventNames() []string
 
-	// Decode decodes a command strictly. The error is an [*UnknownCommandError], an [*InvalidCommandError], or a [*PanicError]
-	// if its Validate panicked.
+	// Decode decodes a command strictly. The error is an [*UnknownCommandError], an [*InvalidCommandError], or a
+	// [*PanicError] if its Validate panicked.
 	Decode(command string, payload []byte) (Command, error)
 	// Initial returns the state of an aggregate without events. It shares no memory with any other state.
 	Initial() (State, error)
@@ -34,8 +35,8 @@ type Type interface {
 	// Decide returns the events that a command causes in a state. The error is a [*Rejection] if a rule forbids the
 	// command, a [*PanicError] if a user's function panicked, and any other error is a bug.
 	Decide(state State, command Command, stamp Stamp) ([]Fact, error)
-	// Evolve returns the state after an event. If the user's function panics, the error is a [*PanicError], and state must
-	// not be used any more.
+	// Evolve returns the state after an event. If the user's function panics, the error is a [*PanicError], and state
+	// must not be used any more.
 	Evolve(state State, fact Fact) (State, error)
 
 	sealed()

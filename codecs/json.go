@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// JSON encodes values of type T with encoding/json. It ignores fields of the data that T does not have, so that a reader can read what a newer writer wrote.
+// JSON encodes values of type T with encoding/json. It ignores fields of the data that T does not have, so that a
+// reader can read what a newer writer wrote.
 func JSON[T any]() Codec[T] { return jsonCodec[T]{} }
 
 type jsonCodec[T any] struct{}

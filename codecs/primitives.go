@@ -12,12 +12,13 @@ var String Codec[string] = stringCodec{} //nolint:gochecknoglobals // a stateles
 // Bytes encodes a byte slice as itself. Decode returns a copy, never nil.
 var Bytes Codec[[]byte] = bytesCodec{} //nolint:gochecknoglobals // a stateless constant that Go cannot declare as one
 
-// Int64 encodes an int64 in 8 bytes, big endian, with the sign bit flipped, so that encodings sort like the numbers
-// do, negative ones first.
+// Int64 encodes an int64 in 8 bytes, big endian, with the sign bit flipped, so that encodings sort like the numbers do,
+// negative ones first.
 var Int64 Codec[int64] = int64Codec{} //nolint:gochecknoglobals // a stateless constant that Go cannot declare as one
 
-// Float64 encodes a float64 in 8 bytes so that encodings sort like the numbers do: the IEEE 754 bits, big endian,
-// with the sign bit flipped for positive numbers and all bits flipped for negative ones. NaNs keep their bits: positive ones sort after +Inf, negative ones before -Inf.
+// Float64 encodes a float64 in 8 bytes so that encodings sort like the numbers do: the IEEE 754 bits, big endian, with
+// the sign bit flipped for positive numbers and all bits flipped for negative ones. NaNs keep their bits: positive ones
+// sort after +Inf, negative ones before -Inf.
 var Float64 Codec[float64] = float64Codec{} //nolint:gochecknoglobals // a stateless constant that Go cannot declare as one
 
 type stringCodec struct{}

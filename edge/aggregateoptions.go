@@ -23,12 +23,12 @@ type AggregateOptions struct {
 	// never changes: Run refuses an existing topic with another number. Required.
 	Partitions int32
 
-	// Replication is the replication factor of the topics. 0 accepts any for existing topics, and takes the default of the
-	// broker for new ones.
+	// Replication is the replication factor of the topics. 0 accepts any for existing topics, and takes the default of
+	// the broker for new ones.
 	Replication int16
 
-	// ValidID returns an error in words for clients if an id is invalid, and nil otherwise. Ids that are empty, longer than
-	// 200 bytes, not UTF-8, or contain control characters are always refused. The default refuses no others.
+	// ValidID returns an error in words for clients if an id is invalid, and nil otherwise. Ids that are empty, longer
+	// than 200 bytes, not UTF-8, or contain control characters are always refused. The default refuses no others.
 	ValidID func(id string) error
 }
 

@@ -25,7 +25,8 @@ func (s *Server) serveCommand(v *served, w http.ResponseWriter, r *http.Request)
 	s.executeCommand(r, v, p).send(w)
 }
 
-// readCommand reads a request and makes all checks that do not depend on state. A request that fails one reaches no owner.
+// readCommand reads a request and makes all checks that do not depend on state. A request that fails one reaches no
+// owner.
 func (s *Server) readCommand(v *served, about *exchange, w http.ResponseWriter, r *http.Request) (*pending, *Problem) {
 	if !acceptsJSON(r.Header) {
 		return nil, notAcceptable()

@@ -37,8 +37,8 @@ func (o *owner) token(next int64) string {
 	return state.Offsets{{Topic: o.topic, Partition: o.partition}: next}.Token()
 }
 
-// success returns the answer to an accepted command. next is the offset after the last event of the aggregate, or 0 if it
-// has none.
+// success returns the answer to an accepted command. next is the offset after the last event of the aggregate, or 0 if
+// it has none.
 func (o *owner) success(p *pending, reply commandReply, created bool, next int64) *answer {
 	a := &answer{status: http.StatusOK}
 	if next > 0 {

@@ -12,11 +12,11 @@ import (
 	"github.com/seed84377926/millrace/security"
 )
 
-// Config configures a [Server]. Name and Dir are required, Brokers too if there are aggregates; the zero value of
-// every other field is its documented default.
+// Config configures a [Server]. Name and Dir are required, Brokers too if there are aggregates; the zero value of every
+// other field is its documented default.
 type Config struct {
-	// Name of the application: lower-case letters, digits and hyphens, beginning with a letter. The names of the topics and
-	// transactional ids of the edge begin with it, so it never changes.
+	// Name of the application: lower-case letters, digits and hyphens, beginning with a letter. The names of the topics
+	// and transactional ids of the edge begin with it, so it never changes.
 	Name string
 
 	// Listen is the address to serve on. The default is 127.0.0.1:8080. Port 0 takes a free port, see Server.Addr.
@@ -28,12 +28,13 @@ type Config struct {
 	// Security protects the connections to the brokers. The default is neither encryption nor authentication.
 	Security security.Config
 
-	// Dir holds the state of the aggregates and the key that signs cursors. It is created if it is missing. It belongs to
-	// this server alone. Everything in it except the key can be rebuilt from Kafka.
+	// Dir holds the state of the aggregates and the key that signs cursors. It is created if it is missing. It belongs
+	// to this server alone. Everything in it except the key can be rebuilt from Kafka.
 	Dir string
 
-	// MemoryBytes bounds the memory of the state of all aggregates: blocks of files, and rows on their way to disk. Requests
-	// and the connections to the brokers come on top. The default is 64 MiB; the least is 320 KiB for each partition.
+	// MemoryBytes bounds the memory of the state of all aggregates: blocks of files, and rows on their way to disk.
+	// Requests and the connections to the brokers come on top. The default is 64 MiB; the least is 320 KiB for each
+	// partition.
 	MemoryBytes int64
 
 	// Logger receives the access log and all other logs. The default discards them.
@@ -49,8 +50,8 @@ type Config struct {
 	// MaxBodyBytes bounds the body of a request. The default is 1 MiB.
 	MaxBodyBytes int64
 
-	// ReadHeaderTimeout, ReadTimeout and IdleTimeout bound how long a client may take for the header of a request, for a
-	// whole request, and between two requests. The defaults are 5 s, 30 s and 2 min.
+	// ReadHeaderTimeout, ReadTimeout and IdleTimeout bound how long a client may take for the header of a request, for
+	// a whole request, and between two requests. The defaults are 5 s, 30 s and 2 min.
 	ReadHeaderTimeout, ReadTimeout, IdleTimeout time.Duration
 
 	// CommandTimeout bounds how long a command waits for its answer, in the queue and in the transaction. The default
@@ -60,8 +61,8 @@ type Config struct {
 	// QueryTimeout bounds how long a query takes, without the wait for views. The default is 10 s.
 	QueryTimeout time.Duration
 
-	// DefaultWait is how long a query with a consistency token waits for its views if the client does not send Prefer: wait.
-	// The default is 2 s. MaxWait is the longest wait that a client may ask for; the default is 30 s.
+	// DefaultWait is how long a query with a consistency token waits for its views if the client does not send Prefer:
+	// wait. The default is 2 s. MaxWait is the longest wait that a client may ask for; the default is 30 s.
 	DefaultWait, MaxWait time.Duration
 
 	// IdempotencyWindow is how long the answer of a command with an Idempotency-Key is kept. The default is 24 h.
@@ -80,8 +81,8 @@ type Config struct {
 	// CommitTimeout bounds a transaction. One that takes longer may have an unknown outcome. The default is 10 s.
 	CommitTimeout time.Duration
 
-	// DrainDelay is how long the server still serves as usual after its context has ended, while /readyz answers 503, so that
-	// load balancers notice. The default is 0.
+	// DrainDelay is how long the server still serves as usual after its context has ended, while /readyz answers 503,
+	// so that load balancers notice. The default is 0.
 	DrainDelay time.Duration
 
 	// DrainTimeout bounds how long the server then waits for requests in progress. The default is 15 s.

@@ -10,11 +10,11 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// View is a source of data that knows which source offsets it reflects, such as the views of package views. If a View also
-// has a method Ready() <-chan struct{}, as *views.Views has, its queries answer 503 until that channel is closed.
+// View is a source of data that knows which source offsets it reflects, such as the views of package views. If a View
+// also has a method Ready() <-chan struct{}, as *views.Views has, its queries answer 503 until that channel is closed.
 type View interface {
-	// Wait waits until the view reflects everything below the required offsets that can ever reach it. It returns an error
-	// if ctx ends first.
+	// Wait waits until the view reflects everything below the required offsets that can ever reach it. It returns an
+	// error if ctx ends first.
 	Wait(ctx context.Context, required state.Offsets) error
 	// Position returns the offsets that the view reflects.
 	Position() state.Offsets
@@ -75,8 +75,8 @@ func (s *Server) awaitViews(ctx context.Context, q *query, sent state.Offsets, p
 	return false, limit, nil
 }
 
-// leastPosition returns what all views of the query reflect: for each partition the smallest offset of the views that have
-// one.
+// leastPosition returns what all views of the query reflect: for each partition the smallest offset of the views that
+// have one.
 func (q *query) leastPosition() state.Offsets {
 	least := state.Offsets{}
 	for _, view := range q.options.Views {

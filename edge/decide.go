@@ -8,8 +8,8 @@ import (
 	"github.com/seed84377926/millrace/state/pebblestore"
 )
 
-// maxRecordBytes bounds one record. Brokers refuse batches of more than 1 MiB, and a refused record would fail all commands
-// of its transaction.
+// maxRecordBytes bounds one record. Brokers refuse batches of more than 1 MiB, and a refused record would fail all
+// commands of its transaction.
 const maxRecordBytes = 900 << 10
 
 // draft is an aggregate with the changes of the transaction's commands.
@@ -161,8 +161,8 @@ func (tx *transaction) refuse(p *pending, a *draft, problem *Problem) {
 	}})
 }
 
-// storeFailed answers a command that could not read the store. Damage makes the owner take over again, which repairs the
-// store.
+// storeFailed answers a command that could not read the store. Damage makes the owner take over again, which repairs
+// the store.
 func (tx *transaction) storeFailed(p *pending, err error) {
 	if errors.Is(err, pebblestore.ErrCorrupt) {
 		tx.damage = err

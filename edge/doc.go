@@ -20,13 +20,13 @@
 //
 // # Commands
 //
-// Each partition of an aggregate's event topic has one owner: a goroutine with a fenced transactional writer. It decides
-// on one command after the other, and commits many of them together: their events, the new states and the answers are one
-// transaction. No command is acknowledged before its transaction is committed.
+// Each partition of an aggregate's event topic has one owner: a goroutine with a fenced transactional writer. It
+// decides on one command after the other, and commits many of them together: their events, the new states and the
+// answers are one transaction. No command is acknowledged before its transaction is committed.
 //
 // Two more topics have as many partitions as the event topic: <name>-<aggregate>-state is the changelog of states and
-// answers, and in <name>-<aggregate>-owners an owner writes its claim before it fences the previous owner. A fenced owner
-// that finds the claim of another instance there steps down for good.
+// answers, and in <name>-<aggregate>-owners an owner writes its claim before it fences the previous owner. A fenced
+// owner that finds the claim of another instance there steps down for good.
 //
 //   - E1: answers are true. A positive answer means that the events are committed. An error means that they are not and
 //     never will be, with one exception: when the owner cannot know, the answer is 503 with "outcome": "unknown".
@@ -42,9 +42,9 @@
 //
 // # Queries
 //
-// The answer to a command has a Consistency-Token. A query that sends it waits, as long as its Prefer: wait allows, until
-// its views reflect the offsets in the token. Its own answer has a token that covers everything that it saw. So a client
-// that always sends its last token never sees time run backwards, whichever edge it asks.
+// The answer to a command has a Consistency-Token. A query that sends it waits, as long as its Prefer: wait allows,
+// until its views reflect the offsets in the token. Its own answer has a token that covers everything that it saw. So a
+// client that always sends its last token never sees time run backwards, whichever edge it asks.
 //
 // # Errors
 //

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// exchange identifies one request in logs, problems and events. The outermost handler makes it. It belongs to the goroutine of
-// the request.
+// exchange identifies one request in logs, problems and events. The outermost handler makes it. It belongs to the
+// goroutine of the request.
 type exchange struct {
 	requestID string
 	method    string

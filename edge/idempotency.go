@@ -15,8 +15,8 @@ type idempotencyKey struct{ id, key string }
 
 const maxKeyBytes = 255
 
-// parseIdempotencyKey reads the key, with or without quotes: the draft standard asks for a quoted string, and most clients
-// send it without quotes.
+// parseIdempotencyKey reads the key, with or without quotes: the draft standard asks for a quoted string, and most
+// clients send it without quotes.
 func parseIdempotencyKey(h http.Header) (string, *Problem) {
 	const name = "Idempotency-Key"
 	values := h.Values(name)
@@ -71,8 +71,8 @@ func (o *owner) storedResult(p *pending) (result, bool, error) {
 // expiry returns the time before which results have expired.
 func (o *owner) expiry() int64 { return o.clock().Add(-o.window).UnixMilli() }
 
-// trackResultAge keeps the local rows that order the results by age. It is called for each row that is written (value) or
-// deleted (nil), and ignores rows that are not results.
+// trackResultAge keeps the local rows that order the results by age. It is called for each row that is written (value)
+// or deleted (nil), and ignores rows that are not results.
 func (o *owner) trackResultAge(batch *state.Batch, key, value []byte) error {
 	name, storeKey, ok := state.SplitRowKey(key)
 	if !ok || name != resultStore {

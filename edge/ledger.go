@@ -50,8 +50,8 @@ type kafkaLedger struct {
 // The claims have a topic of their own, because the changelog must have a single writer: its owner assumes that its
 // store reflects the changelog up to the last row that the owner wrote.
 
-// kafkaLedgers returns a function that makes the ledgers of one aggregate type. The transactional id includes the id of the
-// cluster, so that clusters that are bridged or share a proxy do not fence each other.
+// kafkaLedgers returns a function that makes the ledgers of one aggregate type. The transactional id includes the id of
+// the cluster, so that clusters that are bridged or share a proxy do not fence each other.
 func kafkaLedgers(client *broker.Client, group, instance string) func(int32) ledger {
 	return func(partition int32) ledger {
 		return &kafkaLedger{

@@ -49,9 +49,9 @@ type ownerConfig struct {
 	metrics       *metrics
 }
 
-// owner decides on the commands of one partition of an aggregate type. ownerSet starts its goroutine, which is run; stop ends
-// it. Methods that say nothing else are called by run; submit, abandon, stop, state and report may be called from any
-// goroutine.
+// owner decides on the commands of one partition of an aggregate type. ownerSet starts its goroutine, which is run;
+// stop ends it. Methods that say nothing else are called by run; submit, abandon, stop, state and report may be called
+// from any goroutine.
 type owner struct {
 	ownerConfig
 	partition int32
@@ -87,8 +87,8 @@ func newOwner(cfg ownerConfig, partition int32, l ledger, engine state.Engine) *
 	return o
 }
 
-// stop makes the owner refuse new commands, finish the queued ones, and end. It returns at once; done is closed at the end.
-// It may be called more than once.
+// stop makes the owner refuse new commands, finish the queued ones, and end. It returns at once; done is closed at the
+// end. It may be called more than once.
 func (o *owner) stop() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -177,8 +177,8 @@ func (o *owner) end(reason error, unresolved []*pending) {
 	}
 }
 
-// serve executes commands until the owner is stopped and its queue is empty, or a transaction fails. It then returns the
-// failure and the commands whose outcome is unknown.
+// serve executes commands until the owner is stopped and its queue is empty, or a transaction fails. It then returns
+// the failure and the commands whose outcome is unknown.
 func (o *owner) serve(ctx context.Context, w writer) (unresolved []*pending, failure error) {
 	for {
 		batch := o.next(ctx)

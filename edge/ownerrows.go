@@ -24,8 +24,8 @@ import (
 //
 // The topic <name>-<aggregate>-owners has a claim for each takeover: the partition as decimal key, and JSON.
 //
-// Versions, offsets, statuses and lengths are uvarints. A header is a count and, for each field, name and value. A text is a
-// length and bytes. The body extends to the end of the row.
+// Versions, offsets, statuses and lengths are uvarints. A header is a count and, for each field, name and value. A text
+// is a length and bytes. The body extends to the end of the row.
 const (
 	snapshotStore = "snapshots"
 	resultStore   = "results"

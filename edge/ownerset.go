@@ -9,8 +9,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// ownerSet has the owners of one aggregate type on this server: one for each partition that is assigned to the server. The
-// caller of assign decides which partitions these are.
+// ownerSet has the owners of one aggregate type on this server: one for each partition that is assigned to the server.
+// The caller of assign decides which partitions these are.
 type ownerSet struct {
 	cfg        ownerConfig
 	partitions int32 // of the event topic
@@ -38,9 +38,9 @@ func (set *ownerSet) everyPartition() []int32 {
 	return all
 }
 
-// assign makes this server the owner of exactly these partitions. It stops the owners of other partitions, waits until they
-// have ended, and starts the missing ones. An owner that was fenced starts again if its partition is still assigned. The
-// owners run in ctx: its end aborts them. One call at a time.
+// assign makes this server the owner of exactly these partitions. It stops the owners of other partitions, waits until
+// they have ended, and starts the missing ones. An owner that was fenced starts again if its partition is still
+// assigned. The owners run in ctx: its end aborts them. One call at a time.
 func (set *ownerSet) assign(ctx context.Context, partitions []int32) {
 	var leaving []*owner
 	set.mu.Lock()
@@ -82,8 +82,8 @@ func (set *ownerSet) assign(ctx context.Context, partitions []int32) {
 	}
 }
 
-// of returns the owner of a partition, or nil if the partition was never assigned to this server. An owner that has left
-// stays, and refuses commands with the reason.
+// of returns the owner of a partition, or nil if the partition was never assigned to this server. An owner that has
+// left stays, and refuses commands with the reason.
 func (set *ownerSet) of(partition int32) *owner {
 	set.mu.Lock()
 	defer set.mu.Unlock()
@@ -102,7 +102,8 @@ func (set *ownerSet) all() []*owner {
 	return list
 }
 
-// ready returns nil if all owners can take commands. Otherwise the error names the first partition that cannot, and why.
+// ready returns nil if all owners can take commands. Otherwise the error names the first partition that cannot, and
+// why.
 func (set *ownerSet) ready() error {
 	for _, o := range set.all() {
 		if status, detail := o.state(); status != serving {

@@ -19,8 +19,8 @@ const problemType = "application/problem+json"
 type Problem struct {
 	// Status is the HTTP status, 400 to 599.
 	Status int
-	// Type is a URI that identifies the kind of problem and never changes. The edge's own are "/problems/{name}"; the ones of
-	// broken rules are "/problems/{aggregate type}/{code of the rule}".
+	// Type is a URI that identifies the kind of problem and never changes. The edge's own are "/problems/{name}"; the
+	// ones of broken rules are "/problems/{aggregate type}/{code of the rule}".
 	Type string
 	// Title describes the type in words. All problems of the type have the same.
 	Title string
@@ -36,7 +36,8 @@ type Problem struct {
 	header http.Header // more header fields of the answer
 }
 
-// ProblemError says what is wrong with one part of a request. Exactly one of Pointer, Parameter and Header names the part.
+// ProblemError says what is wrong with one part of a request. Exactly one of Pointer, Parameter and Header names the
+// part.
 type ProblemError struct {
 	Pointer   *string `json:"pointer,omitempty"` // JSON pointer into the body; "" is the whole of it
 	Parameter string  `json:"parameter,omitempty"`
@@ -57,8 +58,8 @@ func NotFound(format string, args ...any) *Problem {
 	return problem(http.StatusNotFound, "not-found", "There is nothing here", format, args...)
 }
 
-// BadRequest returns the problem 400 of a request that makes no sense, for query functions. The methods of [Request] make
-// better problems for parameters.
+// BadRequest returns the problem 400 of a request that makes no sense, for query functions. The methods of [Request]
+// make better problems for parameters.
 func BadRequest(format string, args ...any) *Problem {
 	return problem(http.StatusBadRequest, "bad-request", "The request makes no sense", format, args...)
 }
@@ -117,7 +118,8 @@ func reserved(name string) bool {
 	return false
 }
 
-// render encodes the problem. Members of Extra that cannot be encoded are left out: an answer with a problem must not fail.
+// render encodes the problem. Members of Extra that cannot be encoded are left out: an answer with a problem must not
+// fail.
 func (p *Problem) render(about *exchange) []byte {
 	var b bytes.Buffer
 	enc := jsontext.NewEncoder(&b)
@@ -155,7 +157,8 @@ func (p *Problem) render(about *exchange) []byte {
 // marshal encodes JSON deterministically, so that equal data has equal ETags.
 func marshal(v any) ([]byte, error) { return json.Marshal(v, json.Deterministic(true), durations()) }
 
-// internalError is the problem of a failure whose text clients must not see. The log has the text, with the incident id.
+// internalError is the problem of a failure whose text clients must not see. The log has the text, with the incident
+// id.
 func internalError(incident string) *Problem {
 	return problem(http.StatusInternalServerError, "internal", "Something went wrong inside",
 		"the failure was logged as incident %s", incident).with("incident", incident)

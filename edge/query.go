@@ -11,9 +11,9 @@ import (
 	"github.com/seed84377926/millrace/views"
 )
 
-// QueryFunc answers a query. data is encoded as JSON; it must not have a member "meta". An error that is a [*Problem] is the
-// answer; any other error becomes a 500 without its text, which is logged. ctx ends with the query timeout, or when the
-// client is gone.
+// QueryFunc answers a query. data is encoded as JSON; it must not have a member "meta". An error that is a [*Problem]
+// is the answer; any other error becomes a 500 without its text, which is logged. ctx ends with the query timeout, or
+// when the client is gone.
 type QueryFunc func(ctx context.Context, r *Request) (data any, err error)
 
 // QueryOptions says which parameters a query has and which views it reads.
@@ -93,8 +93,8 @@ func (s *Server) answerQuery(q *query, r *http.Request) (*answer, error) {
 		return nil, err
 	}
 
-	// The position before the data is read: everything below it is in the data. The position after the data is read, for the
-	// token: nothing above it is in the data.
+	// The position before the data is read: everything below it is in the data. The position after the data is read,
+	// for the token: nothing above it is in the data.
 	reflected := q.leastPosition()
 	ctx, cancel := context.WithTimeout(r.Context(), s.config.QueryTimeout)
 	defer cancel()

@@ -17,9 +17,9 @@ import (
 	"github.com/gorilla/mux"
 )
 
-// Request is the request of a query. The methods that read parameters never fail: if a parameter is invalid, they return the
-// default and record the mistake. Read all parameters, and then return Err if it is not nil, so that the client learns about
-// all mistakes at once. A Request belongs to one goroutine.
+// Request is the request of a query. The methods that read parameters never fail: if a parameter is invalid, they
+// return the default and record the mistake. Read all parameters, and then return Err if it is not nil, so that the
+// client learns about all mistakes at once. A Request belongs to one goroutine.
 type Request struct {
 	query  *query
 	http   *http.Request
@@ -137,8 +137,8 @@ func (r *Request) time(name, layout, what string, def time.Time) time.Time {
 // cursorParam is the query parameter of cursors. Queries that use cursors must have it in QueryOptions.Params.
 const cursorParam = "cursor"
 
-// Cursor reads the parameter "cursor" into v and reports whether there was one. It accepts only cursors that Next made for
-// the same query, path and other parameters; "limit" may change.
+// Cursor reads the parameter "cursor" into v and reports whether there was one. It accepts only cursors that Next made
+// for the same query, path and other parameters; "limit" may change.
 func (r *Request) Cursor(v any) bool {
 	value, ok := r.value(cursorParam)
 	if !ok {

@@ -26,8 +26,8 @@ func (o *owner) restore(ctx context.Context) error {
 	return nil
 }
 
-// open opens the store and returns the changelog offset to continue from. A store of another changelog, or one that is ahead
-// of this changelog, is dropped: its rows were not written to this changelog.
+// open opens the store and returns the changelog offset to continue from. A store of another changelog, or one that is
+// ahead of this changelog, is dropped: its rows were not written to this changelog.
 func (o *owner) open(ctx context.Context) (from int64, err error) {
 	id, end, err := o.ledger.changelog(ctx)
 	if err != nil {
@@ -63,8 +63,9 @@ func (o *owner) open(ctx context.Context) (from int64, err error) {
 	return 0, nil
 }
 
-// applyChangelog applies a run of committed changelog records. Of several records of one key it applies only the last one.
-// It must: trackResultAge finds the age of the old result in the store, which does not have the rows of the run yet.
+// applyChangelog applies a run of committed changelog records. Of several records of one key it applies only the last
+// one. It must: trackResultAge finds the age of the old result in the store, which does not have the rows of the run
+// yet.
 func (o *owner) applyChangelog(records []*kgo.Record) error {
 	last := make(map[string]int, len(records))
 	for i, record := range records {

@@ -43,8 +43,8 @@ type Server struct {
 }
 
 // New makes a server: it listens on the address, opens the directory, and connects to the brokers if there are any. ctx
-// bounds that, not the life of the server. Run closes everything that New opened; a server that is never run must be closed
-// with Close.
+// bounds that, not the life of the server. Run closes everything that New opened; a server that is never run must be
+// closed with Close.
 func New(ctx context.Context, config Config) (_ *Server, err error) {
 	config = config.withDefaults()
 	if err := config.validate(); err != nil {
@@ -99,14 +99,14 @@ func (s *Server) Aggregate(typ aggregates.Type, options AggregateOptions) {
 	s.served = append(s.served, &served{typ: typ, options: options})
 }
 
-// Check adds a condition to /readyz: the server is ready only while ready returns nil. Each request for /readyz calls it,
-// possibly several at the same time, so it must be quick.
+// Check adds a condition to /readyz: the server is ready only while ready returns nil. Each request for /readyz calls
+// it, possibly several at the same time, so it must be quick.
 func (s *Server) Check(name string, ready func(context.Context) error) {
 	s.checks = append(s.checks, check{name, ready})
 }
 
-// Debug shows the result of report, as JSON, under name in /debug/state. Each request calls it, possibly several at the same
-// time.
+// Debug shows the result of report, as JSON, under name in /debug/state. Each request calls it, possibly several at the
+// same time.
 func (s *Server) Debug(name string, report func() any) {
 	if _, taken := s.debugs[name]; taken {
 		s.addMistake(fmt.Errorf("debug report %q is registered twice", name))
@@ -122,10 +122,10 @@ func (s *Server) addMistake(err error) {
 	s.mistakes = append(s.mistakes, err)
 }
 
-// Run serves until ctx ends, and then drains: /readyz answers 503, new connections are refused, requests in progress get
-// their answers, and the owners finish their queues and close their writers. It returns nil after an orderly end, also if
-// requests were cut off at the end of the drain timeout. Mistakes in the registration, and existing topics with a wrong
-// number of partitions, are returned at once.
+// Run serves until ctx ends, and then drains: /readyz answers 503, new connections are refused, requests in progress
+// get their answers, and the owners finish their queues and close their writers. It returns nil after an orderly end,
+// also if requests were cut off at the end of the drain timeout. Mistakes in the registration, and existing topics with
+// a wrong number of partitions, are returned at once.
 func (s *Server) Run(ctx context.Context) error {
 	if s.started.Swap(true) {
 		return errors.New("edge: Run was called twice, or after Close; make a new server")
@@ -195,8 +195,8 @@ func (s *Server) drain(ctx context.Context, server *http.Server, abort context.C
 	}
 }
 
-// Close releases everything that New opened, if Run was never called. Otherwise it does nothing, because Run releases it at
-// its end. It may be called more than once.
+// Close releases everything that New opened, if Run was never called. Otherwise it does nothing, because Run releases
+// it at its end. It may be called more than once.
 func (s *Server) Close() {
 	if !s.started.Swap(true) {
 		s.release()

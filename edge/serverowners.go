@@ -15,8 +15,8 @@ import (
 // ownerBackoff is the pause of an owner after a failed takeover.
 const ownerBackoff = 200 * time.Millisecond
 
-// startOwners creates the topics and opens the stores of all aggregate types, and starts their owners. The function that it
-// returns stops the owners, waits for them, and closes the stores.
+// startOwners creates the topics and opens the stores of all aggregate types, and starts their owners. The function
+// that it returns stops the owners, waits for them, and closes the stores.
 func (s *Server) startOwners(ctx, ownersCtx context.Context) (func(), error) {
 	if len(s.served) == 0 {
 		return func() {}, nil

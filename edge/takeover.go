@@ -111,8 +111,8 @@ func (o *owner) takeOver(ctx context.Context) (writer, error) {
 // neverFenced hides ErrFenced in the error of a failed takeover: only checkClaim decides that the owner steps down.
 func neverFenced(err error) error { return fmt.Errorf("take over: %v", err) } //nolint:errorlint // ErrFenced must not show through
 
-// checkClaim returns nil if the last claim is this instance's, ErrFenced if another instance claimed the partition later, and
-// another error if it cannot find out.
+// checkClaim returns nil if the last claim is this instance's, ErrFenced if another instance claimed the partition
+// later, and another error if it cannot find out.
 func (o *owner) checkClaim(ctx context.Context) error {
 	row, err := o.ledger.claimed(ctx)
 	if err != nil {
@@ -129,8 +129,8 @@ func (o *owner) checkClaim(ctx context.Context) error {
 	return nil
 }
 
-// resolve answers the commands of a transaction with an unknown outcome, now that the store is complete. A command with a key
-// has its answer in the store if, and only if, it was executed.
+// resolve answers the commands of a transaction with an unknown outcome, now that the store is complete. A command with
+// a key has its answer in the store if, and only if, it was executed.
 func (o *owner) resolve(unresolved []*pending) {
 	for _, p := range unresolved {
 		if p.key == "" {

@@ -28,8 +28,8 @@ type outcome struct {
 	answer func() *answer // called when the offsets of all events are known
 }
 
-// execute decides on the commands of a batch and commits the result. After an error the writer must not be used any more.
-// The commands that it returns may or may not have been executed; all others have their answers.
+// execute decides on the commands of a batch and commits the result. After an error the writer must not be used any
+// more. The commands that it returns may or may not have been executed; all others have their answers.
 func (o *owner) execute(ctx context.Context, w writer, batch []*pending) (unresolved []*pending, failure error) {
 	tx := &transaction{o: o, now: o.clock().UnixMilli(), drafts: make(map[string]*draft)}
 	for _, p := range batch {
@@ -70,9 +70,9 @@ func (o *owner) execute(ctx context.Context, w writer, batch []*pending) (unreso
 	return nil, errors.Join(err, tx.damage)
 }
 
-// commit writes the events, the new states and the answers as one Kafka transaction. The events come first, because their
-// offsets are part of the answers. An *outcomeError means that the transaction is not committed, or that its outcome is
-// unknown. Any other error is one of the local store after the commit.
+// commit writes the events, the new states and the answers as one Kafka transaction. The events come first, because
+// their offsets are part of the answers. An *outcomeError means that the transaction is not committed, or that its
+// outcome is unknown. Any other error is one of the local store after the commit.
 func (tx *transaction) commit(ctx context.Context, w writer) ([]*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, tx.o.commitTimeout)
 	defer cancel()

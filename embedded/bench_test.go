@@ -13,8 +13,7 @@ import (
 	"github.com/seed84377926/millrace/internal/brokertest"
 )
 
-// fill writes n records of 100 bytes to a topic of 4 partitions, in
-// transactions of 1000.
+// fill writes n records of 100 bytes to a topic of 4 partitions, in transactions of 1000.
 func fill(b *testing.B, dir string, n int) {
 	server, err := embedded.Start(b.Context(), embedded.Config{Dir: dir, NoSync: true})
 	require.NoError(b, err)

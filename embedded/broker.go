@@ -35,8 +35,8 @@ const (
 
 // Config configures an embedded broker. The zero value is a broker in memory on a free port.
 type Config struct {
-	// Dir is the directory of the data, which is kept between runs. It is created if it is missing. Without it everything
-	// is in memory and gone with the broker.
+	// Dir is the directory of the data, which is kept between runs. It is created if it is missing. Without it
+	// everything is in memory and gone with the broker.
 	Dir string
 
 	// Port is the TCP port on 127.0.0.1. 0 takes a free one.

@@ -148,8 +148,7 @@ func TestBroker_damagedData(t *testing.T) {
 	require.ErrorContains(t, err, "restore the directory from a copy")
 }
 
-// crashed makes a directory look as after a crash: what an end in order writes
-// is not there.
+// crashed makes a directory look as after a crash: what an end in order writes is not there.
 func crashed(t testing.TB, dir string) {
 	t.Helper()
 	require.NoError(t, os.Remove(filepath.Join(dir, embedded.CheckpointFile)))
@@ -212,9 +211,8 @@ func TestBroker_scansFromTheCheckpoint(t *testing.T) {
 	require.NotContains(t, produce(0), "repaired")
 }
 
-// TestBroker_openTransactionAtClose covers the end in order with a
-// transaction that is still open: it is aborted, and its records do not show
-// in any later run.
+// TestBroker_openTransactionAtClose covers the end in order with a transaction that is still open: it is aborted, and
+// its records do not show in any later run.
 func TestBroker_openTransactionAtClose(t *testing.T) {
 	dir := t.TempDir()
 	port := freePort(t)
@@ -249,9 +247,8 @@ func commit(t testing.TB, kafka *kgo.Client, value string) {
 	require.NoError(t, kafka.EndTransaction(t.Context(), kgo.TryCommit))
 }
 
-// TestBroker_refusesTheCommitOfASurvivor covers a client that outlives the
-// broker and asks it, after the restart, to commit the transaction that the
-// repair has aborted.
+// TestBroker_refusesTheCommitOfASurvivor covers a client that outlives the broker and asks it, after the restart, to
+// commit the transaction that the repair has aborted.
 func TestBroker_refusesTheCommitOfASurvivor(t *testing.T) {
 	dir, port := t.TempDir(), freePort(t)
 	server := startChild(t, dir, port, os.Stderr)
@@ -274,8 +271,8 @@ func TestBroker_refusesTheCommitOfASurvivor(t *testing.T) {
 	require.Equal(t, [][]string{{"one", "two"}}, brokertest.Values(t, server.addrs, "events"))
 }
 
-// TestBroker_refusesTheOffsetsOfASurvivor is the same for a transaction of
-// offsets alone, of which the log knows nothing.
+// TestBroker_refusesTheOffsetsOfASurvivor is the same for a transaction of offsets alone, of which the log knows
+// nothing.
 func TestBroker_refusesTheOffsetsOfASurvivor(t *testing.T) {
 	dir, port := t.TempDir(), freePort(t)
 	server := startChild(t, dir, port, os.Stderr)
@@ -301,8 +298,8 @@ func TestBroker_refusesTheOffsetsOfASurvivor(t *testing.T) {
 	require.ErrorIs(t, kerr.ErrorForCode(response.ErrorCode), kerr.ProducerFenced)
 }
 
-// TestBroker_completesSegmentIndexes covers a crash between a batch and its index
-// entry. It fails if a new version of kfake has other files.
+// TestBroker_completesSegmentIndexes covers a crash between a batch and its index entry. It fails if a new version of
+// kfake has other files.
 func TestBroker_completesSegmentIndexes(t *testing.T) {
 	dir, port := t.TempDir(), freePort(t)
 	b, err := embedded.Start(t.Context(), embedded.Config{Dir: dir, Port: port})
@@ -342,8 +339,7 @@ func TestBroker_completesSegmentIndexes(t *testing.T) {
 	}
 }
 
-// TestBroker_startIsBoundedByItsContext also shows that a start that fails
-// half way leaves nothing behind.
+// TestBroker_startIsBoundedByItsContext also shows that a start that fails half way leaves nothing behind.
 func TestBroker_startIsBoundedByItsContext(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, startAndClose(t, dir))
@@ -364,8 +360,7 @@ func startAndClose(t *testing.T, dir string) error {
 	return b.Close()
 }
 
-// TestBroker_offsetsGoOnAfterAllRecordsAreDeleted covers the purge of a
-// topic that is fully consumed.
+// TestBroker_offsetsGoOnAfterAllRecordsAreDeleted covers the purge of a topic that is fully consumed.
 func TestBroker_offsetsGoOnAfterAllRecordsAreDeleted(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -402,8 +397,7 @@ func TestBroker_offsetsGoOnAfterAllRecordsAreDeleted(t *testing.T) {
 	}
 }
 
-// TestBroker_finishesACommitThatHadBegun brings about the crash between the
-// first and the second marker of a commit.
+// TestBroker_finishesACommitThatHadBegun brings about the crash between the first and the second marker of a commit.
 func TestBroker_finishesACommitThatHadBegun(t *testing.T) {
 	dir, port := t.TempDir(), freePort(t)
 	server := startChild(t, dir, port, os.Stderr)
@@ -442,8 +436,7 @@ func TestBroker_finishesACommitThatHadBegun(t *testing.T) {
 	require.EqualValues(t, 41, offset)
 }
 
-// TestBroker_doesNotFinishARefusedCommit crashes after a stale owner asked
-// for a commit and was refused.
+// TestBroker_doesNotFinishARefusedCommit crashes after a stale owner asked for a commit and was refused.
 func TestBroker_doesNotFinishARefusedCommit(t *testing.T) {
 	for _, test := range []struct {
 		name  string

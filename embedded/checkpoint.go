@@ -10,7 +10,8 @@ import (
 	"path/filepath"
 )
 
-// checkpointVersion changes with the meaning of the file. A file of another version is ignored; the cost is one full scan.
+// checkpointVersion changes with the meaning of the file. A file of another version is ignored; the cost is one full
+// scan.
 const checkpointVersion = 1
 
 // checkpoint is the state of the logs at the end of a run of the broker, for the next run.
@@ -21,12 +22,13 @@ type checkpoint struct {
 	// cleared before the broker serves any client (EB4).
 	Clean bool `json:"clean"`
 
-	// Settled is, by partition, an offset below which no transaction is open (EB5): the scan of the next repair begins there.
+	// Settled is, by partition, an offset below which no transaction is open (EB5): the scan of the next repair begins
+	// there.
 	Settled map[string]int64 `json:"settled"`
 }
 
-// settledKey names a partition in a checkpoint. It contains the id of the topic, since a topic that was deleted and created
-// again has a new log.
+// settledKey names a partition in a checkpoint. It contains the id of the topic, since a topic that was deleted and
+// created again has a new log.
 func settledKey(topicID [16]byte, partition int32) string {
 	return fmt.Sprintf("%x/%d", topicID, partition)
 }
@@ -70,8 +72,8 @@ func (c checkpoint) with(clean bool, settled map[string]int64) checkpoint {
 	return c
 }
 
-// writeFileAtomic replaces the content of the file at path: after a crash at any moment the file has either the old or the new
-// content, complete.
+// writeFileAtomic replaces the content of the file at path: after a crash at any moment the file has either the old or
+// the new content, complete.
 func writeFileAtomic(path string, data []byte) error {
 	temporary := path + ".tmp"
 	f, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)

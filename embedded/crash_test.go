@@ -35,8 +35,8 @@ const (
 	childNoSync = "MILLRACE_TEST_BROKER_NOSYNC"
 )
 
-// serveChild is the main function of the broker process: it serves until its
-// standard input ends, or until it is killed.
+// serveChild is the main function of the broker process: it serves until its standard input ends, or until it is
+// killed.
 func serveChild(dir string) {
 	port, _ := strconv.Atoi(os.Getenv(childPort))
 	b, err := embedded.Start(context.Background(), embedded.Config{
@@ -122,9 +122,8 @@ const (
 	crashGroup      = "workers"
 )
 
-// worker is a processor in miniature. It turns input n of its partition into a
-// record in each output partition and commits the outputs and the offset n+1
-// in one transaction. After any failure it takes over again from what is
+// worker is a processor in miniature. It turns input n of its partition into a record in each output partition and
+// commits the outputs and the offset n+1 in one transaction. After any failure it takes over again from what is
 // committed.
 type worker struct {
 	id    int32
@@ -253,10 +252,9 @@ func committedOffset(ctx context.Context, kafka *kgo.Client, partition int32) (i
 	return max(offset.At, 0), offset.Err
 }
 
-// TestCrash kills the broker process again and again while exactly-once
-// workers, which outlive it, write to it and somebody else leaves a
-// transaction dangling. At the end every input must have had its effect
-// exactly once in every output partition, also after two more restarts.
+// TestCrash kills the broker process again and again while exactly-once workers, which outlive it, write to it and
+// somebody else leaves a transaction dangling. At the end every input must have had its effect exactly once in every
+// output partition, also after two more restarts.
 func TestCrash(t *testing.T) {
 	for _, test := range []struct {
 		name string

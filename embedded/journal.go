@@ -14,14 +14,14 @@ import (
 
 // journal makes the commit of a transaction atomic (EB2).
 //
-// kfake commits by writing a marker into each partition of the transaction and then the group offsets, one after the other,
-// each synced. If it is killed in between, the transaction is committed in one partition and open in the next, and the
-// offsets, which were only in memory, are lost. A real broker first writes PREPARE_COMMIT to its transaction log. The journal
-// does the same: before kfake sees a commit, its producer, epoch and offsets are in the journal, and the repair after a crash
-// finishes the commit.
+// kfake commits by writing a marker into each partition of the transaction and then the group offsets, one after the
+// other, each synced. If it is killed in between, the transaction is committed in one partition and open in the next,
+// and the offsets, which were only in memory, are lost. A real broker first writes PREPARE_COMMIT to its transaction
+// log. The journal does the same: before kfake sees a commit, its producer, epoch and offsets are in the journal, and
+// the repair after a crash finishes the commit.
 //
-// One entry is enough: kfake handles requests one at a time, so when the next commit overwrites the entry, the previous commit
-// is complete.
+// One entry is enough: kfake handles requests one at a time, so when the next commit overwrites the entry, the previous
+// commit is complete.
 //
 // kfake's control functions call the methods, one at a time.
 type journal struct {
@@ -39,7 +39,8 @@ type prepared struct {
 	Offsets         []preparedOffset `json:"offsets,omitempty"`
 }
 
-// preparedOffset is an offset that a prepared transaction commits. The topic has its name or its id, as the client sent it.
+// preparedOffset is an offset that a prepared transaction commits. The topic has its name or its id, as the client sent
+// it.
 type preparedOffset struct {
 	Group       string   `json:"group"`
 	Topic       string   `json:"topic,omitempty"`
@@ -50,8 +51,8 @@ type preparedOffset struct {
 	Metadata    *string  `json:"metadata,omitempty"`
 }
 
-// journalHeader is the size of the length and the checksum before the entry, both little endian. A length of 0 means that
-// there is no entry.
+// journalHeader is the size of the length and the checksum before the entry, both little endian. A length of 0 means
+// that there is no entry.
 const journalHeader = 4 + 4
 
 // checksum returns the CRC-32C, which Kafka's logs use, too.
@@ -212,8 +213,8 @@ func (j *journal) prepare(p prepared) error {
 	return nil
 }
 
-// forgetReused removes the entry when its producer begins another transaction under the same epoch, as clients older than
-// KIP-890 do: the repair would take the new transaction for the old one.
+// forgetReused removes the entry when its producer begins another transaction under the same epoch, as clients older
+// than KIP-890 do: the repair would take the new transaction for the old one.
 func (j *journal) forgetReused(request kmsg.Request) error {
 	begins := func(producerID int64, epoch int16) bool {
 		return j.last != nil && j.last.ProducerID == producerID && j.last.ProducerEpoch == epoch
@@ -234,8 +235,8 @@ func (j *journal) forgetReused(request kmsg.Request) error {
 	return nil
 }
 
-// forgetOverridden removes the entry when a later request sets or deletes the offsets that it sets: the repair would undo that
-// request.
+// forgetOverridden removes the entry when a later request sets or deletes the offsets that it sets: the repair would
+// undo that request.
 func (j *journal) forgetOverridden(request kmsg.Request) error {
 	overridden := false
 	switch request := request.(type) {

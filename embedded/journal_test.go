@@ -71,8 +71,7 @@ func end(id string, producer int64, epoch int16, commit bool) *kmsg.EndTxnReques
 	return &kmsg.EndTxnRequest{TransactionalID: id, ProducerID: producer, ProducerEpoch: epoch, Commit: commit}
 }
 
-// TestJournal_forgetsWhatIsOver lists what makes the repair of a completed
-// transaction wrong.
+// TestJournal_forgetsWhatIsOver lists what makes the repair of a completed transaction wrong.
 func TestJournal_forgetsWhatIsOver(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -128,8 +127,7 @@ func TestJournal_forgetsWhatIsOver(t *testing.T) {
 	}
 }
 
-// TestJournal_cannotBeWritten shows that a commit that cannot be prepared does
-// not happen.
+// TestJournal_cannotBeWritten shows that a commit that cannot be prepared does not happen.
 func TestJournal_cannotBeWritten(t *testing.T) {
 	j, err := openJournal(filepath.Join(t.TempDir(), journalFile), false)
 	require.NoError(t, err)

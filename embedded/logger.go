@@ -9,8 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// clusterLogger hands the log of kfake to slog, by the rule of internal/clientlog: info is logged as debug, debug is left
-// out.
+// clusterLogger hands the log of kfake to slog, by the rule of internal/clientlog: info is logged as debug, debug is
+// left out.
 type clusterLogger struct{ logger *slog.Logger }
 
 var _ kfake.Logger = clusterLogger{}

@@ -16,14 +16,15 @@ import (
 // repair ends the transactions that a crash left open in the logs. It uses a client through the closed gate, before the
 // broker serves any client (EB3).
 //
-// kfake keeps acknowledged records through a crash, but it treats an open transaction as aborted without a marker in the log.
-// Readers then wait for the marker that ends the aborted range and skip everything that the same producer commits later, and
-// the next run takes the aborted records for a part of the next transaction. So the repair writes the missing marker for every
-// transaction that is open at the end of a partition: commit for the transaction whose commit had begun (see journal), abort
-// for all others.
+// kfake keeps acknowledged records through a crash, but it treats an open transaction as aborted without a marker in
+// the log. Readers then wait for the marker that ends the aborted range and skip everything that the same producer
+// commits later, and the next run takes the aborted records for a part of the next transaction. So the repair writes
+// the missing marker for every transaction that is open at the end of a partition: commit for the transaction whose
+// commit had begun (see journal), abort for all others.
 //
-// At the end it fences every transactional id. A client that outlived the broker may repeat its commit. kfake only remembers
-// whether the last transaction of the id was committed, and would confirm the commit of a transaction that was just aborted.
+// At the end it fences every transactional id. A client that outlived the broker may repeat its commit. kfake only
+// remembers whether the last transaction of the id was committed, and would confirm the commit of a transaction that
+// was just aborted.
 type repair struct {
 	kafka *kgo.Client
 	admin *kadm.Client
@@ -138,8 +139,8 @@ func (r *repair) partitions(ctx context.Context) ([]*partitionLog, error) {
 	return logs, nil
 }
 
-// scan reads the logs to their ends, records the transactions that are open there, and returns the producers that have a commit
-// marker.
+// scan reads the logs to their ends, records the transactions that are open there, and returns the producers that have
+// a commit marker.
 func (r *repair) scan(ctx context.Context, logs []*partitionLog) (committed map[producer]bool, err error) {
 	committed = make(map[producer]bool)
 	from := make(map[string]map[int32]kgo.Offset)
@@ -211,9 +212,9 @@ func isCommit(key []byte) bool {
 	return len(key) >= 4 && binary.BigEndian.Uint16(key[2:]) == uint16(kmsg.ControlRecordKeyTypeCommit)
 }
 
-// begunCommit returns the producer whose commit the journal prepared, if kfake had accepted that commit. The journal does not
-// know: it sees a request before kfake may refuse it, for instance because the producer was fenced. A refused transaction was
-// aborted in every partition, while an accepted one is open or committed in at least one.
+// begunCommit returns the producer whose commit the journal prepared, if kfake had accepted that commit. The journal
+// does not know: it sees a request before kfake may refuse it, for instance because the producer was fenced. A refused
+// transaction was aborted in every partition, while an accepted one is open or committed in at least one.
 func (r *repair) begunCommit(logs []*partitionLog, committed map[producer]bool) *producer {
 	if r.begun == nil {
 		return nil
@@ -257,7 +258,8 @@ func (r *repair) mark(ctx context.Context, log *partitionLog, p producer, commit
 	return nil
 }
 
-// commitOffsets sets the offsets of the transaction whose commit had begun. If kfake had already set them, nothing changes.
+// commitOffsets sets the offsets of the transaction whose commit had begun. If kfake had already set them, nothing
+// changes.
 func (r *repair) commitOffsets(ctx context.Context) error {
 	topics, err := r.admin.ListTopicsWithInternal(ctx)
 	if err != nil {
@@ -295,8 +297,8 @@ func (r *repair) commitOffsets(ctx context.Context) error {
 	return nil
 }
 
-// fence raises the epoch of every transactional id by two. One is not enough: kfake takes a commit with the previous epoch for
-// the retry of a commit that succeeded.
+// fence raises the epoch of every transactional id by two. One is not enough: kfake takes a commit with the previous
+// epoch for the retry of a commit that succeeded.
 func (r *repair) fence(ctx context.Context) (int, error) {
 	transactions, err := r.admin.ListTransactions(ctx, nil, nil)
 	if err != nil {

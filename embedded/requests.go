@@ -12,9 +12,9 @@ import (
 // readCommitted is the isolation level of a fetch that wants committed records only.
 const readCommitted = 1
 
-// answerWholePartitions removes the limit of bytes of a whole fetch; the limit of each partition stays. If the limit of the
-// fetch is reached in the middle of a partition, kfake does not say which transactions of that partition were aborted, and a
-// read_committed reader takes their records for committed.
+// answerWholePartitions removes the limit of bytes of a whole fetch; the limit of each partition stays. If the limit of
+// the fetch is reached in the middle of a partition, kfake does not say which transactions of that partition were
+// aborted, and a read_committed reader takes their records for committed.
 func answerWholePartitions(cluster *kfake.Cluster) {
 	cluster.ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
@@ -25,9 +25,9 @@ func answerWholePartitions(cluster *kfake.Cluster) {
 	})
 }
 
-// keepLastRecord makes a deletion of all records of a partition keep the last one (EB6). After a start kfake takes the next
-// offset from the last record of the log; without records it would begin again at 0, below the offsets that readers have
-// committed.
+// keepLastRecord makes a deletion of all records of a partition keep the last one (EB6). After a start kfake takes the
+// next offset from the last record of the log; without records it would begin again at 0, below the offsets that
+// readers have committed.
 func keepLastRecord(cluster *kfake.Cluster) {
 	cluster.ControlKey(int16(kmsg.DeleteRecords), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()

@@ -13,8 +13,8 @@ import (
 	"github.com/seed84377926/millrace/internal/brokertest"
 )
 
-// A fetch that is full in the middle of an aborted transaction must say that it is one: a standby once took such records
-// for committed.
+// A fetch that is full in the middle of an aborted transaction must say that it is one: a standby once took such
+// records for committed.
 func TestBroker_abortedRecordsStayHiddenFromSmallFetches(t *testing.T) {
 	b := brokertest.Start(t, embedded.Config{})
 	client := connect(t, b.Addrs())

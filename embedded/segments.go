@@ -18,8 +18,9 @@ import (
 //	|  1 byte |  1 byte  |    4 bytes   |    8 bytes    | 1 byte|
 //	+---------+----------+--------------+---------------+-------+
 //
-// Numbers are little endian. The checksum is the lowest byte of the CRC-32C of the fields after it. Bit 0 of the flags means
-// transactional data. The version of kfake is pinned by go.mod; a test fails if another version changes the format.
+// Numbers are little endian. The checksum is the lowest byte of the CRC-32C of the fields after it. Bit 0 of the flags
+// means transactional data. The version of kfake is pinned by go.mod; a test fails if another version changes the
+// format.
 const (
 	segmentSuffix = ".dat"
 	indexSuffix   = ".idx"
@@ -42,11 +43,11 @@ const (
 	partitionsPath = "partitions"
 )
 
-// completeSegmentIndexes completes the segment indexes below the data directory of kfake and returns the number of entries that
-// it wrote.
+// completeSegmentIndexes completes the segment indexes below the data directory of kfake and returns the number of
+// entries that it wrote.
 //
-// kfake writes a batch and then its index entry. If it is killed in between, its next start finds a batch without an entry and
-// takes it for non-transactional. From then on every entry is off by one, and aborted records become visible.
+// kfake writes a batch and then its index entry. If it is killed in between, its next start finds a batch without an
+// entry and takes it for non-transactional. From then on every entry is off by one, and aborted records become visible.
 func completeSegmentIndexes(dataDir string) (mended int, err error) {
 	segments, err := partitionFiles(dataDir, segmentSuffix)
 	if err != nil {
@@ -104,8 +105,8 @@ func completeSegmentIndex(segment, index string) (int, error) {
 	return mended, writeFileAtomic(index, entries)
 }
 
-// entryOf returns the index entry of the batch with the given header. The maximal timestamp stays 0: kfake computes it when it
-// loads a segment.
+// entryOf returns the index entry of the batch with the given header. The maximal timestamp stays 0: kfake computes it
+// when it loads a segment.
 func entryOf(header []byte) []byte {
 	entry := make([]byte, indexEntry)
 	entry[0] = indexVersion

@@ -125,8 +125,8 @@ func (ad *admission) takeOver(ctx context.Context) (*broker.Writer, error) {
 	return writer, nil
 }
 
-// read returns the record, nil if there is none, and the ids of the existing topics of the application, in this version and
-// in the recorded one.
+// read returns the record, nil if there is none, and the ids of the existing topics of the application, in this version
+// and in the recorded one.
 func (ad *admission) read(ctx context.Context) (was *topologyRecord, ids map[string]string, err error) {
 	_, err = broker.Restore(ctx, ad.inst.client, ad.topic, 0, 0, func(records []*kgo.Record) error {
 		for _, r := range records {
@@ -244,8 +244,8 @@ func (ad *admission) recordAccepted(group string) {
 	}
 }
 
-// start begins to record the topology as soon as all groups have accepted this instance. The function it returns ends that
-// and waits for it.
+// start begins to record the topology as soon as all groups have accepted this instance. The function it returns ends
+// that and waits for it.
 func (ad *admission) start(ctx context.Context) (stop func()) { return background(ctx, ad.run) }
 
 func (ad *admission) run(ctx context.Context) {

@@ -19,8 +19,8 @@ type topologyRecord struct {
 	Writer   string            `json:"written_by"` // address of the instance
 	At       time.Time         `json:"written_at"`
 	Topology describe.Topology `json:"topology"`
-	// Topics are the ids of the topics that belong to the application, orphaned ones included; hexadecimal. A topic that has
-	// another id now was deleted, and its content is gone.
+	// Topics are the ids of the topics that belong to the application, orphaned ones included; hexadecimal. A topic
+	// that has another id now was deleted, and its content is gone.
 	Topics map[string]string `json:"topic_ids"`
 
 	stored describe.Topology // as it was read, with what has been deleted since

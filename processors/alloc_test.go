@@ -34,7 +34,8 @@ var paths = map[string]func(lines topology.Stream[int64, int64]){
 // rowsOf is how many new rows a record of a path makes. Each takes two allocations, one of them for its key.
 var rowsOf = map[string]float64{"tumbling windows": 0.1, "sessions": 1}
 
-// fill writes n records with a thousand keys to the topic lines, a millisecond apart, so that each key comes once a second.
+// fill writes n records with a thousand keys to the topic lines, a millisecond apart, so that each key comes once a
+// second.
 func (b *bench) fill(t *testing.T, n int) {
 	t.Helper()
 	for i := range n {
@@ -76,8 +77,8 @@ func (b *bench) allocations(t *testing.T, path func(topology.Stream[int64, int64
 	return after.Mallocs - before.Mallocs
 }
 
-// TestRun_allocatesNothingPerRecord holds the hot path to its budget: allocations belong to batches, requests and commits,
-// which thousands of records share.
+// TestRun_allocatesNothingPerRecord holds the hot path to its budget: allocations belong to batches, requests and
+// commits, which thousands of records share.
 func TestRun_allocatesNothingPerRecord(t *testing.T) {
 	for name, path := range paths {
 		t.Run(name, func(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// App runs a topology on this instance, together with all other instances of the same application. Its methods are
-// safe for concurrent use.
+// App runs a topology on this instance, together with all other instances of the same application. Its methods are safe
+// for concurrent use.
 type App struct {
 	instance // what its parts use of it
 
@@ -66,9 +66,9 @@ func (a *App) stateChanged(from, to State) {
 // State returns the present state of the App.
 func (a *App) State() State { return a.state.current() }
 
-// Run runs the application until ctx ends, then commits what is open, leaves the groups and returns nil. If the application
-// cannot go on, Run ends it and returns why. Bad topics and unusable directories are reported before anything is
-// processed. Run may be called once.
+// Run runs the application until ctx ends, then commits what is open, leaves the groups and returns nil. If the
+// application cannot go on, Run ends it and returns why. Bad topics and unusable directories are reported before
+// anything is processed. Run may be called once.
 func (a *App) Run(ctx context.Context) (err error) {
 	if !a.state.enter(Starting) {
 		return fmt.Errorf("run %s: it is %s: an App runs once", a.top.Name(), a.State())
@@ -168,8 +168,8 @@ func (a *App) Run(ctx context.Context) (err error) {
 	return nil
 }
 
-// drainTimeout bounds how long Run waits at its end for the brokers to take the last commits. Records whose commit they do
-// not take in time are not lost: the next owner of the tasks reads them again.
+// drainTimeout bounds how long Run waits at its end for the brokers to take the last commits. Records whose commit they
+// do not take in time are not lost: the next owner of the tasks reads them again.
 const drainTimeout = 30 * time.Second
 
 // close hands the tasks over to other instances and closes all groups. abandon cuts off the tasks that take too long.

@@ -25,8 +25,9 @@ const DefaultMemoryBytes = 1 << 30
 //	       └ Collector  what the garbage collector lets the heap grow by between two collections: as much again as is
 //	                    live, with GOGC=100
 //
-// Every part is bounded where it is used, with two exceptions: single records larger than a megabyte, and fetched batches
-// that grow more than fourfold when they are decompressed. Views and edges in the same process have budgets of their own.
+// Every part is bounded where it is used, with two exceptions: single records larger than a megabyte, and fetched
+// batches that grow more than fourfold when they are decompressed. Views and edges in the same process have budgets of
+// their own.
 type MemorySplit struct {
 	Budget    int64 `json:"budget"`
 	Program   int64 `json:"program"`
@@ -38,8 +39,8 @@ type MemorySplit struct {
 	Collector int64 `json:"collector"`
 }
 
-// splitMemory splits a budget for a process with the given GOGC. offHeap says that the memory of the state engine is not
-// the garbage collector's.
+// splitMemory splits a budget for a process with the given GOGC. offHeap says that the memory of the state engine is
+// not the garbage collector's.
 func splitMemory(budget int64, gogc float64, offHeap bool) MemorySplit {
 	m := MemorySplit{Budget: budget, Program: min(40<<20, budget/8)}
 	rest := budget - m.Program
@@ -103,10 +104,10 @@ func newMemory(budget int64) memory {
 	return memory{split: split, cache: state.NewBudget(split.Cache)}
 }
 
-// produceShare is the divisor of Commits that gives the part for the buffers of the producing clients. Each row of a commit is in
-// the batch, in pebble's copy of the batch and, a few thousand rows at a time, in the buffer of the client that produces
-// it. At most a quarter of the cache, a tenth of what is live, is dirty. So two thirds of Commits are for the batches and
-// the rest is for the clients.
+// produceShare is the divisor of Commits that gives the part for the buffers of the producing clients. Each row of a
+// commit is in the batch, in pebble's copy of the batch and, a few thousand rows at a time, in the buffer of the client
+// that produces it. At most a quarter of the cache, a tenth of what is live, is dirty. So two thirds of Commits are for
+// the batches and the rest is for the clients.
 const produceShare = 3
 
 // divide gives each task and each partition its part, when their numbers are known: all of them may end up on this

@@ -40,9 +40,9 @@ func (p pauses) set(groups []string, paused bool) error {
 }
 
 // Pause makes the tasks of the named groups, or of all groups if none is named, stop processing on this instance
-// (KIP-834). Each task commits what is open and then waits: it keeps its place in the group, and its state can be queried.
-// A task that starts while its group is paused is restored and then waits, too. Pause does not wait for the tasks; Info
-// shows a task as "paused" when nothing of it is open. Pause may be called before Run.
+// (KIP-834). Each task commits what is open and then waits: it keeps its place in the group, and its state can be
+// queried. A task that starts while its group is paused is restored and then waits, too. Pause does not wait for the
+// tasks; Info shows a task as "paused" when nothing of it is open. Pause may be called before Run.
 //
 // If a group does not exist, Pause returns an error and pauses nothing.
 func (a *App) Pause(groups ...string) error { return a.setPaused(groups, true) }

@@ -87,8 +87,8 @@ func (m *stateMachine) current() State {
 	return m.mu.state
 }
 
-// enter moves to the state and reports whether that was a legal change; staying is not one. changed is called with the lock
-// held, so that it gets the changes in order; it must not ask for the state.
+// enter moves to the state and reports whether that was a legal change; staying is not one. changed is called with the
+// lock held, so that it gets the changes in order; it must not ask for the state.
 func (m *stateMachine) enter(to State) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -132,8 +132,8 @@ func TestRun_endedBeforeItBegan(t *testing.T) {
 	require.Equal(t, processors.Closed, app.State())
 }
 
-// A record that fails on every retry ends the application with an error that names it, and is not skipped: after a restart
-// it is the first again.
+// A record that fails on every retry ends the application with an error that names it, and is not skipped: after a
+// restart it is the first again.
 func TestRun_undecodableRecordStopsTheApplicationAfterRetries(t *testing.T) {
 	b := newBench(t, map[string]int32{"lines": 1})
 	b.produce(t, &kgo.Record{Topic: "lines", Key: []byte("k"), Value: []byte("not eight bytes")})
@@ -301,7 +301,8 @@ func (b *bench) waitForOffset(t *testing.T, group, topic string, offset int64) {
 	}, 20*time.Second, time.Millisecond)
 }
 
-// Records that retention deleted before they were processed are lost: the application must say so, and not just count less.
+// Records that retention deleted before they were processed are lost: the application must say so, and not just count
+// less.
 func TestRun_inputDeletedBeforeItWasProcessedIsAnError(t *testing.T) {
 	b := newBench(t, map[string]int32{"lines": 1})
 	value, err := codecs.Int64.Append(nil, 1)

@@ -12,8 +12,8 @@ import (
 	"github.com/seed84377926/millrace/security"
 )
 
-// Config says where and how an application runs. Brokers and Dir are required; the zero value of every other field means
-// its documented default.
+// Config says where and how an application runs. Brokers and Dir are required; the zero value of every other field
+// means its documented default.
 type Config struct {
 	// Brokers are host:port addresses of the Kafka cluster; one of them must answer.
 	Brokers []string
@@ -21,8 +21,8 @@ type Config struct {
 	// Security protects the connections to the brokers. The default is neither encryption nor authentication.
 	Security security.Config
 
-	// Dir is the directory of the application's state on this instance. It is kept between runs: after a restart only the
-	// changes since are restored. Two processes must not share one.
+	// Dir is the directory of the application's state on this instance. It is kept between runs: after a restart only
+	// the changes since are restored. Two processes must not share one.
 	Dir string
 
 	// Logger receives the log. Nil discards it.
@@ -32,21 +32,22 @@ type Config struct {
 	Guarantee Guarantee
 
 	// CommitInterval is how long a task works before it commits, and so the delay before its results can be seen. The
-	// default is 100 ms, as in Kafka Streams with exactly-once. A task that has got no record since its last commit does
-	// not commit.
+	// default is 100 ms, as in Kafka Streams with exactly-once. A task that has got no record since its last commit
+	// does not commit.
 	CommitInterval time.Duration
 
-	// CommitRecords and CommitBytes make a task commit before its interval is over: after so many input records, or after
-	// so many bytes of output (keys and values for other topics, and the rows for its table). They bound the transactions
-	// of a fast task with a long interval, which brokers, readers and restores would choke on. The defaults are 500,000
-	// records and 64 MiB.
+	// CommitRecords and CommitBytes make a task commit before its interval is over: after so many input records, or
+	// after so many bytes of output (keys and values for other topics, and the rows for its table). They bound the
+	// transactions of a fast task with a long interval, which brokers, readers and restores would choke on. The
+	// defaults are 500,000 records and 64 MiB.
 	CommitRecords int64
 	CommitBytes   int64
 
 	// MemoryBytes is how much memory the application may take on this instance, in total: the caches of all tasks, the
-	// state engine, records on their way in and out, the program, and the garbage that Go has not collected yet. App.Memory
-	// says how it is split. The default is DefaultMemoryBytes, 1 GiB. A part of it is a reserve for the garbage collector,
-	// for the value of GOGC when New is called; see MemorySplit.HeapLimit for a limit that is enforced.
+	// state engine, records on their way in and out, the program, and the garbage that Go has not collected yet.
+	// App.Memory says how it is split. The default is DefaultMemoryBytes, 1 GiB. A part of it is a reserve for the
+	// garbage collector, for the value of GOGC when New is called; see MemorySplit.HeapLimit for a limit that is
+	// enforced.
 	MemoryBytes int64
 
 	// MaxTaskIdle is how long a task waits for an input that is empty and known to be caught up, before it goes on with
@@ -54,38 +55,38 @@ type Config struct {
 	// waits, so that records are merged by timestamp. With a negative value it never waits.
 	MaxTaskIdle time.Duration
 
-	// AcceptTopology accepts a change of the topology that does not fit the state of the version before. Run refuses such a
-	// change, explains it, and says what to write here. The value names that change and no other, so that it may stay when
-	// the change is deployed. See describe.Compare for the meaning of changes.
+	// AcceptTopology accepts a change of the topology that does not fit the state of the version before. Run refuses
+	// such a change, explains it, and says what to write here. The value names that change and no other, so that it may
+	// stay when the change is deployed. See describe.Compare for the meaning of changes.
 	AcceptTopology string
 
 	// Replication is the replication factor of internal topics that Run creates; 0 means the broker's default.
 	Replication int16
 
-	// Address is where other instances reach this one, host:port. All members of the groups get it. The default names the
-	// process for people, "host/pid"; it cannot be connected to.
+	// Address is where other instances reach this one, host:port. All members of the groups get it. The default names
+	// the process for people, "host/pid"; it cannot be connected to.
 	Address string
 
 	// SessionTimeout is how long the groups wait for an instance that does not answer any more. The default is 10 s.
 	SessionTimeout time.Duration
 
-	// InstanceID makes this instance a static member of its groups (KIP-345): while it restarts, its tasks are kept for it
-	// for the session timeout, and nothing moves. No two instances may have the same. The default is none: the tasks of an
-	// instance that leaves move at once.
+	// InstanceID makes this instance a static member of its groups (KIP-345): while it restarts, its tasks are kept for
+	// it for the session timeout, and nothing moves. No two instances may have the same. The default is none: the tasks
+	// of an instance that leaves move at once.
 	InstanceID string
 
-	// MetadataMaxAge is how often the application looks for topics that match one of its sources and were created or deleted
-	// since: see topology.SourceMatching. When one instance finds a change, the others look for it at once. The default is 5
-	// minutes, as in Kafka (metadata.max.age.ms).
+	// MetadataMaxAge is how often the application looks for topics that match one of its sources and were created or
+	// deleted since: see topology.SourceMatching. When one instance finds a change, the others look for it at once. The
+	// default is 5 minutes, as in Kafka (metadata.max.age.ms).
 	MetadataMaxAge time.Duration
 
-	// Rack names the place of this instance, such as a zone, as broker.rack does for brokers. Copies of a task's state are
-	// kept in other racks than the task if there are any, and records are read from replicas in the same rack if the
-	// cluster allows it (KIP-392).
+	// Rack names the place of this instance, such as a zone, as broker.rack does for brokers. Copies of a task's state
+	// are kept in other racks than the task if there are any, and records are read from replicas in the same rack if
+	// the cluster allows it (KIP-392).
 	Rack string
 
-	// Standbys is how many other instances keep a warm copy of each task's state, to take the task over without a restore.
-	// All instances should have the same value; the largest counts. The default is 0.
+	// Standbys is how many other instances keep a warm copy of each task's state, to take the task over without a
+	// restore. All instances should have the same value; the largest counts. The default is 0.
 	Standbys int
 
 	// AcceptableLag is how many changelog offsets a copy may lack and still count as caught up: a task moves to such a
@@ -96,25 +97,26 @@ type Config struct {
 	// them. The default is 4.
 	MaxWarmups int
 
-	// HandoverTimeout bounds how long an instance that is told to end continues to work while others take over its tasks or
-	// warm up for them. Then it leaves anyway, and they restore the rest. The default is 5 s; with a negative value the
-	// instance leaves at once.
+	// HandoverTimeout bounds how long an instance that is told to end continues to work while others take over its
+	// tasks or warm up for them. Then it leaves anyway, and they restore the rest. The default is 5 s; with a negative
+	// value the instance leaves at once.
 	HandoverTimeout time.Duration
 
-	// CleanupDelay is how long the state of a task stays on the disk of an instance that neither works on the task nor keeps
-	// a copy: the task may come back, and then only the tail is restored. The default is 10 minutes, as in Kafka Streams.
+	// CleanupDelay is how long the state of a task stays on the disk of an instance that neither works on the task nor
+	// keeps a copy: the task may come back, and then only the tail is restored. The default is 10 minutes, as in Kafka
+	// Streams.
 	CleanupDelay time.Duration
 
-	// TransactionTimeout bounds how long a commit may take, and how long the open transaction of a dead task blocks readers
-	// if no instance takes the task over. With ExactlyOnce it must be at least twice the commit interval; brokers allow up
-	// to their transaction.max.timeout.ms, 15 minutes by default. The default is 20 s, or three times the commit interval
-	// if that is longer, up to 15 minutes.
+	// TransactionTimeout bounds how long a commit may take, and how long the open transaction of a dead task blocks
+	// readers if no instance takes the task over. With ExactlyOnce it must be at least twice the commit interval;
+	// brokers allow up to their transaction.max.timeout.ms, 15 minutes by default. The default is 20 s, or three times
+	// the commit interval if that is longer, up to 15 minutes.
 	TransactionTimeout time.Duration
 
-	// ProcessingRetries is how often a task retries, with growing pauses, a record that its operators or codecs fail on, or
-	// whose output the broker refuses, before the application gives up. It applies where the topology leaves a policy at
-	// its default (topology.Policies). A topic that does not exist is retried as often. The default is 5. Failures of
-	// brokers and disks are retried for ever: no record causes them.
+	// ProcessingRetries is how often a task retries, with growing pauses, a record that its operators or codecs fail
+	// on, or whose output the broker refuses, before the application gives up. It applies where the topology leaves a
+	// policy at its default (topology.Policies). A topic that does not exist is retried as often. The default is 5.
+	// Failures of brokers and disks are retried for ever: no record causes them.
 	ProcessingRetries int
 
 	// StuckAfter is how long a task may make no progress, although it has something to do, before a warning says so and

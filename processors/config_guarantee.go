@@ -15,8 +15,8 @@ const (
 	// Offsets are committed in the name of the group's member, and a commit begins only after the group has confirmed
 	// it (docs/decisions/0008-at-least-once.md says what can still go wrong).
 	//
-	// The guarantee may be changed from one run of an application to the next, in both directions. While instances of both
-	// kinds run, the weaker one holds.
+	// The guarantee may be changed from one run of an application to the next, in both directions. While instances of
+	// both kinds run, the weaker one holds.
 	AtLeastOnce
 )
 

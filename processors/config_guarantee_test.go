@@ -61,8 +61,8 @@ func TestGuarantee_mayBeChangedFromRunToRun(t *testing.T) {
 	require.Equal(t, want, b.read(t, "out", len(want)))
 }
 
-// A crash between the position record and the offsets leaves the offsets behind. The next owner, with either guarantee, goes
-// on where the state is: the state has the record that the offset points to.
+// A crash between the position record and the offsets leaves the offsets behind. The next owner, with either guarantee,
+// goes on where the state is: the state has the record that the offset points to.
 func TestGuarantee_atLeastOnceGoesOnWhereTheStateIs(t *testing.T) {
 	for _, next := range []processors.Guarantee{processors.ExactlyOnce, processors.AtLeastOnce} {
 		t.Run(next.String(), func(t *testing.T) {
@@ -171,8 +171,8 @@ func TestConfig_aCommitMustFitIntoItsTransaction(t *testing.T) {
 	require.ErrorContains(t, err, "Guarantee is 7: use ExactlyOnce or AtLeastOnce")
 }
 
-// A task that gets no record commits nothing, whether or not it has worked before. Every commit leaves a position record and
-// a marker in the changelog, so that the length of the changelog shows it.
+// A task that gets no record commits nothing, whether or not it has worked before. Every commit leaves a position
+// record and a marker in the changelog, so that the length of the changelog shows it.
 func TestCommit_idleTasksCommitNothing(t *testing.T) {
 	b := newBench(t, map[string]int32{"lines": 2, "out": 2})
 	app, err := processors.New(countsOut(t), processors.Config{Brokers: b.brokers, Dir: t.TempDir(), CommitInterval: time.Millisecond})

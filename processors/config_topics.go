@@ -29,8 +29,8 @@ type Topic struct {
 }
 
 // EnsureTopics creates the topics that are missing and verifies those that exist. If any topic cannot be used as it is,
-// the error names all such topics, with the remedy, and nothing is created. EnsureTopics uses only Brokers, Security and
-// Logger of the Config.
+// the error names all such topics, with the remedy, and nothing is created. EnsureTopics uses only Brokers, Security
+// and Logger of the Config.
 func (c Config) EnsureTopics(ctx context.Context, topics ...Topic) error {
 	kinds := map[TopicKind]broker.TopicKind{EventLog: broker.EventLog, TableTopic: broker.Table, StreamTopic: broker.Stream}
 	specs := make([]broker.TopicSpec, len(topics))

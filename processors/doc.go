@@ -7,8 +7,8 @@
 // # From topology to tasks
 //
 // Each sub-topology is a processor group, a Kafka consumer group of the same name. A group has as many tasks as its
-// inputs have partitions; the group decides which instance runs which task. A task is one sub-topology on one partition,
-// touched by one goroutine at a time:
+// inputs have partitions; the group decides which instance runs which task. A task is one sub-topology on one
+// partition, touched by one goroutine at a time:
 //
 //	membership ──assigned──▶ task: life after life
 //	                          │
@@ -18,10 +18,10 @@
 //	    offsets)       the table)        timestamp, through goka
 //	                                     into the topology)
 //
-// An App owns its groups (group), a group its tasks (task) and copies (standby), and a task its life (life). What all of
-// them use of the App is in one struct, instance. The life has everything that happens to records, from the takeover to
-// the commit or the rollback. What observes is apart from it: the files observe_*.go, and package internal/observe, whose
-// instruments know nothing of tasks.
+// An App owns its groups (group), a group its tasks (task) and copies (standby), and a task its life (life). What all
+// of them use of the App is in one struct, instance. The life has everything that happens to records, from the takeover
+// to the commit or the rollback. What observes is apart from it: the files observe_*.go, and package internal/observe,
+// whose instruments know nothing of tasks.
 //
 // # Invariants
 //
@@ -39,8 +39,8 @@
 //
 // # Order of records
 //
-// A task merges its input partitions by timestamp, by the rules of Kafka Streams (docs/semantics.md). Offset order within a
-// partition never changes.
+// A task merges its input partitions by timestamp, by the rules of Kafka Streams (docs/semantics.md). Offset order
+// within a partition never changes.
 //
 // # Positions and marks
 //
@@ -53,6 +53,6 @@
 // # Failures
 //
 // Records that fail are retried, skipped or stop the application, as the policies of the topology say; a skipped record
-// leaves no trace, and all others count once. Failures of brokers and disks are retried for ever (docs/failures.md).
-// By default nothing is skipped: after Config.ProcessingRetries failures on the same record, Run returns the error.
+// leaves no trace, and all others count once. Failures of brokers and disks are retried for ever (docs/failures.md). By
+// default nothing is skipped: after Config.ProcessingRetries failures on the same record, Run returns the error.
 package processors

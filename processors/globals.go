@@ -101,8 +101,8 @@ func (g *globals) open(ctx context.Context, p globalPlan) (*globalTable, error) 
 	return t, err
 }
 
-// await waits until all tables have reached the ends that their topics had when they were opened, and logs their progress. If
-// the application fails first, it returns the failure.
+// await waits until all tables have reached the ends that their topics had when they were opened, and logs their
+// progress. If the application fails first, it returns the failure.
 func (g *globals) await(ctx context.Context) error {
 	ticker := time.NewTicker(restoreLogInterval)
 	defer ticker.Stop()

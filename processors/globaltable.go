@@ -25,8 +25,8 @@ const (
 	globalOffsetsKey = "\x00offset" // and then the number of a partition: the last offset that the rows reflect
 )
 
-// globalTable is one global table: the rows of all partitions of its topic together, so that a lookup need not know which
-// partition has a key. One goroutine of goka's for each partition brings rows, and all tasks read them.
+// globalTable is one global table: the rows of all partitions of its topic together, so that a lookup need not know
+// which partition has a key. One goroutine of goka's for each partition brings rows, and all tasks read them.
 type globalTable struct {
 	plan   globalPlan
 	logger *slog.Logger
@@ -51,8 +51,8 @@ var (
 	_ engine.GlobalRows  = (*globalTable)(nil)
 )
 
-// openGlobalTable opens the rows that are on disk in engine. They are dropped if they are damaged, or if the topic does not
-// begin with them.
+// openGlobalTable opens the rows that are on disk in engine. They are dropped if they are damaged, or if the topic does
+// not begin with them.
 func openGlobalTable(ctx context.Context, p globalPlan, client *broker.Client, engine state.Engine, logger *slog.Logger) (*globalTable, error) {
 	t := &globalTable{plan: p, logger: logger, client: client, engine: engine}
 	t.mu.ends = make(map[int32]int64)

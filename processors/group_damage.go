@@ -31,8 +31,8 @@ func (d *damages) of(p int32) int64 {
 	return d.mu.n[p]
 }
 
-// dropDamaged drops the local state of a partition if err says that it is damaged, and reports whether it is. The state is
-// then restored from the changelog. Kafka comes first here too (I3): the state that is dropped is a copy of what is
+// dropDamaged drops the local state of a partition if err says that it is damaged, and reports whether it is. The state
+// is then restored from the changelog. Kafka comes first here too (I3): the state that is dropped is a copy of what is
 // committed, and never more than that.
 func (g *group) dropDamaged(p int32, err error) bool {
 	if !errors.Is(err, pebblestore.ErrCorrupt) {

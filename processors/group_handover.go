@@ -8,8 +8,8 @@ import (
 )
 
 // handOver lets the other members of the group take over the tasks of this instance while it still works on them: each
-// task stands still only for as long as a takeover takes. It returns when all tasks have gone, when there is no member to
-// take them, or when HandoverTimeout is over. A static member hands nothing over: it will be back.
+// task stands still only for as long as a takeover takes. It returns when all tasks have gone, when there is no member
+// to take them, or when HandoverTimeout is over. A static member hands nothing over: it will be back.
 func (g *group) handOver(ctx context.Context) {
 	cfg := g.inst.cfg
 	member := g.joined()

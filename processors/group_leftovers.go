@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// leftovers removes the state of partitions that a group has neither worked on nor kept a copy of on this instance for the
-// cleanup delay. One goroutine, from newLeftovers to close.
+// leftovers removes the state of partitions that a group has neither worked on nor kept a copy of on this instance for
+// the cleanup delay. One goroutine, from newLeftovers to close.
 type leftovers struct {
 	group *group
 	since map[int32]time.Time // since when the state is not needed here

@@ -23,15 +23,15 @@ type groupPlan struct {
 	marks []string
 	// feeding has, for each topic of marks, the inputs whose records lead to it.
 	feeding map[string][]string
-	// upstreamDirect says, for each repartition input, which source topics lead to it within the upstream sub-topology and in
-	// no other way; the other origins of the input reach it through all upstream tasks.
+	// upstreamDirect says, for each repartition input, which source topics lead to it within the upstream sub-topology
+	// and in no other way; the other origins of the input reach it through all upstream tasks.
 	upstreamDirect map[string]map[string]bool
 	// upstreamTasks is the number of tasks of the sub-topology that writes a repartition input.
 	upstreamTasks map[string]int32
 }
 
-// createPlans creates the internal topics, whose numbers of partitions follow from sizes, and plans the groups. The error
-// has everything that is wrong.
+// createPlans creates the internal topics, whose numbers of partitions follow from sizes, and plans the groups. The
+// error has everything that is wrong.
 func createPlans(ctx context.Context, top *topology.Topology, sizes partitions.Sizes, client *broker.Client, replication int16) ([]*groupPlan, error) {
 	if err := client.EnsureTopics(ctx, internalTopics(top, sizes, replication)...); err != nil {
 		return nil, fmt.Errorf("internal topics of %s: %w", top.Name(), err)
@@ -109,8 +109,8 @@ func (p *groupPlan) connectUpstream(in topology.Input, byGroup map[string]*group
 	p.upstreamDirect[in.Topic] = direct
 }
 
-// reads says whether the task of a partition reads the input. An input with fewer partitions than the group has tasks is
-// read by the first tasks only.
+// reads says whether the task of a partition reads the input. An input with fewer partitions than the group has tasks
+// is read by the first tasks only.
 func (p *groupPlan) reads(topic string, partition int32) bool { return partition < p.sizes[topic] }
 
 // topics returns the names of the inputs.

@@ -32,8 +32,8 @@ func (g *group) heldOffsets() map[int32]int64 {
 	return held
 }
 
-// heldOffset returns the changelog offset that the state of a partition reflects, -1 if there is no state. Damaged state
-// counts as none: the task or copy that needs it drops it.
+// heldOffset returns the changelog offset that the state of a partition reflects, -1 if there is no state. Damaged
+// state counts as none: the task or copy that needs it drops it.
 func (g *group) heldOffset(p int32) int64 {
 	part, err := g.engine.Open(p)
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// checkCommit checks a commit that Kafka has confirmed, before the engine gets its batch. It runs in programs that are built
-// with the tag "invariants" only, see package invariants.
+// checkCommit checks a commit that Kafka has confirmed, before the engine gets its batch. It runs in programs that are
+// built with the tag "invariants" only, see package invariants.
 func (l *life) checkCommit() {
 	if l.outcome != outcomeCommitted {
 		invariants.Violated("I3", "partition %d: the engine gets a batch, and the outcome of its transaction is %d", l.partition, l.outcome)

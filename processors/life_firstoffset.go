@@ -29,8 +29,8 @@ func (l *life) firstOffset(ctx context.Context, in topology.Input) (int64, error
 	}
 }
 
-// commitStart commits the first offsets before anything is read, if they depend on when the task began: a second attempt
-// would begin later and miss the records in between.
+// commitStart commits the first offsets before anything is read, if they depend on when the task began: a second
+// attempt would begin later and miss the records in between.
 func (l *life) commitStart(ctx context.Context, sessions *broker.Sessions) error {
 	if !l.startPending {
 		return nil

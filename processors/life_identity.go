@@ -18,8 +18,8 @@ import (
 // identityKey is the key of the runtime's row that says which topics the state was made from, and by which program.
 const identityKey = "\x00identity"
 
-// identity says which topics a task's state was made from, and which program wrote it. Offsets only mean something for the
-// topic that they were counted in: a topic that was deleted and created again has another id and other records. The
+// identity says which topics a task's state was made from, and which program wrote it. Offsets only mean something for
+// the topic that they were counted in: a topic that was deleted and created again has another id and other records. The
 // identity is written with the first commit that changes it.
 type identity struct {
 	// Table is the id of the changelog, Inputs are the ids of the input topics by name; hexadecimal.

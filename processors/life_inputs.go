@@ -225,8 +225,8 @@ func (s *inputs) mayGoOn(ctx context.Context) (ready bool, wait time.Duration, e
 	return true, 0, nil
 }
 
-// caughtUpAgain is how soon the end of a lagging input is read again if nothing arrives before: its log may end in an open
-// transaction, which brings nothing until it is over.
+// caughtUpAgain is how soon the end of a lagging input is read again if nothing arrives before: its log may end in an
+// open transaction, which brings nothing until it is over.
 const caughtUpAgain = 20 * time.Millisecond
 
 // committed notes that everything taken so far is committed.

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Records arrive at an empty input while its end is read: the input has been fetched up to its end then, but those records
-// must still be merged.
+// Records arrive at an empty input while its end is read: the input has been fetched up to its end then, but those
+// records must still be merged.
 func TestInputs_recordsThatArriveWhileTheEndIsAskedForAreMerged(t *testing.T) {
 	m := newMerge(0)
 	m.a.brings(0, 10, 30)

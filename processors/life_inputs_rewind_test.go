@@ -65,8 +65,8 @@ func TestInputs_restartReadsAgainFromTheCommit(t *testing.T) {
 	require.Equal(t, broker.Batch{Next: 3}.Next, m.inputs.all[0].next)
 }
 
-// The bisection halves transactions after a failure, and lets them grow again after a commit, until it is past the records
-// of the transaction that failed first.
+// The bisection halves transactions after a failure, and lets them grow again after a commit, until it is past the
+// records of the transaction that failed first.
 func TestBisection_endsAfterTheFailure(t *testing.T) {
 	in := &input{topic: "a"}
 	b := bisection{limit: 4, until: map[string]int64{"a": 10}}

@@ -7,8 +7,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// The timestamp that a function of the topology gives a record decides which input is next, also after a rollback. Here the
-// records of "a" are a second older than in Kafka, and a record at 13 has the partition time.
+// The timestamp that a function of the topology gives a record decides which input is next, also after a rollback. Here
+// the records of "a" are a second older than in Kafka, and a record at 13 has the partition time.
 func TestInputs_mergesByTheTimestampsThatTheTopologyTells(t *testing.T) {
 	m := newMerge(-1)
 	a := m.inputs.all[0]

@@ -11,10 +11,10 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// markHeader is the header of a mark. A mark is a record without a key in a repartition topic; a commit of an upstream task
-// writes one into every partition if the mark has changed. Its value says which source offsets the records before it
-// cover. A task that has read the marks of all upstream tasks knows, and tells its views, that it reflects those offsets,
-// although it never reads the source topic. Marks never reach an operator.
+// markHeader is the header of a mark. A mark is a record without a key in a repartition topic; a commit of an upstream
+// task writes one into every partition if the mark has changed. Its value says which source offsets the records before
+// it cover. A task that has read the marks of all upstream tasks knows, and tells its views, that it reflects those
+// offsets, although it never reads the source topic. Marks never reach an operator.
 const markHeader = "millrace-mark"
 
 func isMark(rec *kgo.Record) bool {
@@ -42,9 +42,9 @@ func markSender(rec *kgo.Record) int32 {
 	return n
 }
 
-// mark returns the content of the task's marks in a repartition topic: the source offsets that everything it has written
-// there reflects. Only the inputs that lead to the topic count. Another input may depend on the topic itself, as the two
-// topics of a foreign-key join do.
+// mark returns the content of the task's marks in a repartition topic: the source offsets that everything it has
+// written there reflects. Only the inputs that lead to the topic count. Another input may depend on the topic itself,
+// as the two topics of a foreign-key join do.
 func (p *progress) mark(to string) state.Offsets {
 	return p.reflected(func(in topology.Input) bool { return slices.Contains(p.plan.feeding[to], in.Topic) })
 }

@@ -82,7 +82,8 @@ func (p *progress) reflected(chosen func(topology.Input) bool) state.Offsets {
 			report(tp, offset)
 		}
 	}
-	// An upstream task may report a source that this plan does not have yet: it is not known in how many ways it arrives.
+	// An upstream task may report a source that this plan does not have yet: it is not known in how many ways it
+	// arrives.
 	maps.DeleteFunc(all, func(tp state.TopicPartition, _ int64) bool {
 		n := ways[tp.Topic] + direct[tp]
 		return n == 0 || reports[tp] < n
@@ -90,9 +91,9 @@ func (p *progress) reflected(chosen func(topology.Input) bool) state.Offsets {
 	return all
 }
 
-// derivedChanged says whether the marks give other derived offsets than the committed position has, so that the task must
-// commit although no record has come. That happens if its inputs now come from other sources than before, or if there is a
-// repartition topic of which it has no partition, so that no mark ever makes it write a new position.
+// derivedChanged says whether the marks give other derived offsets than the committed position has, so that the task
+// must commit although no record has come. That happens if its inputs now come from other sources than before, or if
+// there is a repartition topic of which it has no partition, so that no mark ever makes it write a new position.
 func (p *progress) derivedChanged() bool { return !maps.Equal(p.derived(), p.position.Derived) }
 
 // derived combines the reports of all repartition inputs.

@@ -90,8 +90,8 @@ func TestProgress_positionsReachEveryStageThroughMarks(t *testing.T) {
 	deliver(t, second[0], toSecond, first[1])
 	require.Equal(t, map[state.TopicPartition]int64{tp("events", 0): 10, tp("events", 1): 20}, second[0].position.Derived)
 
-	// It reaches the third through any task of the second: nothing is covered before all have reported, and then the slowest
-	// counts.
+	// It reaches the third through any task of the second: nothing is covered before all have reported, and then the
+	// slowest counts.
 	deliver(t, third[1], toThird, second[0])
 	require.Empty(t, third[1].position.Derived)
 	first[0].advance([]*input{{topic: "events", next: 15}})

@@ -38,8 +38,8 @@ func (l *life) handleFault(ctx context.Context, err error) error {
 	return nil
 }
 
-// attributedError names a fault whose verdict is already applied, so that it is not classified again: it does not unwrap
-// to the recordFault.
+// attributedError names a fault whose verdict is already applied, so that it is not classified again: it does not
+// unwrap to the recordFault.
 type attributedError struct{ fault *recordFault }
 
 func (e *attributedError) Error() string { return e.fault.Error() }

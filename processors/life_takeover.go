@@ -11,8 +11,8 @@ import (
 	"github.com/seed84377926/millrace/internal/fault"
 )
 
-// run is one life, in the order that is the proof of I1: fence, offsets, watermark and restore, work. It returns why the
-// life ended; a nil error only when the task is stopping.
+// run is one life, in the order that is the proof of I1: fence, offsets, watermark and restore, work. It returns why
+// the life ended; a nil error only when the task is stopping.
 func (l *life) run(ctx context.Context, sessions *broker.Sessions) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -117,8 +117,8 @@ func (l *life) cancelWhenStopped(cancel context.CancelFunc) (atWork func()) {
 }
 
 // recheckInconsistency reads the offsets again if state and offsets contradict each other. An instance that stood still
-// between reading the two may have been overtaken: then the state it restored is a later owner's, and so are the offsets
-// by now.
+// between reading the two may have been overtaken: then the state it restored is a later owner's, and so are the
+// offsets by now.
 func (l *life) recheckInconsistency(ctx context.Context, offsets map[string]int64, err error) error {
 	if _, ok := errors.AsType[*inconsistentError](err); !ok {
 		return err

@@ -16,8 +16,8 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// An instance stands still in a takeover, after it has read the offsets. Another one takes over, commits and is gone. The
-// first then restores a state that is ahead of the offsets it knows. That is no contradiction but shows that it was
+// An instance stands still in a takeover, after it has read the offsets. Another one takes over, commits and is gone.
+// The first then restores a state that is ahead of the offsets it knows. That is no contradiction but shows that it was
 // overtaken, and it takes over again.
 func TestRun_overtakenDuringATakeoverIsNotAnInconsistency(t *testing.T) {
 	b := newBench(t, map[string]int32{"lines": 1})

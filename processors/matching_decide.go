@@ -14,7 +14,8 @@ import (
 // match, and the sizes of all topics and groups. It does not change; see next.
 type subscription struct {
 	top *topology.Topology
-	// sizes has the sizes that the groups and their internal topics were created with, and the present ones of external topics.
+	// sizes has the sizes that the groups and their internal topics were created with, and the present ones of external
+	// topics.
 	sizes partitions.Sizes
 }
 

@@ -11,12 +11,12 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// matchInterval is how often topics that match a pattern are looked for while there are none, or while there is a sign that
-// they have changed.
+// matchInterval is how often topics that match a pattern are looked for while there are none, or while there is a sign
+// that they have changed.
 const matchInterval = time.Second
 
-// maxHurriedLooks is how many times topics are looked for at the short interval after a sign that they have changed: the
-// broker that answers may learn of the change later.
+// maxHurriedLooks is how many times topics are looked for at the short interval after a sign that they have changed:
+// the broker that answers may learn of the change later.
 const maxHurriedLooks = 5
 
 // resolve returns the topology with the topics that match its patterns. It waits until each sub-topology has an input.
@@ -54,8 +54,8 @@ func resolve(ctx context.Context, inst *instance) (*topology.Topology, error) {
 }
 
 // topicWatch looks, while the application runs, for topics that match its sources and are not read, and for topics that
-// are read and do not exist any more. The groups then go on with what it finds (docs/decisions/0014). One goroutine, from
-// start to the function that start returns.
+// are read and do not exist any more. The groups then go on with what it finds (docs/decisions/0014). One goroutine,
+// from start to the function that start returns.
 type topicWatch struct {
 	inst    *instance
 	replan  func(ctx context.Context, plans []*groupPlan) // of all groups
@@ -72,7 +72,8 @@ func newTopicWatch(inst *instance, replan func(context.Context, []*groupPlan)) *
 	return &topicWatch{inst: inst, replan: replan, hurried: make(chan struct{}, 1)}
 }
 
-// start begins to look at an interval, if there is anything to look for. The function it returns ends that and waits for it.
+// start begins to look at an interval, if there is anything to look for. The function it returns ends that and waits
+// for it.
 func (w *topicWatch) start(ctx context.Context, known subscription) (stop func()) {
 	if !hasPatterns(w.inst.top) {
 		return func() {}

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// DebugHandler serves the result of [App.Info]: as a table for people, or as JSON if the request accepts application/json
-// or has ?format=json. It answers GET and HEAD on any path. It shows topics, addresses and error messages, and no key or
-// value of any record: it is for operators.
+// DebugHandler serves the result of [App.Info]: as a table for people, or as JSON if the request accepts
+// application/json or has ?format=json. It answers GET and HEAD on any path. It shows topics, addresses and error
+// messages, and no key or value of any record: it is for operators.
 func (a *App) DebugHandler() http.Handler {
 	return a.readOnly(func(w http.ResponseWriter, r *http.Request) error {
 		info := a.Info(r.Context())

@@ -11,15 +11,16 @@ import (
 type Hooks struct {
 	// StateChanged is called after each change of the application's state.
 	StateChanged func(from, to State)
-	// TaskFailed is called when an attempt of a task has ended with an error. The task tries again unless the error is fatal.
+	// TaskFailed is called when an attempt of a task has ended with an error. The task tries again unless the error is
+	// fatal.
 	TaskFailed func(group string, partition int32, err error, fatal bool)
 	// RestoreProgress is called while a task restores, after each batch that is written, and once more at the end.
 	RestoreProgress func(RestoreProgress)
 	// StateDamaged is called when files of the local state of a task are damaged or missing. The state is dropped and
 	// restored from its changelog; nothing is lost, and no other task is affected. The disk may need attention.
 	StateDamaged func(group string, partition int32, err error)
-	// Dropped is called for each record that is dropped, with the reason. If the work is rolled back, the record is processed
-	// and dropped again.
+	// Dropped is called for each record that is dropped, with the reason. If the work is rolled back, the record is
+	// processed and dropped again.
 	Dropped func(group string, drop engine.Drop)
 	// InputsChanged is called when a group on this instance goes on with other topics that match a source: see
 	// topology.SourceMatching.

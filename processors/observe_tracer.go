@@ -6,8 +6,8 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// Tracer makes spans of what tasks do; package telemetry has one for OpenTelemetry. Without one nothing is traced, and the
-// cost is one nil check for each unit of records.
+// Tracer makes spans of what tasks do; package telemetry has one for OpenTelemetry. Without one nothing is traced, and
+// the cost is one nil check for each unit of records.
 //
 // Spans nest: a transaction holds the units of records that were processed and the commit. The processing of a single
 // record is a span of its own in the trace of the record's producer, and only if that trace is sampled.

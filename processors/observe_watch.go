@@ -44,8 +44,8 @@ func (a *App) watch(ctx context.Context) {
 	}
 }
 
-// readEnds reads where the inputs of the tasks end, and where the changelog does, for the copies. If they cannot be read,
-// the ends that were known last stay.
+// readEnds reads where the inputs of the tasks end, and where the changelog does, for the copies. If they cannot be
+// read, the ends that were known last stay.
 func (g *group) readEnds(ctx context.Context, interval time.Duration) {
 	tasks, standbys := g.tasks(), g.standbys.all()
 	if len(tasks) == 0 && len(standbys) == 0 {

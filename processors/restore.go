@@ -9,8 +9,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// restoredTable is the committed state of a partition, which goka's recovery fills before a task works on it, together with
-// the progress of the restore. A standby follows one for as long as it lives, and keeps no progress.
+// restoredTable is the committed state of a partition, which goka's recovery fills before a task works on it, together
+// with the progress of the restore. A standby follows one for as long as it lives, and keeps no progress.
 type restoredTable struct {
 	part     state.Partition
 	layout   *state.Layout

@@ -78,7 +78,8 @@ func (t *task) stop() {
 	t.cancel()
 }
 
-// abandon ends the task at once: another instance owns the partition already, so nothing of the task could be committed.
+// abandon ends the task at once: another instance owns the partition already, so nothing of the task could be
+// committed.
 func (t *task) abandon() {
 	t.cancel()
 	t.stop()

@@ -9,8 +9,8 @@
 //		},
 //	}
 //
-// The package holds the settings and nothing else. What an application must be allowed to do once it is
-// authenticated is in docs/security.md.
+// The package holds the settings and nothing else. What an application must be allowed to do once it is authenticated
+// is in docs/security.md.
 package security
 
 import (
@@ -48,16 +48,16 @@ type Config struct {
 	// TLS encrypts the connections and checks that the brokers are who they claim to be.
 	TLS bool
 
-	// CAFile holds the certificates of the authorities that may have signed the brokers' certificates. The default is the
-	// authorities that the operating system trusts. Needs TLS.
+	// CAFile holds the certificates of the authorities that may have signed the brokers' certificates. The default is
+	// the authorities that the operating system trusts. Needs TLS.
 	CAFile string
 
-	// CertFile and KeyFile are this program's own certificate, with the intermediate ones after it, and its private key,
-	// for brokers that authenticate their clients by certificate (mTLS). Set both or none. They need TLS.
+	// CertFile and KeyFile are this program's own certificate, with the intermediate ones after it, and its private
+	// key, for brokers that authenticate their clients by certificate (mTLS). Set both or none. They need TLS.
 	CertFile, KeyFile string
 
-	// ServerName is the name that the brokers' certificates must be for. The default is the host of the connection; set it if
-	// the brokers are reached under other names than their certificates contain. Needs TLS.
+	// ServerName is the name that the brokers' certificates must be for. The default is the host of the connection; set
+	// it if the brokers are reached under other names than their certificates contain. Needs TLS.
 	ServerName string
 
 	// Mechanism is the SASL mechanism to authenticate with. Empty is none.
@@ -73,17 +73,17 @@ type Config struct {
 	PasswordFile string
 
 	// Token returns a token for OAuthBearer. It is called for every new connection and when the broker asks for a new
-	// authentication, possibly by several goroutines at once, and should return at once, from a cache: its context
-	// ends with the dial timeout.
+	// authentication, possibly by several goroutines at once, and should return at once, from a cache: its context ends
+	// with the dial timeout.
 	Token func(context.Context) (string, error) `json:"-"`
 
-	// TokenFile holds a token for OAuthBearer, which another program renews; white space at its end is not part of it. Set it
-	// or Token.
+	// TokenFile holds a token for OAuthBearer, which another program renews; white space at its end is not part of it.
+	// Set it or Token.
 	TokenFile string
 }
 
-// Validate reports all contradictory and incomplete settings. It reads no file; a file that cannot be read is reported when a
-// client connects.
+// Validate reports all contradictory and incomplete settings. It reads no file; a file that cannot be read is reported
+// when a client connects.
 func (c Config) Validate() error {
 	var problems []error
 	fault := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }

@@ -6,8 +6,8 @@ import (
 	"github.com/seed84377926/millrace/internal/invariants"
 )
 
-// Batch collects the changes of one commit: rows for the changelog and the engine, local rows for the engine only,
-// and the changelog offset that the state reflects afterwards. The zero value is an empty batch. A Batch belongs to one
+// Batch collects the changes of one commit: rows for the changelog and the engine, local rows for the engine only, and
+// the changelog offset that the state reflects afterwards. The zero value is an empty batch. A Batch belongs to one
 // goroutine.
 type Batch struct {
 	ops       []batchOp

@@ -6,8 +6,8 @@ import "sync/atomic"
 const DefaultBudgetBytes = 256 << 20
 
 // Budget is the memory that all stores of an instance share for their caches, in bytes. A store that needs room evicts
-// its own clean rows. If it holds less than its share while others hold more, the others return some at
-// their next commit. Dirty rows can't be evicted, so the runtime watches [Budget.CommitDue] and commits early.
+// its own clean rows. If it holds less than its share while others hold more, the others return some at their next
+// commit. Dirty rows can't be evicted, so the runtime watches [Budget.CommitDue] and commits early.
 //
 // The limit is a target. Usage can exceed it for a while: stores account in small steps, each may always keep a small
 // minimum, and dirty rows count in full.
@@ -38,16 +38,16 @@ func (b *Budget) Used() int64 { return b.used.Load() }
 // Dirty returns the bytes of dirty rows.
 func (b *Budget) Dirty() int64 { return b.dirty.Load() }
 
-// CommitDue reports whether dirty rows take more than a quarter of the budget, so that it is time to commit. During a commit
-// each row is in memory three times: in the cache, in the batch and on the way to disk. With more dirty rows, a commit could
-// need as much memory again as the budget.
+// CommitDue reports whether dirty rows take more than a quarter of the budget, so that it is time to commit. During a
+// commit each row is in memory three times: in the cache, in the batch and on the way to disk. With more dirty rows, a
+// commit could need as much memory again as the budget.
 func (b *Budget) CommitDue() bool { return b.dirty.Load() > b.limit/4 }
 
 // share returns the bytes that each store may hold when together they want more than the limit.
 func (b *Budget) share() int64 { return b.limit / max(1, b.stores.Load()) }
 
-// account is one store's part of a Budget. It belongs to the goroutine of its store and publishes in steps, so that
-// the hot path does not touch memory that other stores write.
+// account is one store's part of a Budget. It belongs to the goroutine of its store and publishes in steps, so that the
+// hot path does not touch memory that other stores write.
 type account struct {
 	budget *Budget
 	used   int64 // what this store holds

@@ -7,7 +7,8 @@ import (
 	"github.com/seed84377926/millrace/internal/invariants"
 )
 
-// cache is the write-back cache that all typed stores are built on: decoded rows by encoded store key, above a partition.
+// cache is the write-back cache that all typed stores are built on: decoded rows by encoded store key, above a
+// partition.
 //
 //	          miss: read                       Put, Delete
 //	(nothing) ───────────▶ clean ───────────────────────────▶ dirty ──Flush──▶ dirty, flushed ──┐
@@ -26,8 +27,8 @@ type cache[V any] struct {
 	// account is the store's part of the budget.
 	account account
 	counts  counts
-	// localKey appends the key of the local row that goes with a row. It appends nothing for a row without a local row, and
-	// is nil in stores without a time order.
+	// localKey appends the key of the local row that goes with a row. It appends nothing for a row without a local row,
+	// and is nil in stores without a time order.
 	localKey func(dst, storeKey []byte, timestamp int64) []byte
 	// localMoves says that the key of a local row contains the timestamp of its row, so that a row whose timestamp
 	// changes needs a new local row.
@@ -247,8 +248,8 @@ func (c *cache[V]) touch(r *row[V]) {
 	}
 }
 
-// evict drops about n bytes of clean rows by the CLOCK algorithm: a row that was used since the hand last passed stays for
-// another round.
+// evict drops about n bytes of clean rows by the CLOCK algorithm: a row that was used since the hand last passed stays
+// for another round.
 func (c *cache[V]) evict(n int64) {
 	for range maxEvictSteps {
 		if n <= 0 || len(c.ring) == c.dirty.n {

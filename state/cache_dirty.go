@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// dirtyRows holds the dirty rows of a store. Adding a row appends it to a list. Rows are sorted only when a caller needs the
-// order, and then only rows that were added since the last time:
+// dirtyRows holds the dirty rows of a store. Adding a row appends it to a list. Rows are sorted only when a caller
+// needs the order, and then only rows that were added since the last time:
 //
 //	pending  q c x                 not sorted yet
 //	chunks   [a b d] [e k m p]     sorted; each has limited length, so that an insertion moves few pointers
@@ -94,8 +94,8 @@ func (d *dirtyRows[V]) noneIsPending() {
 	d.pending = d.pending[:0]
 }
 
-// sortRows sorts by key. Nearly all comparisons need only the first bytes in which keys differ. They are kept side by side,
-// while the rows are scattered in memory.
+// sortRows sorts by key. Nearly all comparisons need only the first bytes in which keys differ. They are kept side by
+// side, while the rows are scattered in memory.
 func sortRows[V any](rows []*row[V]) {
 	type headed struct {
 		head uint64

@@ -6,8 +6,8 @@ import (
 	"sort"
 )
 
-// recentRows tracks the rows of recently used keys by time, so that lookups near stream time need no scan. It holds no rows
-// itself, it finds cached ones:
+// recentRows tracks the rows of recently used keys by time, so that lookups near stream time need no scan. It holds no
+// rows itself, it finds cached ones:
 //
 //	              cachedFrom
 //	LH    │ ▪   ▪    │   ▪  ▪      a run: all rows of LH from the start of the run on
@@ -116,8 +116,8 @@ func (x *recentRows[V]) begin() error {
 	return nil
 }
 
-// extend reads the rows from a time to the start of a run and returns the run, which is new if there was none. It returns nil
-// if memory is short, or if it had to read too many rows that were not requested.
+// extend reads the rows from a time to the start of a run and returns the run, which is new if there was none. It
+// returns nil if memory is short, or if it had to read too many rows that were not requested.
 func (x *recentRows[V]) extend(run *rowRun[V], key []byte, from, to int64) (*rowRun[V], error) {
 	if run == nil {
 		run = &rowRun[V]{key: string(key), from: x.cachedFrom}

@@ -17,8 +17,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// timedRows is a store of rows that have a key and a span of time: a window of 10 ms, or a session. The end is that of the
-// store key.
+// timedRows is a store of rows that have a key and a span of time: a window of 10 ms, or a session. The end is that of
+// the store key.
 type timedRows interface {
 	state.Store
 	state.Measured

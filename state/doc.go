@@ -1,5 +1,5 @@
-// Package state keeps the state of tasks: engines that hold the committed bytes, typed stores that tasks work on, and the
-// formats that both share with changelogs and views.
+// Package state keeps the state of tasks: engines that hold the committed bytes, typed stores that tasks work on, and
+// the formats that both share with changelogs and views.
 //
 //	 task (one goroutine)                                     readers (any goroutine)
 //	   │ Get, Put, Delete, Range, Fetch                           │ Get, Range, Prefix, Fetch

@@ -29,8 +29,8 @@ func (p picky) Append(dst []byte, v string) ([]byte, error) {
 	}
 }
 
-// A value that cannot be written is an error that names its key, also if the codec panics; after a rollback the store goes
-// on without it.
+// A value that cannot be written is an error that names its key, also if the codec panics; after a rollback the store
+// goes on without it.
 func TestFlush_aValueThatCannotBeEncodedIsNamed(t *testing.T) {
 	for name, c := range map[string]struct {
 		panics any

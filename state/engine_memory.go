@@ -13,7 +13,8 @@ import (
 	"github.com/seed84377926/millrace/internal/invariants"
 )
 
-// NewMemory returns an engine that keeps everything in memory and loses it in Close. It is for tests, and for state that may be restored from the changelog at each start.
+// NewMemory returns an engine that keeps everything in memory and loses it in Close. It is for tests, and for state
+// that may be restored from the changelog at each start.
 func NewMemory() Engine {
 	m := &memoryEngine{}
 	m.mu.parts = map[int32]*memoryPartition{}
@@ -40,7 +41,8 @@ type memoryPartition struct {
 
 func (p *memoryPartition) closed() bool { return p.engine.closed.Load() || p.released.Load() }
 
-// memoryVersion is a partition at one moment. Rows are in sorted blocks. A new version shares the blocks that a batch did not change:
+// memoryVersion is a partition at one moment. Rows are in sorted blocks. A new version shares the blocks that a batch
+// did not change:
 //
 //	version 7   [a c d] [f g h] [k m]
 //	                │       │     └── the same block in both
@@ -279,7 +281,8 @@ func merge(blocks [][]Row, ops []Op) [][]Row {
 	return merged
 }
 
-// appendBlock appends new rows as blocks. It joins them to the previous block if both are small, and cuts them if they are many.
+// appendBlock appends new rows as blocks. It joins them to the previous block if both are small, and cuts them if they
+// are many.
 func appendBlock(blocks [][]Row, rows []Row) [][]Row {
 	if len(rows) == 0 {
 		return blocks

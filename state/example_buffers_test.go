@@ -9,8 +9,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// What suppress does for each record: hold it back, give out what its time has come for, and give out the oldest if there
-// are too many.
+// What suppress does for each record: hold it back, give out what its time has come for, and give out the oldest if
+// there are too many.
 func ExampleSuppressBuffer() {
 	part, err := state.NewMemory().Open(0)
 	if err != nil {

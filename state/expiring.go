@@ -8,7 +8,8 @@ import (
 )
 
 // Expiring is a key-value store whose rows expire when stream time passes their timestamp by more than the TTL of the
-// spec. Otherwise it is like [KeyValue], whose rule for values that hold pointers applies, too. It belongs to one goroutine.
+// spec. Otherwise it is like [KeyValue], whose rule for values that hold pointers applies, too. It belongs to one
+// goroutine.
 //
 // [Expiring.Advance] sets stream time. Reads skip expired rows, even before Expire has removed them, so that the
 // results depend on the task's input and not on its commits. A row that is put with an expired timestamp is not visible
@@ -55,8 +56,7 @@ func (s *Expiring[K, V]) Get(key K) (value V, timestamp int64, ok bool, err erro
 	return s.GetEncoded(s.kv.buf)
 }
 
-// GetEncoded is Get for a key that is encoded already. It does not keep key. It allocates nothing if the row is
-// cached.
+// GetEncoded is Get for a key that is encoded already. It does not keep key. It allocates nothing if the row is cached.
 func (s *Expiring[K, V]) GetEncoded(key []byte) (value V, timestamp int64, ok bool, err error) {
 	r, err := s.kv.rows.get(key)
 	if err != nil || !r.present || r.timestamp < s.alive.now {
@@ -74,8 +74,7 @@ func (s *Expiring[K, V]) Put(key K, value V, timestamp int64) error {
 	return s.PutEncoded(s.kv.buf, value, timestamp)
 }
 
-// PutEncoded is Put for a key that is encoded already. It does not keep key. It allocates nothing if the row is
-// cached.
+// PutEncoded is Put for a key that is encoded already. It does not keep key. It allocates nothing if the row is cached.
 func (s *Expiring[K, V]) PutEncoded(key []byte, value V, timestamp int64) error {
 	s.order.put(s.kv.rows.put(key, value, timestamp))
 	return nil
@@ -101,12 +100,12 @@ func (s *Expiring[K, V]) Range(lo, hi *K) iter.Seq2[Entry[K, V], error] {
 	}
 }
 
-// Advance sets stream time to the given time (milliseconds), unless it is later already. Rows that are older by more than the
-// TTL are not visible any more. It costs nothing.
+// Advance sets stream time to the given time (milliseconds), unless it is later already. Rows that are older by more
+// than the TTL are not visible any more. It costs nothing.
 func (s *Expiring[K, V]) Advance(streamTime int64) { s.alive.raise(minus(streamTime, s.ttl)) }
 
-// Expire deletes all rows with a timestamp before the given time (milliseconds), which is stream time less the TTL,
-// and returns how many it deleted. It costs almost nothing if no row is that old.
+// Expire deletes all rows with a timestamp before the given time (milliseconds), which is stream time less the TTL, and
+// returns how many it deleted. It costs almost nothing if no row is that old.
 func (s *Expiring[K, V]) Expire(before int64) (n int, err error) {
 	for _, err := range s.Expired(before) {
 		if err != nil {
@@ -117,10 +116,10 @@ func (s *Expiring[K, V]) Expire(before int64) (n int, err error) {
 	return n, nil
 }
 
-// Expired deletes the rows with a timestamp before the given time (milliseconds), which is stream time less the TTL, and
-// yields them by timestamp and then in the order of their encoded keys. A row is deleted before it is yielded. The loop body may
-// change the store; it must not flush, commit or roll back. An error ends the sequence. It costs almost nothing if no
-// row is that old.
+// Expired deletes the rows with a timestamp before the given time (milliseconds), which is stream time less the TTL,
+// and yields them by timestamp and then in the order of their encoded keys. A row is deleted before it is yielded. The
+// loop body may change the store; it must not flush, commit or roll back. An error ends the sequence. It costs almost
+// nothing if no row is that old.
 func (s *Expiring[K, V]) Expired(before int64) iter.Seq2[Entry[K, V], error] {
 	return func(yield func(Entry[K, V], error) bool) {
 		s.alive.raise(before)

@@ -24,7 +24,8 @@ func (o *expiringOrder[V]) put(r *row[V]) {
 	o.byTimestamp.fresh.push(place{time: r.timestamp, key: r.key})
 }
 
-// next returns the first row with a timestamp before the given time, or nil if there is none. The caller must remove it.
+// next returns the first row with a timestamp before the given time, or nil if there is none. The caller must remove
+// it.
 func (o *expiringOrder[V]) next(before int64) (*row[V], error) {
 	for {
 		for from, more := o.byTimestamp.unread(); more && from < before; from, more = o.byTimestamp.unread() {

@@ -58,8 +58,8 @@ func SplitRowValue(data []byte) (timestamp int64, value []byte, err error) {
 	return readInt64(data), data[timestampSize:], nil
 }
 
-// appendEscaped appends key with an end mark. Escaped keys sort like the keys, and no escaped key is a
-// prefix of another one.
+// appendEscaped appends key with an end mark. Escaped keys sort like the keys, and no escaped key is a prefix of
+// another one.
 func appendEscaped(dst, key []byte) []byte {
 	for {
 		zero := bytes.IndexByte(key, escape)
@@ -101,8 +101,8 @@ func unescape(dst, data []byte) (key, rest []byte, err error) {
 	}
 }
 
-// afterEscaped returns the first store key above all store keys that start with the given escaped key. No carry is needed,
-// because an escaped key ends with escapeEnd.
+// afterEscaped returns the first store key above all store keys that start with the given escaped key. No carry is
+// needed, because an escaped key ends with escapeEnd.
 func afterEscaped(escaped []byte) []byte {
 	end := append([]byte{}, escaped...)
 	end[len(end)-1]++

@@ -107,8 +107,8 @@ func joinTimes(storeKey []byte) (timestamp, seq int64) {
 	return readInt64(times), readInt64(times[timeSize:])
 }
 
-// AppendQueueKey appends the store key of an entry of a time queue: time, side, escaped key, sequence number. Queue keys
-// sort in just this order.
+// AppendQueueKey appends the store key of an entry of a time queue: time, side, escaped key, sequence number. Queue
+// keys sort in just this order.
 func AppendQueueKey(dst, key []byte, p QueuePlace) []byte {
 	dst = append(appendInt64(dst, p.Time), byte(p.Side))
 	return appendInt64(appendEscaped(dst, key), p.Seq)
@@ -148,8 +148,8 @@ func splitSuppressKey(dst, storeKey []byte) (key []byte, err error) {
 	return key, nil
 }
 
-// AppendIndexKey appends the store key of a row of an index: the escaped index key and the key of the row that it leads to. The
-// rows of an index sort by index key, then by key.
+// AppendIndexKey appends the store key of a row of an index: the escaped index key and the key of the row that it leads
+// to. The rows of an index sort by index key, then by key.
 func AppendIndexKey(dst, index, key []byte) []byte { return append(appendEscaped(dst, index), key...) }
 
 // SplitIndexKey is the inverse of [AppendIndexKey]. It appends the index key to dst. key shares memory with storeKey.

@@ -159,8 +159,8 @@ func FuzzVersionRow(f *testing.F) {
 	})
 }
 
-// requireRestored restores a row and its deletion. local is the local row that goes with it, "" for none; localStays says
-// that the deletion leaves it.
+// requireRestored restores a row and its deletion. local is the local row that goes with it, "" for none; localStays
+// says that the deletion leaves it.
 func requireRestored(t *testing.T, layout *state.Layout, key, value, local string, localStays bool) {
 	t.Helper()
 	var b, d state.Batch

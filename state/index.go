@@ -17,7 +17,8 @@ import (
 //	  LH2  …LH…          LH ▸ LH2
 //	  U27  …U2…          U2 ▸ U27
 //
-// The rows of an index are ordinary logged rows, not local rows: a reader does not know the index keys of a row and could not compute them.
+// The rows of an index are ordinary logged rows, not local rows: a reader does not know the index keys of a row and
+// could not compute them.
 //
 // An index that is added to a store with rows must first be built from these rows. The row with the empty store key
 // records the progress, so that building continues after a restart and readers never take an incomplete index for a
@@ -130,7 +131,8 @@ func (x *Index) scan(low, high []byte) iter.Seq2[IndexPlace, error] {
 // IndexPlace is a pair of an index key and a key, both encoded.
 type IndexPlace struct{ Index, Key []byte }
 
-// Built returns whether the index is built from all rows that existed when it was added. If not, it is built from the rows up to the key upTo, or from none if upTo is nil.
+// Built returns whether the index is built from all rows that existed when it was added. If not, it is built from the
+// rows up to the key upTo, or from none if upTo is nil.
 func (x *Index) Built() (complete bool, upTo []byte) { return x.now.complete, x.now.upTo }
 
 // BuiltUpTo records that all rows up to key are in the index. It keeps key.

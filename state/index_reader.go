@@ -12,7 +12,8 @@ import (
 // ErrIndexIncomplete says that an index was added to a store with rows and is not built from all of them yet.
 var ErrIndexIncomplete = errors.New("the index is being built")
 
-// IndexReader reads the rows of a key-value store, or the latest versions of a versioned store, through an [Index] of it. It has no cache and no state, and is safe for concurrent use.
+// IndexReader reads the rows of a key-value store, or the latest versions of a versioned store, through an [Index] of
+// it. It has no cache and no state, and is safe for concurrent use.
 type IndexReader[I, K, V any] struct {
 	name  string
 	of    string
@@ -51,8 +52,8 @@ func NewIndexReader[I, K, V any](
 	return r, nil
 }
 
-// Find yields the rows of part that have the index key, in the order of their encoded keys, as they were when the loop began.
-// An error ends the sequence; the error is [ErrIndexIncomplete] if the index is not built.
+// Find yields the rows of part that have the index key, in the order of their encoded keys, as they were when the loop
+// began. An error ends the sequence; the error is [ErrIndexIncomplete] if the index is not built.
 func (r *IndexReader[I, K, V]) Find(part Partition, index I) iter.Seq2[IndexEntry[I, K, V], error] {
 	return func(yield func(IndexEntry[I, K, V], error) bool) {
 		encoded, err := r.index.Append([]byte{}, index)
@@ -65,8 +66,8 @@ func (r *IndexReader[I, K, V]) Find(part Partition, index I) iter.Seq2[IndexEntr
 	}
 }
 
-// Range yields the rows of part with lo <= index key < hi, in the order of their encoded index keys and then of their encoded
-// keys, as Find does. Nil bounds are open. A row with several index keys is yielded for each.
+// Range yields the rows of part with lo <= index key < hi, in the order of their encoded index keys and then of their
+// encoded keys, as Find does. Nil bounds are open. A row with several index keys is yielded for each.
 func (r *IndexReader[I, K, V]) Range(part Partition, lo, hi *I) iter.Seq2[IndexEntry[I, K, V], error] {
 	return func(yield func(IndexEntry[I, K, V], error) bool) {
 		low, high, err := encodeBounds(r.name, r.index, lo, hi)
@@ -105,7 +106,8 @@ func (r *IndexReader[I, K, V]) read(part Partition, low, high []byte, yield func
 	}
 }
 
-// checkBuilt returns an error if the index is not built. A partition in which no task has ever committed has no rows, so its index is complete.
+// checkBuilt returns an error if the index is not built. A partition in which no task has ever committed has no rows,
+// so its index is complete.
 func (r *IndexReader[I, K, V]) checkBuilt(at Reader) error {
 	progress, begun, err := readIndexProgress(at, r.name)
 	if err != nil || progress.complete {

@@ -138,7 +138,9 @@ func (s *JoinBuffer[K, V]) load() error {
 	return s.latest.load(s.history.now)
 }
 
-// FetchEncoded appends what [JoinBuffer.Fetch] would yield to dst, for a key that is encoded already. It does not keep key, and leaves Key of the entries unset. While the budget allows, recent records are in memory, so that looking them up neither reads nor allocates.
+// FetchEncoded appends what [JoinBuffer.Fetch] would yield to dst, for a key that is encoded already. It does not keep
+// key, and leaves Key of the entries unset. While the budget allows, recent records are in memory, so that looking them
+// up neither reads nor allocates.
 func (s *JoinBuffer[K, V]) FetchEncoded(dst []JoinEntry[K, V], key []byte, from, to int64) ([]JoinEntry[K, V], error) {
 	if from = max(from, s.history.now); from > to {
 		return dst, nil
@@ -170,7 +172,8 @@ func (s *JoinBuffer[K, V]) read(dst []JoinEntry[K, V], key []byte, from, to int6
 	return dst, nil
 }
 
-// Advance sets stream time to the given time (milliseconds), unless it is later already. Records that are older by more than the retention are not visible any more. It costs nothing.
+// Advance sets stream time to the given time (milliseconds), unless it is later already. Records that are older by more
+// than the retention are not visible any more. It costs nothing.
 func (s *JoinBuffer[K, V]) Advance(streamTime int64) {
 	if s.retention > 0 {
 		s.history.raise(minus(streamTime, s.retention))
@@ -178,7 +181,9 @@ func (s *JoinBuffer[K, V]) Advance(streamTime int64) {
 }
 
 // Expire deletes records with a timestamp before the given time (milliseconds), which is stream time less the
-// retention, and returns how many it deleted. If limit is above 0, it deletes at most limit records, so that a jump of stream time does not put all expired records into one commit. The others are invisible and are left for the next call. It costs nothing if no record is that old.
+// retention, and returns how many it deleted. If limit is above 0, it deletes at most limit records, so that a jump of
+// stream time does not put all expired records into one commit. The others are invisible and are left for the next
+// call. It costs nothing if no record is that old.
 func (s *JoinBuffer[K, V]) Expire(before int64, limit int) (n int, err error) {
 	s.history.raise(before)
 	s.latest.trim(s.history.now)

@@ -13,7 +13,8 @@ import (
 //	BA   ▪    ▪                 from
 //	                            └─ the oldest slice goes first, when its time is over or memory is short
 //
-// The records are a second copy of the partition's rows. The cache of the buffer keeps rows only until they are committed.
+// The records are a second copy of the partition's rows. The cache of the buffer keeps rows only until they are
+// committed.
 type latestRecords[V any] struct {
 	runs   map[string]*joinRun[V]
 	from   int64
@@ -49,7 +50,8 @@ const (
 	slicesOfRetention = 16
 	// widthForever is the width of slices, in milliseconds, if records are kept forever.
 	widthForever = 3_600_000
-	// runOverhead and recordOverhead are the memory of a run and of a record besides key and value. TestBudget_matchesHeap measures them.
+	// runOverhead and recordOverhead are the memory of a run and of a record besides key and value.
+	// TestBudget_matchesHeap measures them.
 	runOverhead    = 88
 	recordOverhead = 48
 )
@@ -124,7 +126,8 @@ func (x *latestRecords[V]) put(key []byte, record joinRecord[V]) {
 	}
 }
 
-// load adds the records of the partition from a time on, before any other record is added. If memory is too short for all of them, it adds none, and memory holds only records that come later.
+// load adds the records of the partition from a time on, before any other record is added. If memory is too short for
+// all of them, it adds none, and memory holds only records that come later.
 func (x *latestRecords[V]) load(since int64) error {
 	x.loaded, x.from = true, since
 	var key []byte

@@ -10,7 +10,8 @@ import (
 // KeyValue is a store of one row for each key, with the write-back cache of its task above a partition. It belongs to
 // one goroutine.
 //
-// Values are kept decoded and returned without a copy. A caller must not modify a value that holds pointers, maps or slices, unless it calls Put for the same key before it uses the store again.
+// Values are kept decoded and returned without a copy. A caller must not modify a value that holds pointers, maps or
+// slices, unless it calls Put for the same key before it uses the store again.
 type KeyValue[K, V any] struct {
 	rows *cache[V]
 	key  codecs.Codec[K]
@@ -46,8 +47,7 @@ func (s *KeyValue[K, V]) Get(key K) (value V, timestamp int64, ok bool, err erro
 	return s.GetEncoded(s.buf)
 }
 
-// GetEncoded is Get for a key that is encoded already. It does not keep key. It allocates nothing if the row is
-// cached.
+// GetEncoded is Get for a key that is encoded already. It does not keep key. It allocates nothing if the row is cached.
 func (s *KeyValue[K, V]) GetEncoded(key []byte) (value V, timestamp int64, ok bool, err error) {
 	r, err := s.rows.get(key)
 	if err != nil {
@@ -65,8 +65,7 @@ func (s *KeyValue[K, V]) Put(key K, value V, timestamp int64) error {
 	return s.PutEncoded(s.buf, value, timestamp)
 }
 
-// PutEncoded is Put for a key that is encoded already. It does not keep key. It allocates nothing if the row is
-// cached.
+// PutEncoded is Put for a key that is encoded already. It does not keep key. It allocates nothing if the row is cached.
 func (s *KeyValue[K, V]) PutEncoded(key []byte, value V, timestamp int64) error {
 	s.rows.put(key, value, timestamp)
 	return nil

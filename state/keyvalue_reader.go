@@ -7,7 +7,8 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// KeyValueReader reads the committed rows of a key-value store, from any partition that holds them. It has no cache and no state, and is safe for concurrent use.
+// KeyValueReader reads the committed rows of a key-value store, from any partition that holds them. It has no cache and
+// no state, and is safe for concurrent use.
 type KeyValueReader[K, V any] struct {
 	name  string
 	key   codecs.Codec[K]

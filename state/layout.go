@@ -5,7 +5,8 @@ import (
 	"math"
 )
 
-// Layout is the set of stores whose rows share a changelog, so that a restore can distinguish their rows. It is immutable and safe for concurrent use.
+// Layout is the set of stores whose rows share a changelog, so that a restore can distinguish their rows. It is
+// immutable and safe for concurrent use.
 type Layout struct {
 	specs map[string]Spec
 }
@@ -58,7 +59,8 @@ func (l *Layout) RestoreRow(b *Batch, key, value []byte) (known bool, err error)
 	return true, nil
 }
 
-// localKey returns the key of the local row that goes with a row, or nil if there is none or it cannot be computed. It fails if the row does not have the format of the store. A nil value means that the row is deleted.
+// localKey returns the key of the local row that goes with a row, or nil if there is none or it cannot be computed. It
+// fails if the row does not have the format of the store. A nil value means that the row is deleted.
 func (s Spec) localKey(storeKey, value []byte) (local []byte, err error) {
 	switch s.Kind {
 	case WindowKind:

@@ -6,7 +6,8 @@ import (
 	"maps"
 )
 
-// Offsets is a set of input positions: the next offset of each topic partition. A view reflects such a set. A client that wants to see certain inputs reflected sends one as its consistency token.
+// Offsets is a set of input positions: the next offset of each topic partition. A view reflects such a set. A client
+// that wants to see certain inputs reflected sends one as its consistency token.
 type Offsets map[TopicPartition]int64
 
 // Merge returns a new map with the larger offset of each entry. Offsets that cover the result cover both.
@@ -21,7 +22,8 @@ func (o Offsets) Merge(other Offsets) Offsets {
 	return merged
 }
 
-// Covers reports whether no required offset is higher than the offset of the same partition here. A partition that is missing here has offset 0.
+// Covers reports whether no required offset is higher than the offset of the same partition here. A partition that is
+// missing here has offset 0.
 func (o Offsets) Covers(required Offsets) bool {
 	for tp, offset := range required {
 		if offset > 0 && o[tp] < offset {
@@ -33,7 +35,8 @@ func (o Offsets) Covers(required Offsets) bool {
 
 const tokenVersion = 1
 
-// Token returns the offsets as text that fits in an HTTP header or a URL: base64url without padding. Without offsets it is the empty text. Equal offsets have equal tokens.
+// Token returns the offsets as text that fits in an HTTP header or a URL: base64url without padding. Without offsets it
+// is the empty text. Equal offsets have equal tokens.
 func (o Offsets) Token() string {
 	if len(o) == 0 {
 		return ""

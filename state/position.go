@@ -34,7 +34,8 @@ type Sender struct {
 type Position struct {
 	// Direct holds the topic partitions that the task reads itself.
 	Direct map[TopicPartition]int64
-	// Derived holds the source partitions that reach the task through repartition topics: the state reflects every effect that records below these offsets have on this partition.
+	// Derived holds the source partitions that reach the task through repartition topics: the state reflects every
+	// effect that records below these offsets have on this partition.
 	Derived map[TopicPartition]int64
 	// Senders holds the last mark from each upstream task. Derived is computed from them.
 	Senders map[Sender]map[TopicPartition]int64

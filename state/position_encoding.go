@@ -56,8 +56,8 @@ func DecodePosition(data []byte) (Position, error) {
 	return p, nil
 }
 
-// appendOffsets appends the number of topics and, for each, its name, the number of partitions and each partition
-// with its offset: a topic's name is written once.
+// appendOffsets appends the number of topics and, for each, its name, the number of partitions and each partition with
+// its offset: a topic's name is written once.
 func appendOffsets(dst []byte, offsets map[TopicPartition]int64) []byte {
 	keys := slices.SortedFunc(maps.Keys(offsets), TopicPartition.Compare)
 	topics := 0
@@ -95,7 +95,8 @@ var (
 	errTrailing  = errors.New("bytes follow the end")
 )
 
-// decoder decodes positions and tokens, which may come from outside the application. After an error every method returns zero.
+// decoder decodes positions and tokens, which may come from outside the application. After an error every method
+// returns zero.
 type decoder struct {
 	data []byte
 	err  error
@@ -146,7 +147,8 @@ func (d *decoder) failNumber(n int) {
 	}
 }
 
-// count reads the number of elements that follow. Each element takes at least one byte, which bounds the work that a forged count can cause.
+// count reads the number of elements that follow. Each element takes at least one byte, which bounds the work that a
+// forged count can cause.
 func (d *decoder) count() int {
 	n := d.uvarint()
 	if n > uint64(len(d.data)) {

@@ -9,7 +9,8 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// Session is a span of event time between two records: the milliseconds t with Start <= t <= End. Unlike the end of a [Window], the end belongs to the session; a session of one record starts and ends at the same time.
+// Session is a span of event time between two records: the milliseconds t with Start <= t <= End. Unlike the end of a
+// [Window], the end belongs to the session; a session of one record starts and ends at the same time.
 type Session struct{ Start, End int64 }
 
 // StartTime returns the first instant of the session, in UTC.
@@ -28,8 +29,8 @@ func (s Session) validate() error {
 	return nil
 }
 
-// Sessions is a store of one row for each key and session, with the write-back cache of its task above a partition.
-// It belongs to one goroutine. The rule of [KeyValue] for values that hold pointers applies.
+// Sessions is a store of one row for each key and session, with the write-back cache of its task above a partition. It
+// belongs to one goroutine. The rule of [KeyValue] for values that hold pointers applies.
 //
 // The sessions of a key are stored together, sorted by end. Each session has a local row whose key begins with the end,
 // so that [Sessions.Expire] reads only the sessions that it removes.
@@ -78,8 +79,7 @@ func (s *Sessions[K, V]) Get(key K, session Session) (value V, timestamp int64, 
 	return s.get()
 }
 
-// GetEncoded is Get for a key that is encoded already. It does not keep key. It allocates nothing if the row is
-// cached.
+// GetEncoded is Get for a key that is encoded already. It does not keep key. It allocates nothing if the row is cached.
 func (s *Sessions[K, V]) GetEncoded(key []byte, session Session) (value V, timestamp int64, ok bool, err error) {
 	s.rowKey = AppendSessionKey(s.rowKey[:0], key, session)
 	return s.get()
@@ -103,8 +103,7 @@ func (s *Sessions[K, V]) Put(key K, session Session, value V, timestamp int64) e
 	return nil
 }
 
-// PutEncoded is Put for a key that is encoded already. It does not keep key. It allocates nothing if the row is
-// cached.
+// PutEncoded is Put for a key that is encoded already. It does not keep key. It allocates nothing if the row is cached.
 func (s *Sessions[K, V]) PutEncoded(key []byte, session Session, value V, timestamp int64) error {
 	if err := session.validate(); err != nil {
 		return fmt.Errorf("store %q: key: %w", s.rows.spec.Name, err)
@@ -136,7 +135,8 @@ func (s *Sessions[K, V]) RemoveEncoded(key []byte, session Session) error {
 }
 
 // FindSessions yields the sessions of key with End >= earliestEnd and Start <= latestStart (milliseconds, both
-// included) by ascending end and then start, including uncommitted changes. A record at t continues exactly the sessions in FindSessions(key, t-gap, t+gap).
+// included) by ascending end and then start, including uncommitted changes. A record at t continues exactly the
+// sessions in FindSessions(key, t-gap, t+gap).
 //
 // Sessions may overlap, so all sessions of the key from earliestEnd on are examined. The loop body may change the
 // store; the loop sees changes ahead of its position, so a caller that merges sessions puts the result after the loop.
@@ -152,7 +152,9 @@ func (s *Sessions[K, V]) FindSessions(key K, earliestEnd, latestStart int64) ite
 	}
 }
 
-// FindSessionsEncoded appends what [Sessions.FindSessions] would yield to dst, for a key that is encoded already. It does not keep key, and leaves Key of the entries unset. While the budget allows, the sessions of recently used keys are tracked, so that repeated and later lookups neither read nor allocate.
+// FindSessionsEncoded appends what [Sessions.FindSessions] would yield to dst, for a key that is encoded already. It
+// does not keep key, and leaves Key of the entries unset. While the budget allows, the sessions of recently used keys
+// are tracked, so that repeated and later lookups neither read nor allocate.
 func (s *Sessions[K, V]) FindSessionsEncoded(
 	dst []SessionEntry[K, V], key []byte, earliestEnd, latestStart int64,
 ) ([]SessionEntry[K, V], error) {
@@ -177,9 +179,10 @@ func (s *Sessions[K, V]) FindSessionsEncoded(
 	})
 }
 
-// Ended yields the sessions of all keys with after < End <= last (milliseconds), by ascending end, then start, then in the
-// order of their escaped keys, including uncommitted changes. It is meant for consecutive ranges: a range that begins where the last one ended costs almost nothing if no session ended in it. The loop body may read the store and change sessions
-// that end later; it must not flush, commit or roll back. An error ends the sequence.
+// Ended yields the sessions of all keys with after < End <= last (milliseconds), by ascending end, then start, then in
+// the order of their escaped keys, including uncommitted changes. It is meant for consecutive ranges: a range that
+// begins where the last one ended costs almost nothing if no session ended in it. The loop body may read the store and
+// change sessions that end later; it must not flush, commit or roll back. An error ends the sequence.
 func (s *Sessions[K, V]) Ended(after, last int64) iter.Seq2[SessionEntry[K, V], error] {
 	return func(yield func(SessionEntry[K, V], error) bool) {
 		for r, err := range s.byTime.inOrder(after, last) {

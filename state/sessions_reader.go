@@ -7,7 +7,8 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// SessionReader reads the committed rows of a session store, from any partition that holds them. It has no cache and no state, and is safe for concurrent use.
+// SessionReader reads the committed rows of a session store, from any partition that holds them. It has no cache and no
+// state, and is safe for concurrent use.
 type SessionReader[K, V any] struct {
 	name  string
 	key   codecs.Codec[K]

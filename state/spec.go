@@ -151,8 +151,8 @@ func (s Spec) validateKind(kind Kind) error {
 	return nil
 }
 
-// ValidateStoreName returns an error unless name consists of lower-case letters, digits and hyphens and starts with
-// a letter or digit. Store names are part of row keys and of topic names.
+// ValidateStoreName returns an error unless name consists of lower-case letters, digits and hyphens and starts with a
+// letter or digit. Store names are part of row keys and of topic names.
 func ValidateStoreName(name string) error {
 	if name == "" {
 		return fmt.Errorf("store name is empty: want lower-case letters, digits and hyphens")

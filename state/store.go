@@ -5,11 +5,11 @@ package state
 type Store interface {
 	// Spec describes the store.
 	Spec() Spec
-	// Flush appends all dirty rows, in key order, and the local rows that go with them to b. The rows stay dirty
-	// until Committed or Rollback. After an error b is incomplete: drop it and roll the store back.
+	// Flush appends all dirty rows, in key order, and the local rows that go with them to b. The rows stay dirty until
+	// Committed or Rollback. After an error b is incomplete: drop it and roll the store back.
 	Flush(b *Batch) error
-	// Committed must be called after the batch of the last Flush was applied to the partition. It makes the rows of that
-	// Flush clean; rows that were changed later stay dirty.
+	// Committed must be called after the batch of the last Flush was applied to the partition. It makes the rows of
+	// that Flush clean; rows that were changed later stay dirty.
 	Committed()
 	// Rollback forgets all dirty rows, so that reads see the partition again.
 	Rollback()

@@ -7,7 +7,9 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// SuppressBuffer holds back the updates of a table until they are due, one update for each key, and emits them in the order of time. (Kafka Streams: the buffer of suppress.) It has a write-back cache above a partition and belongs to one goroutine. The rule of [KeyValue] for values that hold pointers applies.
+// SuppressBuffer holds back the updates of a table until they are due, one update for each key, and emits them in the
+// order of time. (Kafka Streams: the buffer of suppress.) It has a write-back cache above a partition and belongs to
+// one goroutine. The rule of [KeyValue] for values that hold pointers applies.
 //
 //	Put(LH, 10, A)  Put(BA, 12, B)  Put(LH, 15, C)
 //
@@ -50,7 +52,8 @@ type TableUpdate[V any] struct {
 	HasOld bool
 	// Timestamp is the timestamp of the record, in milliseconds.
 	Timestamp int64
-	// Headers are the headers of the record, in an encoding of the caller's choice; empty means none. The buffer keeps the slice.
+	// Headers are the headers of the record, in an encoding of the caller's choice; empty means none. The buffer keeps
+	// the slice.
 	Headers []byte
 }
 
@@ -63,7 +66,8 @@ type SuppressEntry[K, V any] struct {
 	TableUpdate[V]
 }
 
-// suppressOverhead is the memory of a row of a suppress buffer besides its key and value. It is more than for other rows, because of the prior value and the place.
+// suppressOverhead is the memory of a row of a suppress buffer besides its key and value. It is more than for other
+// rows, because of the prior value and the place.
 const suppressOverhead = rowOverhead + 136
 
 // NewSuppressBuffer returns the suppress buffer that spec describes, in the partition part. The partition must be
@@ -94,8 +98,8 @@ func (s *SuppressBuffer[K, V]) Put(key K, time int64, update TableUpdate[V]) (er
 	return s.PutEncoded(s.buf, time, update)
 }
 
-// PutEncoded is Put for a key that is encoded already. It does not keep key. It allocates nothing if the key is buffered
-// and cached.
+// PutEncoded is Put for a key that is encoded already. It does not keep key. It allocates nothing if the key is
+// buffered and cached.
 func (s *SuppressBuffer[K, V]) PutEncoded(key []byte, time int64, update TableUpdate[V]) error {
 	s.rowKey = appendEscaped(s.rowKey[:0], key)
 	r, err := s.rows.get(s.rowKey)
@@ -124,7 +128,8 @@ func (s *SuppressBuffer[K, V]) PutEncoded(key []byte, time int64, update TableUp
 	return nil
 }
 
-// Get returns the entry of key, and false if it is not buffered. While a key is buffered, the table downstream has the old value of the entry, or no value if there is none.
+// Get returns the entry of key, and false if it is not buffered. While a key is buffered, the table downstream has the
+// old value of the entry, or no value if there is none.
 func (s *SuppressBuffer[K, V]) Get(key K) (e SuppressEntry[K, V], ok bool, err error) {
 	if s.buf, err = s.key.Append(s.buf[:0], key); err != nil {
 		return e, false, fmt.Errorf("store %q: key: %w", s.rows.spec.Name, err)
@@ -146,7 +151,8 @@ func (s *SuppressBuffer[K, V]) MinTime() (time int64, ok bool, err error) {
 // Len returns the number of entries.
 func (s *SuppressBuffer[K, V]) Len() int64 { return s.totals.now.entries }
 
-// Bytes returns the size of the rows of all entries, keys and encoded values, in bytes. It encodes the entries that were put since the last call. An entry that cannot be encoded counts as 0: the next Flush fails because of it.
+// Bytes returns the size of the rows of all entries, keys and encoded values, in bytes. It encodes the entries that
+// were put since the last call. An entry that cannot be encoded counts as 0: the next Flush fails because of it.
 func (s *SuppressBuffer[K, V]) Bytes() int64 {
 	failed := 0
 	for _, r := range s.unsized {

@@ -30,7 +30,8 @@ const (
 	flagsEnd
 )
 
-// suppressCodec encodes the values of a suppress buffer: flags, the timestamp of the record, the headers and the prior value, each after its length, and the value.
+// suppressCodec encodes the values of a suppress buffer: flags, the timestamp of the record, the headers and the prior
+// value, each after its length, and the value.
 type suppressCodec[V any] struct {
 	value codecs.Codec[V]
 }

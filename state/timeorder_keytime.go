@@ -6,7 +6,8 @@ import (
 	"math"
 )
 
-// keyTimeOrder is the time order of a store whose keys end with times. It expires rows: a local row leads to each row, so that only rows that expire are read.
+// keyTimeOrder is the time order of a store whose keys end with times. It expires rows: a local row leads to each row,
+// so that only rows that expire are read.
 type keyTimeOrder[V any] struct {
 	rows    *cache[V]
 	times   int           // bytes at the end of store keys that hold times; the first 8 are the time that rows sort by
@@ -39,7 +40,8 @@ func (x *keyTimeOrder[V]) reordered() {
 	}
 }
 
-// inOrder yields the rows with after < time <= last in the order of their times, including uncommitted changes. A range that begins where the last one ended costs only what it yields.
+// inOrder yields the rows with after < time <= last in the order of their times, including uncommitted changes. A range
+// that begins where the last one ended costs only what it yields.
 func (x *keyTimeOrder[V]) inOrder(after, last int64) iter.Seq2[scanned[V], error] {
 	if x.ended == nil {
 		x.ended = newEndedRows(x.rows, x.times)
@@ -79,7 +81,8 @@ func (x *keyTimeOrder[V]) expireSome(last int64, limit int) (n int, err error) {
 	return n, nil
 }
 
-// expireCommitted deletes at most limit rows of the partition with a time of last or earlier, and returns the time of the first row that stays.
+// expireCommitted deletes at most limit rows of the partition with a time of last or earlier, and returns the time of
+// the first row that stays.
 func (x *keyTimeOrder[V]) expireCommitted(last int64, limit int) (oldest int64, n int, err error) {
 	// Starting at the oldest row skips the tombstones that engines keep of deleted local rows.
 	for local, err := range scanTimeOrder(x.rows.part, x.rows.spec.Name, x.oldest) {

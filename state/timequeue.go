@@ -9,7 +9,10 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// TimeQueue keeps records in the order of their times until they are due: records that have found no record to join with yet, or records that wait for the grace period of a table. (Kafka Streams: the shared store of an outer join, and the time-ordered buffer of a join with a grace period.) It has a write-back cache above a partition and belongs to one goroutine. The rule of [KeyValue] for values that hold pointers applies.
+// TimeQueue keeps records in the order of their times until they are due: records that have found no record to join
+// with yet, or records that wait for the grace period of a table. (Kafka Streams: the shared store of an outer join,
+// and the time-ordered buffer of a join with a grace period.) It has a write-back cache above a partition and belongs
+// to one goroutine. The rule of [KeyValue] for values that hold pointers applies.
 //
 //	head                                                          the order is that of the rows:
 //	10 right LH #4   10 left BA #0   10 left BA #3   12 left LH #1    time, side, key, sequence number
@@ -23,7 +26,8 @@ type TimeQueue[K, V any] struct {
 	seq    sequence
 	oldest int64 // no entry has a lower time, so Scan knows when nothing is due
 	late   int64 // the lowest time that was put since the running scan began
-	// at is the store key of the row that a scan yields, so that its removal need not read it again. It is nil outside scans and after the row was removed.
+	// at is the store key of the row that a scan yields, so that its removal need not read it again. It is nil outside
+	// scans and after the row was removed.
 	at     []byte
 	buf    []byte // scratch for encoded keys
 	rowKey []byte // scratch for store keys
@@ -90,7 +94,9 @@ func (s *TimeQueue[K, V]) Put(key K, time int64, side JoinSide, value V) (QueueP
 	return place, nil
 }
 
-// PutAt adds an entry at a place that the caller chose, for a key that is encoded already. It does not keep key. The number is the number of the record in the [JoinBuffer] of the same side, so that a caller that finds the record there can remove the entry. A queue is filled by Put or by PutAt, never by both.
+// PutAt adds an entry at a place that the caller chose, for a key that is encoded already. It does not keep key. The
+// number is the number of the record in the [JoinBuffer] of the same side, so that a caller that finds the record there
+// can remove the entry. A queue is filled by Put or by PutAt, never by both.
 func (s *TimeQueue[K, V]) PutAt(key []byte, place QueuePlace, value V) error {
 	if place.Side > LeftSide {
 		return fmt.Errorf("store %q: side %d is neither right nor left", s.rows.spec.Name, place.Side)
@@ -105,7 +111,8 @@ func (s *TimeQueue[K, V]) add(key []byte, place QueuePlace, value V) {
 	s.oldest, s.late = min(s.oldest, place.Time), min(s.late, place.Time)
 }
 
-// Remove removes the entry of key with exactly that place and reports whether there was one. It reads the partition unless the entry is cached or is being yielded by [TimeQueue.Scan].
+// Remove removes the entry of key with exactly that place and reports whether there was one. It reads the partition
+// unless the entry is cached or is being yielded by [TimeQueue.Scan].
 func (s *TimeQueue[K, V]) Remove(key K, place QueuePlace) (removed bool, err error) {
 	if err := s.encode(key); err != nil {
 		return false, err
@@ -136,7 +143,8 @@ func (s *TimeQueue[K, V]) RemoveEncoded(key []byte, place QueuePlace) (removed b
 	return removed, nil
 }
 
-// Head returns the first entry, and false if the queue is empty. It reads the partition. To learn whether an entry is due, call Scan, which costs nothing if none is.
+// Head returns the first entry, and false if the queue is empty. It reads the partition. To learn whether an entry is
+// due, call Scan, which costs nothing if none is.
 func (s *TimeQueue[K, V]) Head() (e QueueEntry[K, V], ok bool, err error) {
 	for e, err := range s.Scan(math.MaxInt64) {
 		return e, err == nil, err

@@ -9,12 +9,15 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// ErrTooOld is returned for a change that is older than the history of a versioned store or of a join buffer. The store does not change.
+// ErrTooOld is returned for a change that is older than the history of a versioned store or of a join buffer. The store
+// does not change.
 var ErrTooOld = errors.New("older than the history of the store")
 
-// Versioned is a store of all versions of each key, with the write-back cache of its task above a partition: GetAsOf returns the value at any time in its history. Changes may come in any order of time. It belongs to one goroutine.
+// Versioned is a store of all versions of each key, with the write-back cache of its task above a partition: GetAsOf
+// returns the value at any time in its history. Changes may come in any order of time. It belongs to one goroutine.
 //
-// Each version is a row whose key holds the time at which it ends. So the first row after a time is the version that was valid then, if there was one:
+// Each version is a row whose key holds the time at which it ends. So the first row after a time is the version that
+// was valid then, if there was one:
 //
 //	Put(k, A, 10)  Delete(k, 20)  Put(k, B, 30)
 //
@@ -22,13 +25,15 @@ var ErrTooOld = errors.New("older than the history of the store")
 //	         ├─── A ───┤           ├─── B ───▶ now
 //	row                A from 10               B from 30
 //
-// A Put between two versions ends the earlier one at its time. A deletion without a version before it is a row of its own: it ends a version that is put before it later. The version that is valid now is found without a scan.
+// A Put between two versions ends the earlier one at its time. A deletion without a version before it is a row of its
+// own: it ends a version that is put before it later. The version that is valid now is found without a scan.
 //
 // History begins one retention before the latest change, or at the time of the last call of Expire if that is later.
 // Advance moves the beginning when stream time is ahead of the changes. Earlier changes are refused with [ErrTooOld].
 // The version that is valid at the beginning of history belongs to history from its own beginning.
 //
-// The rule of [KeyValue] for values that hold pointers applies, except that a value may never be modified, because it stays as an old version.
+// The rule of [KeyValue] for values that hold pointers applies, except that a value may never be modified, because it
+// stays as an old version.
 type Versioned[K, V any] struct {
 	rows      *cache[version[V]]
 	byTime    *keyTimeOrder[version[V]] // by end
@@ -193,7 +198,8 @@ func (s *Versioned[K, V]) DeleteEncoded(key []byte, from int64) (to int64, err e
 	return v.next(from), nil
 }
 
-// change prepares a change of key and leaves key in s.buf. It returns the version that was valid at the time, and ends it there.
+// change prepares a change of key and leaves key in s.buf. It returns the version that was valid at the time, and ends
+// it there.
 func (s *Versioned[K, V]) change(key []byte, from int64) (found[V], error) {
 	if from < s.history.now {
 		return found[V]{}, fmt.Errorf("store %q: change at %d: %w, which begins at %d",
@@ -229,7 +235,8 @@ func (f found[V]) next(at int64) int64 {
 	return f.end
 }
 
-// find returns the first row of the key in s.buf that ends after the given time. It allocates nothing if that row is the version that is valid now and is cached.
+// find returns the first row of the key in s.buf that ends after the given time. It allocates nothing if that row is
+// the version that is valid now and is cached.
 func (s *Versioned[K, V]) find(at int64) (found[V], error) {
 	s.hi = AppendVersionKey(s.hi[:0], s.buf, math.MaxInt64)
 	r, err := s.rows.get(s.hi)
@@ -262,7 +269,8 @@ func (s *Versioned[K, V]) put(end int64, v version[V], from int64) {
 	s.byTime.added(end)
 }
 
-// Advance sets stream time to the given time (milliseconds), unless it is later already. History begins one retention earlier. It costs nothing.
+// Advance sets stream time to the given time (milliseconds), unless it is later already. History begins one retention
+// earlier. It costs nothing.
 func (s *Versioned[K, V]) Advance(streamTime int64) {
 	if s.retention > 0 {
 		s.history.raise(minus(streamTime, s.retention))

@@ -59,7 +59,8 @@ func (r *VersionReader[K, V]) Versions(part Reader, key K, from, to int64) iter.
 	}
 }
 
-// Latest yields the values that are valid now, in the order of the escaped encodings of their keys, from lo on, as they were when the loop began. A nil lo means from the first key on. It reads all versions. An error ends the sequence.
+// Latest yields the values that are valid now, in the order of the escaped encodings of their keys, from lo on, as they
+// were when the loop began. A nil lo means from the first key on. It reads all versions. An error ends the sequence.
 func (r *VersionReader[K, V]) Latest(part Reader, lo *K) iter.Seq2[Entry[K, V], error] {
 	return func(yield func(Entry[K, V], error) bool) {
 		low, _, err := encodeBounds(r.name, r.key, lo, nil)

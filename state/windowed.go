@@ -23,7 +23,8 @@ func (w Window) String() string {
 	return w.StartTime().Format(time.RFC3339Nano) + "/" + w.EndTime().Format(time.RFC3339Nano)
 }
 
-// windowOf returns the window of the given start and size, both in milliseconds. A window that would pass the end of time ends there.
+// windowOf returns the window of the given start and size, both in milliseconds. A window that would pass the end of
+// time ends there.
 func windowOf(start, size int64) Window {
 	end := start + size
 	if end < start {
@@ -33,7 +34,8 @@ func windowOf(start, size int64) Window {
 }
 
 // Windowed is a store of one row for each key and window start, with the write-back cache of its task above a
-// partition. All windows have the same size. It belongs to one goroutine. The rule of [KeyValue] for values that hold pointers applies.
+// partition. All windows have the same size. It belongs to one goroutine. The rule of [KeyValue] for values that hold
+// pointers applies.
 //
 // Each window has a local row whose key begins with the start, so that [Windowed.Expire] reads only the windows that it
 // removes:
@@ -80,8 +82,8 @@ func NewWindowed[K, V any](
 	}, nil
 }
 
-// Get returns the value of the window of key that starts at start (milliseconds) and its timestamp, and false if
-// there is none.
+// Get returns the value of the window of key that starts at start (milliseconds) and its timestamp, and false if there
+// is none.
 func (s *Windowed[K, V]) Get(key K, start int64) (value V, timestamp int64, ok bool, err error) {
 	if err := s.encode(key); err != nil {
 		return value, 0, false, err
@@ -89,8 +91,7 @@ func (s *Windowed[K, V]) Get(key K, start int64) (value V, timestamp int64, ok b
 	return s.GetEncoded(s.buf, start)
 }
 
-// GetEncoded is Get for a key that is encoded already. It does not keep key. It allocates nothing if the row is
-// cached.
+// GetEncoded is Get for a key that is encoded already. It does not keep key. It allocates nothing if the row is cached.
 func (s *Windowed[K, V]) GetEncoded(key []byte, start int64) (value V, timestamp int64, ok bool, err error) {
 	s.rowKey = AppendWindowKey(s.rowKey[:0], key, start)
 	r, err := s.rows.get(s.rowKey)
@@ -109,8 +110,7 @@ func (s *Windowed[K, V]) Put(key K, start int64, value V, timestamp int64) error
 	return s.PutEncoded(s.buf, start, value, timestamp)
 }
 
-// PutEncoded is Put for a key that is encoded already. It does not keep key. It allocates nothing if the row is
-// cached.
+// PutEncoded is Put for a key that is encoded already. It does not keep key. It allocates nothing if the row is cached.
 func (s *Windowed[K, V]) PutEncoded(key []byte, start int64, value V, timestamp int64) error {
 	s.rowKey = AppendWindowKey(s.rowKey[:0], key, start)
 	s.recent.put(key, s.rowKey, value, timestamp)
@@ -149,7 +149,9 @@ func (s *Windowed[K, V]) Fetch(key K, from, to int64) iter.Seq2[WindowEntry[K, V
 	}
 }
 
-// FetchEncoded appends what [Windowed.Fetch] would yield to dst, for a key that is encoded already. It does not keep key, and leaves Key of the entries unset. While the budget allows, the windows of recently used keys are tracked, so that repeated and later lookups neither read nor allocate.
+// FetchEncoded appends what [Windowed.Fetch] would yield to dst, for a key that is encoded already. It does not keep
+// key, and leaves Key of the entries unset. While the budget allows, the windows of recently used keys are tracked, so
+// that repeated and later lookups neither read nor allocate.
 func (s *Windowed[K, V]) FetchEncoded(dst []WindowEntry[K, V], key []byte, from, to int64) ([]WindowEntry[K, V], error) {
 	if from >= to {
 		return dst, nil
@@ -200,8 +202,10 @@ func (s *Windowed[K, V]) fetch(
 	}
 }
 
-// Ended yields the windows of all keys with after < end <= last (milliseconds), by ascending start and then in the order of
-// their escaped keys, including uncommitted changes. It is meant for consecutive ranges: a range that begins where the last one ended costs almost nothing if no window ended in it. The loop body may read the store and change windows that end later. It must not flush, commit or roll back. An error ends the sequence.
+// Ended yields the windows of all keys with after < end <= last (milliseconds), by ascending start and then in the
+// order of their escaped keys, including uncommitted changes. It is meant for consecutive ranges: a range that begins
+// where the last one ended costs almost nothing if no window ended in it. The loop body may read the store and change
+// windows that end later. It must not flush, commit or roll back. An error ends the sequence.
 func (s *Windowed[K, V]) Ended(after, last int64) iter.Seq2[WindowEntry[K, V], error] {
 	return func(yield func(WindowEntry[K, V], error) bool) {
 		for r, err := range s.byTime.inOrder(minus(after, s.size), minus(last, s.size)) {
@@ -230,7 +234,8 @@ func (s *Windowed[K, V]) entryOf(r scanned[V]) (e WindowEntry[K, V], err error) 
 	return e, err
 }
 
-// Expire deletes all windows that end at or before the given time (milliseconds) and returns how many there were. It costs nothing if no window is that old.
+// Expire deletes all windows that end at or before the given time (milliseconds) and returns how many there were. It
+// costs nothing if no window is that old.
 func (s *Windowed[K, V]) Expire(before int64) (n int, err error) {
 	if before < math.MinInt64+s.size {
 		return 0, nil

@@ -8,7 +8,8 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// WindowReader reads the committed rows of a window store, from any partition that holds them. It has no cache and no state, and is safe for concurrent use.
+// WindowReader reads the committed rows of a window store, from any partition that holds them. It has no cache and no
+// state, and is safe for concurrent use.
 type WindowReader[K, V any] struct {
 	name  string
 	size  int64 // of the windows, in milliseconds
@@ -21,8 +22,8 @@ func NewWindowReader[K, V any](spec Spec, key codecs.Codec[K], value codecs.Code
 	return &WindowReader[K, V]{name: spec.Name, size: spec.WindowSize.Milliseconds(), key: key, value: value}
 }
 
-// Get returns the value of the window of key that starts at start (milliseconds) and its timestamp, and false if
-// there is none.
+// Get returns the value of the window of key that starts at start (milliseconds) and its timestamp, and false if there
+// is none.
 func (r *WindowReader[K, V]) Get(part Reader, key K, start int64) (value V, timestamp int64, ok bool, err error) {
 	encoded, err := r.encode(key)
 	if err != nil {
@@ -32,8 +33,8 @@ func (r *WindowReader[K, V]) Get(part Reader, key K, start int64) (value V, time
 	return readRow(r.name, r.value, part, rowKey)
 }
 
-// Fetch yields the windows of key with from <= start < to (milliseconds) by ascending start, as they were when the
-// loop began. An error ends the sequence.
+// Fetch yields the windows of key with from <= start < to (milliseconds) by ascending start, as they were when the loop
+// began. An error ends the sequence.
 func (r *WindowReader[K, V]) Fetch(part Reader, key K, from, to int64) iter.Seq2[WindowEntry[K, V], error] {
 	return func(yield func(WindowEntry[K, V], error) bool) {
 		encoded, err := r.encode(key)

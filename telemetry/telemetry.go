@@ -6,16 +6,17 @@
 //
 // # Records
 //
-// A record whose traceparent header (W3C Trace Context) names a sampled trace gets a span for its processing, a child of
-// the span that produced it. All records derived from it carry the context of that span, through repartition topics to the
-// last sink, so that one trace shows the whole way. Records without such a header, or of traces that are not sampled, get no
-// span and keep their headers: the producer decides how much is traced. Baggage and all other headers travel on unchanged.
+// A record whose traceparent header (W3C Trace Context) names a sampled trace gets a span for its processing, a child
+// of the span that produced it. All records derived from it carry the context of that span, through repartition topics
+// to the last sink, so that one trace shows the whole way. Records without such a header, or of traces that are not
+// sampled, get no span and keep their headers: the producer decides how much is traced. Baggage and all other headers
+// travel on unchanged.
 //
 // # Tasks
 //
-// Takeovers, restores and transactions are traces of their own. A transaction holds a span for each unit of records and a
-// span for its commit. The sampler of the provider decides how many of them are kept; at ten commits per second and task,
-// sample by ratio. The span of a record links to the span of its unit.
+// Takeovers, restores and transactions are traces of their own. A transaction holds a span for each unit of records and
+// a span for its commit. The sampler of the provider decides how many of them are kept; at ten commits per second and
+// task, sample by ratio. The span of a record links to the span of its unit.
 package telemetry
 
 import (
@@ -34,8 +35,9 @@ import (
 // scope names the library that makes the spans.
 const scope = "github.com/seed84377926/millrace/telemetry"
 
-// NewTracer returns a tracer for processors.Config that creates its spans with provider. The caller owns the provider with
-// its sampler and exporters, and shuts it down after the application has ended. The tracer is safe for concurrent use.
+// NewTracer returns a tracer for processors.Config that creates its spans with provider. The caller owns the provider
+// with its sampler and exporters, and shuts it down after the application has ended. The tracer is safe for concurrent
+// use.
 func NewTracer(provider trace.TracerProvider) processors.Tracer {
 	return &tracer{spans: provider.Tracer(scope)}
 }

@@ -94,7 +94,8 @@ func (o *timeAggregate[K, A]) update(encoded []byte, start, gone int64, e *entry
 		Key: e.Key, Window: state.Window{Start: start, End: start + o.windows.size},
 		Timestamp: e.Timestamp, Headers: e.Headers, key: e.key,
 	}
-	// A window that another stream has moved beyond is still open for this stream, but no longer kept (docs/semantics.md, Expired rows).
+	// A window that another stream has moved beyond is still open for this stream, but no longer kept
+	// (docs/semantics.md, Expired rows).
 	if start > gone {
 		var timestamp int64
 		if c.Old, timestamp, c.HasOld, err = o.rows.GetEncoded(encoded, start); err != nil {

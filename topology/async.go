@@ -8,10 +8,10 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// ProcessAsync replaces each value by what f makes of the record, and calls f for many records at a time: it is for calls
-// that wait, such as those of other systems. Records of one key are called one after the other and keep their order; records
-// of other keys overtake them. At most concurrency calls of a task run at a time. Key, timestamp and headers stay; a record
-// with a null value passes in its place, without a call.
+// ProcessAsync replaces each value by what f makes of the record, and calls f for many records at a time: it is for
+// calls that wait, such as those of other systems. Records of one key are called one after the other and keep their
+// order; records of other keys overtake them. At most concurrency calls of a task run at a time. Key, timestamp and
+// headers stay; a record with a null value passes in its place, without a call.
 //
 // f runs on a goroutine of its own: it must share nothing with other calls that is not safe for concurrent use. ctx
 // ends when the result is not wanted any more. Errors and panics are handled like those of a [Processor]. After a

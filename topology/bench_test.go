@@ -125,7 +125,8 @@ func BenchmarkCogroup(b *testing.B) {
 	}))
 }
 
-// advancing pipes records with times that go on: a record a millisecond, each key once a second, and a commit every 1000 records.
+// advancing pipes records with times that go on: a record a millisecond, each key once a second, and a commit every
+// 1000 records.
 func advancing(b *testing.B, define func(s topology.Stream[int64, int64])) {
 	b.Helper()
 	task, part := newTask(b, func(b *topology.Builder) { define(topology.Source(b, "in", codecs.Int64, codecs.Int64)) })

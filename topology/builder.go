@@ -7,8 +7,8 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// Builder collects the operators of a topology. The operators report no errors: the builder remembers every mistake with the
-// line of the user's code that made it, and Build returns them all. A Builder belongs to one goroutine.
+// Builder collects the operators of a topology. The operators report no errors: the builder remembers every mistake
+// with the line of the user's code that made it, and Build returns them all. A Builder belongs to one goroutine.
 type Builder struct {
 	graph
 	builderOptions
@@ -62,8 +62,8 @@ func (b *Builder) build() {
 	}
 }
 
-// runTrials finds the mistakes of what is created once before the topology is made. Nothing is created if there are mistakes
-// already.
+// runTrials finds the mistakes of what is created once before the topology is made. Nothing is created if there are
+// mistakes already.
 func (b *Builder) runTrials() {
 	err := engine.Trial("trial", func(h *engine.Host) {
 		if len(b.errs) > 0 {

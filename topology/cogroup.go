@@ -77,8 +77,8 @@ type TimeWindowedCogroup[K, A any] struct {
 	windows   Windows
 }
 
-// Aggregate keeps one value for each key and window, in a window store with the given name. See [CogroupedStream.Aggregate] and
-// [TimeWindowedStream.Aggregate].
+// Aggregate keeps one value for each key and window, in a window store with the given name. See
+// [CogroupedStream.Aggregate] and [TimeWindowedStream.Aggregate].
 func (c TimeWindowedCogroup[K, A]) Aggregate(
 	name string, init func() A, codec codecs.Codec[A], opts ...AggregateOption[A],
 ) WindowedTable[K, A] {
@@ -92,8 +92,8 @@ type SessionWindowedCogroup[K, A any] struct {
 	windows   SessionWindows
 }
 
-// Aggregate keeps one value for each key and session, in a session store with the given name. See [CogroupedStream.Aggregate]
-// and [SessionWindowedStream.Aggregate].
+// Aggregate keeps one value for each key and session, in a session store with the given name. See
+// [CogroupedStream.Aggregate] and [SessionWindowedStream.Aggregate].
 func (c SessionWindowedCogroup[K, A]) Aggregate(
 	name string, init func() A, merge func(key K, a, b A) A, codec codecs.Codec[A], opts ...AggregateOption[A],
 ) WindowedTable[K, A] {

@@ -30,12 +30,12 @@ func (t *Topology) Describe() string { return t.Description().String() }
 // DOT returns the topology as a Graphviz graph, see [describe.Topology.DOT].
 func (t *Topology) DOT() string { return t.Description().DOT() }
 
-// Fingerprint identifies the topology: two topologies with the same fingerprint have the same groups, and each group has the same
-// fingerprint in both. Twelve hexadecimal digits. See [describe.Topology.Identify].
+// Fingerprint identifies the topology: two topologies with the same fingerprint have the same groups, and each group
+// has the same fingerprint in both. Twelve hexadecimal digits. See [describe.Topology.Identify].
 func (t *Topology) Fingerprint() string { return t.Description().Fingerprint }
 
-// Fingerprint identifies what all instances of the processor group must have in common, so that each may take over the work of
-// another. Twelve hexadecimal digits. See [describe.Topology.Identify].
+// Fingerprint identifies what all instances of the processor group must have in common, so that each may take over the
+// work of another. Twelve hexadecimal digits. See [describe.Topology.Identify].
 func (s *SubTopology) Fingerprint() string {
 	for _, sub := range s.top.Description().SubTopologies {
 		if sub.Group == s.Group() {

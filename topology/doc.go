@@ -24,8 +24,8 @@
 //	                                  │                          │  airlines   delays-by-carrier
 //	└────── sub-topology "flights" ──┘                          └─── sub-topology "delays-by-carrier" ───┘
 //
-// Each sub-topology is run by one processor group, as one [engine.Task] for each partition of its inputs. A task gets encoded
-// records, keeps typed stores above a state.Partition and hands encoded records to a [engine.Sink].
+// Each sub-topology is run by one processor group, as one [engine.Task] for each partition of its inputs. A task gets
+// encoded records, keeps typed stores above a state.Partition and hands encoded records to a [engine.Sink].
 //
 // # Operators
 //
@@ -64,17 +64,18 @@
 //	foreign-key join   <app>-<name>-subscription-registration, <app>-<name>-subscription-response
 //	description        <app>-topology             a topic, see [Topology.Description]
 //
-// A stateful operator that is added before the first one would rename the group, and leave its state behind: [InSubTopology]
-// fixes the name. [describe.Compare] says what such a change means.
+// A stateful operator that is added before the first one would rename the group, and leave its state behind:
+// [InSubTopology] fixes the name. [describe.Compare] says what such a change means.
 //
 // The package does no I/O, reads no clock, starts no goroutine and uses no random numbers. A Builder and its streams
 // belong to one goroutine, a Topology is safe for concurrent use, a Task belongs to one goroutine at a time.
 package topology
 
-// Names of files: an operator is in the file that has its name, together with its kinds (filter.go: Filter, FilterNot and
-// FilterRecord, of streams and of tables). A family whose parts need files of their own puts its name first: join…, aggregate…,
-// windowed…, source…; two sides of a join are named in their order (joinstreamtable.go). Tests of all operators of a family are
-// in scripts_<family>_test.go (behaviour), validate_<family>_test.go (mistakes) and example_operators_<family>_test.go.
+// Names of files: an operator is in the file that has its name, together with its kinds (filter.go: Filter, FilterNot
+// and FilterRecord, of streams and of tables). A family whose parts need files of their own puts its name first: join…,
+// aggregate…, windowed…, source…; two sides of a join are named in their order (joinstreamtable.go). Tests of all
+// operators of a family are in scripts_<family>_test.go (behaviour), validate_<family>_test.go (mistakes) and
+// example_operators_<family>_test.go.
 //
 // Files refer to files below them, and none refers up (make structure REFS=topology). From the top:
 //
@@ -88,5 +89,5 @@ package topology
 //	options.go                                   what options set; the functions that make options are at their operators
 //	names.go, mistakes.go, policy.go, drop.go    need nothing of the package
 //
-// An operator whose mistakes show later than at its call registers with the graph what Build has to call: trials, afterTrials,
-// checks.
+// An operator whose mistakes show later than at its call registers with the graph what Build has to call: trials,
+// afterTrials, checks.

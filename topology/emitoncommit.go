@@ -13,8 +13,8 @@ import (
 // the fewer and the later are the records that come downstream, to topics as well. An operator that joins with the
 // table sees its latest rows (docs/semantics.md, One change for each commit).
 //
-// This is what the record caches of Kafka Streams do, which millrace's caches don't. Since what is forwarded depends on when tasks
-// commit, the same input may give other intermediate results; the last one of each key is the same.
+// This is what the record caches of Kafka Streams do, which millrace's caches don't. Since what is forwarded depends on
+// when tasks commit, the same input may give other intermediate results; the last one of each key is the same.
 func (t Table[K, V]) EmitOnCommit(opts ...NodeOption) Table[K, V] {
 	n := t.graph().node("emit-on-commit", opts)
 	n.wantsOld = true

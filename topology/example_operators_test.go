@@ -22,8 +22,8 @@ func driver(define func(b *topology.Builder), opts ...topologytest.Option) *topo
 	return topologytest.NewDriver(topologytest.Example(), top, opts...)
 }
 
-// run pipes records into the topics that a topology reads and prints what it writes to the topic "out". A record is written
-// as "topic key value", with - for null; the time is its number in seconds.
+// run pipes records into the topics that a topology reads and prints what it writes to the topic "out". A record is
+// written as "topic key value", with - for null; the time is its number in seconds.
 func run[V any](define func(b *topology.Builder), value codecs.Codec[V], records ...string) {
 	d := driver(define)
 	for i, r := range records {

@@ -9,8 +9,8 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// graph is what a [Builder] collects: nodes and mistakes. It knows no kind of node: a kind whose mistakes are found later than
-// at its call adds a function that finds them.
+// graph is what a [Builder] collects: nodes and mistakes. It knows no kind of node: a kind whose mistakes are found
+// later than at its call adds a function that finds them.
 type graph struct {
 	app     string
 	nodes   []*node
@@ -23,8 +23,8 @@ type graph struct {
 	// internal says what each topic is that only the topology itself may use. It is empty until Build.
 	internal map[string]string
 
-	// Build calls these before the cut: trials with the host of a task that exists for them only, in which each processor is created,
-	// and then afterTrials, which find the mistakes that the trials have shown.
+	// Build calls these before the cut: trials with the host of a task that exists for them only, in which each
+	// processor is created, and then afterTrials, which find the mistakes that the trials have shown.
 	trials      []func(h *engine.Host)
 	afterTrials []func()
 	// Build calls checks when the cut is made and all nodes have names. They return mistakes.

@@ -15,8 +15,8 @@ type IndexRows[I, K, V any] struct {
 	rows lookup[K, V]
 }
 
-// In opens the index for reading where a processor is created. As with [Table.In] the processor and the table then run in one
-// sub-topology and must be partitioned alike, and the processor finds the rows of its own partition.
+// In opens the index for reading where a processor is created. As with [Table.In] the processor and the table then run
+// in one sub-topology and must be partitioned alike, and the processor finds the rows of its own partition.
 func (x Index[I, K, V]) In(p ProcessorScope) IndexRows[I, K, V] {
 	if x.decl == nil {
 		panic("topology: method of the zero Index called; indexes are made by Table.Index")
@@ -41,8 +41,8 @@ func (x Index[I, K, V]) In(p ProcessorScope) IndexRows[I, K, V] {
 	})
 }
 
-// Find yields the rows that have the index key as they are now, in the order of their encoded keys. The loop body must not forward
-// anything that changes the table. An error ends the sequence.
+// Find yields the rows that have the index key as they are now, in the order of their encoded keys. The loop body must
+// not forward anything that changes the table. An error ends the sequence.
 func (r IndexRows[I, K, V]) Find(index I) iter.Seq2[state.IndexEntry[I, K, V], error] {
 	return func(yield func(state.IndexEntry[I, K, V], error) bool) {
 		encoded, err := r.encode(&index)

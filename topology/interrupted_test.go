@@ -94,8 +94,8 @@ func newDisturbed(t *testing.T, scenario topologytest.Scenario, opts ...topology
 	return r
 }
 
-// randomRecord returns a record for one of the inputs: few keys, values that the functions of the scenarios know, time that
-// jumps, and records that are late.
+// randomRecord returns a record for one of the inputs: few keys, values that the functions of the scenarios know, time
+// that jumps, and records that are late.
 func randomRecord(dice *rand.Rand, r *disturbed) (string, engine.RawRecord) {
 	keys := []string{"KL", "LH", "BA1", "BA2"}
 	values := []string{"boarding", "gone", "cancelled", "D1", "D2", "x", "KL", "LH"}

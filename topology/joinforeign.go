@@ -18,8 +18,8 @@ import (
 // it. If a change of the left row finds a right row with a later timestamp, the result has that timestamp.
 //
 // As in Kafka Streams, a deletion may be forwarded more than once, because neither side knows whether there was a
-// result. Changes of versioned tables that are out of order are dropped and counted (docs/semantics.md,
-// Foreign keys; KIP-213, KIP-914, KIP-1104).
+// result. Changes of versioned tables that are out of order are dropped and counted (docs/semantics.md, Foreign keys;
+// KIP-213, KIP-914, KIP-1104).
 func (t Table[K, V]) JoinForeign[FK, W, R any](
 	name string, right Table[FK, W], foreignKey func(key K, value V) (FK, bool), join func(value V, row W) R, codec codecs.Codec[R],
 ) Table[K, R] {

@@ -70,8 +70,8 @@ func joinedRows(name string, rows map[string]map[string]string) map[string]strin
 	return joined
 }
 
-// taskCluster runs a topology as tasks with several partitions, in an order that dice decide: only the records of one partition
-// of a topic stay in order.
+// taskCluster runs a topology as tasks with several partitions, in an order that dice decide: only the records of one
+// partition of a topic stay in order.
 type taskCluster struct {
 	t      *testing.T
 	top    *topology.Topology

@@ -20,7 +20,8 @@ type valueHash struct {
 	known bool
 }
 
-// hashValue returns the hash of an encoded value: the first half of its SHA-256. Kafka Streams takes 128 bits of murmur3.
+// hashValue returns the hash of an encoded value: the first half of its SHA-256. Kafka Streams takes 128 bits of
+// murmur3.
 func hashValue(encoded []byte) valueHash {
 	sum := sha256.Sum256(encoded)
 	return valueHash{sum: [16]byte(sum[:16]), known: true}
@@ -132,8 +133,8 @@ func decodeAnswer[W any](data []byte, value codecs.Codec[W]) (a answer[W], err e
 	return a, nil
 }
 
-// subscriber is the value of a row of the store of subscriptions; its key has the foreign key and the key of the row that
-// refers to it, see appendSubscribersPrefix.
+// subscriber is the value of a row of the store of subscriptions; its key has the foreign key and the key of the row
+// that refers to it, see appendSubscribersPrefix.
 type subscriber struct {
 	sum       [16]byte // of the hash of the row
 	partition int32    // of the row

@@ -22,8 +22,8 @@ func (s Stream[K, V]) JoinGlobal[GK, GV, R any](
 	return joinGlobal(n, s, global, key, both, false)
 }
 
-// LeftJoinGlobal is [Stream.JoinGlobal] with a result for every record that has a value: join gets nil if there is no row, or if
-// key reports false (KIP-962). The pointer is only valid during the call.
+// LeftJoinGlobal is [Stream.JoinGlobal] with a result for every record that has a value: join gets nil if there is no
+// row, or if key reports false (KIP-962). The pointer is only valid during the call.
 func (s Stream[K, V]) LeftJoinGlobal[GK, GV, R any](
 	global GlobalTable[GK, GV], key func(key K, value V) (GK, bool), join func(value V, row *GV) R, opts ...NodeOption,
 ) Stream[K, R] {

@@ -37,7 +37,8 @@ func (l *lateErrors) err() error {
 	return errors.Join(l.errs...)
 }
 
-// callSite returns the file, with its folder, and line of the first caller outside of this package and of the engine below it.
+// callSite returns the file, with its folder, and line of the first caller outside of this package and of the engine
+// below it.
 func callSite() string {
 	const deepest = 32
 	var callers [deepest]uintptr

@@ -45,8 +45,8 @@ func (n namedOption) applySource(o *sourceOptions) { n.applyNode(&o.nodeOptions)
 // Names are unique in a topology and consist of lower-case letters, digits and hyphens.
 func Named(name string) NameOption { return namedOption(name) }
 
-// SourceOption is an option of [Source], [SourceMatching] and [TableOf]: [Named], [InSubTopology], [TimestampOf], [FromLatest],
-// [FromLast], [FromCommitted].
+// SourceOption is an option of [Source], [SourceMatching] and [TableOf]: [Named], [InSubTopology], [TimestampOf],
+// [FromLatest], [FromLast], [FromCommitted].
 type SourceOption interface {
 	TableOption
 	applySource(o *sourceOptions)
@@ -95,8 +95,8 @@ type aggregateOptions struct {
 	gone any // func(A) bool
 }
 
-// RepartitionOption is an option of [Stream.Repartition], [Stream.GroupBy] and [Table.GroupBy]: [Partitions], [PartitionBy],
-// [Multicast], [InSubTopology].
+// RepartitionOption is an option of [Stream.Repartition], [Stream.GroupBy] and [Table.GroupBy]: [Partitions],
+// [PartitionBy], [Multicast], [InSubTopology].
 type RepartitionOption interface{ applyRepartition(o *repartitionOptions) }
 
 type repartitionOptions struct {
@@ -116,7 +116,8 @@ type anyPartitioner interface {
 // anyTimestamps is a function for timestamps before its types are known.
 type anyTimestamps interface{ records() reflect.Type }
 
-// BuilderOption is an option of [NewBuilder]: [OnUndecodable], [OnProcessingFailure], [OnProduceFailure], [AdvanceWhenIdle].
+// BuilderOption is an option of [NewBuilder]: [OnUndecodable], [OnProcessingFailure], [OnProduceFailure],
+// [AdvanceWhenIdle].
 type BuilderOption interface{ applyBuilder(o *builderOptions) error }
 
 type builderOptions struct {

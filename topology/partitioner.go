@@ -11,16 +11,16 @@ import (
 // without such a function, which follows from its key.
 const DefaultPartition int32 = -1
 
-// PartitionerOption is an option of [Stream.To], [Stream.ToDynamic], [Stream.Repartition] and [Stream.GroupBy]: [PartitionBy],
-// [Multicast].
+// PartitionerOption is an option of [Stream.To], [Stream.ToDynamic], [Stream.Repartition] and [Stream.GroupBy]:
+// [PartitionBy], [Multicast].
 type PartitionerOption interface {
 	ToOption
 	RepartitionOption
 }
 
 // PartitionBy chooses the partition of each record: f gets the number of partitions and returns one from 0 to
-// partitions-1, or [DefaultPartition]. Any other result is a [engine.RecordError]. f must be a function of the record alone.
-// Its types are the types of the stream.
+// partitions-1, or [DefaultPartition]. Any other result is a [engine.RecordError]. f must be a function of the record
+// alone. Its types are the types of the stream.
 //
 // Before a repartition, f must send equal keys to one partition; otherwise operators downstream work on parts of them.
 // Joins with other streams and tables need the same partitioner on both sides. A view of a store downstream looks for a
@@ -72,6 +72,6 @@ func checkPartition(topic string, partition, partitions int32) error {
 		partition, topic, partitions, partitions-1)
 }
 
-// Partition returns the partition of key among n, the same as Kafka's Java client and Kafka Streams choose: murmur2 of the
-// bytes without the sign bit, modulo n, which must be positive.
+// Partition returns the partition of key among n, the same as Kafka's Java client and Kafka Streams choose: murmur2 of
+// the bytes without the sign bit, modulo n, which must be positive.
 func Partition(key []byte, n int32) int32 { return murmur2.Partition(key, n) }

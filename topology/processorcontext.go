@@ -8,8 +8,8 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// ProcessorContext is what a processor of [Stream.Process] has of its task; K and V are the types of what it forwards. It
-// belongs to the goroutine of the task.
+// ProcessorContext is what a processor of [Stream.Process] has of its task; K and V are the types of what it forwards.
+// It belongs to the goroutine of the task.
 type ProcessorContext[K, V any] struct {
 	*scope
 
@@ -65,8 +65,8 @@ type Child[K, V any] struct {
 // Forward sends r to this child alone, as [ProcessorContext.Forward] does to all.
 func (c Child[K, V]) Forward(r Record[K, V]) { c.p.forward(c.receive, r) }
 
-// ValuesContext is what a processor of [Stream.ProcessValues] has of its task; V is the type of the values that it forwards.
-// It belongs to the goroutine of the task.
+// ValuesContext is what a processor of [Stream.ProcessValues] has of its task; V is the type of the values that it
+// forwards. It belongs to the goroutine of the task.
 type ValuesContext[V any] struct {
 	*scope
 
@@ -82,8 +82,8 @@ type ValueRecord[V any] struct {
 	Headers   []engine.Header
 }
 
-// Forward sends a value to all children, with key, timestamp and headers of the record that the processor was called for. It
-// is otherwise like [ProcessorContext.Forward].
+// Forward sends a value to all children, with key, timestamp and headers of the record that the processor was called
+// for. It is otherwise like [ProcessorContext.Forward].
 func (p *ValuesContext[V]) Forward(value V) {
 	p.ForwardRecord(ValueRecord[V]{Value: value, Timestamp: p.timestamp, Headers: p.headers})
 }

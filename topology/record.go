@@ -40,8 +40,8 @@ type change[K, V any] struct {
 	// we forward it as the old value of the first record of a key. It must not be taken out of an aggregate that it was
 	// never put into.
 	Began bool
-	// Stale says that a later version of the row is known: only the history of a versioned table changed, not its latest
-	// rows (KIP-914).
+	// Stale says that a later version of the row is known: only the history of a versioned table changed, not its
+	// latest rows (KIP-914).
 	Stale     bool
 	Timestamp int64
 	Headers   []engine.Header

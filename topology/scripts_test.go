@@ -14,8 +14,8 @@ import (
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
-// The scripts in testdata/scripts tell what each operator does, record by record. The scenarios here are as small as the
-// operator allows; "flights" are the input and "out" is the output.
+// The scripts in testdata/scripts tell what each operator does, record by record. The scenarios here are as small as
+// the operator allows; "flights" are the input and "out" is the output.
 func TestScripts(t *testing.T) {
 	topologytest.RunScripts(t, "testdata/scripts", scenarios())
 }

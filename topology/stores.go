@@ -10,8 +10,8 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// Store is a store for processors: [KeyValueStore], [WindowStore] and the like declare one, and [Store.In] opens it. S is
-// what the processor gets, such as *state.KeyValue[string, int64].
+// Store is a store for processors: [KeyValueStore], [WindowStore] and the like declare one, and [Store.In] opens it. S
+// is what the processor gets, such as *state.KeyValue[string, int64].
 //
 // Several processors may use one store; they then run in one sub-topology, and see what the others wrote. A store is
 // kept like the stores of operators: it is in the changelog of the group and restored from there, it is rolled back
@@ -37,8 +37,9 @@ func KeyValueStore[K, V any](b *Builder, name string, key codecs.Codec[K], value
 	}}
 }
 
-// ExpiringStore declares a key-value store whose rows go when the stream time of the store has passed their timestamp by more
-// than ttl. That stream time is the largest timestamp of the records that reached a processor that uses the store.
+// ExpiringStore declares a key-value store whose rows go when the stream time of the store has passed their timestamp
+// by more than ttl. That stream time is the largest timestamp of the records that reached a processor that uses the
+// store.
 func ExpiringStore[K, V any](
 	b *Builder, name string, ttl time.Duration, key codecs.Codec[K], value codecs.Codec[V],
 ) Store[*state.Expiring[K, V]] {
@@ -76,8 +77,8 @@ func WindowStore[K, V any](
 	}}
 }
 
-// SessionStore declares a store of one row for each key and session. A session goes when the stream time of the store has
-// passed its end by more than the retention, as a window does in a [WindowStore].
+// SessionStore declares a store of one row for each key and session. A session goes when the stream time of the store
+// has passed its end by more than the retention, as a window does in a [WindowStore].
 func SessionStore[K, V any](
 	b *Builder, name string, retention time.Duration, key codecs.Codec[K], value codecs.Codec[V],
 ) Store[*state.Sessions[K, V]] {

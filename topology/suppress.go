@@ -49,8 +49,8 @@ func (s Suppression) MaxRecords(n int64) Suppression { s.records = bound{n, true
 // MaxBytes bounds the buffer to n bytes: keys, encoded values and headers.
 func (s Suppression) MaxBytes(n int64) Suppression { s.bytes = bound{n, true}; return s }
 
-// StopWhenFull makes a record that does not fit into the buffer an error, a [*engine.RecordError], instead of forwarding the oldest
-// updates early. It needs a bound. UntilWindowCloses implies it.
+// StopWhenFull makes a record that does not fit into the buffer an error, a [*engine.RecordError], instead of
+// forwarding the oldest updates early. It needs a bound. UntilWindowCloses implies it.
 func (s Suppression) StopWhenFull() Suppression { s.stop = true; return s }
 
 // validate records mistakes in s as mistakes of n.

@@ -15,8 +15,8 @@ type TableRows[K, V any] struct {
 	rows lookup[K, V]
 }
 
-// In opens the table for reading where a processor is created. The processor and the table then run in one sub-topology,
-// and must be partitioned alike: the processor sees the rows of its own partition.
+// In opens the table for reading where a processor is created. The processor and the table then run in one
+// sub-topology, and must be partitioned alike: the processor sees the rows of its own partition.
 func (t Table[K, V]) In(p ProcessorScope) TableRows[K, V] {
 	n, sc := t.out.node, p.scopeOf()
 	return openIn(sc, t.out, fmt.Sprintf("the table of %s", n.label()), func() (TableRows[K, V], bool) {

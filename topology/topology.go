@@ -29,7 +29,8 @@ type Topology struct {
 // Name returns the name of the application.
 func (t *Topology) Name() string { return t.name }
 
-// DescriptionTopic returns the name of the topic where the runtime keeps the description of the topology, <app>-topology.
+// DescriptionTopic returns the name of the topic where the runtime keeps the description of the topology,
+// <app>-topology.
 func (t *Topology) DescriptionTopic() string { return t.name + "-topology" }
 
 // SubTopologies returns the parts, in the order in which they appear in the program.
@@ -96,8 +97,8 @@ type Input struct {
 	Follows bool
 	// Upstream are the groups that write to a repartition topic; empty for external topics.
 	Upstream []string
-	// Origins are the external source topics whose records reach this input: the topic itself, or all that reach it through
-	// repartition topics. Sorted.
+	// Origins are the external source topics whose records reach this input: the topic itself, or all that reach it
+	// through repartition topics. Sorted.
 	Origins []string
 }
 
@@ -127,7 +128,8 @@ func (s *SubTopology) Outputs() []string { return slices.Clone(s.outputs) }
 // DynamicOutputs says that records choose further topics to be written to, see [Stream.ToDynamic].
 func (s *SubTopology) DynamicOutputs() bool { return s.dynamic }
 
-// Copartition names inputs that must have the same number of partitions, since an operator needs equal keys of them in one task.
+// Copartition names inputs that must have the same number of partitions, since an operator needs equal keys of them in
+// one task.
 type Copartition struct {
 	// Topics are the inputs: two at least, or all topics that match a pattern. Sorted.
 	Topics []string
@@ -146,16 +148,16 @@ func (s *SubTopology) Copartitions() []Copartition {
 	return all
 }
 
-// Feeding returns the inputs whose records lead to records of the given output, through operators and the stores that they
-// read. Sorted.
+// Feeding returns the inputs whose records lead to records of the given output, through operators and the stores that
+// they read. Sorted.
 func (s *SubTopology) Feeding(output string) []string { return slices.Clone(s.feeding[output]) }
 
 // Stores returns all stores in the changelog of the group. A store named "stream-times", if there is one, is the task's
 // own.
 func (s *SubTopology) Stores() []state.Spec { return slices.Clone(s.stores) }
 
-// NewTask returns a task that works on cfg.State. It fails if the state cannot be read, or if somebody called the builder
-// after Build.
+// NewTask returns a task that works on cfg.State. It fails if the state cannot be read, or if somebody called the
+// builder after Build.
 func (s *SubTopology) NewTask(cfg engine.TaskConfig) (*engine.Task, error) {
 	if err := s.top.late.err(); err != nil {
 		return nil, fmt.Errorf("topology %q: %w", s.top.name, err)

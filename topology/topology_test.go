@@ -143,7 +143,8 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// A topic can reach a store directly and through a repartition; one that only comes by another branch does not reach it.
+// A topic can reach a store directly and through a repartition; one that only comes by another branch does not reach
+// it.
 func TestOrigins(t *testing.T) {
 	str := codecs.String
 	top := build(t, "app", func(b *topology.Builder) {

@@ -18,8 +18,8 @@ type view[K, V any] struct {
 	history func(h *engine.Host) historyLookup[K, V]
 	// table is the store of the table, nil if the rows are computed.
 	table *storeInfo
-	// committed yields the committed rows in a task, beginning with the given key, nil for the first row. It is nil if the rows
-	// are computed.
+	// committed yields the committed rows in a task, beginning with the given key, nil for the first row. It is nil if
+	// the rows are computed.
 	committed func(h *engine.Host, from *K) iter.Seq2[state.Entry[K, V], error]
 }
 

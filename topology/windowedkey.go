@@ -28,9 +28,9 @@ const (
 	sessionBoundsSize = 16
 )
 
-// TimeWindowedCodec encodes the keys of windows of one size as Kafka Streams does: the encoded key, followed by the start of
-// the window in 8 bytes, big endian. Records with such keys are partitioned by the key without the window, so that all windows
-// of a key are in one partition.
+// TimeWindowedCodec encodes the keys of windows of one size as Kafka Streams does: the encoded key, followed by the
+// start of the window in 8 bytes, big endian. Records with such keys are partitioned by the key without the window, so
+// that all windows of a key are in one partition.
 func TimeWindowedCodec[K any](key codecs.Codec[K], size time.Duration) codecs.Codec[Windowed[K]] {
 	return timeWindowedCodec[K]{key, size.Milliseconds()}
 }
@@ -71,9 +71,9 @@ func (c timeWindowedCodec[K]) Decode(data []byte) (w Windowed[K], err error) {
 	return w, nil
 }
 
-// SessionWindowedCodec encodes the keys of sessions as Kafka Streams does: the encoded key, followed by the end and the start of
-// the session in 8 bytes each, big endian. Records with such keys are partitioned by the key without the session, so that
-// all sessions of a key are in one partition.
+// SessionWindowedCodec encodes the keys of sessions as Kafka Streams does: the encoded key, followed by the end and the
+// start of the session in 8 bytes each, big endian. Records with such keys are partitioned by the key without the
+// session, so that all sessions of a key are in one partition.
 func SessionWindowedCodec[K any](key codecs.Codec[K]) codecs.Codec[Windowed[K]] {
 	return sessionWindowedCodec[K]{key}
 }

@@ -26,8 +26,8 @@ func validateWindows(w Windows, n *node) {
 	w.validate(n)
 }
 
-// Count counts the records of each key and window, in a window store with the given name (values: codecs.Int64). It treats
-// records as [TimeWindowedStream.Aggregate] does.
+// Count counts the records of each key and window, in a window store with the given name (values: codecs.Int64). It
+// treats records as [TimeWindowedStream.Aggregate] does.
 func (s TimeWindowedStream[K, V]) Count(name string, opts ...AggregateOption[int64]) WindowedTable[K, int64] {
 	n := s.grouped.stream.graph().namedNode("windowed-count", name)
 	return aggregateWindows(n, s.windows, s.emission, counting(n, opts), feed(s.grouped, countOne[K, V]))
@@ -92,8 +92,8 @@ func (g GroupedStream[K, V]) WindowedBySessions(w SessionWindows) SessionWindowe
 	return SessionWindowedStream[K, V]{grouped: g, windows: w}
 }
 
-// Count counts the records of each key and session, in a session store with the given name (values: codecs.Int64). It treats
-// records as [SessionWindowedStream.Aggregate] does.
+// Count counts the records of each key and session, in a session store with the given name (values: codecs.Int64). It
+// treats records as [SessionWindowedStream.Aggregate] does.
 func (s SessionWindowedStream[K, V]) Count(name string, opts ...AggregateOption[int64]) WindowedTable[K, int64] {
 	n := s.grouped.stream.graph().namedNode("session-count", name)
 	merge := func(_ K, a, b int64) int64 { return a + b }

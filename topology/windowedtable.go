@@ -6,8 +6,8 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// WindowedTable is the latest value for each key and window. It is made by windowed aggregations and by operators on their
-// results.
+// WindowedTable is the latest value for each key and window. It is made by windowed aggregations and by operators on
+// their results.
 type WindowedTable[K, V any] struct {
 	out     *port[change[K, V]]
 	keys    codecs.Codec[Windowed[K]]

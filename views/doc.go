@@ -16,8 +16,8 @@
 // # Freshness
 //
 // Each commit of a task ends with a position record, which says which input offsets the task's state reflects, also
-// through repartition topics. [Views.Wait] and the Wait of each typed view block until a set of offsets is covered, such
-// as the token that a command answered with.
+// through repartition topics. [Views.Wait] and the Wait of each typed view block until a set of offsets is covered,
+// such as the token that a command answered with.
 //
 // # Invariants
 //

@@ -60,8 +60,8 @@ func (s *sources) has(topic string) bool {
 	return slices.Contains(s.topics, topic) || slices.ContainsFunc(s.matching, func(re *regexp.Regexp) bool { return re.MatchString(topic) })
 }
 
-// newFreshness returns the freshness of the stores in refs, all of one group. A source topic counts if it reaches any of
-// them, because they share the commits of the group and therefore its positions.
+// newFreshness returns the freshness of the stores in refs, all of one group. A source topic counts if it reaches any
+// of them, because they share the commits of the group and therefore its positions.
 func newFreshness(partitions int32, refs []state.TableRef) (*freshness, error) {
 	f := &freshness{}
 	for _, ref := range refs {
@@ -109,9 +109,9 @@ func (f *freshness) coveredLocked(required state.Offsets) bool {
 	return true
 }
 
-// reflectedLocked returns the offset up to which the whole view reflects a source partition, and false if the topic never
-// reaches the view. Records that a task reads itself have effects in its own partition only. Records that come through a
-// repartition topic may have effects in any partition, so the slowest partition counts.
+// reflectedLocked returns the offset up to which the whole view reflects a source partition, and false if the topic
+// never reaches the view. Records that a task reads itself have effects in its own partition only. Records that come
+// through a repartition topic may have effects in any partition, so the slowest partition counts.
 func (f *freshness) reflectedLocked(tp state.TopicPartition) (offset int64, relevant bool) {
 	if f.direct.has(tp.Topic) && int(tp.Partition) < len(f.mu.positions) {
 		offset, relevant = f.mu.positions[tp.Partition].Direct[tp], true

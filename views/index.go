@@ -17,8 +17,8 @@ type IndexView[I, K, V any] struct {
 	reader *state.IndexReader[I, K, V]
 }
 
-// Index returns the typed view of a secondary index of vs. The store that the index belongs to must have been opened as well.
-// The codecs must be the ones that the topology uses for the index and the table.
+// Index returns the typed view of a secondary index of vs. The store that the index belongs to must have been opened as
+// well. The codecs must be the ones that the topology uses for the index and the table.
 func Index[I, K, V any](
 	vs *Views, name string, index codecs.Codec[I], key codecs.Codec[K], value codecs.Codec[V],
 ) (*IndexView[I, K, V], error) {
@@ -37,16 +37,17 @@ func Index[I, K, V any](
 	return &IndexView[I, K, V]{typed: typed[K]{group, key}, index: index, reader: reader}, nil
 }
 
-// Find yields the rows with this index key, over all partitions, in the order of their encoded keys. It ends after the first
-// error. The error is [state.ErrIndexIncomplete] if the index was added recently and is not built yet.
+// Find yields the rows with this index key, over all partitions, in the order of their encoded keys. It ends after the
+// first error. The error is [state.ErrIndexIncomplete] if the index was added recently and is not built yet.
 func (v *IndexView[I, K, V]) Find(ctx context.Context, index I) iter.Seq2[state.IndexEntry[I, K, V], error] {
 	return merge(ctx, v.group, v.appendKey, func(part state.Partition) iter.Seq2[state.IndexEntry[I, K, V], error] {
 		return v.reader.Find(part, index)
 	})
 }
 
-// Range yields the rows with lo <= index key < hi, over all partitions, in the order of their encoded index keys and then of
-// their encoded keys. A bound that is nil is open. A row with several index keys is yielded once for each. It ends as Find does.
+// Range yields the rows with lo <= index key < hi, over all partitions, in the order of their encoded index keys and
+// then of their encoded keys. A bound that is nil is open. A row with several index keys is yielded once for each. It
+// ends as Find does.
 func (v *IndexView[I, K, V]) Range(ctx context.Context, lo, hi *I) iter.Seq2[state.IndexEntry[I, K, V], error] {
 	return merge(ctx, v.group, v.appendKey, func(part state.Partition) iter.Seq2[state.IndexEntry[I, K, V], error] {
 		return v.reader.Range(part, lo, hi)

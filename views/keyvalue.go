@@ -34,16 +34,16 @@ func (v *KeyValueView[K, V]) Get(ctx context.Context, key K) (value V, ok bool, 
 	return value, ok, err
 }
 
-// Range yields the entries with lo <= key < hi, over all partitions, in the order of their encoded keys. A bound that is
-// nil is open. It ends after the first error.
+// Range yields the entries with lo <= key < hi, over all partitions, in the order of their encoded keys. A bound that
+// is nil is open. It ends after the first error.
 func (v *KeyValueView[K, V]) Range(ctx context.Context, lo, hi *K) iter.Seq2[state.Entry[K, V], error] {
 	return merge(ctx, v.group, v.appendKey, func(part state.Partition) iter.Seq2[state.Entry[K, V], error] {
 		return v.reader.Range(part, lo, hi)
 	})
 }
 
-// Prefix yields the entries whose encoded key begins with prefix, over all partitions, in the order of their encoded keys.
-// It ends after the first error.
+// Prefix yields the entries whose encoded key begins with prefix, over all partitions, in the order of their encoded
+// keys. It ends after the first error.
 func (v *KeyValueView[K, V]) Prefix(ctx context.Context, prefix []byte) iter.Seq2[state.Entry[K, V], error] {
 	return merge(ctx, v.group, v.appendKey, func(part state.Partition) iter.Seq2[state.Entry[K, V], error] {
 		return v.reader.Prefix(part, prefix)

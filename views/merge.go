@@ -8,8 +8,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// merge yields the entries that read finds in all partitions of a group, in the order of the keys that appendKey makes of them.
-// Read must yield the entries of each partition in that order.
+// merge yields the entries that read finds in all partitions of a group, in the order of the keys that appendKey makes
+// of them. Read must yield the entries of each partition in that order.
 func merge[E any](
 	ctx context.Context, g *groupView, appendKey func(dst []byte, e E) ([]byte, error), read func(state.Partition) iter.Seq2[E, error],
 ) iter.Seq2[E, error] {

@@ -34,8 +34,8 @@ func (v *SessionView[K, V]) Get(ctx context.Context, key K, session state.Sessio
 	return value, ok, err
 }
 
-// Fetch yields the sessions of key that overlap [from, to], in milliseconds since the epoch, in the order of their ends. It
-// ends after the first error.
+// Fetch yields the sessions of key that overlap [from, to], in milliseconds since the epoch, in the order of their
+// ends. It ends after the first error.
 func (v *SessionView[K, V]) Fetch(ctx context.Context, key K, from, to int64) iter.Seq2[state.SessionEntry[K, V], error] {
 	return v.inPartitionOf(ctx, key, func(part state.Partition) iter.Seq2[state.SessionEntry[K, V], error] {
 		return v.reader.FindSessions(part, key, from, to)

@@ -42,8 +42,8 @@ func (p breakingPart) Get(dst, key []byte) ([]byte, bool, error) {
 	return p.Partition.Get(dst, key)
 }
 
-// A damaged part of a view answers nothing and reflects nothing until it is read again. (That it is read again without a gap is
-// a test of package localcopy.)
+// A damaged part of a view answers nothing and reflects nothing until it is read again. (That it is read again without
+// a gap is a test of package localcopy.)
 func TestViewTable_answersNothingWhileItIsReadAgain(t *testing.T) {
 	layout, err := state.NewLayout()
 	require.NoError(t, err)

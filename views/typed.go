@@ -24,7 +24,8 @@ func (v *typed[K]) Wait(ctx context.Context, required state.Offsets) error {
 // Position returns the source offsets that the view reflects.
 func (v *typed[K]) Position() state.Offsets { return v.group.freshness.position() }
 
-// partitionOf returns the partition of the rows of key. Windows, sessions and versions are partitioned by their inner key.
+// partitionOf returns the partition of the rows of key. Windows, sessions and versions are partitioned by their inner
+// key.
 func (v *typed[K]) partitionOf(ctx context.Context, key K) (state.Partition, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -36,7 +37,8 @@ func (v *typed[K]) partitionOf(ctx context.Context, key K) (state.Partition, err
 	return v.group.tables[murmur2.Partition(encoded, v.group.partitions)].rows, nil
 }
 
-// inPartitionOf yields the entries that read finds in the partition of key. It ends with the error of ctx when ctx ends.
+// inPartitionOf yields the entries that read finds in the partition of key. It ends with the error of ctx when ctx
+// ends.
 func (v *typed[K]) inPartitionOf[E any](ctx context.Context, key K, read func(state.Partition) iter.Seq2[E, error]) iter.Seq2[E, error] {
 	return func(yield func(E, error) bool) {
 		part, err := v.partitionOf(ctx, key)

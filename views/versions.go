@@ -24,7 +24,8 @@ func Versions[K, V any](vs *Views, store string, key codecs.Codec[K], value code
 	return &VersionView[K, V]{typed: typed[K]{group, key}, reader: state.NewVersionReader(store, key, value)}, nil
 }
 
-// Get returns the latest value of key, the time from which it is valid in milliseconds since the epoch, and whether key exists.
+// Get returns the latest value of key, the time from which it is valid in milliseconds since the epoch, and whether key
+// exists.
 func (v *VersionView[K, V]) Get(ctx context.Context, key K) (value V, from int64, ok bool, err error) {
 	part, err := v.partitionOf(ctx, key)
 	if err != nil {
@@ -44,8 +45,8 @@ func (v *VersionView[K, V]) GetAsOf(ctx context.Context, key K, at int64) (value
 	return v.reader.GetAsOf(part, key, at)
 }
 
-// Fetch yields the versions of key that were valid at any time in [from, to), in milliseconds since the epoch, the oldest first.
-// A deletion is a gap between two versions. It ends after the first error.
+// Fetch yields the versions of key that were valid at any time in [from, to), in milliseconds since the epoch, the
+// oldest first. A deletion is a gap between two versions. It ends after the first error.
 func (v *VersionView[K, V]) Fetch(ctx context.Context, key K, from, to int64) iter.Seq2[state.VersionEntry[K, V], error] {
 	return v.inPartitionOf(ctx, key, func(part state.Partition) iter.Seq2[state.VersionEntry[K, V], error] {
 		return v.reader.Versions(part, key, from, to)

@@ -198,7 +198,8 @@ func (vs *Views) waitForTopic(ctx context.Context, topic string) (int32, error) 
 	}
 }
 
-// Run fills the views and follows their tables until ctx ends. It then closes them and returns nil. It may be called once.
+// Run fills the views and follows their tables until ctx ends. It then closes them and returns nil. It may be called
+// once.
 func (vs *Views) Run(ctx context.Context) error {
 	running, ctx := errgroup.WithContext(ctx)
 	for _, g := range vs.groups {

@@ -34,8 +34,8 @@ func (v *WindowView[K, V]) Get(ctx context.Context, key K, start int64) (value V
 	return value, ok, err
 }
 
-// Fetch yields the windows of key that start in [from, to), in milliseconds since the epoch, in the order of their starts. It
-// ends after the first error.
+// Fetch yields the windows of key that start in [from, to), in milliseconds since the epoch, in the order of their
+// starts. It ends after the first error.
 func (v *WindowView[K, V]) Fetch(ctx context.Context, key K, from, to int64) iter.Seq2[state.WindowEntry[K, V], error] {
 	return v.inPartitionOf(ctx, key, func(part state.Partition) iter.Seq2[state.WindowEntry[K, V], error] {
 		return v.reader.Fetch(part, key, from, to)

@@ -1,5 +1,5 @@
-// Package aggregatestest tests aggregate types in the words of their specification: given events, when a command comes, then
-// other events happen, or a rule forbids it.
+// Package aggregatestest tests aggregate types in the words of their specification: given events, when a command comes,
+// then other events happen, or a rule forbids it.
 //
 //	aggregatestest.Given(t, account, Deposited{Amount: 10}).
 //	    When("withdraw", Withdraw{Amount: 4}).
@@ -7,8 +7,8 @@
 //	    When("withdraw", Withdraw{Amount: 7}).
 //	    ThenRejected("insufficient-funds")
 //
-// Commands, events and states pass through their encodings, as in production: a field that JSON loses, or a command that the
-// strict decoding refuses, fails the test. A failure prints the whole scenario.
+// Commands, events and states pass through their encodings, as in production: a field that JSON loses, or a command
+// that the strict decoding refuses, fails the test. A failure prints the whole scenario.
 package aggregatestest
 
 import (

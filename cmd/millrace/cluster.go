@@ -48,9 +48,9 @@ func newInspector(client *broker.Client, opts *options, steps int) *inspector {
 	return &inspector{admin: client.Admin(), logger: opts.logger, progress: newProgress(opts.stderr, steps)}
 }
 
-// belongsTo reports whether a topic or group belongs to the application app. millrace names groups, tables and repartition
-// topics "<app>-…"; applications name their event topics "<app>.…". If one application's name is a prefix of another's ("air"
-// and "air-cargo"), names cannot tell them apart.
+// belongsTo reports whether a topic or group belongs to the application app. millrace names groups, tables and
+// repartition topics "<app>-…"; applications name their event topics "<app>.…". If one application's name is a prefix
+// of another's ("air" and "air-cargo"), names cannot tell them apart.
 func belongsTo(app, name string) bool {
 	return app == "" || name == app || strings.HasPrefix(name, app+"-") || strings.HasPrefix(name, app+".")
 }
@@ -148,7 +148,8 @@ func (i *inspector) addOffsets(ctx context.Context, topics []topic, names []stri
 	return nil
 }
 
-// addSizes sets the sizes on disk. They are optional: a cluster may refuse to tell them, and then the refusal is logged.
+// addSizes sets the sizes on disk. They are optional: a cluster may refuse to tell them, and then the refusal is
+// logged.
 func (i *inspector) addSizes(ctx context.Context, topics []topic) {
 	dirs, err := i.admin.DescribeAllLogDirs(ctx, nil)
 	if err != nil {

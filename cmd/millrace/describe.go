@@ -211,8 +211,8 @@ func (i *inspector) describeGroups(ctx context.Context, names []string) ([]group
 	return groups, nil
 }
 
-// newGroup merges the committed offsets of a group with the assignments of its members. Either may have partitions that the
-// other lacks.
+// newGroup merges the committed offsets of a group with the assignments of its members. Either may have partitions that
+// the other lacks.
 func newGroup(d kadm.DescribedGroup, committed kadm.OffsetResponses) group {
 	g := group{Name: d.Group, State: d.State, Members: []member{}, Partitions: []groupPartition{}}
 	partitions := make(map[topicPartition]*groupPartition)

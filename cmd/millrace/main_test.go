@@ -40,8 +40,8 @@ func startBroker(t *testing.T) (address string, client *broker.Client) {
 	return addrs[0], client
 }
 
-// startAirport fills a cluster with the topics and the group of an application called airport: events that the group has
-// partly read, a table, a repartition topic and a live member.
+// startAirport fills a cluster with the topics and the group of an application called airport: events that the group
+// has partly read, a table, a repartition topic and a live member.
 func startAirport(t *testing.T) (address string) {
 	t.Helper()
 	address, client := startBroker(t)

@@ -10,8 +10,8 @@ import (
 	"github.com/seed84377926/millrace/security"
 )
 
-// securityFlags adds the flags that protect the connection. No flag takes a password itself, since every user of the machine
-// can read the arguments of a process.
+// securityFlags adds the flags that protect the connection. No flag takes a password itself, since every user of the
+// machine can read the arguments of a process.
 func (o *options) securityFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVar(&o.security.TLS, "tls", false, "encrypt the connection; the other --tls flags imply it")

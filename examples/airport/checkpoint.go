@@ -8,8 +8,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// Checkpoint stores in a file how many commands are done, so that a resumed load does not send them again. It may be out
-// of date or lost: that only costs time. A nil *Checkpoint stores nothing.
+// Checkpoint stores in a file how many commands are done, so that a resumed load does not send them again. It may be
+// out of date or lost: that only costs time. A nil *Checkpoint stores nothing.
 type Checkpoint struct {
 	path string
 }
@@ -21,8 +21,8 @@ type checkpointFile struct {
 	Token    string `json:"token"`
 }
 
-// Load returns how many commands are done and the token that covers them. It returns 0 and nil unless there is a checkpoint
-// of a load of that many commands.
+// Load returns how many commands are done and the token that covers them. It returns 0 and nil unless there is a
+// checkpoint of a load of that many commands.
 func (c *Checkpoint) Load(commands int) (done int, token state.Offsets) {
 	if c == nil {
 		return 0, nil

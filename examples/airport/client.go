@@ -75,8 +75,8 @@ type problem struct {
 	Code   string `json:"code"` // code of the rule that rejected the command; empty for all other problems
 }
 
-// Post sends a command and returns the final answer of the edge. It retries failures that may be temporary, with the same
-// Idempotency-Key, so that the command is executed once however often it is sent.
+// Post sends a command and returns the final answer of the edge. It retries failures that may be temporary, with the
+// same Idempotency-Key, so that the command is executed once however often it is sent.
 func (c *Client) Post(ctx context.Context, command *Command) (Answer, error) {
 	path := "/v1/flights/" + command.Flight.String() + "/commands/" + command.Name
 	header := http.Header{
@@ -170,8 +170,8 @@ func (c *Client) do(ctx context.Context, method, path string, header http.Header
 	}
 }
 
-// mayChange reports whether a retry may get another response: the edge is starting, handing over a partition or overloaded,
-// its views lag, or it is still busy with an earlier attempt of the same command.
+// mayChange reports whether a retry may get another response: the edge is starting, handing over a partition or
+// overloaded, its views lag, or it is still busy with an earlier attempt of the same command.
 func (r *reply) mayChange() bool {
 	switch r.status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

@@ -18,8 +18,8 @@ type Command struct {
 	Body   []byte // JSON
 }
 
-// Key is the Idempotency-Key of the command. A flight gets each command at most once, so the id and the name are a unique
-// key, and a resumed load sends the same keys again.
+// Key is the Idempotency-Key of the command. A flight gets each command at most once, so the id and the name are a
+// unique key, and a resumed load sends the same keys again.
 func (c *Command) Key() string { return c.Flight.String() + "/" + c.Name }
 
 // commandsOf turns flights into the commands that report them, in the order of time.

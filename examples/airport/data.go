@@ -68,7 +68,8 @@ func readFlights() ([]FlightRow, error) {
 	})
 }
 
-// readTable parses data/<name>.csv.gz and calls parse for each row after the header. The error names the file and the line.
+// readTable parses data/<name>.csv.gz and calls parse for each row after the header. The error names the file and the
+// line.
 func readTable[T any](name string, parse func(*csvRow) T) (rows []T, err error) {
 	file, err := dataFiles.Open("data/" + name + ".csv.gz")
 	if err != nil {
@@ -114,7 +115,8 @@ func parseCSV[T any](in io.Reader, parse func(*csvRow) T) ([]T, error) {
 	}
 }
 
-// csvRow reads the fields of one row by column name. It keeps the first error, so that a parser is a plain list of fields.
+// csvRow reads the fields of one row by column name. It keeps the first error, so that a parser is a plain list of
+// fields.
 type csvRow struct {
 	columns, fields []string
 	err             error

@@ -147,8 +147,8 @@ func TestProgram_once(t *testing.T) {
 	require.Equal(t, 12, summary.WorstHour.Departures)
 }
 
-// A run is killed in the middle, twice, and continues each time: nothing is lost or duplicated. The airport that then stays
-// open answers queries, and a query that sends the token of a command sees its event.
+// A run is killed in the middle, twice, and continues each time: nothing is lost or duplicated. The airport that then
+// stays open answers queries, and a query that sends the token of a command sees its event.
 func TestProgram_killedAndStartedAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -173,7 +173,8 @@ func TestProgram_killedAndStartedAgain(t *testing.T) {
 	require.NoError(t, p.interrupt(), "%s", p.output())
 }
 
-// readYourWrites schedules 1,000 flights, several at once. After each command it sends a query with the command's token.
+// readYourWrites schedules 1,000 flights, several at once. After each command it sends a query with the command's
+// token.
 func readYourWrites(t *testing.T, address string) {
 	const flights, clients = 1000, 50
 	client := newClient(address, clients)
@@ -244,8 +245,8 @@ func checkQueries(t *testing.T, address string) {
 		{"POST", "/v1/flights/2013-01-01.UA.1545.EWR/commands/cancel", "{}", 422, `"pointer":"/occurredAt"`},
 		{"POST", "/v1/flights/2013-01-01.UA.1545.EWR/commands/cancel", `{"occurredAt":"2013-01-01T12:00:00Z"}`, 409, "/problems/flight/has-departed"},
 		{"POST", "/v1/flights/2013-01-01.UA.9999.EWR/commands/depart", `{"occurredAt":"2013-01-01T12:00:00Z"}`, 409, "/problems/flight/not-scheduled"},
-		// The body is only slightly too large, so the server reads all of it. It would reset the connection of a larger body,
-		// and the client might see the reset before the answer.
+		// The body is only slightly too large, so the server reads all of it. It would reset the connection of a larger
+		// body, and the client might see the reset before the answer.
 		{"POST", "/v1/flights/2013-01-01.UA.1545.EWR/commands/cancel", `{"occurredAt":"` + strings.Repeat("x", 1<<20) + `"}`, 413, "body-too-large"},
 	} {
 		status, contentType, body := request(t, c.method, "http://"+address+c.path, c.body)

@@ -45,7 +45,8 @@ func ParseFlightID(s string) (FlightID, error) {
 	return id, nil
 }
 
-// firstYear and lastYear bound all times. A time outside is a mistake. The topology relies on the bounds (see lateness).
+// firstYear and lastYear bound all times. A time outside is a mistake. The topology relies on the bounds (see
+// lateness).
 const (
 	firstYear = 1970
 	lastYear  = 2099

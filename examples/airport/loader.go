@@ -11,8 +11,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// defaultInFlight is the number of commands in flight: enough to fill every commit of every partition, and few enough that
-// the partitions stay close in event time.
+// defaultInFlight is the number of commands in flight: enough to fill every commit of every partition, and few enough
+// that the partitions stay close in event time.
 const defaultInFlight = 512
 
 // checkpointEvery is the number of commands between two checkpoints.
@@ -25,9 +25,9 @@ const checkpointEvery = 1000
 //
 // Rules L1 and L2 of the package's essay keep the necessary order.
 //
-// A load may be interrupted anywhere and started again. If a command was executed before, the edge answers from its memory
-// of the Idempotency-Key; if it has forgotten the key, the rules of the flight refuse the command with a code that says so.
-// The checkpoint only saves the time to send commands again that are known to be done.
+// A load may be interrupted anywhere and started again. If a command was executed before, the edge answers from its
+// memory of the Idempotency-Key; if it has forgotten the key, the rules of the flight refuse the command with a code
+// that says so. The checkpoint only saves the time to send commands again that are known to be done.
 type Loader struct {
 	Client     *Client
 	Commands   []Command
@@ -56,8 +56,8 @@ type loading struct {
 	}
 }
 
-// Load sends all commands and returns when all are answered. It retries temporary failures until ctx ends, and stops at the
-// first answer that means a mistake in the program.
+// Load sends all commands and returns when all are answered. It retries temporary failures until ctx ends, and stops at
+// the first answer that means a mistake in the program.
 func (l *Loader) Load(ctx context.Context) (LoadReport, error) {
 	run := &loading{Loader: l}
 	first, token := l.resume(ctx)
@@ -75,8 +75,8 @@ func (l *Loader) Load(ctx context.Context) (LoadReport, error) {
 	return report, l.Checkpoint.Save(len(l.Commands), len(l.Commands), report.Token)
 }
 
-// resume returns the first command to send, and the token of the commands before it. It uses the checkpoint only if the edge
-// knows the last command of it: since then, the directory may have been used with another broker.
+// resume returns the first command to send, and the token of the commands before it. It uses the checkpoint only if the
+// edge knows the last command of it: since then, the directory may have been used with another broker.
 func (l *Loader) resume(ctx context.Context) (first int, token state.Offsets) {
 	next, token := l.Checkpoint.Load(len(l.Commands))
 	if next == 0 {

@@ -16,8 +16,8 @@ import (
 // timestamp, so the airlines are loaded before the first departure.
 const tablesTime = 0
 
-// publishTables creates the topics of the airport and writes the reference tables. It may be repeated: only the last row of
-// each key counts, and that row stays the same.
+// publishTables creates the topics of the airport and writes the reference tables. It may be repeated: only the last
+// row of each key counts, and that row stays the same.
 func publishTables(ctx context.Context, brokers []string, logger *slog.Logger) error {
 	topics := []processors.Topic{{Name: eventsTopic, Kind: processors.EventLog, Partitions: partitions}}
 	for _, table := range []string{airlinesTopic, airportsTopic, planesTopic, weatherTopic} {

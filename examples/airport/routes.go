@@ -20,7 +20,8 @@ const (
 	defaultRoutes = 10
 )
 
-// FlightDetails answers GET /v1/flights/{id}: the flight, its plane, and the weather at the origin in the scheduled hour.
+// FlightDetails answers GET /v1/flights/{id}: the flight, its plane, and the weather at the origin in the scheduled
+// hour.
 type FlightDetails struct {
 	FlightView
 	Plane   *Plane   `json:"plane,omitempty"`
@@ -103,8 +104,8 @@ func openQueries(vs *views.Views) (*queries, error) {
 	return &q, errors.Join(errs[:]...)
 }
 
-// restored is a view that answers only after all views are restored. Before that, a missing flight may only be not restored
-// yet.
+// restored is a view that answers only after all views are restored. Before that, a missing flight may only be not
+// restored yet.
 type restored struct {
 	edge.View
 	ready <-chan struct{}

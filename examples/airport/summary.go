@@ -75,8 +75,8 @@ func countsOf(commands []Command) counts {
 	return c
 }
 
-// summarize queries the edge for all flights, carriers and days. Every answer reflects token, and therefore everything that
-// was loaded.
+// summarize queries the edge for all flights, carriers and days. Every answer reflects token, and therefore everything
+// that was loaded.
 func summarize(ctx context.Context, client *Client, flights []FlightRow, token state.Offsets) (*Summary, error) {
 	s, reader := &Summary{}, listReader{client, token}
 	dates, origins, carriers := make(map[string]bool), make(map[string]bool), make(map[string]bool)

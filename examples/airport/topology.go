@@ -26,10 +26,11 @@ const (
 	routesStore     = "departures-by-route"
 )
 
-// lateness is the grace of the hourly windows. It is so long that no departure is ever late: all times are between firstYear
-// and lastYear. The airport needs this because commands arrive in no order of dates: January 2013 is loaded while a user
-// schedules a flight of today, and after a crash one partition runs ahead of the others. The stream time of a task is the
-// latest departure that it has seen. The price is that no window is ever removed; there is one per carrier and hour.
+// lateness is the grace of the hourly windows. It is so long that no departure is ever late: all times are between
+// firstYear and lastYear. The airport needs this because commands arrive in no order of dates: January 2013 is loaded
+// while a user schedules a flight of today, and after a crash one partition runs ahead of the others. The stream time
+// of a task is the latest departure that it has seen. The price is that no window is ever removed; there is one per
+// carrier and hour.
 const lateness = (lastYear - firstYear + 1) * 366 * 24 * time.Hour
 
 // newTopology turns the events into tables:

@@ -1,6 +1,6 @@
 // Package arch holds the architecture of this repository as tests: which package may import which, where each outside
-// library is confined, which packages are pure, and the habits that a reader relies on (comments and what they refer to,
-// names and sizes of files, tests that neither sleep nor skip silently).
+// library is confined, which packages are pure, and the habits that a reader relies on (comments and what they refer
+// to, names and sizes of files, tests that neither sleep nor skip silently).
 //
 // The tables of table.go are the law and its documentation: each row says why. Imports point down:
 //
@@ -12,8 +12,8 @@
 //	               state
 //	               codecs
 //
-// [Load] reads a repository, with all modules in it, and [Check] applies a [Rule] to it. A rule sees parsed files only. The
-// scripts in testdata/rules show each rule passing and failing.
+// [Load] reads a repository, with all modules in it, and [Check] applies a [Rule] to it. A rule sees parsed files only.
+// The scripts in testdata/rules show each rule passing and failing.
 package arch
 
 import (

@@ -38,8 +38,8 @@ func TestArchitecture(t *testing.T) {
 	}
 }
 
-// watchFolders opens every folder below root. The go command then knows that the result of this test depends on them, and does
-// not take it from its cache when a file or a package was added.
+// watchFolders opens every folder below root. The go command then knows that the result of this test depends on them,
+// and does not take it from its cache when a file or a package was added.
 func watchFolders(t *testing.T, root string) {
 	t.Helper()
 	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -69,8 +69,8 @@ func TestMakefile(t *testing.T) {
 //	check file=PATH [lines=N] [deps=(PACKAGE,…)] [error=TEXT] [paths=(PATH,…)]
 //	<Go source or Markdown of the file>
 //
-// where PATH is relative to the root of the module "m"; lines pads the file to that length, and paths are other files of the
-// repository. A second file follows a line "-- PATH --".
+// where PATH is relative to the root of the module "m"; lines pads the file to that length, and paths are other files
+// of the repository. A second file follows a line "-- PATH --".
 func TestRules(t *testing.T) {
 	untested := make(map[string]Rule)
 	for _, rule := range Rules() {
@@ -142,8 +142,8 @@ func scripted(t *testing.T, d *datadriven.TestData) *Repository {
 	return repo
 }
 
-// TestLoad reads a small repository with one fault for each way in which loading matters: a file that a build constraint
-// excludes, a test of an external test package, a package that does not load, a second module, a document.
+// TestLoad reads a small repository with one fault for each way in which loading matters: a file that a build
+// constraint excludes, a test of an external test package, a package that does not load, a second module, a document.
 func TestLoad(t *testing.T) {
 	repo, err := Load(t.Context(), "testdata/module")
 	require.NoError(t, err)

@@ -14,7 +14,8 @@ var (
 	notInAnchor  = regexp.MustCompile(`[^\w\s-]`)
 )
 
-// checkDocument makes sure that the links of a document lead somewhere, and that the files and folders that it names exist.
+// checkDocument makes sure that the links of a document lead somewhere, and that the files and folders that it names
+// exist.
 func checkDocument(repo *Repository, document *Document) []Finding {
 	var findings []Finding
 	for i, line := range document.prose() {
@@ -59,8 +60,8 @@ func (repo *Repository) follow(document *Document, link string) string {
 	return ""
 }
 
-// names reports whether a name in a document is the name of a file or a folder, or does not look like one. A document about
-// the whole repository may name a Go file without its folder.
+// names reports whether a name in a document is the name of a file or a folder, or does not look like one. A document
+// about the whole repository may name a Go file without its folder.
 func (repo *Repository) names(document *Document, name string) bool {
 	top, _, nested := strings.Cut(name, "/")
 	if path.Ext(name) == "" && !repo.Paths[top] {

@@ -17,8 +17,8 @@ func checkLoads(_ *Repository, pkg *Package) []Finding {
 	return []Finding{{File: pkg.Path, Message: pkg.Error}}
 }
 
-// checkPackageComment wants one file that says what the package is for. It may be a test file if the package has no other
-// files.
+// checkPackageComment wants one file that says what the package is for. It may be a test file if the package has no
+// other files.
 func checkPackageComment(_ *Repository, pkg *Package) []Finding {
 	onlyTests := !slices.ContainsFunc(pkg.Files, func(f *File) bool { return !f.Test })
 	for _, file := range pkg.Files {
@@ -33,8 +33,8 @@ func checkPackageComment(_ *Repository, pkg *Package) []Finding {
 	return []Finding{{File: pkg.Path, Message: `package has no comment; begin one with "Package ` + pkg.Name + `" and say what it is for`}}
 }
 
-// checkDocumented wants a comment on every exported function, type, constant and variable, and on every exported method of
-// an exported type. One comment is enough for a group of constants or variables.
+// checkDocumented wants a comment on every exported function, type, constant and variable, and on every exported method
+// of an exported type. One comment is enough for a group of constants or variables.
 func checkDocumented(_ *Repository, pkg *Package) []Finding {
 	var findings []Finding
 	for _, file := range pkg.Files {

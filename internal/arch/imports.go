@@ -105,8 +105,8 @@ func checkTesting(_ *Repository, pkg *Package) []Finding {
 	return findings
 }
 
-// checkPure keeps I/O, time, chance and libraries out of the pure packages; libraries also if a package reaches them through
-// others.
+// checkPure keeps I/O, time, chance and libraries out of the pure packages; libraries also if a package reaches them
+// through others.
 func checkPure(repo *Repository, pkg *Package) []Finding {
 	if !slices.Contains(pure(), pkg.Path) {
 		return nil

@@ -36,8 +36,8 @@ type listed struct {
 type loadError struct{ Err string }
 
 // Load reads the repository in dir, which holds the go.mod of its main module: all packages of all modules, and all
-// documents. Files that build constraints exclude are read as well: a law holds on every platform. Folders called testdata
-// and those that begin with a dot are not looked into, except that their paths are known.
+// documents. Files that build constraints exclude are read as well: a law holds on every platform. Folders called
+// testdata and those that begin with a dot are not looked into, except that their paths are known.
 func Load(ctx context.Context, dir string) (*Repository, error) {
 	repo := &Repository{Paths: make(map[string]bool)}
 	modules, err := repo.walk(dir)

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// checkNames wants names of files that a reader can tell apart, and none that Go takes for a build constraint by accident. A
-// file that is meant for one system says so in a //go:build line as well. The file of the essay is called the same everywhere.
+// checkNames wants names of files that a reader can tell apart, and none that Go takes for a build constraint by
+// accident. A file that is meant for one system says so in a //go:build line as well. The file of the essay is called
+// the same everywhere.
 func checkNames(_ *Repository, pkg *Package) []Finding {
 	var findings []Finding
 	var names []string

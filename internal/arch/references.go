@@ -12,8 +12,8 @@ import (
 	"sync"
 )
 
-// A rule or an invariant has a name of one or two capital letters and a number, such as I5. Its home is the essay of its
-// package, in a line that begins with "I5: ", or a document that has it in bold, **I5**.
+// A rule or an invariant has a name of one or two capital letters and a number, such as I5. Its home is the essay of
+// its package, in a line that begins with "I5: ", or a document that has it in bold, **I5**.
 var (
 	ruleName       = regexp.MustCompile(`\b[A-Z]{1,2}[0-9]{1,2}\b`)
 	ruleInEssay    = regexp.MustCompile(`(?m)^\s*(?:- )?([A-Z]{1,2}[0-9]{1,2}): `)
@@ -96,8 +96,8 @@ func (repo *Repository) homes() map[string][]string {
 
 func isDocument(home string) bool { return strings.HasSuffix(home, ".md") }
 
-// sharedPrefixes finds rules of a package whose letters another package or a document uses for its own rules, too: a name
-// alone would not say which one is meant.
+// sharedPrefixes finds rules of a package whose letters another package or a document uses for its own rules, too: a
+// name alone would not say which one is meant.
 func sharedPrefixes(homes map[string][]string, pkg *Package) []Finding {
 	letters := func(name string) string { return strings.TrimRight(name, "0123456789") }
 	var findings []Finding
@@ -121,8 +121,8 @@ func sharedPrefixes(homes map[string][]string, pkg *Package) []Finding {
 	return findings
 }
 
-// exists reports whether the repository has a file or a folder, named relative to the root or to a package or folder. Names
-// with a folder may leave out the folders above it. Decisions may be named by their number.
+// exists reports whether the repository has a file or a folder, named relative to the root or to a package or folder.
+// Names with a folder may leave out the folders above it. Decisions may be named by their number.
 func (repo *Repository) exists(name, from string) bool {
 	name = path.Clean(name)
 	if repo.Paths[name] || repo.Paths[path.Join(from, name)] {

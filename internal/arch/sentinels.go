@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// checkSentinels wants the text of an exported error value to begin with the name of its package: it is often all that a user
-// gets to see. What users cannot import is not concerned.
+// checkSentinels wants the text of an exported error value to begin with the name of its package: it is often all that
+// a user gets to see. What users cannot import is not concerned.
 func checkSentinels(_ *Repository, pkg *Package) []Finding {
 	if strings.HasPrefix(pkg.Path, "internal/") || pkg.Name == "main" {
 		return nil
@@ -32,7 +32,8 @@ func checkSentinels(_ *Repository, pkg *Package) []Finding {
 	return findings
 }
 
-// unnamedSentinels returns the exported errors of a var declaration whose texts do not begin with the name of the package.
+// unnamedSentinels returns the exported errors of a var declaration whose texts do not begin with the name of the
+// package.
 func (f *File) unnamedSentinels(pkg *Package, spec ast.Spec) []Finding {
 	values, ok := spec.(*ast.ValueSpec)
 	if !ok {

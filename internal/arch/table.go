@@ -1,7 +1,7 @@
 package arch
 
-// row says which packages of this repository the packages of a pattern may import in their non-test files. The first row
-// that matches a package is the one that counts.
+// row says which packages of this repository the packages of a pattern may import in their non-test files. The first
+// row that matches a package is the one that counts.
 type row struct {
 	pkg string   // pattern: a package, or "folder/..." for it and all below
 	may []string // patterns of packages
@@ -91,8 +91,8 @@ func confinedFunctions() []confinedFunction {
 	}
 }
 
-// pure is the list of packages that only compute: the same input gives the same output, on any machine, at any time. Replay
-// and the deterministic tests depend on that.
+// pure is the list of packages that only compute: the same input gives the same output, on any machine, at any time.
+// Replay and the deterministic tests depend on that.
 func pure() []string {
 	return []string{"codecs", "state", "topology", "topology/engine", "topology/describe", "topology/partitions", "aggregates", "internal/murmur2", "internal/assignment", "internal/invariants"}
 }
@@ -124,8 +124,8 @@ func clockFunctions() []string {
 // historical returns the documents that may name what does not exist any more.
 func historical() []string { return []string{"CHANGELOG.md", "docs/decisions/...", "ARCHITECTURE.md"} }
 
-// bareSentinels returns the exported errors whose text does not begin with the name of their package, because it is a part of
-// a message that names the store.
+// bareSentinels returns the exported errors whose text does not begin with the name of their package, because it is a
+// part of a message that names the store.
 func bareSentinels() []string { return []string{"state.ErrTooOld", "state.ErrIndexIncomplete"} }
 
 const (

@@ -13,8 +13,8 @@ type Member struct {
 	Rack string
 	// Leaving says that the member wants to give up everything it has.
 	Leaving bool
-	// Owned are the partitions that the member works on, by its own account. Of two members that claim the same partition,
-	// the one with the later Generation counts.
+	// Owned are the partitions that the member works on, by its own account. Of two members that claim the same
+	// partition, the one with the later Generation counts.
 	Owned      []int32
 	Generation int32
 	// Held are the changelog offsets that the member's copies of the state reflect, by partition.
@@ -167,8 +167,8 @@ func (p *placer) ownedBy(m *member) []int32 {
 	return owned
 }
 
-// setQuotas gives every staying member the same share, within one. The members that own most get the larger shares, so that
-// as few tasks as possible move.
+// setQuotas gives every staying member the same share, within one. The members that own most get the larger shares, so
+// that as few tasks as possible move.
 func (p *placer) setQuotas() {
 	byOwned := slices.Clone(p.staying)
 	slices.SortStableFunc(byOwned, func(a, b *member) int { return cmp.Compare(len(p.ownedBy(b)), len(p.ownedBy(a))) })
@@ -306,8 +306,8 @@ func (p *placer) betterStandby(a, b *member, partition int32, quota int) bool {
 	) < 0
 }
 
-// copiesInRack counts the copies of a partition that other members in the member's rack have already. A member without a
-// rack is in one of its own.
+// copiesInRack counts the copies of a partition that other members in the member's rack have already. A member without
+// a rack is in one of its own.
 func (p *placer) copiesInRack(m *member, partition int32) (n int) {
 	if m.Rack == "" {
 		return 0

@@ -31,8 +31,9 @@ type Membership struct {
 	Instance *string
 }
 
-// Confirm is called before the rows of a commit are produced. It checks that the member is still in the group, and starts the
-// lease in which the records that follow must be sent. In a transaction it does nothing, since the broker checks at the end.
+// Confirm is called before the rows of a commit are produced. It checks that the member is still in the group, and
+// starts the lease in which the records that follow must be sent. In a transaction it does nothing, since the broker
+// checks at the end.
 func (w *Writer) Confirm(ctx context.Context) error {
 	if w.cfg.Membership == nil {
 		return nil
@@ -68,9 +69,9 @@ func (w *Writer) Confirm(ctx context.Context) error {
 	return nil
 }
 
-// leaseContext is the context of records that may be sent until a certain time. It reads the clock instead of using a timer:
-// when a process that was stopped continues, its timers fire in any order, and it must not send records of an expired lease.
-// The client checks the context of a batch just before it writes the batch.
+// leaseContext is the context of records that may be sent until a certain time. It reads the clock instead of using a
+// timer: when a process that was stopped continues, its timers fire in any order, and it must not send records of an
+// expired lease. The client checks the context of a batch just before it writes the batch.
 type leaseContext struct {
 	context.Context //nolint:containedctx // it is a context
 
@@ -108,8 +109,8 @@ var errLeaseOver = errors.New("the group has not confirmed the membership for th
 // after the next owner had begun.
 const atLeastOnceMark = "millrace: at least once"
 
-// MayDiffer reports whether the offset that Committed returned for topic was committed at least once. Then the table's own
-// position counts. Offsets that a transaction has committed agree with the table.
+// MayDiffer reports whether the offset that Committed returned for topic was committed at least once. Then the table's
+// own position counts. Offsets that a transaction has committed agree with the table.
 func (w *Writer) MayDiffer(topic string) bool { return w.marked[topic] }
 
 // Barrier ensures that every record produced before it is acknowledged before a record produced after it is sent. In a

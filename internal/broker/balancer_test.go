@@ -11,8 +11,8 @@ import (
 	"github.com/seed84377926/millrace/internal/assignment"
 )
 
-// Where everyone works in transactions, a partition that moves is given to its new owner in the plan that takes it from the
-// old one. One member that does not is enough to have it given away only after the old owner has let go.
+// Where everyone works in transactions, a partition that moves is given to its new owner in the plan that takes it from
+// the old one. One member that does not is enough to have it given away only after the old owner has let go.
 func TestBalance_movesInTwoStepsIfAMemberAsksForIt(t *testing.T) {
 	for name, test := range map[string]struct {
 		asks bool
@@ -55,8 +55,8 @@ func TestBalance_movesInTwoStepsIfAMemberAsksForIt(t *testing.T) {
 	}
 }
 
-// Topics that had different numbers of partitions when the member started are planned together: the owner of a partition of
-// the group gets it of the topics that have it.
+// Topics that had different numbers of partitions when the member started are planned together: the owner of a
+// partition of the group gets it of the topics that have it.
 func TestBalance_topicsOfDifferentSizes(t *testing.T) {
 	leader := &copartitioned{rules: assignment.Rules{AcceptableLag: 1000}}
 	leader.expect(map[string]int32{"few": 1, "many": 4})
@@ -111,8 +111,8 @@ func balanced(t *testing.T, leader *copartitioned, topics map[string]int32, memb
 	return given, read
 }
 
-// While a topic is new, not all members read it: each gets what it reads, the leader need not know all topics, and all members learn them. In
-// two steps a partition moves as a whole.
+// While a topic is new, not all members read it: each gets what it reads, the leader need not know all topics, and all
+// members learn them. In two steps a partition moves as a whole.
 func TestBalance_membersReadDifferentTopics(t *testing.T) {
 	member := func(id string, twoSteps bool, topics []string, owned map[string][]int32) kmsg.JoinGroupResponseMember {
 		told := &copartitioned{info: func() memberInfo { return memberInfo{Address: id, TwoSteps: twoSteps} }}

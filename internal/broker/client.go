@@ -15,8 +15,8 @@ import (
 // ErrUnreachable is wrapped by the error of Connect when no broker answers.
 var ErrUnreachable = errors.New("no broker answers")
 
-// Client is a connection to one Kafka cluster for requests about the cluster: topics, offsets, groups. It neither produces
-// nor consumes; writers and readers make clients of their own from Options. Safe for concurrent use.
+// Client is a connection to one Kafka cluster for requests about the cluster: topics, offsets, groups. It neither
+// produces nor consumes; writers and readers make clients of their own from Options. Safe for concurrent use.
 type Client struct {
 	config     Config
 	protection protection
@@ -25,10 +25,10 @@ type Client struct {
 	clusterID  string
 }
 
-// Connect opens a connection to the cluster of config and checks that it works: a broker answers, and one answers under the
-// address that the cluster itself advertises. The caller owns the client and must Close it. If no broker answers, the error
-// wraps ErrUnreachable, and if one side does not trust the other, ErrUntrusted. It names the addresses, the cause and the
-// remedy.
+// Connect opens a connection to the cluster of config and checks that it works: a broker answers, and one answers under
+// the address that the cluster itself advertises. The caller owns the client and must Close it. If no broker answers,
+// the error wraps ErrUnreachable, and if one side does not trust the other, ErrUntrusted. It names the addresses, the
+// cause and the remedy.
 func Connect(ctx context.Context, config Config) (*Client, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
@@ -94,8 +94,8 @@ func (c *Client) ClusterID() string { return c.clusterID }
 // Rack returns where this program runs, "" if it is not configured.
 func (c *Client) Rack() string { return c.config.Rack }
 
-// Options returns the options for further franz-go clients of the same cluster: addresses, client id, logger, dial timeout,
-// security. The caller owns the slice and may append to it.
+// Options returns the options for further franz-go clients of the same cluster: addresses, client id, logger, dial
+// timeout, security. The caller owns the slice and may append to it.
 func (c *Client) Options() []kgo.Opt { return append(c.config.options(), c.protection.options...) }
 
 // Admin returns the administrative client. It is valid until Close; do not close it.

@@ -53,8 +53,7 @@ func TestConnect_nobodyThere(t *testing.T) {
 	require.ErrorContains(t, err, "start Kafka there, correct the addresses, or start the embedded broker")
 }
 
-// TestConnect_notKafka connects to something that accepts connections and
-// closes them when spoken to.
+// TestConnect_notKafka connects to something that accepts connections and closes them when spoken to.
 func TestConnect_notKafka(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -81,8 +80,8 @@ func TestConnect_notKafka(t *testing.T) {
 	require.ErrorContains(t, err, listener.Addr().String())
 }
 
-// TestConnect_advertisedAddressUnreachable reaches a broker through a proxy,
-// while the address that it advertises is closed to clients.
+// TestConnect_advertisedAddressUnreachable reaches a broker through a proxy, while the address that it advertises is
+// closed to clients.
 func TestConnect_advertisedAddressUnreachable(t *testing.T) {
 	b := brokertest.Start(t, embedded.Config{})
 	config := Config{Brokers: []string{"proxy:9092"}}.withDefaults()

@@ -175,8 +175,8 @@ func (w *Writer) commitOffsets(ctx context.Context, offsets state.Offsets) error
 	})
 }
 
-// maxUnknownTopic is how often a commit is repeated after the answer that an input topic does not exist: a coordinator may
-// learn of a new topic a little later than other brokers. The tries take one to two seconds.
+// maxUnknownTopic is how often a commit is repeated after the answer that an input topic does not exist: a coordinator
+// may learn of a new topic a little later than other brokers. The tries take one to two seconds.
 const maxUnknownTopic = 200
 
 func firstOffsetError(resp *kmsg.TxnOffsetCommitResponse) error {

@@ -16,14 +16,15 @@ import (
 	"github.com/seed84377926/millrace/security"
 )
 
-// defaultDialTimeout is long enough for a broker in another region, and short enough to report a wrong address while the
-// operator is still watching.
+// defaultDialTimeout is long enough for a broker in another region, and short enough to report a wrong address while
+// the operator is still watching.
 const defaultDialTimeout = 10 * time.Second
 
-// Config says how to reach a Kafka cluster. Only Brokers is required; the zero value of every other field is a default that
-// works.
+// Config says how to reach a Kafka cluster. Only Brokers is required; the zero value of every other field is a default
+// that works.
 type Config struct {
-	// Brokers are the addresses to ask first, as "host" or "host:port". One that answers is enough: it names the others.
+	// Brokers are the addresses to ask first, as "host" or "host:port". One that answers is enough: it names the
+	// others.
 	Brokers []string
 
 	// ClientID appears in the logs and quotas of the brokers. The default is "millrace".
@@ -35,8 +36,8 @@ type Config struct {
 	// DialTimeout bounds the opening of one connection. The default is 10 seconds.
 	DialTimeout time.Duration
 
-	// Rack names where this program runs, as broker.rack does for brokers. It then reads from replicas in its rack if the
-	// cluster allows that (KIP-392), and the members of a group know each other's racks. The default is none.
+	// Rack names where this program runs, as broker.rack does for brokers. It then reads from replicas in its rack if
+	// the cluster allows that (KIP-392), and the members of a group know each other's racks. The default is none.
 	Rack string
 
 	// Security protects the connections. The default is neither encryption nor authentication.

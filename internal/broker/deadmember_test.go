@@ -124,8 +124,8 @@ func (m *rawMember) awaitRebalance(t *testing.T) {
 	}, 10*time.Second, 5*time.Millisecond)
 }
 
-// dieWhileJoining joins and breaks the connection before the answer, for which the others must join first: they learn of it
-// with their next heartbeat, a fifth of a session later.
+// dieWhileJoining joins and breaks the connection before the answer, for which the others must join first: they learn
+// of it with their next heartbeat, a fifth of a session later.
 func (m *rawMember) dieWhileJoining(t *testing.T) {
 	t.Helper()
 	m.register(t)

@@ -24,7 +24,7 @@
 //
 // # Owning a partition
 //
-// [TakeOver] returns a [Writer], the fenced transactional writer of a task or a command owner. The order of a takeover is I1
-// of ARCHITECTURE.md: TakeOver, then the committed offsets, then the high watermark and the restore up to it. With a
-// [Membership] the same Writer works at least once, without transactions (atleastonce.go).
+// [TakeOver] returns a [Writer], the fenced transactional writer of a task or a command owner. The order of a takeover
+// is I1 of ARCHITECTURE.md: TakeOver, then the committed offsets, then the high watermark and the restore up to it.
+// With a [Membership] the same Writer works at least once, without transactions (atleastonce.go).
 package broker

@@ -24,8 +24,8 @@ const (
 	createTimeout = 15 * time.Second
 )
 
-// EnsureTopics verifies the topics of specs that exist and creates those that are missing. It returns when every broker knows
-// them with a leader for each partition. Several callers may ensure the same topics at the same time.
+// EnsureTopics verifies the topics of specs that exist and creates those that are missing. It returns when every broker
+// knows them with a leader for each partition. Several callers may ensure the same topics at the same time.
 //
 // All problems are returned in one joined error; each names the topic, what is wrong and the remedy. If there are any,
 // nothing was created.
@@ -238,8 +238,8 @@ func (c *Client) refusal(spec TopicSpec, err error, detail *string) error {
 	return fmt.Errorf("%s %q cannot be created: %w; %s", spec.Kind, spec.Name, err, remedy)
 }
 
-// awaitTopics waits until every broker that answers has a leader for each partition of the topics. The controller answers the
-// creation; another broker that is asked right after it may not know the topic yet.
+// awaitTopics waits until every broker that answers has a leader for each partition of the topics. The controller
+// answers the creation; another broker that is asked right after it may not know the topic yet.
 func (c *Client) awaitTopics(ctx context.Context, specs []TopicSpec) error {
 	if len(specs) == 0 {
 		return nil

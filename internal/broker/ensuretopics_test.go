@@ -54,8 +54,7 @@ func configs(t *testing.T, client *Client, topic string) string {
 	return fmt.Sprint(c["cleanup.policy"], " ", c["retention.ms"], " ", c["retention.bytes"])
 }
 
-// TestEnsureTopics_reportsEverything asks for topics each of which is wrong in
-// another way.
+// TestEnsureTopics_reportsEverything asks for topics each of which is wrong in another way.
 func TestEnsureTopics_reportsEverything(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, addrs []string, unique func(string) string) {
 		client := connect(t, addrs)
@@ -168,8 +167,8 @@ func TestEnsureTopics_severalAtTheSameTime(t *testing.T) {
 	})
 }
 
-// TestEnsureTopics_verifiesWhatOthersCreate lets somebody else create the
-// topic, otherwise than wanted, between the look and the creation.
+// TestEnsureTopics_verifiesWhatOthersCreate lets somebody else create the topic, otherwise than wanted, between the
+// look and the creation.
 func TestEnsureTopics_verifiesWhatOthersCreate(t *testing.T) {
 	client := connect(t, brokertest.Start(t, embedded.Config{}).Addrs())
 	spec := TopicSpec{Name: "raced", Partitions: 2, Kind: EventLog}

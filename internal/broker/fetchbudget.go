@@ -10,8 +10,8 @@ import (
 // One half is for the feeds, in equal parts: a partition whose feed is full is paused. The other half is for answers
 // that are on their way from the brokers; the requests bound their size.
 //
-// Both are targets: a broker always answers with one whole batch of each partition, and a batch that is compressed more than
-// fourfold takes more than its part when it is decompressed. It is safe for concurrent use.
+// Both are targets: a broker always answers with one whole batch of each partition, and a batch that is compressed more
+// than fourfold takes more than its part when it is decompressed. It is safe for concurrent use.
 type FetchBudget struct {
 	perPartition int32 // bytes to ask for, for one partition
 	perAnswer    int32 // bytes to ask for, in one answer
@@ -24,8 +24,8 @@ type FetchBudget struct {
 const DefaultFetchBytes = 32 << 20
 
 const (
-	// A feed holds between minFeed and maxFeed bytes: with less, each fetch brings hardly any records, and more would only
-	// wait.
+	// A feed holds between minFeed and maxFeed bytes: with less, each fetch brings hardly any records, and more would
+	// only wait.
 	minFeed = 64 << 10
 	maxFeed = 4 << 20
 
@@ -34,13 +34,13 @@ const (
 	minFetch          = 256 << 10
 	maxFetch          = 50 << 20
 
-	// fetchGrowth is how many times larger records are in memory than in the answer of a broker, because of compression and
-	// the structures around short records.
+	// fetchGrowth is how many times larger records are in memory than in the answer of a broker, because of compression
+	// and the structures around short records.
 	fetchGrowth = 4
 )
 
-// NewFetchBudget returns a budget of bytes for up to the given number of partitions, read by the given number of fetchers. Its
-// minimum is [MinFetchBytes].
+// NewFetchBudget returns a budget of bytes for up to the given number of partitions, read by the given number of
+// fetchers. Its minimum is [MinFetchBytes].
 func NewFetchBudget(bytes int64, partitions, fetchers int) *FetchBudget {
 	answers := bytes / 2 / fetchGrowth
 	return &FetchBudget{

@@ -26,8 +26,8 @@ func TestFetchBudget(t *testing.T) {
 	require.EqualValues(t, maxFetch, NewFetchBudget(1<<40, 1, 1).perAnswer)
 }
 
-// What a feed holds counts in the budget until it is taken or the feed is closed; a feed over its part is paused and goes
-// on when it is nearly empty.
+// What a feed holds counts in the budget until it is taken or the feed is closed; a feed over its part is paused and
+// goes on when it is nearly empty.
 func TestFeed_countsInItsBudget(t *testing.T) {
 	b := NewFetchBudget(4*minFeed, 1, 1)
 	f := &Fetcher{budget: b}

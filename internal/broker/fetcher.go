@@ -16,21 +16,21 @@ import (
 )
 
 const (
-	// fetchMaxWait is how long a broker may hold a fetch without data. Data is answered at once, but a partition that is added
-	// waits until the fetch under way, which does not contain it, has been answered.
+	// fetchMaxWait is how long a broker may hold a fetch without data. Data is answered at once, but a partition that
+	// is added waits until the fetch under way, which does not contain it, has been answered.
 	fetchMaxWait = 100 * time.Millisecond
 
-	// metadataMinAge replaces the five seconds that franz-go waits between two metadata updates. Otherwise a partition that is
-	// added, a new topic or a leader that moved would delay a task for as long.
+	// metadataMinAge replaces the five seconds that franz-go waits between two metadata updates. Otherwise a partition
+	// that is added, a new topic or a leader that moved would delay a task for as long.
 	metadataMinAge = 20 * time.Millisecond
 )
 
-// Fetcher reads any number of partitions, read_committed, over one client. Each partition is a [Feed], which can be added
-// and closed at any time. A slow feed is paused and does not block the others.
+// Fetcher reads any number of partitions, read_committed, over one client. Each partition is a [Feed], which can be
+// added and closed at any time. A slow feed is paused and does not block the others.
 //
 // One goroutine, started by NewFetcher and ended by Close, polls the client, and only it changes what the client reads.
-// Partitions are added and removed between two polls, so that records that were fetched for an earlier feed of a partition
-// never reach a later one.
+// Partitions are added and removed between two polls, so that records that were fetched for an earlier feed of a
+// partition never reach a later one.
 type Fetcher struct {
 	client *Client
 	budget *FetchBudget
@@ -89,9 +89,9 @@ func (f *Fetcher) Close() {
 	f.kafka.Close()
 }
 
-// Add starts reading a partition at offset from. A partition has at most one open feed. ready is signalled when the feed has
-// a batch to take, so that one goroutine can wait for several feeds; it must have room for one signal. If it is nil, the feed
-// makes its own.
+// Add starts reading a partition at offset from. A partition has at most one open feed. ready is signalled when the
+// feed has a batch to take, so that one goroutine can wait for several feeds; it must have room for one signal. If it
+// is nil, the feed makes its own.
 func (f *Fetcher) Add(topic string, partition int32, from int64, ready chan struct{}) *Feed {
 	if ready == nil {
 		ready = make(chan struct{}, 1)
@@ -111,8 +111,8 @@ func (f *Fetcher) Add(topic string, partition int32, from int64, ready chan stru
 	return feed
 }
 
-// Forget makes the client forget topics that are no longer read. Otherwise a topic that is deleted and created again would
-// never be read: the client knows its old id.
+// Forget makes the client forget topics that are no longer read. Otherwise a topic that is deleted and created again
+// would never be read: the client knows its old id.
 func (f *Fetcher) Forget(topics ...string) {
 	f.change(func() { f.kafka.PurgeTopicsFromClient(topics...) })
 }
@@ -215,8 +215,9 @@ func (f *Fetcher) bounds(p kgo.FetchTopicPartition) (start, end int64) {
 	return start, end
 }
 
-// Batch is a sequence of records of one partition in offset order, without markers. Next is the position after it, markers
-// included: it may be more than one after the last record, and a batch may have no records and only move the position.
+// Batch is a sequence of records of one partition in offset order, without markers. Next is the position after it,
+// markers included: it may be more than one after the last record, and a batch may have no records and only move the
+// position.
 type Batch struct {
 	Records []*kgo.Record
 	Next    int64
@@ -239,8 +240,8 @@ type Feed struct {
 	}
 }
 
-// Take returns the next batch, or false if there is none yet; the feed's channel is signalled when there is one. A signal
-// may be spurious. An error ends the feed.
+// Take returns the next batch, or false if there is none yet; the feed's channel is signalled when there is one. A
+// signal may be spurious. An error ends the feed.
 func (f *Feed) Take() (Batch, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -11,9 +11,9 @@ import (
 	"github.com/seed84377926/millrace/internal/broker"
 )
 
-// franz-go sends the first records to a topic before it lists the topic's partitions; a commit that overtakes the listing
-// would be turned into an abort and reported as done. Many fresh writers at once make the race likely enough to be seen
-// here now and then if the writer did not wait for the listing.
+// franz-go sends the first records to a topic before it lists the topic's partitions; a commit that overtakes the
+// listing would be turned into an abort and reported as done. Many fresh writers at once make the race likely enough to
+// be seen here now and then if the writer did not wait for the listing.
 func TestWriter_commitOfAFreshWriterIsNeverAnAbort(t *testing.T) {
 	client := fenceCluster(t, "out", "state")
 	const owners, takeovers, commits = 8, 12, 3

@@ -83,14 +83,14 @@ func (g *gatherer) more() <-chan struct{} {
 	return g.feed.ready
 }
 
-// Runs follows a table's partition run by run, without goka, for a copy that is kept warm. One goroutine takes from it; Close
-// may be called on another.
+// Runs follows a table's partition run by run, without goka, for a copy that is kept warm. One goroutine takes from it;
+// Close may be called on another.
 type Runs struct {
 	gatherer *gatherer
 }
 
-// Follow starts reading a table's partition at offset from. Up to end, rows are gathered in bulk; after it they come as soon
-// as they are read. A partition has at most one open feed.
+// Follow starts reading a table's partition at offset from. Up to end, rows are gathered in bulk; after it they come as
+// soon as they are read. A partition has at most one open feed.
 func (f *Fetcher) Follow(topic string, partition int32, from, end int64) *Runs {
 	return &Runs{newGatherer(f.Add(topic, partition, from, nil), end, false)}
 }

@@ -16,8 +16,8 @@ type TableStore interface {
 	Get(dst, key []byte) ([]byte, bool, error)
 	// Offset returns the last changelog offset the table reflects, and false if there is none.
 	Offset() (int64, bool)
-	// Restore applies a run and records, in the same batch, that the table reflects the changelog up to and including the
-	// run's last offset. A run may have no rows, since markers move the offset too. Restore must not keep the run.
+	// Restore applies a run and records, in the same batch, that the table reflects the changelog up to and including
+	// the run's last offset. A run may have no rows, since markers move the offset too. Restore must not keep the run.
 	Restore(run *Run) error
 }
 
@@ -50,8 +50,8 @@ func (c tableReader) ConsumePartition(topic string, partition int32, from int64)
 	return pc, nil
 }
 
-// tablePartition passes one feed to goka. Its goroutine starts with ConsumePartition and ends after AsyncClose, when goka
-// drains both channels until they are closed.
+// tablePartition passes one feed to goka. Its goroutine starts with ConsumePartition and ends after AsyncClose, when
+// goka drains both channels until they are closed.
 type tablePartition struct {
 	tableReader
 	topic     string

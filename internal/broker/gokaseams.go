@@ -17,8 +17,8 @@ import (
 	"github.com/seed84377926/millrace/internal/murmur2"
 )
 
-// handles passes Go values through goka, which carries bytes only: put returns a ticket of eight bytes, and take redeems it
-// once.
+// handles passes Go values through goka, which carries bytes only: put returns a ticket of eight bytes, and take
+// redeems it once.
 type handles[T any] struct {
 	mu struct {
 		sync.Mutex
@@ -48,8 +48,8 @@ func (h *handles[T]) take(data []byte) (T, bool) {
 	return v, ok
 }
 
-// gokaTopics is goka's topic manager on our client. The runtime creates and verifies topics before goka starts; here they
-// must only exist.
+// gokaTopics is goka's topic manager on our client. The runtime creates and verifies topics before goka starts; here
+// they must only exist.
 type gokaTopics struct {
 	client  *Client
 	table   string // the topic that goka reads
@@ -84,8 +84,8 @@ func (t gokaTopics) mustExist(topic string, want int) error {
 	return nil
 }
 
-// Partitions returns the table's partitions for every topic: goka wants the same number for all, and a processor only gets
-// messages of its own partition.
+// Partitions returns the table's partitions for every topic: goka wants the same number for all, and a processor only
+// gets messages of its own partition.
 func (t gokaTopics) Partitions(string) ([]int32, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 	defer cancel()
@@ -100,8 +100,8 @@ func (t gokaTopics) Partitions(string) ([]int32, error) {
 	return partitions, nil
 }
 
-// GetOffset answers goka's "newest" with the high watermark, never with the last stable offset, see Restore. A foreign table
-// is the exception: our own transactions do not write it.
+// GetOffset answers goka's "newest" with the high watermark, never with the last stable offset, see Restore. A foreign
+// table is the exception: our own transactions do not write it.
 func (t gokaTopics) GetOffset(topic string, partition int32, when int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 	defer cancel()
@@ -144,7 +144,8 @@ func (l gokaLog) Debugf(format string, v ...any) { l.Print(fmt.Sprintf(format, v
 // javaHash returns the hash of Kafka's default partitioner, for goka.
 func javaHash() hash.Hash32 { return murmur2.New() }
 
-// gokaTable is the storage that goka recovers a table into. It adapts a TableStore, whose own batches contain the offset.
+// gokaTable is the storage that goka recovers a table into. It adapts a TableStore, whose own batches contain the
+// offset.
 type gokaTable struct {
 	table  TableStore
 	runs   *handles[*Run]
@@ -175,8 +176,8 @@ func (s gokaTable) Has(key string) (bool, error) {
 	return ok, err
 }
 
-// Set is called by goka's update callback for each message. A message stands for a whole run, and its value is the ticket of
-// that run.
+// Set is called by goka's update callback for each message. A message stands for a whole run, and its value is the
+// ticket of that run.
 func (s gokaTable) Set(_ string, value []byte) error {
 	run, ok := s.runs.take(value)
 	if !ok {

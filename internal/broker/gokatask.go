@@ -23,17 +23,17 @@ type GroupTaskConfig struct {
 	Inputs    []string
 	Partition int32
 	Table     TableStore
-	// Process processes one unit of work, on goka's partition goroutine. Deliver waits for it, so that one goroutine at a time
-	// uses the task (I5).
+	// Process processes one unit of work, on goka's partition goroutine. Deliver waits for it, so that one goroutine at
+	// a time uses the task (I5).
 	Process func(unit any) error
 	// Run opens sessions and delivers work until ctx ends or there is nothing more to do.
 	Run    func(ctx context.Context, sessions *Sessions) error
 	Logger *slog.Logger
 }
 
-// GroupTask is goka's processor for one partition of a group. goka has one processor for all partitions of an instance and
-// stops all of them at each rebalance. With a processor for each task, a task that stays is not disturbed when others move,
-// fail or restore (docs/decisions/0003-one-goka-processor-per-task.md).
+// GroupTask is goka's processor for one partition of a group. goka has one processor for all partitions of an instance
+// and stops all of them at each rebalance. With a processor for each task, a task that stays is not disturbed when
+// others move, fail or restore (docs/decisions/0003-one-goka-processor-per-task.md).
 type GroupTask struct {
 	cfg       GroupTaskConfig
 	processor *goka.Processor
@@ -161,8 +161,8 @@ type Sessions struct {
 	uncommitted []func(error) // goka's commit callbacks of the units delivered since the last Acknowledge
 }
 
-// Start opens a session: goka opens the table, recovers it to the current high watermark and is then ready for work. It must
-// be called after the takeover (I1). ctx bounds the whole session.
+// Start opens a session: goka opens the table, recovers it to the current high watermark and is then ready for work. It
+// must be called after the takeover (I1). ctx bounds the whole session.
 func (s *Sessions) Start(ctx context.Context) error {
 	s.generation++
 	ctx, cancel := context.WithCancel(ctx)
@@ -196,8 +196,8 @@ func (s *Sessions) Start(ctx context.Context) error {
 	return nil
 }
 
-// Deliver hands work to goka as one message of the input topic, waits until Process has processed it and returns the error of
-// Process. offset and at appear in goka's statistics.
+// Deliver hands work to goka as one message of the input topic, waits until Process has processed it and returns the
+// error of Process. offset and at appear in goka's statistics.
 func (s *Sessions) Deliver(topic string, offset int64, at time.Time, work any) error {
 	cur := s.current
 	u := &unit{work: work, sessions: s, done: make(chan struct{})}

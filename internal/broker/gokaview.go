@@ -22,9 +22,9 @@ type TableViewConfig struct {
 	// be read again, from the offset that the store has at that time. Restart is called whenever a reading starts,
 	// after the offset was read. It may be nil.
 	Restart func(p int32) <-chan struct{}
-	// Foreign says that the table is not a group's changelog but a topic that any program may write. Then the value of a row
-	// begins with the timestamp of its record (state.AppendRowValue), a key may be empty, and the view has caught up at the
-	// last stable offset: it does not wait for open transactions of other programs.
+	// Foreign says that the table is not a group's changelog but a topic that any program may write. Then the value of
+	// a row begins with the timestamp of its record (state.AppendRowValue), a key may be empty, and the view has caught
+	// up at the last stable offset: it does not wait for open transactions of other programs.
 	Foreign bool
 	Logger  *slog.Logger
 }
@@ -69,8 +69,8 @@ func NewTableView(cfg TableViewConfig) (*TableView, error) {
 // Run recovers the view and follows its table until ctx ends. It retries broken connections. It may be called once.
 func (v *TableView) Run(ctx context.Context) error { return v.view.Run(ctx) }
 
-// Running returns a channel that is closed when every partition has caught up with the end that its table had when the view
-// started.
+// Running returns a channel that is closed when every partition has caught up with the end that its table had when the
+// view started.
 func (v *TableView) Running() <-chan struct{} { return v.view.WaitRunning() }
 
 // TableViewStats are goka's own statistics of a view, as JSON.

@@ -53,20 +53,20 @@ const (
 	committedOnly = 1
 )
 
-// EndOffset returns the high watermark of a partition: the offset of the next record. Records of open transactions lie below
-// it; it is not the last stable offset. A missing topic or partition is ErrTopicMissing.
+// EndOffset returns the high watermark of a partition: the offset of the next record. Records of open transactions lie
+// below it; it is not the last stable offset. A missing topic or partition is ErrTopicMissing.
 func (c *Client) EndOffset(ctx context.Context, topic string, partition int32) (int64, error) {
 	return c.offset(ctx, topic, partition, latestOffset, everything)
 }
 
-// StartOffset returns the offset at which the log of a partition begins; retention and deletion of records move it. A missing
-// topic or partition is ErrTopicMissing.
+// StartOffset returns the offset at which the log of a partition begins; retention and deletion of records move it. A
+// missing topic or partition is ErrTopicMissing.
 func (c *Client) StartOffset(ctx context.Context, topic string, partition int32) (int64, error) {
 	return c.offset(ctx, topic, partition, earliestOffset, everything)
 }
 
-// OffsetAt returns the offset of the first record of a partition with this timestamp or a later one, or the last stable offset
-// if there is none.
+// OffsetAt returns the offset of the first record of a partition with this timestamp or a later one, or the last stable
+// offset if there is none.
 func (c *Client) OffsetAt(ctx context.Context, topic string, partition int32, at time.Time) (int64, error) {
 	offset, err := c.offset(ctx, topic, partition, max(0, at.UnixMilli()), everything)
 	if err == nil && offset < 0 {
@@ -75,8 +75,8 @@ func (c *Client) OffsetAt(ctx context.Context, topic string, partition int32, at
 	return offset, err
 }
 
-// offset returns one offset of one partition. kadm would ask for all partitions of the topic, which adds up when every task
-// takes over its own.
+// offset returns one offset of one partition. kadm would ask for all partitions of the topic, which adds up when every
+// task takes over its own.
 func (c *Client) offset(ctx context.Context, topic string, partition int32, timestamp int64, isolation int8) (int64, error) {
 	part := kmsg.NewListOffsetsRequestTopicPartition()
 	part.Partition, part.Timestamp = partition, timestamp

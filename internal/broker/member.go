@@ -28,12 +28,13 @@ type MemberConfig struct {
 	Partitions map[string]int32
 	// Address is told to all members, "" if this member serves no requests.
 	Address string
-	// InstanceID makes the member a static one (KIP-345): the group keeps its partitions for it while it restarts, as long as
-	// the session lasts. A member with "" gives them up when it leaves.
+	// InstanceID makes the member a static one (KIP-345): the group keeps its partitions for it while it restarts, as
+	// long as the session lasts. A member with "" gives them up when it leaves.
 	InstanceID string
 	// SessionTimeout is how long a silent member keeps its partitions; 0 means DefaultSessionTimeout.
 	SessionTimeout time.Duration
-	// Topology is the fingerprint of the topology that this member runs. The group refuses members that run another one.
+	// Topology is the fingerprint of the topology that this member runs. The group refuses members that run another
+	// one.
 	Topology string
 	// Standbys is how many copies of each partition's state the group keeps, besides the owner's copy.
 	Standbys int
@@ -41,14 +42,14 @@ type MemberConfig struct {
 	AcceptableLag int64
 	// MaxWarmups bounds the copies that the group warms up at a time.
 	MaxWarmups int
-	// TwoSteps makes the group take a partition from one member before it gives it to another (KIP-429). Otherwise both may
-	// have it for a moment, which is safe only with transactions.
+	// TwoSteps makes the group take a partition from one member before it gives it to another (KIP-429). Otherwise both
+	// may have it for a moment, which is safe only with transactions.
 	TwoSteps bool
-	// Held returns the changelog offsets that the state on this instance reflects, by partition. Nil means that the group has
-	// no state, so that all instances are equally suited.
+	// Held returns the changelog offsets that the state on this instance reflects, by partition. Nil means that the
+	// group has no state, so that all instances are equally suited.
 	Held func() map[int32]int64
-	// Planned is called with the placement of this member, after each rebalance and before anything is assigned or revoked. It
-	// must not block.
+	// Planned is called with the placement of this member, after each rebalance and before anything is assigned or
+	// revoked. It must not block.
 	Planned func(assignment.Placement)
 	// Assigned is called with partitions that this member should work on from now on.
 	Assigned func(partitions []int32)
@@ -60,8 +61,8 @@ type MemberConfig struct {
 	Read func(topics []string)
 	// Accepted is called after each rebalance that does not refuse this member, before anything is assigned.
 	Accepted func()
-	// Denied is called when the broker does not allow this program to join the group, or when the group cannot be planned
-	// (ErrUneven). The member keeps trying.
+	// Denied is called when the broker does not allow this program to join the group, or when the group cannot be
+	// planned (ErrUneven). The member keeps trying.
 	Denied func(error)
 	// Refused is called when the group gives this member no partitions, because the members that have the tasks run
 	// another topology.
@@ -76,8 +77,8 @@ const minRebalanceTimeout = 3 * time.Second
 // DefaultSessionTimeout is how long the group waits for a member that does not answer before others take its tasks.
 const DefaultSessionTimeout = 10 * time.Second
 
-// maxHeartbeatInterval bounds how late a member learns of a rebalance. Since the members wait for each other, it also bounds
-// how long a task takes to move.
+// maxHeartbeatInterval bounds how late a member learns of a rebalance. Since the members wait for each other, it also
+// bounds how long a task takes to move.
 const maxHeartbeatInterval = 300 * time.Millisecond
 
 // Member is this instance's membership of a consumer group. It only learns which member should own which partition: it
@@ -184,9 +185,9 @@ func (m *Member) Membership() Membership {
 // Rejoin starts a rebalance, so that the group gets the current description of this member. No member stops working.
 func (m *Member) Rejoin() { m.kafka.ForceRebalance() }
 
-// Subscribe replaces the topics of the group that this member reads, and their numbers of partitions, see MemberConfig. It
-// starts a rebalance in which no member has to give up a partition that the remaining topics have. While members read
-// different topics, each gets the partitions of the topics that it reads itself.
+// Subscribe replaces the topics of the group that this member reads, and their numbers of partitions, see MemberConfig.
+// It starts a rebalance in which no member has to give up a partition that the remaining topics have. While members
+// read different topics, each gets the partitions of the topics that it reads itself.
 func (m *Member) Subscribe(topics []string, partitions map[string]int32) {
 	m.plan.expect(partitions)
 	before := m.kafka.GetConsumeTopics()
@@ -197,16 +198,16 @@ func (m *Member) Subscribe(topics []string, partitions map[string]int32) {
 	m.kafka.PurgeTopicsFromClient(removed...) // a topic that comes back has another id
 }
 
-// HandOver asks the group to give this member's partitions to others, which take them over while it still works on them;
-// Revoked is called when they do. A partition that no other member could take over at once stays until one has warmed up.
-// Leave ends the membership.
+// HandOver asks the group to give this member's partitions to others, which take them over while it still works on
+// them; Revoked is called when they do. A partition that no other member could take over at once stays until one has
+// warmed up. Leave ends the membership.
 func (m *Member) HandOver() {
 	m.leaving.Store(true)
 	m.Rejoin()
 }
 
-// Leave leaves the group at once, so that the others need not wait for the session timeout; a static member stays in the group
-// as long as its session lasts. Revoked is called for the partitions that this member still had.
+// Leave leaves the group at once, so that the others need not wait for the session timeout; a static member stays in
+// the group as long as its session lasts. Revoked is called for the partitions that this member still had.
 func (m *Member) Leave(ctx context.Context) error {
 	err := m.kafka.LeaveGroupContext(ctx)
 	m.kafka.Close()

@@ -11,8 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Topics returns all topics of the cluster that the client may describe, without Kafka's internal ones, and their numbers of
-// partitions: 0 for a topic that exists but cannot be described at this moment. The answer is never a cached one.
+// Topics returns all topics of the cluster that the client may describe, without Kafka's internal ones, and their
+// numbers of partitions: 0 for a topic that exists but cannot be described at this moment. The answer is never a cached
+// one.
 func (c *Client) Topics(ctx context.Context) (map[string]int32, error) {
 	request := kmsg.NewPtrMetadataRequest()
 	request.Topics = nil // all
@@ -45,8 +46,8 @@ func (c *Client) Partitions(ctx context.Context, topic string) (int32, error) {
 	return int32(len(found.Partitions)), nil
 }
 
-// TopicID returns the id that the cluster gave topic when it was created; a topic that was deleted and created again has
-// another id. A missing topic is ErrTopicMissing.
+// TopicID returns the id that the cluster gave topic when it was created; a topic that was deleted and created again
+// has another id. A missing topic is ErrTopicMissing.
 func (c *Client) TopicID(ctx context.Context, topic string) ([16]byte, error) {
 	found, err := c.topic(ctx, topic)
 	if err != nil {
@@ -58,8 +59,8 @@ func (c *Client) TopicID(ctx context.Context, topic string) ([16]byte, error) {
 	return found.TopicID, nil
 }
 
-// topic returns the metadata of one topic. Since every commit needs it, it may be a few seconds old. That a topic is missing
-// is never a cached answer: it may just have been created.
+// topic returns the metadata of one topic. Since every commit needs it, it may be a few seconds old. That a topic is
+// missing is never a cached answer: it may just have been created.
 func (c *Client) topic(ctx context.Context, topic string) (kmsg.MetadataResponseTopic, error) {
 	found, err := c.cachedTopic(ctx, topic)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
@@ -87,8 +88,8 @@ func (c *Client) cachedTopic(ctx context.Context, topic string) (kmsg.MetadataRe
 	return response.Topics[0], kerr.ErrorForCode(response.Topics[0].ErrorCode)
 }
 
-// topics returns the metadata of those topics of names that exist. Unlike kadm it never answers from a cache, which may lack
-// a topic that was created a moment ago.
+// topics returns the metadata of those topics of names that exist. Unlike kadm it never answers from a cache, which may
+// lack a topic that was created a moment ago.
 func (c *Client) topics(ctx context.Context, names []string) (map[string]kmsg.MetadataResponseTopic, error) {
 	response, err := metadataRequest(names).RequestWith(ctx, c.kafka)
 	if err != nil {
@@ -126,8 +127,8 @@ func metadataRequest(names []string) *kmsg.MetadataRequest {
 	return request
 }
 
-// TopicUnusable reports whether err means that a topic does not exist or that the client may not use it, rather than a failure
-// of the brokers.
+// TopicUnusable reports whether err means that a topic does not exist or that the client may not use it, rather than a
+// failure of the brokers.
 func TopicUnusable(err error) bool {
 	return errors.Is(err, ErrTopicMissing) || errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.InvalidTopicException)
 }

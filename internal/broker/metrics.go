@@ -9,12 +9,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// ClientMetrics counts the traffic of a [Client], and of all clients made from its Options, with the brokers: connections,
-// requests, bytes, throttling. The names follow Kafka's own clients, by node. The cost is for each request, not for each
-// record. It is a prometheus.Collector and safe for concurrent use.
+// ClientMetrics counts the traffic of a [Client], and of all clients made from its Options, with the brokers:
+// connections, requests, bytes, throttling. The names follow Kafka's own clients, by node. The cost is for each
+// request, not for each record. It is a prometheus.Collector and safe for concurrent use.
 //
-// franz-go's kprom plugin registers its metrics for each client and fails on the second one; here a task makes a new client at
-// each takeover.
+// franz-go's kprom plugin registers its metrics for each client and fails on the second one; here a task makes a new
+// client at each takeover.
 type ClientMetrics struct {
 	connected, connectErrors, closed *prometheus.CounterVec
 	latency                          *prometheus.SummaryVec

@@ -85,9 +85,9 @@ func failed(req kmsg.Request, err *kerr.Error) kmsg.Response {
 	return resp
 }
 
-// Whatever a broker does to a request of a commit: the commit ends, within the transaction timeout, and its error is never
-// taken for a result. The takeover that follows finds nothing of the transaction, neither records nor offsets, and
-// goes on.
+// Whatever a broker does to a request of a commit: the commit ends, within the transaction timeout, and its error is
+// never taken for a result. The takeover that follows finds nothing of the transaction, neither records nor offsets,
+// and goes on.
 func TestCommit_everyFailureEndsAndLeavesNothing(t *testing.T) {
 	for _, key := range []kmsg.Key{kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
 		for how, answer := range failures {

@@ -58,8 +58,8 @@ func (e *ProduceError) Alone() bool {
 	return !e.is(kerr.MessageTooLarge, kerr.RecordListTooLarge) || produceSize(e.Record) > e.Limit
 }
 
-// batchOverhead is the size of a batch of one record without the record's bytes: the header of the batch, and the header of
-// the record without the lengths of its parts.
+// batchOverhead is the size of a batch of one record without the record's bytes: the header of the batch, and the
+// header of the record without the lengths of its parts.
 const batchOverhead = 61 + 7
 
 // produceSize returns about the size of a batch with rec alone, and never more than that.
@@ -71,8 +71,8 @@ func produceSize(rec kgo.Record) int32 {
 	return int32(min(n, 1<<31-1))
 }
 
-// defaultMaxBytes is the largest batch for topics whose limit is not known: franz-go's default, a little below Kafka's default
-// of max.message.bytes.
+// defaultMaxBytes is the largest batch for topics whose limit is not known: franz-go's default, a little below Kafka's
+// default of max.message.bytes.
 const defaultMaxBytes = 1000012
 
 // limit returns the largest batch that a topic accepts.
@@ -102,8 +102,8 @@ func (w *Writer) recordFailure(rec *kgo.Record, err error) {
 	}
 }
 
-// Refused returns the records of the transaction that the broker would refuse again, a few thousand at most. Call it after
-// Flush or Commit has failed.
+// Refused returns the records of the transaction that the broker would refuse again, a few thousand at most. Call it
+// after Flush or Commit has failed.
 func (w *Writer) Refused() []*ProduceError {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -111,8 +111,8 @@ func TestClient_TopicIDsAreThoseOfNow(t *testing.T) {
 	})
 }
 
-// A batch that is too large is attributed only to a record that is too large by itself, and a topic that accepts nothing to no
-// record.
+// A batch that is too large is attributed only to a record that is too large by itself, and a topic that accepts
+// nothing to no record.
 func TestProduceError_saysWhoIsToBlame(t *testing.T) {
 	small, large := kgo.Record{Value: make([]byte, 10)}, kgo.Record{Value: make([]byte, 2000), Headers: []kgo.RecordHeader{{Key: "k"}}}
 	for _, c := range []struct {

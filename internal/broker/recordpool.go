@@ -8,23 +8,23 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// recordChunk is memory for records to produce. It returns to the pool when the last of its records is acknowledged or has
-// failed: the client does not read a record after it has called its promise.
+// recordChunk is memory for records to produce. It returns to the pool when the last of its records is acknowledged or
+// has failed: the client does not read a record after it has called its promise.
 type recordChunk struct {
 	left  atomic.Int32 // records that are not handed out yet or not acknowledged
 	used  int
 	slots [chunkRecords]recordSlot
 }
 
-// recordSlot is a record with its context: the context is the only field of a record that the client does not touch and a
-// promise can see.
+// recordSlot is a record with its context: the context is the only field of a record that the client does not touch and
+// a promise can see.
 type recordSlot struct {
 	record  kgo.Record
 	context recordContext
 }
 
-// recordContext is the context of a record of a chunk. It never ends, see Send. Its methods must not read its fields: the
-// client may call them when the record, and its context with it, is already reused.
+// recordContext is the context of a record of a chunk. It never ends, see Send. Its methods must not read its fields:
+// the client may call them when the record, and its context with it, is already reused.
 type recordContext struct {
 	chunk  *recordChunk
 	origin *kgo.Record
@@ -58,8 +58,8 @@ func (c *recordChunk) done(n int32) {
 }
 
 // Record returns an empty record to fill and to produce once. From then on it belongs to the client, and after its
-// acknowledgement it is reused. Its Context must not be changed. origin is the input record that it is made from, nil if there
-// is none; a [ProduceError] names it.
+// acknowledgement it is reused. Its Context must not be changed. origin is the input record that it is made from, nil
+// if there is none; a [ProduceError] names it.
 func (w *Writer) Record(origin *kgo.Record) *kgo.Record {
 	c := w.chunk
 	if c == nil {
@@ -78,12 +78,12 @@ func (w *Writer) Record(origin *kgo.Record) *kgo.Record {
 	return &slot.record
 }
 
-// Promise is the function that [Writer.Send] calls when a record is acknowledged or has failed. Make one and use it for many
-// records.
+// Promise is the function that [Writer.Send] calls when a record is acknowledged or has failed. Make one and use it for
+// many records.
 type Promise func(*kgo.Record, error)
 
-// Promise returns a promise that calls acked, if it is not nil, when the broker has the record, whose offset is then set.
-// acked must not keep the record.
+// Promise returns a promise that calls acked, if it is not nil, when the broker has the record, whose offset is then
+// set. acked must not keep the record.
 func (w *Writer) Promise(acked func(*kgo.Record)) Promise {
 	return func(rec *kgo.Record, err error) {
 		if err != nil {

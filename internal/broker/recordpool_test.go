@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A chunk whose records are all acknowledged belongs to whoever takes it next. Its writer once went on with it: it looked
-// whether the chunk was used up, and by then another writer had begun it again.
+// A chunk whose records are all acknowledged belongs to whoever takes it next. Its writer once went on with it: it
+// looked whether the chunk was used up, and by then another writer had begun it again.
 func TestWriter_usedUpMemoryIsSomebodyElses(t *testing.T) {
 	one, other := &Writer{}, &Writer{}
 	done := one.Promise(nil)

@@ -14,8 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// ErrUntrusted is wrapped by the error of Connect when a broker answers, but one side does not accept the identity of the other,
-// or the two do not agree on a way to prove it.
+// ErrUntrusted is wrapped by the error of Connect when a broker answers, but one side does not accept the identity of
+// the other, or the two do not agree on a way to prove it.
 var ErrUntrusted = errors.New("no trusted connection")
 
 // explain returns the remedy for err, an error of Connect, and its kind: ErrUnreachable or ErrUntrusted. The remedy is

@@ -7,11 +7,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Restore reads a changelog partition from an offset on, record by record, and passes its committed records to apply, one
-// fetch at a time. It ends when the position has reached the high watermark that the log had at the call, and returns that
-// position. apply owns the records and their slices. After [TakeOver] Restore sees everything that earlier owners committed:
-// their commits are below the watermark, and their open transactions were aborted. The tables of tasks are restored in bulk
-// instead, see tableReader.
+// Restore reads a changelog partition from an offset on, record by record, and passes its committed records to apply,
+// one fetch at a time. It ends when the position has reached the high watermark that the log had at the call, and
+// returns that position. apply owns the records and their slices. After [TakeOver] Restore sees everything that earlier
+// owners committed: their commits are below the watermark, and their open transactions were aborted. The tables of
+// tasks are restored in bulk instead, see tableReader.
 //
 // Restore ends when its position reaches the high watermark, not at the last record and not at the last stable offset.
 // The last entries of a transactional log are markers, which readers do not get. While another transaction is open, the

@@ -34,8 +34,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// retriableInTransaction reports whether the coordinator only asks to try again: it is still ending the previous transaction,
-// or it is moving.
+// retriableInTransaction reports whether the coordinator only asks to try again: it is still ending the previous
+// transaction, or it is moving.
 func retriableInTransaction(err error) bool {
 	return slices.ContainsFunc([]error{
 		kerr.ConcurrentTransactions, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator,

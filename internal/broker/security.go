@@ -26,8 +26,8 @@ type protection struct {
 	principal string // the principal of this program at the brokers, if it is known here
 }
 
-// protect reads the files of c.Security and translates it. Everything that would fail at every connection fails here: files
-// that cannot be read, a certificate that has expired.
+// protect reads the files of c.Security and translates it. Everything that would fail at every connection fails here:
+// files that cannot be read, a certificate that has expired.
 func (c Config) protect(ctx context.Context) (protection, error) {
 	p := protection{principal: "User:ANONYMOUS"}
 	s := c.Security
@@ -60,8 +60,8 @@ func (c Config) protect(ctx context.Context) (protection, error) {
 	return p, nil
 }
 
-// tlsConfig returns the configuration of all connections. It reads the client's certificate again for each of them, so that the
-// certificate can be renewed.
+// tlsConfig returns the configuration of all connections. It reads the client's certificate again for each of them, so
+// that the certificate can be renewed.
 func tlsConfig(s security.Config) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: s.ServerName}
 	if s.CAFile != "" {
@@ -104,8 +104,8 @@ func clientCertificate(s security.Config, now time.Time) (*tls.Certificate, erro
 	return &certificate, nil
 }
 
-// credentials returns the credentials to franz-go, which asks for them at each connection and whenever a broker wants a new
-// authentication.
+// credentials returns the credentials to franz-go, which asks for them at each connection and whenever a broker wants a
+// new authentication.
 type credentials struct {
 	config  security.Config
 	timeout time.Duration // of Config.Token; franz-go sets none
@@ -180,8 +180,8 @@ func readSecret(field, file string) (string, error) {
 	return secret, nil
 }
 
-// bearer is OAUTHBEARER that reports why a broker refuses a token. The broker says so in its challenge (RFC 7628, 3.2.3), which
-// franz-go does not understand.
+// bearer is OAUTHBEARER that reports why a broker refuses a token. The broker says so in its challenge (RFC 7628,
+// 3.2.3), which franz-go does not understand.
 type bearer struct{ sasl.Mechanism }
 
 // Authenticate implements sasl.Mechanism.

@@ -18,8 +18,8 @@ import (
 // of a key replaces an earlier one, regardless of the records between them, so a run applied as a whole leaves the same
 // rows as its records applied one by one.
 //
-// A Run belongs to one goroutine at a time. It copies keys and values, since a record of franz-go keeps the memory of its
-// whole fetch alive. Its rows have no pointers, so that the garbage collector need not scan them.
+// A Run belongs to one goroutine at a time. It copies keys and values, since a record of franz-go keeps the memory of
+// its whole fetch alive. Its rows have no pointers, so that the garbage collector need not scan them.
 type Run struct {
 	rows    []runRow
 	order   []runKey // the rows in order, after sort
@@ -48,8 +48,8 @@ type runRow struct {
 
 const noValue = -1
 
-// runKey is a row to sort. first are the first bytes of its key after the prefix that all keys share; few comparisons need
-// more of a key.
+// runKey is a row to sort. first are the first bytes of its key after the prefix that all keys share; few comparisons
+// need more of a key.
 type runKey struct {
 	first uint64
 	row   uint32
@@ -57,8 +57,8 @@ type runKey struct {
 
 const (
 	minSlots = 64
-	// A place in the chunks is the number of the chunk and, in the low chunkBits, the offset in it. Only the first value or
-	// key of a chunk may be larger than chunkSize.
+	// A place in the chunks is the number of the chunk and, in the low chunkBits, the offset in it. Only the first
+	// value or key of a chunk may be larger than chunkSize.
 	chunkBits = 20
 	chunkSize = 1 << chunkBits
 	minChunk  = 4 << 10
@@ -68,8 +68,8 @@ const (
 
 func newRun(free chan<- *Run) *Run { return &Run{seed: maphash.MakeSeed(), free: free} }
 
-// Rows yields the rows in the order of their keys. A nil value deletes the row. The slices belong to the run and are valid
-// until it is released.
+// Rows yields the rows in the order of their keys. A nil value deletes the row. The slices belong to the run and are
+// valid until it is released.
 func (r *Run) Rows() iter.Seq2[[]byte, []byte] {
 	r.sort()
 	return func(yield func(key, value []byte) bool) {

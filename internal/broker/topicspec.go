@@ -16,12 +16,12 @@ const (
 	// EventLog keeps every event for ever, since aggregates are rebuilt from it. Never compacted, no retention.
 	EventLog TopicKind = iota + 1
 
-	// Changelog holds the state of a processor group. Compacted; nothing may expire, since a row that is never written again
-	// must survive.
+	// Changelog holds the state of a processor group. Compacted; nothing may expire, since a row that is never written
+	// again must survive.
 	Changelog
 
-	// Repartition carries records between sub-topologies. The runtime deletes the processed records; retention would delete
-	// others.
+	// Repartition carries records between sub-topologies. The runtime deletes the processed records; retention would
+	// delete others.
 	Repartition
 
 	// Table is an external topic that is read as a table: the last value of each key counts. Compacted.
@@ -54,14 +54,15 @@ type TopicSpec struct {
 	// Name of the topic. Required.
 	Name string
 
-	// Partitions is the number it must have. 0 accepts any number, and a topic that is created gets the broker's default.
+	// Partitions is the number it must have. 0 accepts any number, and a topic that is created gets the broker's
+	// default.
 	Partitions int32
 
 	// Kind decides the configuration. Required.
 	Kind TopicKind
 
-	// Replication is the smallest acceptable replication factor, and the one of a topic that is created. 0 accepts any, and a
-	// topic that is created gets the broker's default.
+	// Replication is the smallest acceptable replication factor, and the one of a topic that is created. 0 accepts any,
+	// and a topic that is created gets the broker's default.
 	Replication int16
 
 	// MustExist forbids the creation of the topic, because it belongs to another program.
@@ -98,8 +99,8 @@ func (s TopicSpec) validate() error {
 	return nil
 }
 
-// mergeSpecs validates specs and merges specs of the same topic: several parts of a program may each ask for a topic, as long
-// as they agree. The result is sorted by name.
+// mergeSpecs validates specs and merges specs of the same topic: several parts of a program may each ask for a topic,
+// as long as they agree. The result is sorted by name.
 func mergeSpecs(specs []TopicSpec) ([]TopicSpec, []error) {
 	var problems []error
 	byName := make(map[string]TopicSpec, len(specs))

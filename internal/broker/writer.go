@@ -18,8 +18,8 @@ import (
 // ErrTimeoutRefused says that the brokers do not allow transactions to last as long as configured.
 var ErrTimeoutRefused = errors.New("transaction timeout")
 
-// DefaultTransactionTimeout is how long the broker waits for a silent owner before it aborts its open transaction. If nobody
-// takes over, a dead owner's transaction blocks readers for that long.
+// DefaultTransactionTimeout is how long the broker waits for a silent owner before it aborts its open transaction. If
+// nobody takes over, a dead owner's transaction blocks readers for that long.
 const DefaultTransactionTimeout = 20 * time.Second
 
 // WriterConfig names what is owned: the holder of the transactional id works, and all earlier holders are refused.
@@ -28,11 +28,11 @@ type WriterConfig struct {
 	TransactionalID string
 	// Group is the consumer group whose offsets Commit writes. Empty if the writer commits none.
 	Group string
-	// Timeout is the transaction timeout; 0 means DefaultTransactionTimeout. It also bounds Commit, since the broker aborts a
-	// transaction that takes longer.
+	// Timeout is the transaction timeout; 0 means DefaultTransactionTimeout. It also bounds Commit, since the broker
+	// aborts a transaction that takes longer.
 	Timeout time.Duration
-	// MaxBytes are the largest batches that topics accept, see Client.MaxMessageBytes. Topics without an entry get franz-go's
-	// default. The map is only read.
+	// MaxBytes are the largest batches that topics accept, see Client.MaxMessageBytes. Topics without an entry get
+	// franz-go's default. The map is only read.
 	MaxBytes map[string]int32
 	// Membership makes the writer work at least once, without transactions: it commits offsets as the group member that
 	// Membership returns, see [Membership]. Nil, the default, means exactly once.
@@ -40,8 +40,8 @@ type WriterConfig struct {
 	// Lease is how long the group keeps a silent member, its session timeout. Only with Membership; 0 means
 	// DefaultSessionTimeout.
 	Lease time.Duration
-	// BufferBytes bounds the records that are produced and not acknowledged yet: Produce waits while there are more. The
-	// default is DefaultProduceBytes, the minimum MinProduceBytes and the largest of MaxBytes.
+	// BufferBytes bounds the records that are produced and not acknowledged yet: Produce waits while there are more.
+	// The default is DefaultProduceBytes, the minimum MinProduceBytes and the largest of MaxBytes.
 	BufferBytes int64
 }
 
@@ -67,9 +67,9 @@ func (c WriterConfig) buffer() []kgo.Opt {
 // maxBufferedRecords is enough to keep the client busy; more would only wait.
 const maxBufferedRecords = 50_000
 
-// Writer is a fenced transactional writer (docs/decisions/0002-the-fence-decides.md). From TakeOver on, no earlier holder of
-// its transactional id can commit anything. It has one transaction at a time. It belongs to one goroutine, but its
-// acknowledgement callbacks run on others, and Interrupt may be called from anywhere.
+// Writer is a fenced transactional writer (docs/decisions/0002-the-fence-decides.md). From TakeOver on, no earlier
+// holder of its transactional id can commit anything. It has one transaction at a time. It belongs to one goroutine,
+// but its acknowledgement callbacks run on others, and Interrupt may be called from anywhere.
 //
 // With a Membership it does the same things in the same order without a transaction (atleastonce.go).
 //
@@ -118,9 +118,9 @@ type producerID struct {
 	epoch int16
 }
 
-// TakeOver fences every earlier owner of the transactional id and returns a writer that holds it: the broker ends the open
-// transaction of the previous owner and refuses that owner from now on. TakeOver waits until the transaction has ended.
-// Committed offsets and high watermarks must be read after TakeOver, never before (KAFKA-10167, KIP-447).
+// TakeOver fences every earlier owner of the transactional id and returns a writer that holds it: the broker ends the
+// open transaction of the previous owner and refuses that owner from now on. TakeOver waits until the transaction has
+// ended. Committed offsets and high watermarks must be read after TakeOver, never before (KAFKA-10167, KIP-447).
 func TakeOver(ctx context.Context, client *Client, cfg WriterConfig) (*Writer, error) {
 	if cfg.TransactionalID == "" {
 		return nil, errors.New("take over: no transactional id")
@@ -200,9 +200,9 @@ func (w *Writer) producer(ctx context.Context) (producerID, error) {
 }
 
 // Produce adds a record to the open transaction. The record's partition must be set; its slices must not change until
-// Commit returns. acked, if not nil, is called on another goroutine when the broker has the record, whose offset is then
-// set; every call of acked happens before Commit returns. Produce blocks while the client's buffer is full. A failure is
-// returned by Commit.
+// Commit returns. acked, if not nil, is called on another goroutine when the broker has the record, whose offset is
+// then set; every call of acked happens before Commit returns. Produce blocks while the client's buffer is full. A
+// failure is returned by Commit.
 func (w *Writer) Produce(rec *kgo.Record, acked func(*kgo.Record)) {
 	promise := w.noAck
 	if acked != nil {
@@ -244,12 +244,13 @@ func (w *Writer) Flush(ctx context.Context) error {
 	return w.mu.err
 }
 
-// Commit flushes, adds the offsets (the next offset to read for each input partition) to the transaction and ends it. At
-// least one record must have been produced: the client never ends a transaction without records, so its offsets would stay
-// pending. If Commit returns nil, everything is committed; after any error the Writer is finished, see Writer.
+// Commit flushes, adds the offsets (the next offset to read for each input partition) to the transaction and ends it.
+// At least one record must have been produced: the client never ends a transaction without records, so its offsets
+// would stay pending. If Commit returns nil, everything is committed; after any error the Writer is finished, see
+// Writer.
 //
-// It takes no longer than the transaction timeout. After that the broker has aborted the transaction or does not answer, and
-// only a takeover finds out which.
+// It takes no longer than the transaction timeout. After that the broker has aborted the transaction or does not
+// answer, and only a takeover finds out which.
 func (w *Writer) Commit(ctx context.Context, offsets state.Offsets) error {
 	if invariants.Enabled {
 		w.guard.Enter("I5", w.cfg.TransactionalID)
@@ -308,8 +309,8 @@ func (w *Writer) Discard(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// bound returns a child of ctx that ends when the transaction would time out and when the writer is interrupted. Without it a
-// flush might wait for ever, since records on their way to the broker cannot be withdrawn.
+// bound returns a child of ctx that ends when the transaction would time out and when the writer is interrupted.
+// Without it a flush might wait for ever, since records on their way to the broker cannot be withdrawn.
 func (w *Writer) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(w.alive, func() { end(context.Cause(w.alive)) })
@@ -340,10 +341,11 @@ func (w *Writer) sameProducer(ctx context.Context) error {
 	return nil
 }
 
-// awaitListed waits until the client lists every partition that the transaction wrote to. When the client produces to a topic
-// for the first time, it sends the records before it stores the topic's partitions (kgo: storePartitionsUpdate). If the answer
-// and the flush overtake that store, EndTransaction finds no partition that was written to. Then it aborts acknowledged
-// records and returns nil, or it does not reset the partition's sequence, so that the next transaction is refused.
+// awaitListed waits until the client lists every partition that the transaction wrote to. When the client produces to a
+// topic for the first time, it sends the records before it stores the topic's partitions (kgo: storePartitionsUpdate).
+// If the answer and the flush overtake that store, EndTransaction finds no partition that was written to. Then it
+// aborts acknowledged records and returns nil, or it does not reset the partition's sequence, so that the next
+// transaction is refused.
 func (w *Writer) awaitListed(ctx context.Context) error {
 	for tp := range w.unlisted {
 		for {
@@ -360,14 +362,14 @@ func (w *Writer) awaitListed(ctx context.Context) error {
 	return nil
 }
 
-// Interrupt gives up the records that are not acknowledged yet: a Produce that waits for room returns, and a Commit fails. It
-// is for an owner that must end although no broker answers. Safe for concurrent use.
+// Interrupt gives up the records that are not acknowledged yet: a Produce that waits for room returns, and a Commit
+// fails. It is for an owner that must end although no broker answers. Safe for concurrent use.
 func (w *Writer) Interrupt() { w.interrupt(errInterrupted) }
 
 var errInterrupted = errors.New("the writer was interrupted")
 
-// Close closes the connections. A transaction that was not committed stays open on the broker until the next TakeOver of the
-// same id or the transaction timeout ends it. It may be called twice.
+// Close closes the connections. A transaction that was not committed stays open on the broker until the next TakeOver
+// of the same id or the transaction timeout ends it. It may be called twice.
 func (w *Writer) Close() {
 	w.closing.Do(func() {
 		w.interrupt(errInterrupted)

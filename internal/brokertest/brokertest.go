@@ -35,8 +35,8 @@ func Addrs(t testing.TB, config embedded.Config) []string {
 	return Start(t, config).Addrs()
 }
 
-// OnBoth runs test on an embedded broker and, where there is one, on a real Kafka. unique makes a name that no other run
-// has used.
+// OnBoth runs test on an embedded broker and, where there is one, on a real Kafka. unique makes a name that no other
+// run has used.
 func OnBoth(t *testing.T, test func(t *testing.T, addrs []string, unique func(string) string)) {
 	run := strconv.FormatInt(time.Now().UnixNano(), 36)
 	unique := func(name string) string { return name + "-" + run }

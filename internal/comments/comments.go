@@ -1,15 +1,13 @@
-// Package comments gives the comments of Go files one width. The formatters of
-// Go leave the breaks of lines in comments alone, so that a comment that was
-// edited a few times reads like a torn page; here a paragraph is filled as a
-// word processor does it.
+// Package comments gives the comments of Go files one width. The formatters of Go leave the breaks of lines in comments
+// alone, so that a comment that was edited a few times reads like a torn page; here a paragraph is filled as a word
+// processor does it.
 //
-// [Format] fills paragraphs of line comments that stand on lines of their own.
-// It leaves alone what has a form: indented lines (code, lists and diagrams of
-// doc comments), headings, lines with columns, link targets, directives, the
-// expected output of examples, block comments and comments after code.
+// [Format] fills paragraphs of line comments that stand on lines of their own. It leaves alone what has a form:
+// indented lines (code, lists and diagrams of doc comments), headings, lines with columns, link targets, directives,
+// the expected output of examples, block comments and comments after code.
 //
-// `make fmt` runs the command rewrap of this package over the tree, and
-// `make fmt-check` fails where it would change a file.
+// `make fmt` runs the command rewrap of this package over the tree, and `make fmt-check` fails where it would change a
+// file.
 package comments
 
 import (
@@ -143,8 +141,8 @@ var (
 // startsItem reports whether a line begins an item of a list.
 func startsItem(text string) bool { return item.MatchString(text + " ") }
 
-// hasForm reports whether a line is to stay as it is: it is empty, a directive, indented, a heading, a link target, or has
-// columns or lines drawn in it.
+// hasForm reports whether a line is to stay as it is: it is empty, a directive, indented, a heading, a link target, or
+// has columns or lines drawn in it.
 func hasForm(text string) bool { return form.MatchString(text) }
 
 // isOutput reports whether a comment is what an example is to print.

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestFormat runs the scripts of testdata. The command fill takes a Go file and prints it with its comments filled; what is
-// printed must not change again.
+// TestFormat runs the scripts of testdata. The command fill takes a Go file and prints it with its comments filled;
+// what is printed must not change again.
 func TestFormat(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {

@@ -11,8 +11,9 @@
 //		invariants.Violated("I3", "the changelog offset goes back from %d to %d", last, offset)
 //	}
 //
-// A check panics: a violation is a bug of millrace, and a process that goes on could make it a lasting one. So a check is only
-// for what no input, no fault of the network or of a disk, and no misuse by an operator can bring about. Those are errors.
+// A check panics: a violation is a bug of millrace, and a process that goes on could make it a lasting one. So a check
+// is only for what no input, no fault of the network or of a disk, and no misuse by an operator can bring about. Those
+// are errors.
 //
 // There are four kinds of checks:
 //
@@ -21,12 +22,11 @@
 //   - A [Loan] finds that a borrower changes what was lent, and makes what a borrower keeps beyond the loan useless.
 //   - [Poison] makes memory useless that is about to be used again.
 //
-// Pebble has the same tag. In a program that is built with it pebble checks its own invariants as well. The race detector
-// alone turns pebble's checks on, and not those of millrace: users build their programs with it, too.
+// Pebble has the same tag. In a program that is built with it pebble checks its own invariants as well. The race
+// detector alone turns pebble's checks on, and not those of millrace: users build their programs with it, too.
 //
-// An invariant has a name that is explained where it belongs: I in ARCHITECTURE.md, for the runtime, ST in the essay of package
-// state. To
-// add a check, name the invariant there first, then add a test that violates it.
+// An invariant has a name that is explained where it belongs: I in ARCHITECTURE.md, for the runtime, ST in the essay of
+// package state. To add a check, name the invariant there first, then add a test that violates it.
 package invariants
 
 import "fmt"

@@ -5,8 +5,8 @@ package invariants
 // Enabled says whether the program checks its invariants: it was built with the tag "invariants".
 const Enabled = false
 
-// Guard finds that two goroutines are at once in what belongs to one at a time. Without the tag it does nothing and takes no
-// memory.
+// Guard finds that two goroutines are at once in what belongs to one at a time. Without the tag it does nothing and
+// takes no memory.
 type Guard struct{}
 
 // Enter begins a section. Without the tag it does nothing.

@@ -55,8 +55,8 @@ type Config struct {
 	Logger    *slog.Logger // its attributes name the copy
 }
 
-// Copy is a local copy of partitions of a topic. One goroutine of goka's for each source applies rows; any goroutine may
-// read. It has no goroutine of its own, and its engine belongs to the caller.
+// Copy is a local copy of partitions of a topic. One goroutine of goka's for each source applies rows; any goroutine
+// may read. It has no goroutine of its own, and its engine belongs to the caller.
 type Copy struct {
 	engine    state.Engine
 	partition int32

@@ -10,7 +10,8 @@ import (
 	"github.com/seed84377926/millrace/state/pebblestore"
 )
 
-// goka asks for the offset, and then for the restart. Rows that are dropped before, between or after these are read again.
+// goka asks for the offset, and then for the restart. Rows that are dropped before, between or after these are read
+// again.
 func TestCopy_isReadAnewWheneverItIsDropped(t *testing.T) {
 	for _, when := range []string{"before", "between", "after"} {
 		t.Run(when, func(t *testing.T) {

@@ -8,7 +8,8 @@ import (
 	"github.com/seed84377926/millrace/state/pebblestore"
 )
 
-// guarded is the copy for readers: it reports damage to the copy, and refuses readers while the copy is read again (LC3).
+// guarded is the copy for readers: it reports damage to the copy, and refuses readers while the copy is read again
+// (LC3).
 type guarded struct {
 	state.Partition
 	copy *Copy

@@ -1,5 +1,5 @@
-// Package murmur2 is the hash of Kafka's default partitioner, as in the Java client. The writer of a key and its readers must
-// agree on the partition.
+// Package murmur2 is the hash of Kafka's default partitioner, as in the Java client. The writer of a key and its
+// readers must agree on the partition.
 //
 // It is pure, and only New allocates.
 package murmur2

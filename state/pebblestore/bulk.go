@@ -21,7 +21,8 @@ const (
 // isBulk reports whether a batch needs more than half a memtable. Pebble makes such a batch a memtable of its own.
 func (db *database) isBulk(b *state.Batch) bool { return b.Size()+memTableRow*b.Len() > db.bulkBytes }
 
-// applyBulk commits a large batch and waits until it is on disk. So a restore continues where it was even if the process is killed, and never has more than one large batch in memory.
+// applyBulk commits a large batch and waits until it is on disk. So a restore continues where it was even if the
+// process is killed, and never has more than one large batch in memory.
 func (db *database) applyBulk(commit func() error) error {
 	if err := db.settle(); err != nil {
 		return err

@@ -30,8 +30,8 @@ func damages() map[string]func(path string) error {
 }
 
 // TestOpen_damage damages every file of a partition in every way. Each time the rows are those of the offset, which may
-// be an older one or none, so that the rest is restored; or the error says that they are not, and then the partition can
-// be dropped and begun anew. The other partition is never touched.
+// be an older one or none, so that the rest is restored; or the error says that they are not, and then the partition
+// can be dropped and begun anew. The other partition is never touched.
 func TestOpen_damage(t *testing.T) {
 	original := t.TempDir()
 	e, err := Open(original, Options{})
@@ -88,8 +88,8 @@ func TestOpen_damage(t *testing.T) {
 	require.NotZero(t, found["corrupt"])
 }
 
-// TestEngine_damageWhileOpen damages the tables of an open partition, one way at a time, and goes on reading and writing.
-// Whatever is read is right until the damage is met; then it is ErrCorrupt, for reads as for writes.
+// TestEngine_damageWhileOpen damages the tables of an open partition, one way at a time, and goes on reading and
+// writing. Whatever is read is right until the damage is met; then it is ErrCorrupt, for reads as for writes.
 func TestEngine_damageWhileOpen(t *testing.T) {
 	for name, damage := range damages() {
 		t.Run(name, func(t *testing.T) {

@@ -76,7 +76,8 @@ func (db *database) options(e *engine) *pebble.Options {
 	return o
 }
 
-// checkFormat checks that the database was written by millrace, in the format of this program. The version is written with the first rows: if it is missing, the database must be empty.
+// checkFormat checks that the database was written by millrace, in the format of this program. The version is written
+// with the first rows: if it is missing, the database must be empty.
 func (db *database) checkFormat() error {
 	data, closer, err := db.pebble.Get([]byte(formatKey))
 	if errors.Is(err, pebble.ErrNotFound) {

@@ -83,7 +83,8 @@ func open(files vfs.FS, dir string, opts Options) (*engine, error) {
 	return e, nil
 }
 
-// lockDir locks dir. Locking fails in two ways: the file cannot be created, which is an error with a path, or another process has locked it.
+// lockDir locks dir. Locking fails in two ways: the file cannot be created, which is an error with a path, or another
+// process has locked it.
 func lockDir(files vfs.FS, dir string) (*pebble.Lock, error) {
 	lock, err := pebble.LockDirectory(dir, files)
 	if err == nil {
@@ -117,7 +118,8 @@ func (e *engine) Release(p int32) error {
 	return e.part(p).close()
 }
 
-// Partitions implements state.Engine. If the database of a partition is not open or cannot be read, the partition counts if it has tables.
+// Partitions implements state.Engine. If the database of a partition is not open or cannot be read, the partition
+// counts if it has tables.
 func (e *engine) Partitions() ([]int32, error) {
 	if err := e.users.enter(); err != nil {
 		return nil, err

@@ -17,13 +17,17 @@ import (
 var (
 	// ErrLocked means that another process, or another engine of this process, uses the directory.
 	ErrLocked = errors.New("pebblestore: state directory is in use")
-	// ErrCorrupt means that files of a partition's database are damaged or missing. The partition's state is lost, but its changelog is not: Drop the partition and restore it. No other partition is affected.
+	// ErrCorrupt means that files of a partition's database are damaged or missing. The partition's state is lost, but
+	// its changelog is not: Drop the partition and restore it. No other partition is affected.
 	ErrCorrupt = errors.New("pebblestore: state directory is corrupt")
-	// ErrForeign means that the directory holds files of another program, or files in a format that this program does not know. They are left as they are: only a person can decide about them.
+	// ErrForeign means that the directory holds files of another program, or files in a format that this program does
+	// not know. They are left as they are: only a person can decide about them.
 	ErrForeign = errors.New("pebblestore: state directory is not ours")
 )
 
-// openError turns an error of pebble.Open into an error that says what to do. The directory is locked at this point and can be written, so an error that the operating system did not raise is damage to files. Pebble marks only some of these errors.
+// openError turns an error of pebble.Open into an error that says what to do. The directory is locked at this point and
+// can be written, so an error that the operating system did not raise is damage to files. Pebble marks only some of
+// these errors.
 func openError(dir string, err error) error {
 	pathErr, errno := (*fs.PathError)(nil), syscall.Errno(0)
 	if fromSystem := errors.As(err, &pathErr) || errors.As(err, &errno); fromSystem && !isCorrupt(err) {
@@ -32,7 +36,8 @@ func openError(dir string, err error) error {
 	return corrupt(dir, err)
 }
 
-// isCorrupt reports whether err says that files are damaged or missing. Pebble marks inconsistent contents. It does not mark a missing file that a MANIFEST names, a truncated file, or a file that the disk cannot read.
+// isCorrupt reports whether err says that files are damaged or missing. Pebble marks inconsistent contents. It does not
+// mark a missing file that a MANIFEST names, a truncated file, or a file that the disk cannot read.
 func isCorrupt(err error) bool {
 	if pebble.IsCorruptionError(err) {
 		return true
@@ -157,7 +162,8 @@ func (l logger) Infof(format string, args ...any) { l.log(slog.LevelDebug, forma
 // Errorf implements pebble.Logger.
 func (l logger) Errorf(format string, args ...any) { l.log(slog.LevelError, format, args) }
 
-// Fatalf implements pebble.Logger. It must not return: pebble calls it when it cannot continue without damage, for example when its MANIFEST cannot be written. A panic ends the process, as pebble's own logger does, and shows where.
+// Fatalf implements pebble.Logger. It must not return: pebble calls it when it cannot continue without damage, for
+// example when its MANIFEST cannot be written. A panic ends the process, as pebble's own logger does, and shows where.
 func (l logger) Fatalf(format string, args ...any) {
 	l.log(slog.LevelError, format, args)
 	panic(fmt.Sprintf("pebblestore: "+format, args...))

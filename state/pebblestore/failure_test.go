@@ -116,8 +116,8 @@ func TestNewMemory(t *testing.T) {
 	}
 }
 
-// TestMemory_holdsBlocksAndMemtables checks that blocks and memtables together take no more than the memory has, however
-// much is read and written.
+// TestMemory_holdsBlocksAndMemtables checks that blocks and memtables together take no more than the memory has,
+// however much is read and written.
 func TestMemory_holdsBlocksAndMemtables(t *testing.T) {
 	const bytes, partitions = 8 << 20, 4
 	memory := newMemory(t, bytes, partitions)

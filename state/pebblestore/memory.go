@@ -15,7 +15,8 @@ type Memory struct {
 }
 
 const (
-	// memTables is the number of memtables of a partition: one takes writes while the other is written to disk. Writes wait for the disk when both are full.
+	// memTables is the number of memtables of a partition: one takes writes while the other is written to disk. Writes
+	// wait for the disk when both are full.
 	memTables = 2
 
 	minMemTable = 64 << 10 // a smaller memtable has too little room for rows

@@ -10,7 +10,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// Metrics counts the work of an engine's databases since they were opened, and says what they hold. Units are in the names, or are bytes.
+// Metrics counts the work of an engine's databases since they were opened, and says what they hold. Units are in the
+// names, or are bytes.
 type Metrics struct {
 	MemTableBytes     int64 // memtables in memory, including those that are being written to disk
 	MemTables         int64
@@ -34,7 +35,8 @@ type Metrics struct {
 	WriteStallTime    time.Duration // that writes waited for flushes or compactions
 }
 
-// Measured is an engine with metrics. The engine that [Open] returns is one. Both methods are safe for concurrent use and fail with state.ErrClosed once the engine is closed.
+// Measured is an engine with metrics. The engine that [Open] returns is one. Both methods are safe for concurrent use
+// and fail with state.ErrClosed once the engine is closed.
 type Measured interface {
 	// Metrics returns the metrics of the whole engine.
 	Metrics() (Metrics, error)

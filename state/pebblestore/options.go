@@ -4,10 +4,12 @@ import "log/slog"
 
 // Options configures an engine. The zero value works.
 type Options struct {
-	// Memory is the memory for blocks, memtables and open files. Engines may share it. Default: a memory of the engine's own with DefaultMemoryBytes.
+	// Memory is the memory for blocks, memtables and open files. Engines may share it. Default: a memory of the
+	// engine's own with DefaultMemoryBytes.
 	Memory *Memory
 
-	// Compress compresses blocks on disk with the fastest algorithm. Default: off, because most stores are small and hot, and their rows are compact.
+	// Compress compresses blocks on disk with the fastest algorithm. Default: off, because most stores are small and
+	// hot, and their rows are compact.
 	Compress bool
 
 	// Logger receives pebble's log: errors at level error, everything else at level debug. Default: no log.

@@ -8,7 +8,9 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// users counts the users of a database. Closing waits for them and refuses new ones, because pebble panics when a closed database is used. A reader that enters again within its loop is refused, too: it must not wait for a close that waits for it.
+// users counts the users of a database. Closing waits for them and refuses new ones, because pebble panics when a
+// closed database is used. A reader that enters again within its loop is refused, too: it must not wait for a close
+// that waits for it.
 type users struct {
 	count *atomic.Int64 // the users; closing is added when close is called
 	once  *sync.Once

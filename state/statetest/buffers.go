@@ -330,7 +330,8 @@ func testQueueAt(t *testing.T, e state.Engine) {
 	equal(t, len(rows(t, part.Scan(nil, nil))), 2, "rows of the partition")
 }
 
-// testRestoreBuffers checks that buffers that are restored from the uncompacted changelog continue like the original ones.
+// testRestoreBuffers checks that buffers that are restored from the uncompacted changelog continue like the original
+// ones.
 func testRestoreBuffers(t *testing.T, e state.Engine) {
 	part, restored := openPartition(t, e, 0), openPartition(t, e, 1)
 	s, j, q := newSuppress(t, part, nil), newJoin(t, part, nil), newQueue(t, part, nil)

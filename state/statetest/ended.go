@@ -13,7 +13,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// testEnded checks that windows and sessions are yielded by the time of their end, dirty ones merged in, and once each in consecutive ranges.
+// testEnded checks that windows and sessions are yielded by the time of their end, dirty ones merged in, and once each
+// in consecutive ranges.
 func testEnded(t *testing.T, e state.Engine) {
 	part := openPartition(t, e, 0)
 	s := newWindowed(t, part, nil)

@@ -7,8 +7,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// replay restores the rows of a batch into a partition, as a reader of the changelog does: record by record, without the
-// local rows.
+// replay restores the rows of a batch into a partition, as a reader of the changelog does: record by record, without
+// the local rows.
 func replay(t testing.TB, layout *state.Layout, restored state.Partition, b *state.Batch) {
 	t.Helper()
 	var r state.Batch

@@ -1,4 +1,5 @@
-// Package statetest is the conformance suite for state engines. It tests the contracts of [state.Engine] and [state.Partition], and the contracts of the typed stores on top of the engine.
+// Package statetest is the conformance suite for state engines. It tests the contracts of [state.Engine] and
+// [state.Partition], and the contracts of the typed stores on top of the engine.
 //
 //	func TestConformance(t *testing.T) {
 //		statetest.Run(t, func(t *testing.T) state.Engine { return newEngine(t) })

@@ -3,13 +3,13 @@
 //
 //	go run ./test/bench --brokers 127.0.0.1:19092
 //
-// The workload is the exactly-once count: 4 partitions, 100-byte values, 8-byte keys of 100,000 uniform ones. Each peer is a
-// separate process and measures its CPU time for the second half of the records, when it is warm. The last line
-// is "ratio count-eos R": records per CPU-second of millrace, divided by those of Kafka Streams.
+// The workload is the exactly-once count: 4 partitions, 100-byte values, 8-byte keys of 100,000 uniform ones. Each peer
+// is a separate process and measures its CPU time for the second half of the records, when it is warm. The last line is
+// "ratio count-eos R": records per CPU-second of millrace, divided by those of Kafka Streams.
 //
 // With --restore the workload is the changelog of such a count, --records of them for --keys keys, which a process with
-// an empty directory restores; both get the same rows, each in its own format. The measurement covers
-// the whole process, from its start to the end of the restore. The last line is "ratio restore R".
+// an empty directory restores; both get the same rows, each in its own format. The measurement covers the whole
+// process, from its start to the end of the restore. The last line is "ratio restore R".
 package main
 
 import (

@@ -18,9 +18,9 @@ import (
 // docGrace is the grace of the documentation's join of two streams.
 const docGrace = 5 * time.Second
 
-// docExceptions are the rows of a column whose cells differ from ours, with our cells. According to upstream's documentation a
-// record comes out alone when stream time reaches the end of its window and grace. In Kafka Streams itself it does so when stream
-// time has passed the end, as the recordings show, and so it does here: one record later.
+// docExceptions are the rows of a column whose cells differ from ours, with our cells. According to upstream's
+// documentation a record comes out alone when stream time reaches the end of its window and grace. In Kafka Streams
+// itself it does so when stream time has passed the end, as the recordings show, and so it does here: one record later.
 func docExceptions() map[string]map[string]string {
 	return map[string]map[string]string{
 		"stream_stream/LEFT JOIN": {
@@ -36,8 +36,8 @@ func docExceptions() map[string]map[string]string {
 	}
 }
 
-// The tables of upstream's documentation: the first row has the titles; the first column is the time in seconds, the second
-// and third are the records of both sides, all others are the results of each kind of join.
+// The tables of upstream's documentation: the first row has the titles; the first column is the time in seconds, the
+// second and third are the records of both sides, all others are the results of each kind of join.
 func TestDocTables(t *testing.T) {
 	var tables map[string][][]string
 	load(t, filepath.Join("testdata", "doc_tables.json"), &tables)
@@ -99,7 +99,8 @@ func runDocTable(t *testing.T, define program, rows [][]string, column int, exce
 	require.Empty(t, left, "exceptions of no row")
 }
 
-// docRecord reads a cell: a value of the one key there is, or "(key,value)". A foreign key that is null is not a null value.
+// docRecord reads a cell: a value of the one key there is, or "(key,value)". A foreign key that is null is not a null
+// value.
 func docRecord(cell string, timestamp int64) record {
 	key, value, pair := strings.Cut(strings.Trim(cell, "()"), ",")
 	if !pair {

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// joinTables are the tables of upstream's AbstractJoinIntegrationTest and the tests built on it: joins of one key, step by
-// step.
+// joinTables are the tables of upstream's AbstractJoinIntegrationTest and the tests built on it: joins of one key, step
+// by step.
 type joinTables struct {
 	Inputs map[string][]joinRecord `json:"inputs"`
 	Cases  []joinCase              `json:"cases"`
@@ -44,8 +44,8 @@ type joinException struct {
 	reason  string
 }
 
-// joinExceptions has the exceptions by the name of the case. There are none: in these tables no record that is out of order
-// stays unmatched, so KAFKA-19536, which we do not copy, has no effect.
+// joinExceptions has the exceptions by the name of the case. There are none: in these tables no record that is out of
+// order stays unmatched, so KAFKA-19536, which we do not copy, has no effect.
 func joinExceptions() map[string][]joinException { return map[string][]joinException{} }
 
 func TestJoinTables(t *testing.T) {

@@ -49,7 +49,8 @@ func streamStreamPrograms() map[string]program {
 	}
 }
 
-// streamTablePrograms returns the programs of StreamTableJoinIntegrationTest and StreamTableJoinWithGraceIntegrationTest.
+// streamTablePrograms returns the programs of StreamTableJoinIntegrationTest and
+// StreamTableJoinWithGraceIntegrationTest.
 func streamTablePrograms() map[string]program {
 	const test, testWithGrace = "StreamTableJoinIntegrationTest/", "StreamTableJoinWithGraceIntegrationTest/"
 	const grace = 2 * time.Millisecond

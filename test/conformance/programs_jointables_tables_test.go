@@ -8,8 +8,8 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// tableTablePrograms returns the programs of TableTableJoinIntegrationTest: one join, with both sides, one or none versioned, and
-// joins of the result with the right side again.
+// tableTablePrograms returns the programs of TableTableJoinIntegrationTest: one join, with both sides, one or none
+// versioned, and joins of the result with the right side again.
 func tableTablePrograms() map[string]program {
 	const test = "TableTableJoinIntegrationTest/test"
 	all := make(map[string]program)

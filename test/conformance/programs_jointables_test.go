@@ -16,8 +16,8 @@ func joinTablePrograms() map[string]program {
 	return all
 }
 
-// docPrograms returns the programs of doc_tables.json by the name of the table and the column. grace is the grace of the join of
-// two streams.
+// docPrograms returns the programs of doc_tables.json by the name of the table and the column. grace is the grace of
+// the join of two streams.
 func docPrograms(grace time.Duration) map[string]program {
 	all := map[string]program{
 		"fk_table_table/(INNER) JOIN": func(b *topology.Builder) {

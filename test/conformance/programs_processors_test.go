@@ -16,8 +16,8 @@ func processorPrograms() map[string]program {
 	}
 }
 
-// ticking counts records and forwards the number every five seconds. The number is in a store, and not in a variable as in
-// Oracle.java, which is never restarted.
+// ticking counts records and forwards the number every five seconds. The number is in a store, and not in a variable as
+// in Oracle.java, which is never restarted.
 func ticking(
 	b *topology.Builder, of topology.PunctuationType,
 ) func(p *topology.ProcessorContext[string, string]) (topology.Processor[string, string], error) {

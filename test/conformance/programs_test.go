@@ -12,8 +12,8 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// program defines a topology of oracle/Oracle.java in our DSL. It reads topics "a" and "b" and writes to "out"; keys and
-// values of all of them are strings.
+// program defines a topology of oracle/Oracle.java in our DSL. It reads topics "a" and "b" and writes to "out"; keys
+// and values of all of them are strings.
 type program func(b *topology.Builder)
 
 // programs returns all programs by the ID of their topology in oracle/Oracle.java.

@@ -101,9 +101,9 @@ func replay(t *testing.T, id string, top *topology.Topology, r run) *topologytes
 	return d
 }
 
-// replayInterrupted runs the steps while the driver is stopped, killed and moved, and compares in the end, since a crash
-// rolls back what was not committed. If the wall clock is part of the input, the only disturbance is commits: schedules of the
-// wall clock start again with the task.
+// replayInterrupted runs the steps while the driver is stopped, killed and moved, and compares in the end, since a
+// crash rolls back what was not committed. If the wall clock is part of the input, the only disturbance is commits:
+// schedules of the wall clock start again with the task.
 func replayInterrupted(t *testing.T, id string, top *topology.Topology, r run, seed uint64) *topologytest.Driver {
 	t.Helper()
 	dice := rand.New(rand.NewPCG(seed, uint64(r.Seed)))

@@ -28,8 +28,8 @@ type run struct {
 	Seed  int64  `json:"seed"`
 	Steps []step `json:"steps"`
 
-	// Of runs that are not recorded: the order of the outputs of a step is not compared; the outputs are compared in the end
-	// only, and all those of the last step.
+	// Of runs that are not recorded: the order of the outputs of a step is not compared; the outputs are compared in
+	// the end only, and all those of the last step.
 	anyOrder, whole bool
 }
 

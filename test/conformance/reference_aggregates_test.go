@@ -115,8 +115,8 @@ func tableRows(store string) func(d *topologytest.Driver) []record {
 	}
 }
 
-// The aggregates of groups and sessions are sorted lists, so that it does not matter in which order values came and sessions
-// were merged.
+// The aggregates of groups and sessions are sorted lists, so that it does not matter in which order values came and
+// sessions were merged.
 
 func sortedAdd(_, value, all string) string { return sortedMerge("", all, value) }
 

@@ -141,7 +141,8 @@ func split() stateless {
 	}
 }
 
-// rekeying is an operator that makes keys and values of each record, with a repartition after it, which drops null keys.
+// rekeying is an operator that makes keys and values of each record, with a repartition after it, which drops null
+// keys.
 func rekeying(name string, build func(s stream) stream, pairs func(key, value string) [][2]string) stateless {
 	return stateless{
 		name: name + " and repartition", rekeys: true,

@@ -19,7 +19,8 @@ func row(past []event, right bool, key string) (value string, timestamp int64, o
 	return value, timestamp, ok
 }
 
-// rowAt returns what the right side has for a key as of a time: the value of the latest record until then, by timestamps.
+// rowAt returns what the right side has for a key as of a time: the value of the latest record until then, by
+// timestamps.
 func rowAt(past []event, key string, at int64) (value string, ok bool) {
 	latest := int64(-1)
 	for _, e := range past {

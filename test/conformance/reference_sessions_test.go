@@ -54,8 +54,8 @@ func (w sessionWindows) sessions(records []record) (all []session) {
 	return all
 }
 
-// updates returns the sessions of the last record's key without it and with it. A record is too late if the session it would
-// be in had ended, with gap and grace, when it came; ok is false if the last one is.
+// updates returns the sessions of the last record's key without it and with it. A record is too late if the session it
+// would be in had ended, with gap and grace, when it came; ok is false if the last one is.
 func (w sessionWindows) updates(past []event) (before, after []session, ok bool) {
 	key, now := past[len(past)-1].Key, int64(-1)
 	var accepted []record

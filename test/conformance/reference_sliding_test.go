@@ -11,8 +11,8 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-// slidingWindows are sliding windows, in milliseconds. Late records make what windows hold depend on which one was made from which,
-// so that the naive definition is for a grace that nothing is late for; the recordings have late ones.
+// slidingWindows are sliding windows, in milliseconds. Late records make what windows hold depend on which one was made
+// from which, so that the naive definition is for a grace that nothing is late for; the recordings have late ones.
 type slidingWindows struct{ difference, grace int64 }
 
 func randomSliding(dice *rand.Rand) slidingWindows {
@@ -27,8 +27,8 @@ func (w slidingWindows) topology() topology.SlidingWindows {
 	return topology.Sliding(millis(w.difference)).Grace(millis(w.grace))
 }
 
-// windows returns the windows of some records of one key, by start: windows that end at a record and, if they are not empty,
-// windows that begin right after a record. None begins before 0.
+// windows returns the windows of some records of one key, by start: windows that end at a record and, if they are not
+// empty, windows that begin right after a record. None begins before 0.
 func (w slidingWindows) windows(records []record) map[int64][]record {
 	in := func(start int64) (held []record) {
 		for _, r := range records {
@@ -49,8 +49,9 @@ func (w slidingWindows) windows(records []record) map[int64][]record {
 	return all
 }
 
-// behind reports whether a window that ends with the last record is also made as the one that begins right after the record before:
-// Kafka Streams then has two outputs for it. It looks for the record before in windows that start up to two differences earlier.
+// behind reports whether a window that ends with the last record is also made as the one that begins right after the
+// record before: Kafka Streams then has two outputs for it. It looks for the record before in windows that start up to
+// two differences earlier.
 func (w slidingWindows) behind(records []record, before map[int64][]record, start int64) bool {
 	return slices.ContainsFunc(records, func(r record) bool { return r.Timestamp == start-1 }) &&
 		slices.ContainsFunc(slices.Collect(maps.Keys(before)), func(s int64) bool { return start-w.difference <= s && s < start })

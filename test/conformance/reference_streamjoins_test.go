@@ -44,9 +44,9 @@ func (j streamJoin) single(right bool) bool { return j.kind == "outer" || j.kind
 
 func anyRecord(event) bool { return true }
 
-// matches returns the places of the records that the last one is joined with, in the order in which that happens. Records
-// that come out alone are seen until their window is over by the time of both sides, so that none comes out both ways. The
-// others are seen as long as Kafka Streams keeps them, by the time of their own side.
+// matches returns the places of the records that the last one is joined with, in the order in which that happens.
+// Records that come out alone are seen until their window is over by the time of both sides, so that none comes out
+// both ways. The others are seen as long as Kafka Streams keeps them, by the time of their own side.
 func (j streamJoin) matches(past []event) (places []int) {
 	last := past[len(past)-1]
 	if !usable(last) {
@@ -75,8 +75,8 @@ func (j streamJoin) matches(past []event) (places []int) {
 	return places
 }
 
-// outputs are the records that come out alone because their time is over now, and the pairs of the last one, or itself alone if its own
-// time was over when it came.
+// outputs are the records that come out alone because their time is over now, and the pairs of the last one, or itself
+// alone if its own time was over when it came.
 func (j streamJoin) outputs(past []event) (out []record) {
 	last, now := past[len(past)-1], nowOf(past, anyRecord)
 	before := nowOf(past[:len(past)-1], anyRecord)
@@ -125,8 +125,8 @@ func (j streamJoin) alone(e event) record {
 	return r
 }
 
-// streamJoinReference joins two streams. It does not define at which record others come out alone: Kafka Streams does not look at
-// waiting records every time, and neither do we.
+// streamJoinReference joins two streams. It does not define at which record others come out alone: Kafka Streams does
+// not look at waiting records every time, and neither do we.
 func streamJoinReference(kind string) func(dice *rand.Rand) reference {
 	return func(dice *rand.Rand) reference {
 		j := streamJoin{kind, randomJoinWindows(dice)}

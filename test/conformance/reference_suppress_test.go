@@ -32,7 +32,8 @@ type heldUpdate struct {
 	record
 }
 
-// outputs are the updates that come out with the last one: those whose time is over, then the oldest if there are too many.
+// outputs are the updates that come out with the last one: those whose time is over, then the oldest if there are too
+// many.
 func (s suppression) outputs(past []event) (out []record) {
 	var held []heldUpdate
 	now := int64(-1)

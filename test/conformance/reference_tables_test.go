@@ -93,8 +93,8 @@ type groupChange struct {
 	timestamp      int64
 }
 
-// groupChanges returns what the last record of a table does to the groups, which are the first letters of the values. The value
-// that a row has in its group is key and value.
+// groupChanges returns what the last record of a table does to the groups, which are the first letters of the values.
+// The value that a row has in its group is key and value.
 func groupChanges(past []event) []groupChange {
 	last := past[len(past)-1]
 	if last.NullKey {

@@ -19,8 +19,8 @@ type event struct {
 	record
 }
 
-// reference is a program with an operator, and a second, naive definition of what the operator does: which outputs the last
-// of all records that reached it has, computed from all of them.
+// reference is a program with an operator, and a second, naive definition of what the operator does: which outputs the
+// last of all records that reached it has, computed from all of them.
 type reference struct {
 	name        string // with the parameters
 	left, right chain  // before the operator

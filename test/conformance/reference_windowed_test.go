@@ -48,8 +48,8 @@ func (w timeWindows) of(timestamp int64) (windows []state.Window) {
 	return windows
 }
 
-// held returns the records that a window of a key holds, and whether it is open after the last record. A record is too late
-// for a window that was closed when it came. Null values count.
+// held returns the records that a window of a key holds, and whether it is open after the last record. A record is too
+// late for a window that was closed when it came. Null values count.
 func (w timeWindows) held(past []event, key string, window state.Window) (records []record, open bool) {
 	now := int64(-1)
 	for _, e := range past {

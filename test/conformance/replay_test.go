@@ -15,9 +15,9 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// compare holds what the application has written against what its operators answer to the same input. Each sub-topology is
-// looked at by itself: its input is what is in its topics, which for a repartition topic is what the runtime made of the
-// sub-topologies before it. Outputs are compared key by key, in order.
+// compare holds what the application has written against what its operators answer to the same input. Each sub-topology
+// is looked at by itself: its input is what is in its topics, which for a repartition topic is what the runtime made of
+// the sub-topologies before it. Outputs are compared key by key, in order.
 func (s *site) compare(t *testing.T) {
 	t.Helper()
 	written := make(map[string][]*kgo.Record)
@@ -154,8 +154,8 @@ func printed(value []byte, timestamp int64, headers []engine.Header) string {
 	return fmt.Sprintf("%s @%d %s", quoted(value), timestamp, headers)
 }
 
-// requireSame fails if the records differ, or if records of one key are in another order. A key that several tasks wrote must have
-// the records of all of them.
+// requireSame fails if the records differ, or if records of one key are in another order. A key that several tasks
+// wrote must have the records of all of them.
 func (o outputs) requireSame(t *testing.T, topic string, written []*kgo.Record) {
 	t.Helper()
 	got := make(map[string][]string)

@@ -32,12 +32,12 @@ const (
 	runtimeRecords    = 400 // in all topics of a run together
 )
 
-// TestRuntime runs the programs of the recordings as applications, on a broker of its own with several partitions, and stops,
-// moves and overtakes their tasks at random points while they work. What they have written in the end must be what their
-// operators answer when nothing disturbs them, and that is what TestRecorded compares with Kafka Streams.
+// TestRuntime runs the programs of the recordings as applications, on a broker of its own with several partitions, and
+// stops, moves and overtakes their tasks at random points while they work. What they have written in the end must be
+// what their operators answer when nothing disturbs them, and that is what TestRecorded compares with Kafka Streams.
 //
-// MILLRACE_SEEDS=n runs n seeds of each program. Without it, one in three programs runs with one seed: all of them take minutes with
-// the race detector, and CI runs them beside the other tests.
+// MILLRACE_SEEDS=n runs n seeds of each program. Without it, one in three programs runs with one seed: all of them take
+// minutes with the race detector, and CI runs them beside the other tests.
 func TestRuntime(t *testing.T) {
 	all := programs(t)
 	saboteur := newSaboteur(t)
@@ -121,8 +121,8 @@ func (s *site) sources() (topics []string) {
 	return slices.Compact(topics)
 }
 
-// produce writes all input before anything runs: then nothing but timestamps and offsets decides in which order a task takes
-// the records of its sources.
+// produce writes all input before anything runs: then nothing but timestamps and offsets decides in which order a task
+// takes the records of its sources.
 func (s *site) produce(t *testing.T) {
 	t.Helper()
 	sources, now := s.sources(), int64(0)
@@ -159,8 +159,8 @@ func (s *site) produce(t *testing.T) {
 	}
 }
 
-// runDisturbed runs the application until it has processed everything. It is started anew several times, with other commit
-// points, now and then without the state on its disk, and while it runs the saboteur overtakes its tasks.
+// runDisturbed runs the application until it has processed everything. It is started anew several times, with other
+// commit points, now and then without the state on its disk, and while it runs the saboteur overtakes its tasks.
 func (s *site) runDisturbed(t *testing.T) {
 	t.Helper()
 	for range 2 + s.dice.IntN(3) {
@@ -201,8 +201,8 @@ const (
 	tick     = 20 * time.Millisecond
 )
 
-// await asks again and again until done says so. Unlike require.Eventually it does so on the goroutine of the test, which done
-// may therefore fail.
+// await asks again and again until done says so. Unlike require.Eventually it does so on the goroutine of the test,
+// which done may therefore fail.
 func await(t *testing.T, done func() bool) {
 	t.Helper()
 	ticker, deadline := time.NewTicker(tick), time.After(waitLong)
@@ -234,8 +234,8 @@ func (s *site) progress(t *testing.T) (sum int64) {
 	return sum
 }
 
-// awaitEnd waits until the tasks have committed their whole input. Sub-topologies may write to each other: the end is reached
-// only if no task had anything left to do twice in a row and nothing was written in between.
+// awaitEnd waits until the tasks have committed their whole input. Sub-topologies may write to each other: the end is
+// reached only if no task had anything left to do twice in a row and nothing was written in between.
 func (s *site) awaitEnd(t *testing.T) {
 	t.Helper()
 	before := int64(-1)
@@ -251,7 +251,8 @@ func (s *site) awaitEnd(t *testing.T) {
 	})
 }
 
-// atEnd says whether the tasks have committed everything that there is to read. It looks at the sources first, which are known.
+// atEnd says whether the tasks have committed everything that there is to read. It looks at the sources first, which
+// are known.
 func (s *site) atEnd(t *testing.T) bool {
 	t.Helper()
 	return s.committedAll(t, func(tp state.TopicPartition) int64 { return s.ends[tp] }) &&
@@ -302,8 +303,8 @@ func (s *site) lastOffset(t *testing.T, tp state.TopicPartition) int64 {
 	return records[len(records)-1].Offset
 }
 
-// log returns all committed records of a partition, including records of the runtime. A topic that does not exist yet has
-// none.
+// log returns all committed records of a partition, including records of the runtime. A topic that does not exist yet
+// has none.
 func (s *site) log(t *testing.T, tp state.TopicPartition) []*kgo.Record {
 	t.Helper()
 	ends, err := s.admin.ListCommittedOffsets(t.Context(), tp.Topic)

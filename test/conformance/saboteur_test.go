@@ -12,8 +12,8 @@ import (
 	"github.com/seed84377926/millrace/internal/fault"
 )
 
-// saboteur overtakes tasks of the applications that run, at the places where the runtime can be broken: what a task has not
-// committed by then is lost, as if its process had died there, and it must do it again.
+// saboteur overtakes tasks of the applications that run, at the places where the runtime can be broken: what a task has
+// not committed by then is lost, as if its process had died there, and it must do it again.
 type saboteur struct {
 	mu    sync.Mutex
 	dice  *rand.Rand

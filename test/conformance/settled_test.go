@@ -11,13 +11,14 @@ import (
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
-// settles names the programs whose sub-topologies read each other's output: the order of two records depends on when they run,
-// but the final results do not.
+// settles names the programs whose sub-topologies read each other's output: the order of two records depends on when
+// they run, but the final results do not.
 func settles() map[string]bool {
 	return map[string]bool{"foreign-key-inner": true, "foreign-key-left": true}
 }
 
-// compareSettled compares the last values that the application has written with the last values of a single undisturbed task.
+// compareSettled compares the last values that the application has written with the last values of a single undisturbed
+// task.
 func (s *site) compareSettled(t *testing.T) {
 	t.Helper()
 	d := topologytest.NewDriver(t, s.top)

@@ -15,9 +15,9 @@ import (
 	"github.com/seed84377926/millrace/topology/topologytest"
 )
 
-// Whatever the disorder, a stream-stream join never contradicts itself: no record comes out both joined and alone, none comes
-// out alone before its window is over, and all come out in the end, unless they are counted as dropped. The pairs are the
-// pairs of a naive definition: for records that are not late, all pairs that are near enough.
+// Whatever the disorder, a stream-stream join never contradicts itself: no record comes out both joined and alone, none
+// comes out alone before its window is over, and all come out in the end, unless they are counted as dropped. The pairs
+// are the pairs of a naive definition: for records that are not late, all pairs that are near enough.
 func TestStreamJoins(t *testing.T) {
 	n := 100
 	if testing.Short() {

@@ -37,9 +37,9 @@ type sent struct {
 	offset    int64
 }
 
-// input produces records without end, step by step, and keeps them. A step is first some updates of profiles
-// and then, when the broker has them, events with later timestamps: so the version an event must be joined with is known,
-// since tasks merge their inputs by timestamp.
+// input produces records without end, step by step, and keeps them. A step is first some updates of profiles and then,
+// when the broker has them, events with later timestamps: so the version an event must be joined with is known, since
+// tasks merge their inputs by timestamp.
 type input struct {
 	kafka  *kgo.Client
 	topics topics

@@ -47,8 +47,8 @@ type ownership struct {
 	why   string
 }
 
-// points are the places at which a worker may break, each with the highest hit at which it does: the steps of the commit
-// protocol, and takeovers.
+// points are the places at which a worker may break, each with the highest hit at which it does: the steps of the
+// commit protocol, and takeovers.
 func points() []struct {
 	name string
 	hits int
@@ -153,8 +153,8 @@ func (c *conductor) lost(i *instance, why string) {
 	}
 }
 
-// stalling records that a worker is stopped and schedules its continuation: sometimes before the session timeout is over,
-// mostly after it.
+// stalling records that a worker is stopped and schedules its continuation: sometimes before the session timeout is
+// over, mostly after it.
 func (c *conductor) stalling(i *instance) {
 	i.stalled = true
 	c.lost(i, "stall")
@@ -224,9 +224,9 @@ func (c *conductor) start(i *instance) {
 	}
 }
 
-// plan chooses where the next process of an instance breaks by itself: every second one does. In the negative control one
-// instance only stalls, at the worst place: its transaction has outputs, but nothing yet that would keep the next owner
-// from starting, and the other instances are running and take over.
+// plan chooses where the next process of an instance breaks by itself: every second one does. In the negative control
+// one instance only stalls, at the worst place: its transaction has outputs, but nothing yet that would keep the next
+// owner from starting, and the other instances are running and take over.
 func (c *conductor) plan(i *instance) string {
 	if c.o.noFence {
 		if i.index > 0 {

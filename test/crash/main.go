@@ -14,18 +14,20 @@
 //	               └── worker 2 ─┘
 //
 // While records are produced without a pause it kills workers (SIGKILL), stops them for shorter and longer than the
-// session timeout (SIGSTOP), has them leave (SIGTERM) and join, so that standbys are promoted and tasks move warm, kills or stops them at a chosen place of the commit
-// protocol, loses the broker's answers to EndTxn, and kills the broker. Then it waits until everything is processed and compares
-// the result with the truth, which it computes from the records it produced, without any code of the runtime:
+// session timeout (SIGSTOP), has them leave (SIGTERM) and join, so that standbys are promoted and tasks move warm,
+// kills or stops them at a chosen place of the commit protocol, loses the broker's answers to EndTxn, and kills the
+// broker. Then it waits until everything is processed and compares the result with the truth, which it computes from
+// the records it produced, without any code of the runtime:
 //
 //   - every output topic, read_committed: each update forwarded once and in order, no gaps, no duplicates
 //   - the tables: the last committed value of each key in the changelogs
 //   - views: a new one, and the ones that ran in the workers and died with them
 //   - the state on the disk of each worker: exactly a committed prefix of the changelog, never ahead of it
 //
-// The last line is "kills=… stalls=… commits=… keys=… wrong=0"; the exit code is 1 if anything is wrong. With --no-fence every
-// owner of a task gets a transactional id of its own, so that no owner fences another: the check must then fail. With
-// --at-least-once the application runs without transactions: a record may then count twice, but none may be missing.
+// The last line is "kills=… stalls=… commits=… keys=… wrong=0"; the exit code is 1 if anything is wrong. With
+// --no-fence every owner of a task gets a transactional id of its own, so that no owner fences another: the check must
+// then fail. With --at-least-once the application runs without transactions: a record may then count twice, but none
+// may be missing.
 package main
 
 import (

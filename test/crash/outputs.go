@@ -13,8 +13,8 @@ import (
 	"github.com/seed84377926/millrace/codecs"
 )
 
-// checkInput compares the source topics with the records that were produced: a record that was lost or duplicated on its
-// way to the broker is not caused by the application, and would invalidate all other findings.
+// checkInput compares the source topics with the records that were produced: a record that was lost or duplicated on
+// its way to the broker is not caused by the application, and would invalidate all other findings.
 func checkInput(v *verdict, topic string, got [][]*kgo.Record, log *[partitions][]sent) {
 	for p, records := range got {
 		if len(records) != len(log[p]) {
@@ -44,8 +44,7 @@ func outputKey(t topics, topic string, key []byte) (string, error) {
 	return windowedKey(w.Key, w.Window.Start), err
 }
 
-// byOutputKey sorts the records of an output topic by key, in the order of their offsets. A key lives in one
-// partition.
+// byOutputKey sorts the records of an output topic by key, in the order of their offsets. A key lives in one partition.
 func byOutputKey(v *verdict, t topics, topic string, got [][]*kgo.Record) map[string][]*kgo.Record {
 	byKey := make(map[string][]*kgo.Record)
 	for _, r := range flatten(got) {

@@ -19,9 +19,9 @@ import (
 )
 
 // proxy stands between the workers and the brokers. It forwards everything, with three exceptions. It writes its own
-// addresses into answers that have the addresses of brokers, so that no worker bypasses it. It loses answers to EndTxn: the
-// broker has committed, and the connection breaks before the worker gets the answer. It delays answers to heartbeats, so
-// that a worker that has lost its tasks goes on for a while without knowing.
+// addresses into answers that have the addresses of brokers, so that no worker bypasses it. It loses answers to EndTxn:
+// the broker has committed, and the connection breaks before the worker gets the answer. It delays answers to
+// heartbeats, so that a worker that has lost its tasks goes on for a while without knowing.
 type proxy struct {
 	// lose reports whether an answer to EndTxn is lost, hold how long an answer to Heartbeat is delayed. They may be
 	// called from several goroutines.

@@ -113,8 +113,8 @@ func sometimes(seed int64, stream uint64, every int) func() bool {
 	}
 }
 
-// held returns how long the answer to a heartbeat is held back: now and then, for about as long as a commit takes. In the
-// negative control always, since a worker that learns at once what it has lost needs no fence most of the time.
+// held returns how long the answer to a heartbeat is held back: now and then, for about as long as a commit takes. In
+// the negative control always, since a worker that learns at once what it has lost needs no fence most of the time.
 func held(o options) func() time.Duration {
 	now := sometimes(o.seed, 4, holdEvery)
 	return func() time.Duration {
@@ -125,8 +125,7 @@ func held(o options) func() time.Duration {
 	}
 }
 
-// breakThings starts everything, produces and breaks, and returns when the input has ended and nothing breaks any
-// more.
+// breakThings starts everything, produces and breaks, and returns when the input has ended and nothing breaks any more.
 func (c *conductor) breakThings(ctx context.Context) error {
 	for _, i := range c.instances {
 		if err := c.launch(i, c.plan(i)); err != nil {

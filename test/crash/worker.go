@@ -33,7 +33,8 @@ const workerCommand = "worker"
 // is read once, by the worker's main function.
 const faultEnv = "MILLRACE_CRASH_FAULT"
 
-// The messages of a worker to the orchestrator, one in each line of its standard output. Its log goes to standard error.
+// The messages of a worker to the orchestrator, one in each line of its standard output. Its log goes to standard
+// error.
 const (
 	saysRunning = "running" // for the first time
 	saysOwns    = "owns"    // group partition records: a task has taken over and restored

@@ -171,8 +171,8 @@ func cutShort(path string) error {
 	return os.Truncate(path, info.Size()/2)
 }
 
-// State that was damaged while the application was down is restored, the state of the other partitions is kept, and every
-// record counts once.
+// State that was damaged while the application was down is restored, the state of the other partitions is kept, and
+// every record counts once.
 func TestDamage_atRest(t *testing.T) {
 	t.Parallel()
 	c := openCluster(t)
@@ -210,8 +210,8 @@ func TestDamage_atRest(t *testing.T) {
 			round(t, c, sub.Group(), source, 3)
 			second.stop()
 			requireRounds(t, c, sub.TableTopic(), 3)
-			// What is left of a manifest cut short may be a whole one of an earlier moment, as after a loss of power, and a
-			// directory that is gone is a new disk: both are restored like these, without being damage.
+			// What is left of a manifest cut short may be a whole one of an earlier moment, as after a loss of power,
+			// and a directory that is gone is a new disk: both are restored like these, without being damage.
 			if test.name == "directory removed" || test.name == "manifest cut short" {
 				require.Subset(t, test.partitions, slices.Collect(maps.Keys(second.damaged)))
 			} else {
@@ -230,8 +230,8 @@ func TestDamage_atRest(t *testing.T) {
 	}
 }
 
-// Damage that happens under a running application is met by a read, a commit or a compaction; the task restores its state
-// and goes on, beside others that never notice.
+// Damage that happens under a running application is met by a read, a commit or a compaction; the task restores its
+// state and goes on, beside others that never notice.
 func TestDamage_whileRunning(t *testing.T) {
 	t.Parallel()
 	c := openCluster(t)

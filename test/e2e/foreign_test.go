@@ -19,8 +19,8 @@ import (
 	"github.com/seed84377926/millrace/views"
 )
 
-// joins is an application of foreign-key joins, and what is in its sources. Flights refer to airlines, airlines to countries,
-// and flights to flights.
+// joins is an application of foreign-key joins, and what is in its sources. Flights refer to airlines, airlines to
+// countries, and flights to flights.
 type joins struct {
 	*cluster
 	top                          *topology.Topology
@@ -179,8 +179,8 @@ func (j *joins) requireJoined(t *testing.T, v *views.Views) {
 	}
 }
 
-// A view that says that it reflects what was written has the join of it: however far the way is, whatever is stopped, moved,
-// and lost on the way.
+// A view that says that it reflects what was written has the join of it: however far the way is, whatever is stopped,
+// moved, and lost on the way.
 func TestForeignJoin_viewsReflectWhatTheySay(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(2) {

@@ -224,7 +224,8 @@ func TestGlobalTable_isReadAgainIfItsFilesAreOfNoUse(t *testing.T) {
 	require.Equal(t, []string{"k7=none", "k8=new"}, s.look(t, "k7", "k8"))
 }
 
-// Files that break while the application runs end no task for good: the table is read again, and then the records are joined.
+// Files that break while the application runs end no task for good: the table is read again, and then the records are
+// joined.
 func TestGlobalTable_isReadAgainWhileItRuns(t *testing.T) {
 	t.Parallel()
 	s := newGlobalSite(t)

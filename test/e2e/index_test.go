@@ -79,7 +79,8 @@ func (s *indexSite) find(t *testing.T, v *views.IndexView[string, string, string
 	return flights
 }
 
-// An index that is deployed on a table with rows is built from them, kept with them, restored with them and read with them.
+// An index that is deployed on a table with rows is built from them, kept with them, restored with them and read with
+// them.
 func TestIndex_isAddedToATableWithRows(t *testing.T) {
 	t.Parallel()
 	s := &indexSite{

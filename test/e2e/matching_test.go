@@ -81,8 +81,8 @@ func (s *matchingSite) awaitIdentity(t *testing.T, n int) {
 	})
 }
 
-// An application waits for the first topic that matches, reads topics that are created later while it runs, with or without
-// records, and knows all of them when it starts again.
+// An application waits for the first topic that matches, reads topics that are created later while it runs, with or
+// without records, and knows all of them when it starts again.
 func TestSourceMatching_topicsComeLater(t *testing.T) {
 	t.Parallel()
 	s := newMatchingSite(t)
@@ -117,8 +117,8 @@ func TestSourceMatching_topicsComeLater(t *testing.T) {
 	require.NotContains(t, s.log.String(), "task failed")
 }
 
-// A topic with more partitions than the state is not read, and a deleted topic is no longer read. The application goes on with
-// the others, and waits if there are none.
+// A topic with more partitions than the state is not read, and a deleted topic is no longer read. The application goes
+// on with the others, and waits if there are none.
 func TestSourceMatching_topicsThatDoNotFitOrGo(t *testing.T) {
 	t.Parallel()
 	s := newMatchingSite(t)
@@ -168,8 +168,8 @@ func TestSourceMatching_topicsThatDoNotFitOrGo(t *testing.T) {
 // matchingTopic names the topics of an application that counts in two stages.
 func matchingTopic(prefix string, n int) string { return fmt.Sprintf("%s.%d", prefix, n) }
 
-// Topics are created while records arrive and instances join and leave. Each record counts once, in both stages, and views know
-// their positions in topics that did not exist when the views were opened.
+// Topics are created while records arrive and instances join and leave. Each record counts once, in both stages, and
+// views know their positions in topics that did not exist when the views were opened.
 func TestSourceMatching_isExactWhileTopicsAndInstancesComeAndGo(t *testing.T) {
 	t.Parallel()
 	for _, guarantee := range []processors.Guarantee{processors.ExactlyOnce, processors.AtLeastOnce} {

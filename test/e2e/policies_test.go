@@ -50,7 +50,8 @@ func (s *site) requireOnly(t *testing.T, good []string, skipped []int64) {
 }
 
 // A record whose processing fails half-way leaves no trace when it is skipped, and all others count once: the records
-// before it in the same transaction, which is aborted, and the records after it, both while the task catches up and later.
+// before it in the same transaction, which is aborted, and the records after it, both while the task catches up and
+// later.
 func TestPolicy_skippingAFailedRecordIsExact(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -282,8 +282,8 @@ func (s *site) keyed(from, n int) (records []*kgo.Record) {
 	return records
 }
 
-// Calls that take their time, fail and panic, under restarts and commits: each record counts once, in the order of its key, in
-// outputs and in the table; records that always fail are skipped and leave no trace.
+// Calls that take their time, fail and panic, under restarts and commits: each record counts once, in the order of its
+// key, in outputs and in the table; records that always fail are skipped and leave no trace.
 func TestProcessAsync_isExact(t *testing.T) {
 	t.Parallel()
 	const rounds, each = 3, 400

@@ -141,8 +141,8 @@ func (c restored) committed(t *testing.T, admin *kadm.Client, n int64) {
 	}, time.Minute, 10*time.Millisecond)
 }
 
-// A killed instance restores only what it had not written to its disk. An instance without that disk restores everything. A
-// killed restore goes on where it was.
+// A killed instance restores only what it had not written to its disk. An instance without that disk restores
+// everything. A killed restore goes on where it was.
 func TestRestore_killedInstances(t *testing.T) {
 	t.Parallel()
 	c := openCluster(t)

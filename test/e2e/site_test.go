@@ -150,8 +150,9 @@ const (
 	tick     = 5 * time.Millisecond
 )
 
-// eventually waits until the condition holds. It calls the condition on the goroutine of the test, so that a helper in it that
-// fails ends the test with its own message; require.Eventually would only say that the condition was never satisfied.
+// eventually waits until the condition holds. It calls the condition on the goroutine of the test, so that a helper in
+// it that fails ends the test with its own message; require.Eventually would only say that the condition was never
+// satisfied.
 func eventually(t *testing.T, condition func() bool, message ...any) {
 	t.Helper()
 	timeout := time.NewTimer(waitLong)

@@ -16,8 +16,8 @@ import (
 	"github.com/seed84377926/millrace/views"
 )
 
-// Merged streams may have different numbers of partitions: there are as many tasks as the largest has partitions, and views
-// still know their positions.
+// Merged streams may have different numbers of partitions: there are as many tasks as the largest has partitions, and
+// views still know their positions.
 func TestMerge_inputsOfDifferentSizes(t *testing.T) {
 	t.Parallel()
 	c := openCluster(t)

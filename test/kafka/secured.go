@@ -28,9 +28,9 @@ type Secured struct {
 }
 
 // StartSecured starts a broker that ends with the test. PLAIN knows the users that plain has, with their passwords;
-// SCRAM users are created through Root; a token is an unsigned JWS, which may name any user (OAUTHBEARER for tests). The
-// authorizer allows only what was granted through Root. StartSecured skips the test where Brokers would, so that a run
-// without Java remains possible.
+// SCRAM users are created through Root; a token is an unsigned JWS, which may name any user (OAUTHBEARER for tests).
+// The authorizer allows only what was granted through Root. StartSecured skips the test where Brokers would, so that a
+// run without Java remains possible.
 func StartSecured(t testing.TB, plain map[string]string) *Secured {
 	t.Helper()
 	Brokers(t)

@@ -6,12 +6,12 @@
 //	go run ./test/memory --brokers 127.0.0.1:19092
 //
 // A separate process keeps the last value of each key, 100 bytes that do not compress, and how often the key was
-// written, exactly once. While records are produced as fast as the broker takes them, first each key once and then random
-// ones, its resident memory is sampled from /proc. Then the table is read and every key is compared with what was
-// produced. With --restore the process is killed half-way, its disk is wiped, and it restores its state.
+// written, exactly once. While records are produced as fast as the broker takes them, first each key once and then
+// random ones, its resident memory is sampled from /proc. Then the table is read and every key is compared with what
+// was produced. With --restore the process is killed half-way, its disk is wiped, and it restores its state.
 //
-// The last line is "rss peak=… budget=… ratio=…", in MiB; the peak is VmHWM. The exit code is 1 if the peak is more than
-// the budget and a quarter, or if a key is wrong.
+// The last line is "rss peak=… budget=… ratio=…", in MiB; the peak is VmHWM. The exit code is 1 if the peak is more
+// than the budget and a quarter, or if a key is wrong.
 package main
 
 import (

@@ -1,7 +1,7 @@
 //go:build unix
 
-// Package process starts children for the suites that kill and stop real processes: the binary that runs, once more, with
-// a hidden subcommand.
+// Package process starts children for the suites that kill and stop real processes: the binary that runs, once more,
+// with a hidden subcommand.
 package process
 
 import (
@@ -14,8 +14,8 @@ import (
 	"syscall"
 )
 
-// Process is a child. It ends by itself when its parent is gone, since its standard input ends then (see WithParent). Safe
-// for concurrent use.
+// Process is a child. It ends by itself when its parent is gone, since its standard input ends then (see WithParent).
+// Safe for concurrent use.
 type Process struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
@@ -70,8 +70,8 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// WithParent returns a context that also ends when the process that started this one is gone. It must be called once, in
-// a child.
+// WithParent returns a context that also ends when the process that started this one is gone. It must be called once,
+// in a child.
 func WithParent(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {

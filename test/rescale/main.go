@@ -1,7 +1,7 @@
 //go:build unix
 
-// Command rescale measures how long tasks stand still while their group changes, on a real broker that is running already,
-// and checks that every record still counted once.
+// Command rescale measures how long tasks stand still while their group changes, on a real broker that is running
+// already, and checks that every record still counted once.
 //
 //	go run ./test/rescale --brokers 127.0.0.1:19092
 //
@@ -13,10 +13,10 @@
 // interval (100 ms) when nothing happens. So each time includes one commit interval and, after a kill, the session
 // timeout; both are subtracted.
 //
-// The last line is "stay=…ms move=…ms standby=…ms tail=R/N wrong=W": the longest gap of a task that did not move while others
-// did, of a task that moved, and after the kill of an instance whose tasks had standbys, all after the subtraction; how
-// many of N changelog records were restored after a kill without a standby; and how many keys are wrong. The exit code is 1
-// if any are.
+// The last line is "stay=…ms move=…ms standby=…ms tail=R/N wrong=W": the longest gap of a task that did not move while
+// others did, of a task that moved, and after the kill of an instance whose tasks had standbys, all after the
+// subtraction; how many of N changelog records were restored after a kill without a standby; and how many keys are
+// wrong. The exit code is 1 if any are.
 package main
 
 import (

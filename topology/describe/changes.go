@@ -10,7 +10,8 @@ import (
 // Meaning is what a change of a topology means for the state of the version before.
 type Meaning uint8
 
-// The meanings of changes. From MeansMoved on, a change loses or spoils state: it is refused unless the user accepts it.
+// The meanings of changes. From MeansMoved on, a change loses or spoils state: it is refused unless the user accepts
+// it.
 const (
 	// MeansNothing: state and positions fit, and the new version goes on with them.
 	MeansNothing Meaning = iota + 1
@@ -76,7 +77,8 @@ func (c Change) String() string {
 	return text
 }
 
-// Changes are the differences between two topologies: first in the order of the new one, then what only the old one has.
+// Changes are the differences between two topologies: first in the order of the new one, then what only the old one
+// has.
 type Changes []Change
 
 // String returns a line for each change, or says that there is none.
@@ -101,8 +103,8 @@ func (c Changes) Final() Changes {
 	return slices.DeleteFunc(slices.Clone(c), func(change Change) bool { return !change.Final })
 }
 
-// Fingerprint identifies the changes that must be accepted, so that a user accepts exactly these, whatever else changes. Twelve
-// hexadecimal digits, or "" if there are no such changes.
+// Fingerprint identifies the changes that must be accepted, so that a user accepts exactly these, whatever else
+// changes. Twelve hexadecimal digits, or "" if there are no such changes.
 func (c Changes) Fingerprint() string {
 	var facts []string
 	for _, change := range c.Refused() {

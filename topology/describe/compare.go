@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Compare returns what changes between two versions of an application, and what each change means for the state of the version
-// before. It cannot see what descriptions do not hold, such as codecs and functions.
+// Compare returns what changes between two versions of an application, and what each change means for the state of the
+// version before. It cannot see what descriptions do not hold, such as codecs and functions.
 func Compare(before, after Topology) Changes {
 	if before.Application != after.Application {
 		return Changes{{
@@ -122,8 +122,8 @@ func (c *comparison) formerReader(sub *SubTopology, topic string) string {
 	return ""
 }
 
-// movedInput adds the change of an input that another group reads now. Its position does not move with it: offsets belong to a
-// group. If known, the group has a position of its own from an earlier time.
+// movedInput adds the change of an input that another group reads now. Its position does not move with it: offsets
+// belong to a group. If known, the group has a position of its own from an earlier time.
 func (c *comparison) movedInput(sub *SubTopology, topic, from string, known bool) {
 	reads := "the new group has no position in it and reads it from " + c.begin(topic)
 	switch t := c.before.topic(topic); {

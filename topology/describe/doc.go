@@ -1,5 +1,5 @@
-// Package describe holds topologies as data: what a program is made of, without the functions and codecs that only the program
-// has. Topology.Description of package topology returns a [Topology]; processors record it on the cluster.
+// Package describe holds topologies as data: what a program is made of, without the functions and codecs that only the
+// program has. Topology.Description of package topology returns a [Topology]; processors record it on the cluster.
 //
 // # What is done with it
 //
@@ -11,8 +11,8 @@
 //	Compare(before, after) ──▶ Changes, each with a [Meaning] for the state that the version before left
 //	after.After(before)    ──▶ after, with what before used and after does not use any more ([Retired])
 //
-// A deployment compares the stored description with its own. It goes on if no change is refused ([Meaning.Refused]), or if the
-// user has accepted exactly these changes ([Changes.Fingerprint]).
+// A deployment compares the stored description with its own. It goes on if no change is refused ([Meaning.Refused]), or
+// if the user has accepted exactly these changes ([Changes.Fingerprint]).
 //
 // # Invariants
 //
@@ -23,6 +23,6 @@
 //
 // # What it does not do
 //
-// It cannot see a change of a function or of a codec. It knows no cluster: [Topology.Deleted] is told which topics are gone. The
-// package is pure, and its functions do not modify what they are given.
+// It cannot see a change of a function or of a codec. It knows no cluster: [Topology.Deleted] is told which topics are
+// gone. The package is pure, and its functions do not modify what they are given.
 package describe

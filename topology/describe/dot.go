@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// DOT returns the topology as a Graphviz graph: a box for each sub-topology, ellipses for operators, cylinders for stores,
-// notes for topics. Changelogs are not shown: a store stands for its changelog.
+// DOT returns the topology as a Graphviz graph: a box for each sub-topology, ellipses for operators, cylinders for
+// stores, notes for topics. Changelogs are not shown: a store stands for its changelog.
 func (d Topology) DOT() string {
 	var out strings.Builder
 	line := func(depth int, format string, args ...any) {

@@ -20,7 +20,8 @@ func delays(w topology.TimeWindows) describe.Topology {
 	return top.Description()
 }
 
-// The stored description of the version that runs is compared with the description of the version that is to replace it.
+// The stored description of the version that runs is compared with the description of the version that is to replace
+// it.
 func ExampleCompare() {
 	version := func(define func(flights topology.Stream[string, string])) describe.Topology {
 		b := topology.NewBuilder("airport")

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// Identify sets the fingerprints of the topology and of its sub-topologies. A fingerprint has twelve hexadecimal digits.
+// Identify sets the fingerprints of the topology and of its sub-topologies. A fingerprint has twelve hexadecimal
+// digits.
 //
 // The fingerprint of a sub-topology identifies what all instances of its group must have in common, so that each may
 // take over the work of another: the topics that it reads, the repartition topics that it writes, and its stores, with

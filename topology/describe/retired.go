@@ -2,7 +2,8 @@ package describe
 
 import "slices"
 
-// Retired is what earlier versions of an application left on the cluster, and what the application does not use any more.
+// Retired is what earlier versions of an application left on the cluster, and what the application does not use any
+// more.
 type Retired struct {
 	// Groups are the groups that are gone, without their nodes. Their changelogs and offsets are still there.
 	Groups []SubTopology `json:"groups,omitempty"`
@@ -18,8 +19,8 @@ type RetiredStore struct {
 	Store Store  `json:"store"`
 }
 
-// After returns d as the successor of before, the stored description: Retired of the result holds what before used and d does not
-// use.
+// After returns d as the successor of before, the stored description: Retired of the result holds what before used and
+// d does not use.
 func (d Topology) After(before Topology) Topology {
 	d.Retired = Retired{}
 	for _, groups := range [][]SubTopology{before.Retired.Groups, before.SubTopologies} {

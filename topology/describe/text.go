@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// String returns the topology as text, in the manner of Kafka Streams: each sub-topology with its stores; then its sources,
-// processors and sinks in the order of the program, with the stores they use and the arrows between them. The text depends on
-// the program alone, so it is fit for golden files.
+// String returns the topology as text, in the manner of Kafka Streams: each sub-topology with its stores; then its
+// sources, processors and sinks in the order of the program, with the stores they use and the arrows between them. The
+// text depends on the program alone, so it is fit for golden files.
 func (d Topology) String() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "Topology: %s\n", d.Application)

@@ -31,7 +31,8 @@ type SubTopology struct {
 	Group       string `json:"group"`
 	Changelog   string `json:"changelog"`   // topic
 	Fingerprint string `json:"fingerprint"` // see Topology.Identify
-	// Inputs and Outputs are names of topics. An input that stands for all topics that match a pattern is named by the pattern.
+	// Inputs and Outputs are names of topics. An input that stands for all topics that match a pattern is named by the
+	// pattern.
 	Inputs  []string `json:"inputs"`
 	Outputs []string `json:"outputs,omitempty"`
 	Stores  []Store  `json:"stores,omitempty"`
@@ -73,7 +74,8 @@ type Node struct {
 	Topic string `json:"topic,omitempty"`
 	// Pattern is the pattern of a source that reads all topics whose names match it.
 	Pattern string `json:"pattern,omitempty"`
-	// Start says where a source begins that has no offsets: "latest", "last 1h0m0s", "committed", or "" for the first record.
+	// Start says where a source begins that has no offsets: "latest", "last 1h0m0s", "committed", or "" for the first
+	// record.
 	Start string `json:"start,omitempty"`
 	// Dynamic says that each record of a sink chooses its topic.
 	Dynamic bool `json:"dynamic,omitempty"`
@@ -83,8 +85,8 @@ type Node struct {
 	Globals  []string `json:"global_tables,omitempty"`
 	Parents  []string `json:"parents,omitempty"`
 	Children []string `json:"children,omitempty"`
-	// Site is the call in the program that made the node, "folder/file:line". [Compare] and the text ignore it, and it is not
-	// stored.
+	// Site is the call in the program that made the node, "folder/file:line". [Compare] and the text ignore it, and it
+	// is not stored.
 	Site string `json:"site,omitempty"`
 }
 
@@ -105,7 +107,8 @@ type Global struct {
 type Topic struct {
 	Name string `json:"name"`
 	Kind string `json:"kind"`
-	// Partitions is the number of partitions that the program gives a repartition topic, 0 if the number follows from other topics.
+	// Partitions is the number of partitions that the program gives a repartition topic, 0 if the number follows from
+	// other topics.
 	Partitions int32 `json:"partitions,omitempty"`
 	// WrittenBy and ReadBy are names of groups.
 	WrittenBy []string `json:"written_by,omitempty"`

@@ -4,9 +4,9 @@ import "github.com/seed84377926/millrace/codecs"
 
 const arenaChunk = 64 << 10
 
-// Arena is where a task encodes keys and values. It never writes again what it has handed out, so a Sink may keep it without
-// a copy; the garbage collector frees a chunk when nobody uses it any more. The encodings of an input record that led to no
-// output are given up: their memory is used again for the next record.
+// Arena is where a task encodes keys and values. It never writes again what it has handed out, so a Sink may keep it
+// without a copy; the garbage collector frees a chunk when nobody uses it any more. The encodings of an input record
+// that led to no output are given up: their memory is used again for the next record.
 type Arena struct {
 	chunk []byte // used part; the capacity is the whole chunk
 	mark  int    // length of chunk before the current input record

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// NewCall returns a call that belongs to the record, or punctuation, that the task processes now. run makes the call, on a
-// goroutine of the executor, and must not panic; done takes its result, on the goroutine of the task.
+// NewCall returns a call that belongs to the record, or punctuation, that the task processes now. run makes the call,
+// on a goroutine of the executor, and must not panic; done takes its result, on the goroutine of the task.
 func (h *Host) NewCall(timeout time.Duration, run func(ctx context.Context), done func() error) Call {
 	return Call{Timeout: timeout, run: run, done: done, input: h.input, offset: h.offset, punctuation: h.punctuation}
 }

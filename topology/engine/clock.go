@@ -7,9 +7,9 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// Clock returns the stream time of an operator. name is the name of its store, which is unique and stays the same when other
-// operators come and go; further times of the operator that are kept have "/" and a word after it. The sub-topology must have the
-// store of [TimesSpec].
+// Clock returns the stream time of an operator. name is the name of its store, which is unique and stays the same when
+// other operators come and go; further times of the operator that are kept have "/" and a word after it. The
+// sub-topology must have the store of [TimesSpec].
 func (h *Host) Clock(name string, hooks ClockHooks) *Clock {
 	c := &Clock{KeptTime: unknown(name), ClockHooks: hooks}
 	if h.readTime(&c.KeptTime) {

@@ -7,10 +7,11 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// Flush forwards what operators hold back until the commit, which may send output, removes expired windows and appends all changes
-// since the last commit to b. They stay pending until Committed or Rollback.
+// Flush forwards what operators hold back until the commit, which may send output, removes expired windows and appends
+// all changes since the last commit to b. They stay pending until Committed or Rollback.
 //
-// It fails like Process, except that a [*RecordError] names the record that was processed last, which need not be its cause.
+// It fails like Process, except that a [*RecordError] names the record that was processed last, which need not be its
+// cause.
 func (t *Task) Flush(b *state.Batch) error {
 	h := &t.host
 	if h.inFlight > 0 {
@@ -59,8 +60,8 @@ func (t *Task) Committed() {
 	}
 }
 
-// Rollback forgets everything since the last commit, stream times included, and creates the processors again: what they keep
-// in variables may come from what is forgotten.
+// Rollback forgets everything since the last commit, stream times included, and creates the processors again: what they
+// keep in variables may come from what is forgotten.
 func (t *Task) Rollback() {
 	h := &t.host
 	h.pause.end(h.wallClock)
@@ -87,8 +88,8 @@ func (t *Task) Rollback() {
 	h.broken = h.findBroken()
 }
 
-// releaseHeld forwards what is held until the commit, from upstream to downstream: an operator may hold what another one
-// releases.
+// releaseHeld forwards what is held until the commit, from upstream to downstream: an operator may hold what another
+// one releases.
 func (h *Host) releaseHeld() (err error) {
 	defer h.recovered(&err)
 	for _, p := range slices.Backward(h.holders) { // what is downstream is wired first

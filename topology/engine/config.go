@@ -16,11 +16,12 @@ type TaskConfig struct {
 	Budget *state.Budget
 	// Sink takes the output. Required.
 	Sink Sink
-	// Partitions returns the number of partitions of a topic that Sink takes records for. An error says why it takes none; it
-	// becomes the cause of a [RouteError] if the topic was chosen for a record. It is required if the sub-topology chooses
-	// partitions, see topology.PartitionBy, or topics, see topology.Stream.ToDynamic.
+	// Partitions returns the number of partitions of a topic that Sink takes records for. An error says why it takes
+	// none; it becomes the cause of a [RouteError] if the topic was chosen for a record. It is required if the
+	// sub-topology chooses partitions, see topology.PartitionBy, or topics, see topology.Stream.ToDynamic.
 	Partitions func(topic string) (int32, error)
-	// Globals returns the rows of a global table. It is required if the sub-topology reads one, see topology.GlobalTableOf.
+	// Globals returns the rows of a global table. It is required if the sub-topology reads one, see
+	// topology.GlobalTableOf.
 	Globals func(name string) GlobalRows
 	// OnDrop is called for every record that an operator drops. nil means that drops are not reported.
 	OnDrop func(Drop)
@@ -28,8 +29,8 @@ type TaskConfig struct {
 	WallClock int64
 	// Context is given to processors; it ends when the task has to. nil means one that never ends.
 	Context context.Context //nolint:containedctx // it lives as long as the task
-	// PassOver says, just before a punctuation runs, that it has failed and is not to run again: the schedule goes on with the
-	// next one. nil means that none is passed over.
+	// PassOver says, just before a punctuation runs, that it has failed and is not to run again: the schedule goes on
+	// with the next one. nil means that none is passed over.
 	PassOver func(Punctuation) bool
 	// Executor runs the calls of asynchronous operators. Required if there are any.
 	Executor Executor

@@ -1,8 +1,8 @@
 // Package engine runs sub-topologies, without knowing what operators there are: package topology makes its programs.
 //
-// A [Task] runs a [Program] for one partition. It has two sides. Its owner, the runtime or the test driver, calls the methods of
-// Task: records go in by Process, output comes out at the [Sink], and Flush, Committed and Rollback say what becomes of both. The
-// operators are wired into its [Host] and know nothing of the owner:
+// A [Task] runs a [Program] for one partition. It has two sides. Its owner, the runtime or the test driver, calls the
+// methods of Task: records go in by Process, output comes out at the [Sink], and Flush, Committed and Rollback say what
+// becomes of both. The operators are wired into its [Host] and know nothing of the owner:
 //
 //	owner ──▶ Task: Process, AdvanceWallClock, Poll, Flush, Committed, Rollback, Close
 //	            │                                                  ▲ parts: flushed, rolled back, closed

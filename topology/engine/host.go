@@ -7,8 +7,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// Host is a task as its operators see it: they register their parts with it while the task is wired, and use it for each record.
-// It belongs to the goroutine of the task.
+// Host is a task as its operators see it: they register their parts with it while the task is wired, and use it for
+// each record. It belongs to the goroutine of the task.
 type Host struct {
 	name   string // of the sub-topology
 	cfg    TaskConfig
@@ -35,8 +35,8 @@ type Host struct {
 	stateErr        error // a function of the user could not read state
 	broken          error // a part could not be renewed
 
-	// The input record that is processed, or the punctuation that runs instead, and the node that last called a function of
-	// the user.
+	// The input record that is processed, or the punctuation that runs instead, and the node that last called a
+	// function of the user.
 	input       int
 	offset      int64
 	punctuation *Punctuation

@@ -6,8 +6,8 @@ type Program struct {
 	Name string
 	// Inputs are the topics that are read, in the order that [Task.Process] counts them.
 	Inputs []Input
-	// IdleAfter is how long there must be no record before stream times follow the wall clock, in milliseconds; 0 means that
-	// they never do.
+	// IdleAfter is how long there must be no record before stream times follow the wall clock, in milliseconds; 0 means
+	// that they never do.
 	IdleAfter int64
 }
 
@@ -23,8 +23,8 @@ type Input struct {
 type Reader struct {
 	// Read processes a record. It does not keep r.
 	Read func(r *RawRecord) error
-	// Timestamp returns the timestamp that Read would give the record; partitionTime is the largest one before it. It changes
-	// nothing. nil means that records have the timestamp that they have in Kafka.
+	// Timestamp returns the timestamp that Read would give the record; partitionTime is the largest one before it. It
+	// changes nothing. nil means that records have the timestamp that they have in Kafka.
 	Timestamp func(r *RawRecord, partitionTime int64) int64
 	// PartitionTime is the largest timestamp so far. Required with Timestamp.
 	PartitionTime *Clock

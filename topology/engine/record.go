@@ -25,29 +25,32 @@ type RawRecord struct {
 // Sink takes the output of a task.
 type Sink interface {
 	// Send takes a record for a topic, in order for each topic and key. The slices of r are handed over: the task never
-	// modifies them again, but may send them to several partitions. The partition is r.Partition if r.Pinned is set; otherwise the
-	// implementation chooses it: topology.Partition of r.PartitionKey, or of r.Key if that is nil; any partition for a null key.
-	// An error of Send fails Process.
+	// modifies them again, but may send them to several partitions. The partition is r.Partition if r.Pinned is set;
+	// otherwise the implementation chooses it: topology.Partition of r.PartitionKey, or of r.Key if that is nil; any
+	// partition for a null key. An error of Send fails Process.
 	Send(topic string, r RawRecord) error
 }
 
 // Drop is a record that an operator could not use.
 type Drop struct {
-	// Node is the name of the operator as topology.Topology.Describe shows it, Reason one of the Drop constants of package topology.
+	// Node is the name of the operator as topology.Topology.Describe shows it, Reason one of the Drop constants of
+	// package topology.
 	Node, Reason string
-	// Topic, Partition and Offset are the place of the input record that was processed. Topic is "" and Offset -1 during a
-	// [Punctuation], to which no record leads.
+	// Topic, Partition and Offset are the place of the input record that was processed. Topic is "" and Offset -1
+	// during a [Punctuation], to which no record leads.
 	Topic     string
 	Partition int32
 	Offset    int64
 }
 
-// GlobalRows are the rows of a global table as they are at the moment, which changes while tasks read them. They are safe for
-// concurrent use.
+// GlobalRows are the rows of a global table as they are at the moment, which changes while tasks read them. They are
+// safe for concurrent use.
 type GlobalRows interface {
-	// Get appends the row of key to dst and reports whether there is one. Keys and rows look as in the partition of a key-value
-	// store: state.AppendRowKey of the name of the table and the key, state.AppendRowValue of timestamp and value.
+	// Get appends the row of key to dst and reports whether there is one. Keys and rows look as in the partition of a
+	// key-value store: state.AppendRowKey of the name of the table and the key, state.AppendRowValue of timestamp and
+	// value.
 	Get(dst, key []byte) (value []byte, ok bool, err error)
-	// Version returns another number after every change of rows: a row that was read before the change may have another value now.
+	// Version returns another number after every change of rows: a row that was read before the change may have another
+	// value now.
 	Version() uint64
 }

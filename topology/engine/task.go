@@ -8,8 +8,8 @@ import (
 )
 
 // Task processes one partition of a sub-topology. Its owner calls Process for each input record and, to commit, Flush,
-// then Committed when the batch of Flush is applied to the state, or Rollback if it will never be. A Task belongs to one
-// goroutine at a time.
+// then Committed when the batch of Flush is applied to the state, or Rollback if it will never be. A Task belongs to
+// one goroutine at a time.
 //
 // After an error of Process that is not a [*DecodeError] the task must be rolled back, and what it sent since the last
 // commit must be discarded too: the record may have been processed in part.
@@ -18,7 +18,8 @@ type Task struct {
 	readers []Reader // of the inputs
 }
 
-// NewTask returns a task that runs p on cfg.State. It fails if the state cannot be read, or if cfg lacks what an operator needs.
+// NewTask returns a task that runs p on cfg.State. It fails if the state cannot be read, or if cfg lacks what an
+// operator needs.
 func NewTask(p Program, cfg TaskConfig) (*Task, error) {
 	if cfg.State == nil {
 		return nil, fmt.Errorf("task of sub-topology %q: TaskConfig.State is nil", p.Name)
@@ -73,12 +74,12 @@ func emptyGlobals(string) GlobalRows { return noRows{} }
 func (noRows) Get(dst, _ []byte) ([]byte, bool, error) { return dst, false, nil }
 func (noRows) Version() uint64                         { return 0 }
 
-// Process runs one record of the given input, an index of [Program].Inputs, through the sub-topology. It does not
-// keep r, and does not modify it; keys and values may be reused when it returns, headers must not be modified later.
+// Process runs one record of the given input, an index of [Program].Inputs, through the sub-topology. It does not keep
+// r, and does not modify it; keys and values may be reused when it returns, headers must not be modified later.
 //
 // A [*DecodeError] means that nothing was done. Any other error names the node, topic and offset and calls for a
-// rollback. The cause is the record itself if it is a [*RecordError], the topic that was chosen for the record if it is a
-// [*RouteError], and otherwise state or sink. A panic in a function of the user is a RecordError.
+// rollback. The cause is the record itself if it is a [*RecordError], the topic that was chosen for the record if it is
+// a [*RouteError], and otherwise state or sink. A panic in a function of the user is a RecordError.
 func (t *Task) Process(input int, r *RawRecord) (err error) {
 	h := &t.host
 	if input < 0 || input >= len(t.readers) {
@@ -106,9 +107,9 @@ func (t *Task) Process(input int, r *RawRecord) (err error) {
 // topology.TimestampOf.
 func (t *Task) Timestamped(input int) bool { return t.readers[input].Timestamp != nil }
 
-// Timestamp returns the timestamp that Process will give a record of the given input, for a caller that chooses among inputs.
-// partitionTime is the largest one of the records before it. It does not change the task. If the record cannot be decoded, or the
-// function panics, it is the timestamp that the record has in Kafka: Process will say what is wrong.
+// Timestamp returns the timestamp that Process will give a record of the given input, for a caller that chooses among
+// inputs. partitionTime is the largest one of the records before it. It does not change the task. If the record cannot
+// be decoded, or the function panics, it is the timestamp that the record has in Kafka: Process will say what is wrong.
 func (t *Task) Timestamp(input int, r *RawRecord, partitionTime int64) int64 {
 	if !t.Timestamped(input) {
 		return r.Timestamp
@@ -116,7 +117,8 @@ func (t *Task) Timestamp(input int, r *RawRecord, partitionTime int64) int64 {
 	return t.readers[input].Timestamp(r, partitionTime)
 }
 
-// PartitionTime returns the largest timestamp of the records of an input that is [Task.Timestamped], -1 if there is none.
+// PartitionTime returns the largest timestamp of the records of an input that is [Task.Timestamped], -1 if there is
+// none.
 func (t *Task) PartitionTime(input int) int64 {
 	if c := t.readers[input].PartitionTime; c != nil {
 		return c.Now
@@ -150,8 +152,8 @@ func (t *Task) Changed() bool {
 	return t.DirtyBytes() > 0 || t.host.times != nil && t.host.times.changed()
 }
 
-// StoreStats appends what the stores have done since the task was made, and what they hold, to dst: one for each store, in
-// an order that stays the same. It belongs to the goroutine of the task.
+// StoreStats appends what the stores have done since the task was made, and what they hold, to dst: one for each store,
+// in an order that stays the same. It belongs to the goroutine of the task.
 func (t *Task) StoreStats(dst []state.StoreStats) []state.StoreStats {
 	for _, s := range t.host.stores {
 		if m, ok := s.(state.Measured); ok {
@@ -164,10 +166,10 @@ func (t *Task) StoreStats(dst []state.StoreStats) []state.StoreStats {
 // Preparing reports whether operators have work to do before the next record, see [Task.Prepare].
 func (t *Task) Preparing() bool { return t.host.unprepared }
 
-// Prepare does work that must be done before the next record, such as building an index that was added to a table with rows: it
-// works through at most limit more rows and returns how many, 0 if all is done. The owner calls it before the first record and
-// commits after each call, so that what is not committed stays small; Process does the rest at once. A task that goes on need not
-// repeat what was committed.
+// Prepare does work that must be done before the next record, such as building an index that was added to a table with
+// rows: it works through at most limit more rows and returns how many, 0 if all is done. The owner calls it before the
+// first record and commits after each call, so that what is not committed stays small; Process does the rest at once. A
+// task that goes on need not repeat what was committed.
 func (t *Task) Prepare(limit int) (rows int, err error) { return t.host.prepare(limit) }
 
 // findBroken returns what is wrong with the parts that were created again.
@@ -179,8 +181,8 @@ func (h *Host) findBroken() error {
 	return errors.Join(errs...)
 }
 
-// WallClockDue returns when AdvanceWallClock has something to do next, in milliseconds since the Unix epoch, and false if
-// nothing waits for the wall clock.
+// WallClockDue returns when AdvanceWallClock has something to do next, in milliseconds since the Unix epoch, and false
+// if nothing waits for the wall clock.
 func (t *Task) WallClockDue() (at int64, ok bool) {
 	next, at := nextAlarm(t.host.wallClockAlarms)
 	return at, next != nil
@@ -206,8 +208,8 @@ func (t *Task) AdvanceWallClock(now int64) error {
 // InFlight returns how many records wait for calls.
 func (t *Task) InFlight() int { return t.host.inFlight }
 
-// Poll forwards the results of calls that have ended. The owner calls it when the executor has some; what the task sends
-// belongs to the open transaction. Errors are those of Process.
+// Poll forwards the results of calls that have ended. The owner calls it when the executor has some; what the task
+// sends belongs to the open transaction. Errors are those of Process.
 func (t *Task) Poll() error { return t.host.settleCalls(false) }
 
 // Drain waits for all calls and forwards their results. The owner calls it before Flush. Errors are those of Process.

@@ -6,8 +6,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// TimesStore is the name of the store that keeps the stream times of operators. Without it, a task that was restarted would accept
-// late records that it would have dropped before, and the same input would give another output.
+// TimesStore is the name of the store that keeps the stream times of operators. Without it, a task that was restarted
+// would accept late records that it would have dropped before, and the same input would give another output.
 const TimesStore = "stream-times"
 
 // UnknownTime is the stream time before the first record.
@@ -48,11 +48,11 @@ type Clock struct {
 type ClockHooks struct {
 	// Expire removes what is not needed any more at stream time now. It is called before a commit.
 	Expire func(now int64) error
-	// Emit forwards what became final by stream time now. The operator calls it itself for each record; the task calls it
-	// when the clock went on without one, see [Program].IdleAfter.
+	// Emit forwards what became final by stream time now. The operator calls it itself for each record; the task calls
+	// it when the clock went on without one, see [Program].IdleAfter.
 	Emit func(now int64) error
-	// Node is the operator if its time goes on while the input pauses, and Reach how far it must go on for all that the operator
-	// holds to come out.
+	// Node is the operator if its time goes on while the input pauses, and Reach how far it must go on for all that the
+	// operator holds to come out.
 	Node  Node
 	Reach int64
 }

@@ -1,13 +1,13 @@
-// Package partitions derives how many partitions the internal topics of a topology have, and how many tasks run each of its
-// sub-topologies, by the rules of Kafka Streams (docs/semantics.md, Partitions):
+// Package partitions derives how many partitions the internal topics of a topology have, and how many tasks run each of
+// its sub-topologies, by the rules of Kafka Streams (docs/semantics.md, Partitions):
 //
 //   - Inputs that an operator brings together have the same number of partitions.
 //   - A repartition topic has the number that the user gave it; else the number of the external inputs that it is brought
 //     together with; else the largest number of tasks of the groups that write to it.
 //   - A sub-topology has as many tasks as the largest of its inputs has partitions.
 //
-// The runtime and the test driver use it, so that both split a topology into the same tasks. The package is pure: the caller
-// says how many partitions the external topics have.
+// The runtime and the test driver use it, so that both split a topology into the same tasks. The package is pure: the
+// caller says how many partitions the external topics have.
 package partitions
 
 import (
@@ -25,8 +25,8 @@ type Sizes struct {
 	Groups map[string]int32
 }
 
-// Derive sets the sizes that follow from the sizes of the external topics, which the caller has put into Topics. A topic or group
-// whose size does not follow yet stays without one.
+// Derive sets the sizes that follow from the sizes of the external topics, which the caller has put into Topics. A
+// topic or group whose size does not follow yet stays without one.
 func (s Sizes) Derive(subs []*topology.SubTopology) {
 	for range subs { // the groups that write to a topic may come later in the list than its readers
 		for _, sub := range subs {
@@ -37,8 +37,8 @@ func (s Sizes) Derive(subs []*topology.SubTopology) {
 	}
 }
 
-// size sets the number of tasks of one sub-topology and the partitions of its repartition inputs, if the sizes that they follow
-// from are known.
+// size sets the number of tasks of one sub-topology and the partitions of its repartition inputs, if the sizes that
+// they follow from are known.
 func (s Sizes) size(sub *topology.SubTopology) {
 	var tasks int32
 	for _, inputs := range together(sub) {

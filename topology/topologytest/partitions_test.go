@@ -139,7 +139,8 @@ func TestPartitions_placeOfPipedRecords(t *testing.T) {
 	}
 }
 
-// A record that leads to several tasks of the next sub-topology: the smallest timestamp first, then the first partition.
+// A record that leads to several tasks of the next sub-topology: the smallest timestamp first, then the first
+// partition.
 func TestPartitions_orderOfTasks(t *testing.T) {
 	d := topologytest.NewDriver(t, build(t, func(b *topology.Builder) {
 		topology.Source(b, "in", codecs.String, codecs.String).

@@ -39,8 +39,8 @@ type Scenario struct {
 //	commit, restart, crash, restore                                     what the Driver's methods do
 //	describe, dot, json                                                 the topology
 //
-// An output is printed as "TOPIC: KEY -> VALUE @TIMESTAMP", with TOPIC/PARTITION if the topic has several. Values with special
-// characters are written in parentheses.
+// An output is printed as "TOPIC: KEY -> VALUE @TIMESTAMP", with TOPIC/PARTITION if the topic has several. Values with
+// special characters are written in parentheses.
 func RunScripts(t *testing.T, path string, scenarios map[string]Scenario) {
 	t.Helper()
 	datadriven.Walk(t, path, func(t *testing.T, path string) {

@@ -58,8 +58,8 @@ func Sessions[K, V any](d *Driver, store string, key codecs.Codec[K], value code
 	return rows
 }
 
-// Versions commits and returns all versions of all keys of a versioned store, in the order of their encoded keys, the oldest
-// first.
+// Versions commits and returns all versions of all keys of a versioned store, in the order of their encoded keys, the
+// oldest first.
 func Versions[K, V any](d *Driver, store string, key codecs.Codec[K], value codecs.Codec[V]) []state.VersionEntry[K, V] {
 	d.t.Helper()
 	parts, _ := d.store(store, state.VersionedKind)

@@ -57,8 +57,8 @@ type listed struct {
 	GoFiles, Imports        []string
 }
 
-// load type-checks the packages of the module in dir. What they import comes from the compiler's export data, so that only
-// packages that others import are compiled.
+// load type-checks the packages of the module in dir. What they import comes from the compiler's export data, so that
+// only packages that others import are compiled.
 func load(ctx context.Context, dir string) ([]*pkg, error) {
 	own, err := list(ctx, dir, "./...")
 	if err != nil {

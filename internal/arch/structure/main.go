@@ -2,13 +2,13 @@
 // references between files, and how many of these run up. `make structure` runs it; compare what it prints before and
 // after a change that moves things.
 //
-// A reference is a pair of files of one package of which the first uses a name that the second declares. If the files were
-// put into an order in which as few references as possible point backwards, those that still do "run up": a reader can go
-// through the file list in that order and meets something unknown so many times. The order is found by a heuristic, so the
-// count is an upper bound, and the same for the same tree.
+// A reference is a pair of files of one package of which the first uses a name that the second declares. If the files
+// were put into an order in which as few references as possible point backwards, those that still do "run up": a reader
+// can go through the file list in that order and meets something unknown so many times. The order is found by a
+// heuristic, so the count is an upper bound, and the same for the same tree.
 //
-// Between folders the same is counted for imports. A package whose path begins with another one's belongs to its folder:
-// topology/topologytest to topology.
+// Between folders the same is counted for imports. A package whose path begins with another one's belongs to its
+// folder: topology/topologytest to topology.
 package main
 
 import (
@@ -90,8 +90,8 @@ func folderImports(packages []*pkg) []arrow {
 	return arrows
 }
 
-// folder returns the first part of a package's path, and the first two below cmd, examples, internal and test, which only
-// hold together what has nothing to do with each other.
+// folder returns the first part of a package's path, and the first two below cmd, examples, internal and test, which
+// only hold together what has nothing to do with each other.
 func folder(pkg string) string {
 	parts := strings.Split(pkg, "/")
 	switch parts[0] {

@@ -12,9 +12,9 @@ func (a arrow) compare(b arrow) int {
 	return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to))
 }
 
-// runUp returns the arrows that point backwards in the best order found, in which whatever needs comes before what it needs.
-// The order starts from the greedy one of Eades, Lin and Smyth ("A fast and effective heuristic for the feedback arc set
-// problem", 1993); then single nodes move to better places until none does.
+// runUp returns the arrows that point backwards in the best order found, in which whatever needs comes before what it
+// needs. The order starts from the greedy one of Eades, Lin and Smyth ("A fast and effective heuristic for the feedback
+// arc set problem", 1993); then single nodes move to better places until none does.
 func runUp(arrows []arrow) []arrow {
 	order := improve(greedy(arrows), arrows)
 	place := places(order)
@@ -35,8 +35,8 @@ func places(order []string) map[string]int {
 	return place
 }
 
-// greedy takes away nodes that nobody needs (to the front), that need nobody (to the end), or else the one that needs the
-// most beyond those that need it (to the front).
+// greedy takes away nodes that nobody needs (to the front), that need nobody (to the end), or else the one that needs
+// the most beyond those that need it (to the front).
 func greedy(arrows []arrow) []string {
 	left := make(map[string]bool)
 	for _, a := range arrows {

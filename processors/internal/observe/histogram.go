@@ -13,8 +13,8 @@ const (
 	histogramBuckets = 20
 )
 
-// Histogram counts durations in buckets of doubling width, so that finding the bucket takes no search. It is plain numbers
-// that one goroutine owns.
+// Histogram counts durations in buckets of doubling width, so that finding the bucket takes no search. It is plain
+// numbers that one goroutine owns.
 type Histogram struct {
 	counts [histogramBuckets + 1]uint64
 	sum    float64 // seconds
