@@ -122,7 +122,7 @@ func clockFunctions() []string {
 }
 
 // historical returns the documents that may name what does not exist any more.
-func historical() []string { return []string{"CHANGELOG.md", "docs/decisions/...", "ARCHITECTURE.md"} }
+func historical() []string { return []string{"CHANGELOG.md", "docs/decisions/..."} }
 
 // bareSentinels returns the exported errors whose text does not begin with the name of their package, because it is a
 // part of a message that names the store.
