@@ -22,15 +22,15 @@ type Builder struct {
 func NewBuilder(app string, opts ...BuilderOption) *Builder {
 	b := &Builder{graph: graph{app: app, names: make(map[string]*node), sources: make(map[string]*node)}}
 	if err := checkName(app); err != nil {
-		b.errs = append(b.errs, fmt.Errorf("%s: graph: application %w", callSite(), err))
+		b.errs = append(b.errs, fmt.Errorf("%s: builder: application %w", callSite(), err))
 	}
 	for _, opt := range opts {
 		if opt == nil {
-			b.errs = append(b.errs, fmt.Errorf("%s: graph: option is nil", callSite()))
+			b.errs = append(b.errs, fmt.Errorf("%s: builder: option is nil", callSite()))
 			continue
 		}
 		if err := opt.applyBuilder(&b.builderOptions); err != nil {
-			b.errs = append(b.errs, fmt.Errorf("%s: graph: %w", callSite(), err))
+			b.errs = append(b.errs, fmt.Errorf("%s: builder: %w", callSite(), err))
 		}
 	}
 	return b
