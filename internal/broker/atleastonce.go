@@ -128,22 +128,6 @@ func (w *Writer) leaseTime() time.Duration {
 	return cmp.Or(w.cfg.Lease, DefaultSessionTimeout)
 }
 
-// fenceTransactional fences the holder of the transactional id and ends its open transaction, if there is one: an
-// earlier run of the application may have worked exactly once.
-func (w *Writer) fenceTransactional(ctx context.Context) error {
-	req := kmsg.NewPtrInitProducerIDRequest()
-	req.TransactionalID = &w.cfg.TransactionalID
-	req.TransactionTimeoutMillis = int32(w.cfg.Timeout.Milliseconds())
-	req.ProducerID, req.ProducerEpoch = -1, -1
-	return retry(ctx, 20*time.Millisecond, retriableInTransaction, func() error {
-		resp, err := req.RequestWith(ctx, w.client.kafka)
-		if err != nil {
-			return err
-		}
-		return kerr.ErrorForCode(resp.ErrorCode)
-	})
-}
-
 // commitAsMember commits the offsets as the group member.
 func (w *Writer) commitAsMember(ctx context.Context, offsets state.Offsets) error {
 	req := kmsg.NewPtrOffsetCommitRequest()
@@ -181,33 +165,4 @@ func (w *Writer) commitAsMember(ctx context.Context, offsets state.Offsets) erro
 		}
 		return nil
 	})
-}
-
-// asMember calls ask with the current membership until the coordinator has given a final answer. During a rebalance the
-// coordinator accepts no offsets for a while, or the client does not know the new generation yet. asMember then asks
-// again: a member that stays in the group succeeds in the end, and any other member is fenced.
-//
-// The membership may be read at any time. A task that still works has not been taken away: before this member joins the
-// next generation, the group waits until the tasks that it takes away have ended.
-func (w *Writer) asMember(ctx context.Context, ask func(Membership) error) error {
-	for {
-		m := w.cfg.Membership()
-		if m.Member == "" {
-			return fmt.Errorf("%w (this instance is not in the group)", ErrFenced)
-		}
-		err := ask(m)
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, kerr.RebalanceInProgress), retriableInTransaction(err):
-		case errors.Is(err, kerr.IllegalGeneration) && w.cfg.Membership().Generation != m.Generation:
-		case errors.Is(err, kerr.UnknownMemberID), errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.FencedInstanceID):
-			return fmt.Errorf("%w (%w)", ErrFenced, err)
-		default:
-			return err
-		}
-		if err := pause(ctx, 5*time.Millisecond); err != nil {
-			return err
-		}
-	}
 }

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/internal/fault"
@@ -116,57 +115,6 @@ type Writer struct {
 type producerID struct {
 	id    int64
 	epoch int16
-}
-
-// TakeOver fences every earlier owner of the transactional id and returns a writer that holds it: the broker ends the
-// open transaction of the previous owner and refuses that owner from now on. TakeOver waits until the transaction has
-// ended. Committed offsets and high watermarks must be read after TakeOver, never before (KAFKA-10167, KIP-447).
-func TakeOver(ctx context.Context, client *Client, cfg WriterConfig) (*Writer, error) {
-	if cfg.TransactionalID == "" {
-		return nil, errors.New("take over: no transactional id")
-	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = DefaultTransactionTimeout
-	}
-	w := &Writer{
-		client: client, cfg: cfg, topicIDs: make(map[string][16]byte), marked: make(map[string]bool), commits: make(map[string]string),
-		unlisted: make(map[state.TopicPartition]struct{}), listed: make(map[state.TopicPartition]struct{}),
-	}
-	w.alive, w.interrupt = context.WithCancelCause(context.Background())
-	w.noAck = w.Promise(nil)
-	if err := w.takeOver(ctx); err != nil {
-		if errors.Is(err, kerr.InvalidTransactionTimeout) {
-			err = fmt.Errorf("%w: %v is more than the brokers allow (%w): lower it, or raise their transaction.max.timeout.ms", ErrTimeoutRefused, cfg.Timeout, err)
-		}
-		return nil, fmt.Errorf("take over %s: %w", cfg.TransactionalID, client.denied(fencedOr(err), "Write", "this transactional id"))
-	}
-	return w, nil
-}
-
-func (w *Writer) takeOver(ctx context.Context) (err error) {
-	opts := append(w.client.Options(),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerLinger(5*time.Millisecond),
-		kgo.ProducerBatchMaxBytesFn(w.cfg.limit),
-		kgo.MetadataMinAge(metadataMinAge),
-	)
-	opts = append(opts, w.cfg.buffer()...)
-	if w.cfg.Membership != nil {
-		if err := w.fenceTransactional(ctx); err != nil {
-			return err
-		}
-		w.kafka, err = kgo.NewClient(opts...)
-		return err
-	}
-	w.kafka, err = kgo.NewClient(append(opts, kgo.TransactionalID(w.cfg.TransactionalID), kgo.TransactionTimeout(w.cfg.Timeout))...)
-	if err != nil {
-		return err
-	}
-	if _, _, err := w.kafka.ProducerID(ctx); err != nil {
-		w.Close()
-		return err
-	}
-	return nil
 }
 
 // Begin opens a transaction. Nothing is sent before the first Produce.
