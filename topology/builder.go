@@ -20,7 +20,7 @@ type Builder struct {
 // and internal topics: lower-case letters, digits and hyphens. The options say what is done about records that fail,
 // and whether time goes on while the input pauses.
 func NewBuilder(app string, opts ...BuilderOption) *Builder {
-	b := &Builder{graph: graph{app: app, names: make(map[string]*node), sources: make(map[string]*node)}}
+	b := &Builder{app: app, names: make(map[string]*node), sources: make(map[string]*node)}
 	if err := checkName(app); err != nil {
 		b.errs = append(b.errs, fmt.Errorf("%s: builder: application %w", callSite(), err))
 	}

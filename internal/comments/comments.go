@@ -133,9 +133,9 @@ func joined(words []string) []string {
 }
 
 var (
-	item      = regexp.MustCompile(`^ ([-*+•]|\d+[.)]) `)                                   //nolint:gochecknoglobals // a pattern
-	form      = regexp.MustCompile(`^$|^\S|^\t|^ \s|^ # |\S  +\S|^ \[[^\]]+\]: |[│─┌└├▶▼]`) //nolint:gochecknoglobals // a pattern
-	outputTag = regexp.MustCompile(`(?i)^ (unordered )?output:`)                            //nolint:gochecknoglobals // a pattern
+	item      = regexp.MustCompile(`^ ([-*+•]|\d+[.)]) `)
+	form      = regexp.MustCompile(`^$|^\S|^\t|^ \s|^ # |\S  +\S|^ \[[^\]]+\]: |[│─┌└├▶▼]`)
+	outputTag = regexp.MustCompile(`(?i)^ (unordered )?output:`)
 )
 
 // startsItem reports whether a line begins an item of a list.

@@ -35,6 +35,3 @@ import "fmt"
 func Violated(name, format string, args ...any) {
 	panic(fmt.Sprintf("invariant %s is violated: %s", name, fmt.Sprintf(format, args...)))
 }
-
-// poison is what memory is filled with that nobody may read any more. A key, a value or a number made of it is noticed.
-const poison = 0xDB

@@ -42,6 +42,9 @@ func (l Loan) End(name string) {
 	Poison(l.Value)
 }
 
+// poison is what memory is filled with that no code may read any more. A key, a value or a number made of it is noticed.
+const poison = 0xDB
+
 // Poison fills memory with bytes that mean nothing.
 func Poison(memory []byte) {
 	for i := range memory {

@@ -53,18 +53,18 @@ func run(ctx context.Context, dir, detail string) error {
 	}
 	imports := folderImports(packages)
 	up := runUp(imports)
-	fmt.Printf("\nimports between folders: %d, of which run up: %d\n", len(imports), len(up))
+	fmt.Fprintf(os.Stdout, "\nimports between folders: %d, of which run up: %d\n", len(imports), len(up))
 	for _, a := range up {
-		fmt.Printf("  %s -> %s\n", a.from, a.to)
+		fmt.Fprintf(os.Stdout, "  %s -> %s\n", a.from, a.to)
 	}
 	return nil
 }
 
 // printUp prints the references of one package that run up.
 func (p *pkg) printUp(f figures) {
-	fmt.Printf("\n%s: references that run up\n", p.path)
+	fmt.Fprintf(os.Stdout, "\n%s: references that run up\n", p.path)
 	for _, a := range f.up {
-		fmt.Printf("  %s -> %s  %s\n", a.from, a.to, strings.Join(p.refs[a], ", "))
+		fmt.Fprintf(os.Stdout, "  %s -> %s  %s\n", a.from, a.to, strings.Join(p.refs[a], ", "))
 	}
 }
 

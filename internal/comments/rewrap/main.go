@@ -43,7 +43,7 @@ func rewrap(name string, write bool) error {
 		return nil
 	}
 	if !write {
-		fmt.Println(name)
+		fmt.Fprintln(os.Stdout, name)
 		return nil
 	}
 	info, err := os.Stat(name)
