@@ -42,7 +42,8 @@ func (l Loan) End(name string) {
 	Poison(l.Value)
 }
 
-// poison is what memory is filled with that no code may read any more. A key, a value or a number made of it is noticed.
+// poison is what memory is filled with that no code may read any more. A key, a value or a number made of it is
+// noticed.
 const poison = 0xDB
 
 // Poison fills memory with bytes that mean nothing.
