@@ -12,7 +12,7 @@
 //   - C3: Append appends and Decode copies. Neither keeps its slice.
 //
 // For range reads, the encodings of keys must sort like the keys. String, Bytes, Int64 and Float64 do that, JSON does
-// not. A key in JSON must have one spelling; structs have, and encoding/json sorts maps.
+// not. Equal JSON keys must have equal bytes. Structs do, and maps do, because encoding/json sorts their keys.
 //
 // Null is not a value: a null key or value of a Kafka record never reaches a codec.
 //

@@ -23,8 +23,8 @@ type AggregateOptions struct {
 	// never changes: Run refuses an existing topic with another number. Required.
 	Partitions int32
 
-	// Replication is the replication factor of the topics. 0 accepts any for existing topics, and takes the default of
-	// the broker for new ones.
+	// Replication is the replication factor of the topics. 0 accepts existing topics with any factor, and gives new
+	// topics the default of the broker.
 	Replication int16
 
 	// ValidID returns an error in words for clients if an id is invalid, and nil otherwise. Ids that are empty, longer

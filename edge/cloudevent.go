@@ -9,7 +9,8 @@ import (
 	"github.com/seed84377926/millrace/aggregates"
 )
 
-// eventRecord returns an event as a CloudEvent in binary mode. Its time is the event's own, or now if it has none.
+// eventRecord returns an event as a CloudEvent in binary mode. The time of the CloudEvent is the time that fact has, or
+// now if fact has none.
 func (o *owner) eventRecord(p *pending, fact aggregates.Fact, event eventReply, now int64) *kgo.Record {
 	timestamp := fact.Time
 	if timestamp == aggregates.NoTime {

@@ -97,7 +97,7 @@ func (s *Server) executeCommand(r *http.Request, v *served, p *pending) *answer 
 	return p.answer
 }
 
-// unreadableBody is the problem of a body that could not be read.
+// unreadableBody returns the problem for a body that could not be read.
 func unreadableBody(err error) *Problem {
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return problem(http.StatusRequestEntityTooLarge, "body-too-large", "The body is too large",
@@ -107,7 +107,7 @@ func unreadableBody(err error) *Problem {
 		"the connection ended or timed out before the end of the body")
 }
 
-// invalidPath is the problem of an invalid path variable.
+// invalidPath returns the problem for an invalid path variable.
 func invalidPath(name string, err error) *Problem {
 	p := problem(http.StatusBadRequest, "invalid-parameter", "A parameter is invalid", "%s: %v", name, err)
 	p.Errors = []ProblemError{{Parameter: name, Detail: err.Error()}}

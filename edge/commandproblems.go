@@ -10,7 +10,7 @@ import (
 // retrySoon is the Retry-After of problems that pass soon, such as a busy owner.
 const retrySoon = time.Second
 
-// notReady: the owner refused the command. It was not executed and will not be.
+// notReady returns the problem for a command that the owner refused. The command was not executed and will not be.
 func notReady(status ownerStatus, detail string) *Problem {
 	return problem(http.StatusServiceUnavailable, "owner-not-ready", "The owner of this aggregate is not ready",
 		"the owner of its partition is %s: %s; the command was not executed, it is safe to send it again", status, detail).
@@ -29,7 +29,7 @@ func notExecuted() *Problem {
 		with("outcome", "not-executed").retryAfter(retrySoon)
 }
 
-// outcomeUnknown: it is not known whether the command was executed.
+// outcomeUnknown returns the problem for a command of which nobody knows whether it was executed.
 func outcomeUnknown(keyed bool) *Problem {
 	detail := "the broker did not say whether the transaction was committed, and without an Idempotency-Key nothing can; " +
 		"read the aggregate before you send the command again"
@@ -65,7 +65,7 @@ func versionMismatch(version int64) *Problem {
 		"its version is %d", version).with("version", version).withHeader("Etag", versionTag(version))
 }
 
-// ruleBroken is the problem of a command that a rule forbids. Its type names the rule.
+// ruleBroken returns the problem for a command that a rule forbids. The type of the problem names the rule.
 func ruleBroken(aggregate string, r *aggregates.Rejection) *Problem {
 	status, title := http.StatusUnprocessableEntity, "A rule forbids the command"
 	if r.Conflict {

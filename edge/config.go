@@ -33,8 +33,8 @@ type Config struct {
 	Dir string
 
 	// MemoryBytes bounds the memory of the state of all aggregates: blocks of files, and rows on their way to disk.
-	// Requests and the connections to the brokers come on top. The default is 64 MiB; the least is 320 KiB for each
-	// partition.
+	// Requests and the connections to the brokers need more memory besides. The default is 64 MiB; the least is 320 KiB
+	// for each partition.
 	MemoryBytes int64
 
 	// Logger receives the access log and all other logs. The default discards them.
@@ -133,7 +133,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// validate reports everything that is wrong with c, which has its defaults.
+// validate reports everything that is wrong with c. The defaults of c are set already.
 func (c Config) validate() error {
 	var mistakes []error
 	mistake := func(format string, args ...any) { mistakes = append(mistakes, fmt.Errorf(format, args...)) }

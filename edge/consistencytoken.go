@@ -35,9 +35,9 @@ func parseTokens(h http.Header) (state.Offsets, *Problem) {
 	return merged, nil
 }
 
-// awaitViews waits until all views of the query reflect the offsets that the client sent. It returns true if a view
-// still does not, which is possible only if the client sent handling=lenient. It also returns the longest time that it
-// would have waited.
+// awaitViews waits until all views of the query reflect the offsets that the client sent. If a view does not reflect
+// them in time, it returns an error, or stale = true if the client sent handling=lenient. limit is the longest time
+// that awaitViews may wait, whether or not it waited.
 func (s *Server) awaitViews(ctx context.Context, q *query, sent state.Offsets, prefer preferences) (stale bool, limit time.Duration, err error) {
 	limit = s.config.DefaultWait
 	if prefer.hasWait {
@@ -75,8 +75,8 @@ func (s *Server) awaitViews(ctx context.Context, q *query, sent state.Offsets, p
 	return false, limit, nil
 }
 
-// leastPosition returns what all views of the query reflect: for each partition the smallest offset of the views that
-// have one.
+// leastPosition returns, for each partition, the smallest of the offsets that the query's views have for it. A view
+// without an offset for the partition does not count.
 func (q *query) leastPosition() state.Offsets {
 	least := state.Offsets{}
 	for _, view := range q.options.Views {
@@ -89,7 +89,7 @@ func (q *query) leastPosition() state.Offsets {
 	return least
 }
 
-// mostPosition returns offsets that cover everything that any view of the query reflects.
+// mostPosition returns, for each partition, the largest offset that one of the query's views reflects.
 func (q *query) mostPosition() state.Offsets {
 	most := state.Offsets{}
 	for _, view := range q.options.Views {

@@ -55,7 +55,7 @@ func (s *signer) mac(scope string, data []byte) []byte {
 	return h.Sum(nil)
 }
 
-// sign returns v as a cursor that is valid in scope.
+// sign returns v as a cursor that open accepts only with the same scope.
 func (s *signer) sign(scope string, v any) (string, error) {
 	data, err := marshal(v)
 	if err != nil {
@@ -66,7 +66,7 @@ func (s *signer) sign(scope string, v any) (string, error) {
 
 var errCursor = errors.New("it is not a cursor of this query")
 
-// open reads a cursor that was made in the same scope into v.
+// open decodes a cursor into v. It accepts only cursors that sign made with the same scope.
 func (s *signer) open(scope, cursor string, v any) error {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil || len(raw) < sha256.Size {

@@ -60,7 +60,8 @@ func (tx *transaction) decide(p *pending) {
 	}
 }
 
-// load returns the draft of an aggregate, or makes one of its stored snapshot.
+// load returns the draft of an aggregate. If the transaction has no draft of it yet, load makes one from the stored
+// snapshot, or from the initial state if there is no snapshot.
 func (tx *transaction) load(id string) (*draft, error) {
 	if a, ok := tx.drafts[id]; ok {
 		return a, nil
@@ -84,7 +85,8 @@ func (tx *transaction) load(id string) (*draft, error) {
 	return a, nil
 }
 
-// reload decodes the value of an aggregate again. It returns cause, joined with its own error if it fails.
+// reload decodes the state of an aggregate again, after the error cause. It always returns cause, joined with the error
+// of decoding if there is one.
 func (tx *transaction) reload(a *draft, cause error) (aggregates.State, error) {
 	value, err := tx.o.typ.DecodeState(a.state)
 	if err != nil {
@@ -170,7 +172,8 @@ func (tx *transaction) storeFailed(p *pending, err error) {
 	tx.o.fail(p, incident(tx.o.log, p.about, err))
 }
 
-// tooLarge is the failure of one command. It must not become the failure of the whole transaction.
+// tooLarge returns the error for one command whose event or state is too large. Such a command must not make the whole
+// transaction fail.
 func tooLarge(what string, size int) error {
 	return fmt.Errorf("%s has %d bytes, more than the %d that fit in a record", what, size, maxRecordBytes)
 }

@@ -68,7 +68,8 @@ func newTrace() trace {
 	return trace("00-" + hex.EncodeToString(id[:16]) + "-" + hex.EncodeToString(id[16:]) + "-00")
 }
 
-// parseTrace accepts version 00. From later versions it reads the fields that must stay the same in all versions.
+// parseTrace accepts version 00 of traceparent. Of later versions it reads only the fields that every version must have
+// in the same form.
 func parseTrace(s string) (trace, bool) {
 	parts := strings.Split(s, "-")
 	if len(parts) < 4 || (parts[0] == "00" && len(parts) != 4) || parts[0] == "ff" {

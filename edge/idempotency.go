@@ -71,8 +71,8 @@ func (o *owner) storedResult(p *pending) (result, bool, error) {
 // expiry returns the time before which results have expired.
 func (o *owner) expiry() int64 { return o.clock().Add(-o.window).UnixMilli() }
 
-// trackResultAge keeps the local rows that order the results by age. It is called for each row that is written (value)
-// or deleted (nil), and ignores rows that are not results.
+// trackResultAge keeps the local rows by which results are found in the order of their age. It is called for each row
+// that is written or deleted (then value is nil), and ignores rows that are not results.
 func (o *owner) trackResultAge(batch *state.Batch, key, value []byte) error {
 	name, storeKey, ok := state.SplitRowKey(key)
 	if !ok || name != resultStore {

@@ -65,7 +65,8 @@ func (s *Server) observed(next http.Handler) http.Handler {
 // statusAborted is the status, in the log and the metrics, of an answer that was cut off.
 const statusAborted = 0
 
-// recoverPanic turns a panic of a handler into a problem. If the answer has begun, it marks it as cut off.
+// recoverPanic turns a panic of a handler into a problem. If a part of the answer was sent already, the answer is
+// marked as cut off instead.
 func (s *Server) recoverPanic(rec *recorder, about *exchange, value any) {
 	if err, ok := value.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		rec.status = statusAborted

@@ -64,7 +64,7 @@ func notAcceptable() *Problem {
 		"the answer can be %s", jsonType).with("available", []string{jsonType})
 }
 
-// checkContent returns the problem of a body whose header fields say that it is not plain JSON, or nil.
+// checkContent returns a problem if the header fields say that the body is not plain JSON, and nil otherwise.
 func checkContent(h http.Header) *Problem {
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return problem(http.StatusUnsupportedMediaType, "unsupported-encoding", "The content encoding is not supported",

@@ -60,7 +60,8 @@ func (o *owner) submit(p *pending) *Problem {
 	return nil
 }
 
-// abandon withdraws a command and reports true if the owner has not taken it: it will then never be executed.
+// abandon withdraws a command that the owner has not taken yet: the command will never be executed. If the owner has
+// taken the command, abandon changes nothing and returns false.
 func (o *owner) abandon(p *pending) bool {
 	if !p.stage.CompareAndSwap(stageQueued, stageAbandoned) {
 		return false

@@ -117,13 +117,13 @@ func decodeResult(row []byte) (result, error) {
 	return decoded, nil
 }
 
-// resultAgeKey returns the key of the local row that orders a result by its age.
+// resultAgeKey returns the key of the local row by which stored answers are found in the order of their age.
 func resultAgeKey(timestamp int64, storeKey []byte) []byte {
 	key := append([]byte(resultAges), state.AppendRowValue(nil, timestamp, nil)...)
 	return append(key, storeKey...)
 }
 
-// splitResultAgeKey is the inverse of resultAgeKey. The slice shares memory with key.
+// splitResultAgeKey is the inverse of resultAgeKey. storeKey shares memory with key.
 func splitResultAgeKey(key []byte) (timestamp int64, storeKey []byte, err error) {
 	return state.SplitRowValue(bytes.TrimPrefix(key, []byte(resultAges)))
 }

@@ -40,7 +40,7 @@ func (set *ownerSet) everyPartition() []int32 {
 
 // assign makes this server the owner of exactly these partitions. It stops the owners of other partitions, waits until
 // they have ended, and starts the missing ones. An owner that was fenced starts again if its partition is still
-// assigned. The owners run in ctx: its end aborts them. One call at a time.
+// assigned. The end of ctx aborts the owners. There must be only one call of assign at a time.
 func (set *ownerSet) assign(ctx context.Context, partitions []int32) {
 	var leaving []*owner
 	set.mu.Lock()

@@ -94,7 +94,7 @@ func parseETags(s string) (*etags, error) {
 	return e, nil
 }
 
-// badHeader is the problem of one malformed header field.
+// badHeader returns the problem for one malformed header field.
 func badHeader(name, format string, args ...any) *Problem {
 	p := problem(http.StatusBadRequest, "invalid-header", "A header field is malformed", "%s: %s", name, fmt.Sprintf(format, args...))
 	p.Errors = []ProblemError{{Header: name, Detail: fmt.Sprintf(format, args...)}}

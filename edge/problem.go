@@ -20,9 +20,9 @@ type Problem struct {
 	// Status is the HTTP status, 400 to 599.
 	Status int
 	// Type is a URI that identifies the kind of problem and never changes. The edge's own are "/problems/{name}"; the
-	// ones of broken rules are "/problems/{aggregate type}/{code of the rule}".
+	// types of broken rules are "/problems/{aggregate type}/{code of the rule}".
 	Type string
-	// Title describes the type in words. All problems of the type have the same.
+	// Title describes the type in words. All problems of one type have the same title.
 	Title string
 	// Detail explains this occurrence. It may be empty.
 	Detail string
@@ -53,13 +53,13 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("%d %s: %s", p.Status, p.Title, p.Detail)
 }
 
-// NotFound returns the problem 404 of a thing that does not exist, for query functions.
+// NotFound returns a problem with status 404, for a thing that does not exist. It is for query functions.
 func NotFound(format string, args ...any) *Problem {
 	return problem(http.StatusNotFound, "not-found", "There is nothing here", format, args...)
 }
 
-// BadRequest returns the problem 400 of a request that makes no sense, for query functions. The methods of [Request]
-// make better problems for parameters.
+// BadRequest returns a problem with status 400, for a request that makes no sense. It is for query functions. For
+// parameters, the methods of [Request] make better problems.
 func BadRequest(format string, args ...any) *Problem {
 	return problem(http.StatusBadRequest, "bad-request", "The request makes no sense", format, args...)
 }
@@ -157,8 +157,8 @@ func (p *Problem) render(about *exchange) []byte {
 // marshal encodes JSON deterministically, so that equal data has equal ETags.
 func marshal(v any) ([]byte, error) { return json.Marshal(v, json.Deterministic(true), durations()) }
 
-// internalError is the problem of a failure whose text clients must not see. The log has the text, with the incident
-// id.
+// internalError returns the problem for a failure whose text clients must not see. The log has the text, with the
+// incident id.
 func internalError(incident string) *Problem {
 	return problem(http.StatusInternalServerError, "internal", "Something went wrong inside",
 		"the failure was logged as incident %s", incident).with("incident", incident)

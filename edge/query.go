@@ -21,7 +21,7 @@ type QueryOptions struct {
 	// Params are the names of the query parameters. Others are refused.
 	Params []string
 
-	// Views are the views that the query reads. It waits for them if the client sends a consistency token.
+	// Views are the views that the query reads. The query waits for them if the client sends a consistency token.
 	Views []View
 }
 
@@ -38,7 +38,8 @@ type query struct {
 //
 // with the members of the object that the query returned, or with one member "data" if it returned something else.
 // position is what the data reflects at least. stale is true if the views did not reach the consistency token and the
-// client asked for handling=lenient. next is there if Request.Next was called. Run reports mistakes.
+// client asked for handling=lenient. next is there if Request.Next was called. Mistakes in the arguments are returned
+// by Run.
 func (s *Server) Query(method, path string, answer QueryFunc, options QueryOptions) {
 	q := &query{method: method, path: path, answer: answer, options: options}
 	if method != http.MethodGet && method != methodQuery {

@@ -151,8 +151,8 @@ func (r *Request) Cursor(v any) bool {
 	return true
 }
 
-// Next says that there is another page. v is where it begins: the Cursor of the next request reads it. It is encoded as
-// JSON; clients can see it but not change it.
+// Next says that there is another page. v says where that page begins: Cursor, called for the next request, reads v
+// back. v is encoded as JSON, which clients can see but not change.
 func (r *Request) Next(v any) {
 	cursor, err := r.signer.sign(r.scope(), v)
 	if err != nil {

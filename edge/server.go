@@ -43,8 +43,8 @@ type Server struct {
 }
 
 // New makes a server: it listens on the address, opens the directory, and connects to the brokers if there are any. ctx
-// bounds that, not the life of the server. Run closes everything that New opened; a server that is never run must be
-// closed with Close.
+// bounds these steps, not the life of the server. Run closes everything that New opened; a server that is never run
+// must be closed with Close.
 func New(ctx context.Context, config Config) (_ *Server, err error) {
 	config = config.withDefaults()
 	if err := config.validate(); err != nil {
@@ -81,7 +81,8 @@ func New(ctx context.Context, config Config) (_ *Server, err error) {
 // Addr returns the address the server listens on.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Aggregate serves the commands of an aggregate type at POST {Path}/commands/{command}. Run reports mistakes.
+// Aggregate serves the commands of an aggregate type at POST {Path}/commands/{command}. Mistakes in the arguments are
+// returned by Run.
 func (s *Server) Aggregate(typ aggregates.Type, options AggregateOptions) {
 	for _, err := range []error{typ.Validate(), options.validate()} {
 		if err != nil {
@@ -100,13 +101,13 @@ func (s *Server) Aggregate(typ aggregates.Type, options AggregateOptions) {
 }
 
 // Check adds a condition to /readyz: the server is ready only while ready returns nil. Each request for /readyz calls
-// it, possibly several at the same time, so it must be quick.
+// ready, and several requests may do so at the same time, so ready must be quick.
 func (s *Server) Check(name string, ready func(context.Context) error) {
 	s.checks = append(s.checks, check{name, ready})
 }
 
-// Debug shows the result of report, as JSON, under name in /debug/state. Each request calls it, possibly several at the
-// same time.
+// Debug shows the result of report, as JSON, under name in /debug/state. Each request calls report, and several
+// requests may do so at the same time.
 func (s *Server) Debug(name string, report func() any) {
 	if _, taken := s.debugs[name]; taken {
 		s.addMistake(fmt.Errorf("debug report %q is registered twice", name))
@@ -114,7 +115,8 @@ func (s *Server) Debug(name string, report func() any) {
 	s.debugs[name] = report
 }
 
-// addMistake records a mistake of the caller's caller, with its file and line. Run reports it.
+// addMistake records a mistake that the caller of its caller made, with the file and line of that call. Run returns the
+// mistake.
 func (s *Server) addMistake(err error) {
 	if _, file, line, ok := runtime.Caller(2); ok {
 		err = fmt.Errorf("%s:%d: %w", file, line, err)
@@ -195,8 +197,8 @@ func (s *Server) drain(ctx context.Context, server *http.Server, abort context.C
 	}
 }
 
-// Close releases everything that New opened, if Run was never called. Otherwise it does nothing, because Run releases
-// it at its end. It may be called more than once.
+// Close releases everything that New opened, if Run was never called. After a call of Run, Close does nothing, because
+// Run itself releases everything at its end. Close may be called more than once.
 func (s *Server) Close() {
 	if !s.started.Swap(true) {
 		s.release()

@@ -21,8 +21,8 @@ type transaction struct {
 	damage   error // the damage that a read of the store met, or nil
 }
 
-// outcome is a command whose answer waits for the commit. Either the command changed something, or the answer depends
-// on state, and only the commit proves that no other instance owned that state (E2).
+// outcome is a command whose answer waits for the commit. The answer waits for one of two reasons. The command changed
+// something. Or the answer depends on state: then only the commit proves that no other instance owned that state (E2).
 type outcome struct {
 	p      *pending
 	answer func() *answer // called when the offsets of all events are known
@@ -59,7 +59,7 @@ func (o *owner) execute(ctx context.Context, w writer, batch []*pending) (unreso
 		}
 		return nil, err
 	}
-	// Committed. An error now is one of the local store, which the takeover repairs. The answers are true anyway.
+	// Committed. An error now comes from the local store, which the takeover repairs. The answers are true anyway.
 	o.mu.Lock()
 	o.mu.commits++
 	o.mu.batch = len(tx.outcomes)
@@ -72,7 +72,7 @@ func (o *owner) execute(ctx context.Context, w writer, batch []*pending) (unreso
 
 // commit writes the events, the new states and the answers as one Kafka transaction. The events come first, because
 // their offsets are part of the answers. An *outcomeError means that the transaction is not committed, or that its
-// outcome is unknown. Any other error is one of the local store after the commit.
+// outcome is unknown. Any other error comes from the local store, after the commit.
 func (tx *transaction) commit(ctx context.Context, w writer) ([]*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, tx.o.commitTimeout)
 	defer cancel()

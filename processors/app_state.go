@@ -50,7 +50,7 @@ func (s State) String() string {
 	return fmt.Sprintf("state %d", uint8(s))
 }
 
-// next returns the legal successors of the state.
+// next returns the states that may follow the state.
 func (s State) next() []State {
 	switch s {
 	case Created:
@@ -87,8 +87,8 @@ func (m *stateMachine) current() State {
 	return m.mu.state
 }
 
-// enter moves to the state and reports whether that was a legal change; staying is not one. changed is called with the
-// lock held, so that it gets the changes in order; it must not ask for the state.
+// enter changes the state if that is allowed, and reports whether it did. Entering the current state is not allowed.
+// The function m.changed is called with the lock held, so that it gets changes in order; it must not ask for the state.
 func (m *stateMachine) enter(to State) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

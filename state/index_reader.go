@@ -30,8 +30,8 @@ type IndexEntry[I, K, V any] struct {
 	Timestamp int64 // milliseconds; in a versioned store, the time from which the value is valid
 }
 
-// NewIndexReader returns a reader of the index that spec describes. table describes the store of the index.
-// NewIndexReader fails if they are not an index and its store.
+// NewIndexReader returns a reader of the index that spec describes. table describes the store that the index leads to.
+// NewIndexReader fails if spec does not describe an index, or if table does not describe the store of that index.
 func NewIndexReader[I, K, V any](
 	spec, table Spec, index codecs.Codec[I], key codecs.Codec[K], value codecs.Codec[V],
 ) (*IndexReader[I, K, V], error) {

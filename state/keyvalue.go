@@ -10,8 +10,8 @@ import (
 // KeyValue is a store of one row for each key, with the write-back cache of its task above a partition. It belongs to
 // one goroutine.
 //
-// Values are kept decoded and returned without a copy. A caller must not modify a value that holds pointers, maps or
-// slices, unless it calls Put for the same key before it uses the store again.
+// Values are kept decoded and returned without a copy. A caller may modify a value that holds pointers, maps or slices
+// only if it then calls Put for the key before any other use of the store.
 type KeyValue[K, V any] struct {
 	rows *cache[V]
 	key  codecs.Codec[K]

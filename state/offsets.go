@@ -7,7 +7,7 @@ import (
 )
 
 // Offsets is a set of input positions: the next offset of each topic partition. A view reflects such a set. A client
-// that wants to see certain inputs reflected sends one as its consistency token.
+// that wants an answer from a view that reflects certain inputs sends their Offsets as its consistency token.
 type Offsets map[TopicPartition]int64
 
 // Merge returns a new map with the larger offset of each entry. Offsets that cover the result cover both.

@@ -11,11 +11,12 @@ type Kind uint8
 const (
 	// KeyValueKind is a store of one row for each key.
 	KeyValueKind Kind = iota + 1
-	// WindowKind is a store of one row for each key and window start, with a time order by time.
+	// WindowKind is a store of one row for each key and window start, with a time order by the start of the window.
 	WindowKind
 	// SessionKind is a store of one row for each key and session, with a time order by the end of the session.
 	SessionKind
-	// VersionedKind is a store of all versions of each key, with a time order by the time at which they were replaced.
+	// VersionedKind is a store of all versions of each key, with a time order by the time at which each version was
+	// replaced.
 	VersionedKind
 	// SuppressKind is a store of one row for each key and its place in time, with a time order by that place.
 	SuppressKind

@@ -1,7 +1,7 @@
 package state
 
-// Store has the methods that a task needs to commit a store of any kind and any types. A store belongs to one goroutine
-// at a time, as its task does (ST7).
+// Store has the methods that a task needs to commit a store, whatever its kind and the types of its keys and values. A
+// store belongs to one goroutine at a time, as its task does (ST7).
 type Store interface {
 	// Spec describes the store.
 	Spec() Spec

@@ -3,7 +3,7 @@ package state
 import "fmt"
 
 // suppressOrder finds the first entry of a suppress buffer. Entries are removed only at the front. Entries may change
-// while a commit is under way. Each entry records the era in which it got its place: it says whether the place is
+// while a commit is under way. Each entry records the era in which it got its place: the era says whether the place is
 // committed or fresh.
 type suppressOrder[V any] struct {
 	byTimestamp timestampOrder[suppressed[V]]

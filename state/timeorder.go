@@ -63,10 +63,10 @@ func timeOrderEnd(part Partition, store string) (int64, error) {
 	return low, nil
 }
 
-// appendLocalByKeyTime appends the row key of the local row that finds a row by the time in its store key. times is the
-// number of bytes at the end of the store key that hold times; the first of these times is the one to sort by. The
-// local row has the two parts of the store key in the other order, so either key can be computed from the other without
-// parsing it.
+// appendLocalByKeyTime appends the row key of the local row that finds a row by the time in its store key. The last
+// bytes of a store key hold its times; the argument times is the number of these bytes. The local row has them before
+// the rest of the store key, so that local rows sort by the first of the times. Either key can be computed from the
+// other without parsing.
 func appendLocalByKeyTime(dst []byte, store string, storeKey []byte, times int) []byte {
 	dst = appendLocalPrefix(dst, store)
 	cut := len(storeKey) - times
@@ -74,8 +74,8 @@ func appendLocalByKeyTime(dst []byte, store string, storeKey []byte, times int) 
 	return append(dst, storeKey[:cut]...)
 }
 
-// appendStoreKeyOfLocal appends the store key that a local row leads to; suffix is the key of the local row without its
-// prefix.
+// appendStoreKeyOfLocal is the inverse of appendLocalByKeyTime: it appends the store key of the row that a local row
+// leads to. suffix is the key of the local row without its prefix.
 func appendStoreKeyOfLocal(dst, suffix []byte, times int) []byte {
 	cut := min(len(suffix), times)
 	return append(append(dst, suffix[cut:]...), suffix[:cut]...)

@@ -71,8 +71,8 @@ func (x *timestampOrder[V]) rewind() {
 	x.chunk = firstPlaces
 }
 
-// unread returns the time from which committed places must still be read. It returns false if some have been read and
-// not removed, or if there are no more.
+// unread returns the time from which committed places must still be read. It returns false if some of the places that
+// were read have not been removed yet, or if there are no more places to read.
 func (x *timestampOrder[V]) unread() (from int64, ok bool) {
 	if len(x.ahead) > 0 || x.end {
 		return 0, false

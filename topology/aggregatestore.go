@@ -41,7 +41,7 @@ func keepWindows[K, A any](
 	}
 }
 
-// open returns the store in t. All callers get the same store.
+// open returns the store in the task of h. All callers get the same store.
 func (s *aggregateStore[R]) open(h *engine.Host) *openWindows[R] {
 	return engine.Once(h, s, func() *openWindows[R] {
 		rows, err := s.create(h)

@@ -91,7 +91,7 @@ func (s Stream[K, V]) FlatMapValuesWithKey[V2 any](
 	return flatMapValues(s, n, f)
 }
 
-// flatMapValues makes n the operator that replaces each record of a stream by several.
+// flatMapValues makes n the operator that replaces each record of a stream by any number of records.
 func flatMapValues[K, V, V2 any](s Stream[K, V], n *node, f func(key K, value V, emit func(V2))) Stream[K, V2] {
 	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, V2]]) receiver[item[K, V]] {
 		e := &emitter[item[K, V2]]{h: h, node: n, next: next}

@@ -34,18 +34,18 @@ func (s sourceTopics) split() (topics, expressions []string) {
 
 func newOrigins() *origins { return &origins{known: make(map[*node]reach)} }
 
-// of returns the topics that reach any of the nodes.
-func (o *origins) of(nodes ...*node) reach {
+// reaching returns the source topics whose records reach at least one of the nodes.
+func (o *origins) reaching(nodes ...*node) reach {
 	all := reach{direct: make(sourceTopics), derived: make(sourceTopics)}
 	for _, n := range nodes {
-		r := o.ofOne(n)
+		r := o.reachingOne(n)
 		maps.Copy(all.direct, r.direct)
 		maps.Copy(all.derived, r.derived)
 	}
 	return all
 }
 
-func (o *origins) ofOne(n *node) reach {
+func (o *origins) reachingOne(n *node) reach {
 	if r, ok := o.known[n]; ok {
 		return r
 	}
@@ -59,7 +59,7 @@ func (o *origins) ofOne(n *node) reach {
 	return r
 }
 
-// topics returns the topics of the external ones among the sources.
+// topics returns the topics of those sources that are external.
 func (o *origins) topics(sources []*node) sourceTopics {
 	topics := make(sourceTopics)
 	for _, source := range sources {
@@ -90,9 +90,10 @@ func (n *node) input() string {
 	return n.topic
 }
 
-// all returns the topics, and the labels of patterns that are not resolved.
+// all returns the topics that reaching returns, direct and derived, in one sorted list. While patterns are not
+// resolved, the list has their labels, too.
 func (o *origins) all(nodes ...*node) []string {
-	r := o.of(nodes...)
+	r := o.reaching(nodes...)
 	all := maps.Clone(r.direct)
 	maps.Copy(all, r.derived)
 	if o.matched != nil {
@@ -157,7 +158,7 @@ func (s *SubTopology) tables(flow *origins) []state.TableRef {
 	var refs []state.TableRef
 	for _, n := range s.nodes {
 		for _, store := range n.ownStores() {
-			reach := flow.of(store.writers()...)
+			reach := flow.reaching(store.writers()...)
 			ref := state.TableRef{Group: s.Group(), Topic: s.TableTopic(), Store: store.spec}
 			ref.Direct, ref.DirectMatching = reach.direct.split()
 			ref.Derived, ref.DerivedMatching = reach.derived.split()

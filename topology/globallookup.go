@@ -39,7 +39,7 @@ type globalSlot[V any] struct {
 	timestamp int64
 }
 
-// openGlobal returns the lookup by which t reads a global table. All callers get the same lookup.
+// openGlobal returns the lookup by which the task of h reads a global table. All callers get the same lookup.
 func openGlobal[K, V any](h *engine.Host, global *node, value codecs.Codec[V]) lookup[K, V] {
 	l := engine.Once(h, global, func() *globalLookup[K, V] {
 		l := &globalLookup[K, V]{name: global.name, value: value, slots: make([]globalSlot[V], globalSlots)}

@@ -6,8 +6,8 @@ import "github.com/seed84377926/millrace/codecs"
 // [Stream.GroupByKey] and [Stream.GroupBy].
 type GroupedStream[K, V any] struct{ stream Stream[K, V] }
 
-// GroupByKey groups the records by their key. The keys must be where their partitioner put them: after [Stream.Rekey],
-// call [Stream.Repartition] first.
+// GroupByKey groups the records by their key. Each record must be in the partition that the partitioner chooses for its
+// key. [Stream.Rekey] breaks this, so call [Stream.Repartition] after it and before GroupByKey.
 func (s Stream[K, V]) GroupByKey() GroupedStream[K, V] {
 	n := &node{graph: s.graph(), kind: "group-by-key", site: callSite()}
 	s.keys.copartitioned(n)

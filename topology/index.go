@@ -80,7 +80,7 @@ func newIndex[I, K, V any](t Table[K, V], n *node, each func(K, V, func(I)), ind
 	return Index[I, K, V]{d}
 }
 
-// open returns the index in t. All callers get the same index.
+// open returns the index in the task of h. All callers get the same index.
 func (d *indexDecl[I, K, V]) open(h *engine.Host) *indexer[I, K, V] {
 	return engine.Once(h, d, func() *indexer[I, K, V] {
 		x := &indexer[I, K, V]{indexDecl: d, h: h}
@@ -165,7 +165,8 @@ func (x *indexer[I, K, V]) replace(key []byte, timestamp int64) {
 	}
 }
 
-// keys appends the encoded index keys of a row to dst, sorted, each once. They are in the arena of the task.
+// keys appends the encoded index keys of a row to dst, sorted, each once. The memory of the keys belongs to the arena
+// of the task.
 func (x *indexer[I, K, V]) keys(dst [][]byte, key K, value V) ([][]byte, error) {
 	x.found, x.err = dst, nil
 	x.each(key, value, x.add)

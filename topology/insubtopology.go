@@ -16,11 +16,11 @@ func (s subTopologyOption) applyTable(o *tableOptions)             { s.applyNode
 func (s subTopologyOption) applySource(o *sourceOptions)           { s.applyNode(&o.nodeOptions) }
 func (s subTopologyOption) applyRepartition(o *repartitionOptions) { o.sub, o.placed = string(s), true }
 
-// InSubTopology names the sub-topology of the operator; for a repartition, the sub-topology that reads its topic. One
-// operator of a sub-topology with this option is enough; if several have it, they must give the same name. Without it,
-// a sub-topology is named after its first stateful operator, so that a stateful operator added before this one renames
-// it. The name becomes the name of the processor group and of the changelog, which holds the state: with a name of its
-// own, the program may change freely.
+// InSubTopology names the sub-topology of the operator. On a repartition, it names the sub-topology that reads the
+// topic. One operator of a sub-topology with this option is enough; if several have it, they must give the same name.
+// Without it, a sub-topology has the name of its first named stateful operator. If another one is added before that
+// operator, the sub-topology gets another name. The name of the sub-topology becomes the name of the processor group
+// and of the changelog, which holds the state: if you choose it, operators can be added without a change of that name.
 //
 //	flights := topology.Source(b, "flights", codecs.String, codecs.String, topology.InSubTopology("delays"))
 //

@@ -67,7 +67,7 @@ func (j *foreignJoin[K, V, FK, W]) answer(asked *port[incomingSubscription[FK]])
 	return out
 }
 
-// openSubscribers opens the store of subscriptions in t. All callers get the same store.
+// openSubscribers opens the store of subscriptions in the task of h. All callers get the same store.
 func openSubscribers(h *engine.Host, store *storeInfo) *state.KeyValue[[]byte, subscriber] {
 	return engine.Once(h, store, func() *state.KeyValue[[]byte, subscriber] {
 		rows, err := state.NewKeyValue(store.spec.Name, h.State(), h.Budget(), codecs.Bytes, codecs.Codec[subscriber](subscriberCodec{}))
@@ -156,7 +156,7 @@ func (j *foreignJoin[K, V, FK, W]) answerSubscribers(
 	}
 }
 
-// reply makes n send the answers to the partitions of the rows that asked.
+// reply makes n send each answer to the partition of the left row whose question it answers.
 func (j *foreignJoin[K, V, FK, W]) reply(n *node, answers *port[outgoingAnswer[W]]) {
 	values := j.right.view.value
 	link(answers, n, func(h *engine.Host) receiver[outgoingAnswer[W]] {

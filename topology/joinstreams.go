@@ -134,7 +134,7 @@ type openJoin[K, V, W, R any] struct {
 	right streamSide[K, W, V, R]
 }
 
-// open returns the join in t. Both inputs get the same join.
+// open returns the join in the task of h. Both inputs get the same join.
 func (j *streamJoin[K, V, W, R]) open(h *engine.Host) *openJoin[K, V, W, R] {
 	return engine.Once(h, j, func() *openJoin[K, V, W, R] {
 		left := openBuffer(h, j.left, j.keys.codec, j.values.left)

@@ -59,10 +59,10 @@ type waiting[K, V, W, R any] struct {
 	key         encodedKey
 }
 
-// emitDue forwards the records whose windows are over at stream time now. It is called for a record whose own window
-// closes that long (closing) after its timestamp. Like Kafka Streams, it looks for such records only if a window of
-// this length would be over for the oldest waiting record. After a look it takes the last record that it reached for
-// the oldest one, so that no record is looked at again and again.
+// emitDue forwards the records whose windows are over at stream time now. It is called for a record; closing is the
+// time from the timestamp of that record to the close of its own window. Like Kafka Streams, emitDue looks at the
+// waiting records only if a window of this length would be over for the oldest of them. From then on the record at
+// which it stopped counts as the oldest one, so that no record is looked at again and again.
 func (q *waiting[K, V, W, R]) emitDue(now, closing int64) error {
 	if q.oldest.Now == engine.UnknownTime || q.oldest.Now+closing >= now {
 		return nil

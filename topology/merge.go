@@ -12,8 +12,9 @@ import (
 // are in different tasks: to join the result, all topics must have the same number. To read several topics as one
 // stream, merge their sources.
 //
-// The keys of the result are where their partitioner put them if this holds for all the streams and if all of them
-// encode their keys alike. Otherwise, to group or join the result, send it through [Stream.Repartition] first.
+// To group or join the result, each of its records must be in the partition that the partitioner chooses for its key.
+// This is so if it is so for each of the streams and if all of them encode their keys alike. Otherwise send the result
+// through [Stream.Repartition] first.
 func (s Stream[K, V]) Merge(others ...Stream[K, V]) Stream[K, V] {
 	n := s.graph().node("merge", nil)
 	if len(others) == 0 {

@@ -8,7 +8,7 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// checkName returns an error unless name can be the name of an operator: the rules are the rules of store names.
+// checkName returns an error unless name can be the name of an operator. The rules are the same as for names of stores.
 func checkName(name string) error {
 	if name == "" {
 		return errors.New("name is empty; choose one, it becomes part of the names of topics and stores")

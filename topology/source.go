@@ -16,7 +16,7 @@ func Source[K, V any](b *Builder, topic string, key codecs.Codec[K], value codec
 	return read(n, topic, key, value, o)
 }
 
-// sourceOptionsOf applies options. For each option that is nil, all has a nil.
+// sourceOptionsOf applies the options that are not nil. all gets one nil for each option that is nil.
 func sourceOptionsOf(opts []SourceOption) (o sourceOptions, all []NodeOption) {
 	for _, opt := range opts {
 		if opt == nil {

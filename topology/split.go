@@ -70,7 +70,7 @@ func (s *Split[K, V]) add(n *node, takes func(it *item[K, V]) bool) Stream[K, V]
 	return Stream[K, V]{out: out, keys: s.stream.keys}
 }
 
-// open returns the receiver of the records in t.
+// open returns the receiver of the records in the task of h.
 func (s *Split[K, V]) open(h *engine.Host) receiver[item[K, V]] {
 	next := make([]receiver[item[K, V]], len(s.branches))
 	for i, b := range s.branches {

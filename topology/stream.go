@@ -17,12 +17,12 @@ type Stream[K, V any] struct {
 	keys keying[K]
 }
 
-// keying describes the keys of a stream or table: how they are encoded and whether they are where their partitioner put
-// them.
+// keying describes the keys of a stream or table: how they are encoded, and whether each record is in the partition
+// that the partitioner chooses for its key.
 type keying[K any] struct {
 	codec codecs.Codec[K] // nil if the operator that made the keys has none
 	// changed is where the user changed the keys, "file:line": from there on, equal keys may be in different
-	// partitions. It is empty if the keys are where their partitioner put them.
+	// partitions. It is empty if each record is in the partition that the partitioner chooses for its key.
 	changed string
 	// repartition is the last repartition that the keys went through, nil if they went through none.
 	repartition *repartition
@@ -60,7 +60,7 @@ func linkFirst[M any](from *port[M], n *node, wire func(*engine.Host) receiver[M
 	}
 }
 
-// receiver returns the receiver of the output of p in t.
+// receiver returns the receiver of the output of p in the task of h.
 func (p *port[M]) receiver(h *engine.Host) receiver[M] { return broadcast(p.receivers(h)) }
 
 // receivers returns the receivers of the output of p, one for each link. All calls return the same receivers: a node

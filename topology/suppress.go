@@ -71,7 +71,8 @@ func (s Suppression) validate(n *node) {
 	}
 }
 
-// full returns an error if the buffer exceeds its bounds. bytes is called only if it matters.
+// full returns an error if the buffer exceeds its bounds. It calls bytes only if there is a bound of bytes and the
+// number of records is within its own bound.
 func (s Suppression) full(records int64, bytes func() int64) error {
 	if s.records.given && records > s.records.most {
 		return bufferFullError{"records", "MaxRecords", records, s.records.most}

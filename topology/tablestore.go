@@ -38,7 +38,7 @@ func keepTable[K, V any](n *node, key codecs.Codec[K], value codecs.Codec[V], o 
 	return &tableStore[K, V]{info: info, key: key, value: value}
 }
 
-// open returns the rows in t. All callers get the same rows.
+// open returns the rows in the task of h. All callers get the same rows.
 func (s *tableStore[K, V]) open(h *engine.Host) tableRows[K, V] {
 	switch {
 	case s.info.spec.Kind == state.VersionedKind:
@@ -72,7 +72,7 @@ func (s *tableStore[K, V]) view() *view[K, V] {
 	return v
 }
 
-// committed yields the committed rows in t, beginning with the given key, nil for the first row.
+// committed yields the committed rows in the task of h, beginning with the given key, nil for the first row.
 func (s *tableStore[K, V]) committed(h *engine.Host, from *K) iter.Seq2[state.Entry[K, V], error] {
 	name := s.info.spec.Name
 	if s.info.spec.Kind == state.VersionedKind {
@@ -90,7 +90,7 @@ type rowUpdate[K, V any] struct {
 	next receiver[change[K, V]]
 }
 
-// update returns the rowUpdate that updates the rows of s in t and forwards the changes.
+// update returns the rowUpdate that updates the rows of s in the task of h and forwards the changes.
 func (s *tableStore[K, V]) update(h *engine.Host, n *node, keys keying[K], next receiver[change[K, V]]) *rowUpdate[K, V] {
 	rows := s.open(h)
 	rows.forward(next)

@@ -112,7 +112,7 @@ func (s *SubTopology) Group() string { return fmt.Sprintf("%s-%s", s.top.name, s
 // TableTopic returns the name of the changelog topic of the group, <group>-table.
 func (s *SubTopology) TableTopic() string { return s.Group() + "-table" }
 
-// Inputs returns the topics it reads, in the order that Task.Process counts them.
+// Inputs returns the topics that its tasks read. Task.Process names an input by its position in this list.
 func (s *SubTopology) Inputs() []Input {
 	inputs := slices.Clone(s.inputs)
 	for i := range inputs {
@@ -121,8 +121,8 @@ func (s *SubTopology) Inputs() []Input {
 	return inputs
 }
 
-// Outputs returns the topics it writes to, repartition topics included. Its changelog and topics that records choose
-// are left out.
+// Outputs returns the topics that its tasks write to, repartition topics included. The changelog, and topics that
+// records choose, are left out.
 func (s *SubTopology) Outputs() []string { return slices.Clone(s.outputs) }
 
 // DynamicOutputs says that records choose further topics to be written to, see [Stream.ToDynamic].
@@ -137,9 +137,9 @@ type Copartition struct {
 	Operator, Site string
 }
 
-// Copartitions returns the inputs that must have the same number of partitions, in the order of the operators. An input
-// may be in several of them. Inputs that are only merged may have different numbers: there are as many tasks as the
-// largest input has partitions, and a task reads the inputs that have its partition.
+// Copartitions returns sets of inputs, in the order of the operators: the inputs of one set must have the same number
+// of partitions. An input may be in several sets. Inputs that are only merged may have different numbers: there are as
+// many tasks as the largest input has partitions, and a task reads the inputs that have its partition.
 func (s *SubTopology) Copartitions() []Copartition {
 	all := slices.Clone(s.copartitions)
 	for i := range all {

@@ -6,7 +6,8 @@ import "github.com/seed84377926/millrace/codecs"
 // whatever its timestamp, and a null value deletes the key (docs/semantics.md, Order of updates). A record with a null
 // key is dropped. With [Versioned], timestamps count and old values are kept.
 //
-// The keys must be where their partitioner put them: after [Stream.Rekey], call [Stream.Repartition] first.
+// Each record must be in the partition that the partitioner chooses for its key. [Stream.Rekey] breaks this, so call
+// [Stream.Repartition] after it and before ToTable.
 func (s Stream[K, V]) ToTable(name string, value codecs.Codec[V], opts ...StoreOption) Table[K, V] {
 	n, o := s.graph().storeNode("to-table", name, opts)
 	n.require(value != nil, "value codec")

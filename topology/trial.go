@@ -6,9 +6,9 @@ import (
 	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// processes makes n a node with a processor. Build calls try once, which creates the processor in a task with empty
-// stores that exists for that only. It finds out which stores the processor uses, and what is wrong with it before
-// anything runs.
+// processes makes n a node with a processor. Build calls try once, which creates the processor in a task that exists
+// only for that, with empty stores. So Build finds out, before anything runs, which stores the processor uses and what
+// is wrong with the processor.
 func (n *node) processes(given bool, try func(h *engine.Host) *scope) {
 	n.require(given, "function that creates the processor")
 	n.graph.trials = append(n.graph.trials, func(h *engine.Host) { n.tried(try(h)) })

@@ -15,7 +15,7 @@ type WindowedTable[K, V any] struct {
 	view    *view[Windowed[K], V] // asked with the encodings of keys without their windows
 }
 
-// closing says when the windows of a table close: when stream time exceeds their end by wait.
+// closing says when the windows of a table close: each one when stream time exceeds its end by wait.
 type closing struct {
 	wait   int64
 	length int64 // of a window: how far its end may be ahead of stream time

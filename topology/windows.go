@@ -50,11 +50,12 @@ func Hopping(size, advance time.Duration) TimeWindows {
 	return TimeWindows{size: size, advance: advance}
 }
 
-// Grace keeps windows open for late records until the stream time of the operator reaches their end plus d.
+// Grace keeps each window open for late records until the stream time of the operator reaches the end of the window
+// plus d.
 func (w TimeWindows) Grace(d time.Duration) TimeWindows { w.grace, w.graced = d, true; return w }
 
-// Retention keeps windows in the store, for queries, until the stream time of the operator reaches their start plus d.
-// The minimum, which is also the default, is the size plus the grace.
+// Retention keeps each window in the store, for queries, until the stream time of the operator reaches the start of the
+// window plus d. The minimum, which is also the default, is the size plus the grace.
 func (w TimeWindows) Retention(d time.Duration) TimeWindows { w.retention = d; return w }
 
 func (w TimeWindows) validate(n *node) {
@@ -204,12 +205,13 @@ type SlidingWindows struct {
 // The results for one key are then a, ab, b, bc and c, each with its window.
 func Sliding(difference time.Duration) SlidingWindows { return SlidingWindows{difference: difference} }
 
-// Grace keeps windows open for late records until the stream time of the operator exceeds their end plus d.
+// Grace keeps each window open for late records until the stream time of the operator exceeds the end of the window
+// plus d.
 func (w SlidingWindows) Grace(d time.Duration) SlidingWindows { w.grace, w.graced = d, true; return w }
 
-// Retention keeps windows in the store, for queries, until the stream time of the operator exceeds their end plus d.
-// The minimum, which is also the default, is twice the time difference plus the grace: new windows are made from closed
-// ones.
+// Retention keeps each window in the store, for queries, until the stream time of the operator exceeds the end of the
+// window plus d. The minimum, which is also the default, is twice the time difference plus the grace: new windows are
+// made from closed ones.
 func (w SlidingWindows) Retention(d time.Duration) SlidingWindows { w.retention = d; return w }
 
 func (w SlidingWindows) validate(n *node) {
@@ -252,11 +254,12 @@ type SessionWindows struct {
 // A record of a key is in exactly one session. The session ends with the record if no other follows within the gap.
 func Sessions(gap time.Duration) SessionWindows { return SessionWindows{gap: gap} }
 
-// Grace keeps sessions open for late records until the stream time of the operator exceeds their end plus gap and d.
+// Grace keeps each session open for late records until the stream time of the operator exceeds the end of the session
+// plus gap and d.
 func (w SessionWindows) Grace(d time.Duration) SessionWindows { w.grace, w.graced = d, true; return w }
 
-// Retention keeps sessions in the store, for queries, until the stream time of the operator exceeds their end plus d.
-// The minimum, which is also the default, is the gap plus the grace.
+// Retention keeps each session in the store, for queries, until the stream time of the operator exceeds the end of the
+// session plus d. The minimum, which is also the default, is the gap plus the grace.
 func (w SessionWindows) Retention(d time.Duration) SessionWindows { w.retention = d; return w }
 
 func (w SessionWindows) validate(n *node) {

@@ -10,8 +10,8 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// ErrRebuilding is returned by reads of a view while a part that was found damaged on disk is read again from its
-// table. Until then rows are missing, so every read returns this error. Try again later.
+// ErrRebuilding is returned by reads of a partition that was found damaged on disk, until it has been read again from
+// its table. Rows are missing until then. Try again later.
 var ErrRebuilding = errors.New("views: view is being rebuilt")
 
 // viewTable is one partition of a group's table: the rows of the opened stores, and the position records. Rows of other

@@ -149,7 +149,7 @@ func (i *inspector) application(ctx context.Context, name string) (application, 
 	return app, nil
 }
 
-// notFound returns an error that names the groups of the cluster instead.
+// notFound returns the error for an application that was not found. It names groups that the cluster has.
 func notFound(name string, groups []string) error {
 	instead := "no groups at all; is it the right one, and has the application run?"
 	if len(groups) > 0 {

@@ -47,8 +47,8 @@ type ownership struct {
 	why   string
 }
 
-// points are the places at which a worker may break, each with the highest hit at which it does: the steps of the
-// commit protocol, and takeovers.
+// points returns the places at which a worker may break: the steps of the commit protocol, and takeovers. A worker
+// breaks when it has come to the place for the n-th time; hits is the largest n.
 func points() []struct {
 	name string
 	hits int

@@ -13,8 +13,8 @@ import (
 )
 
 // readCommitted reads topics from their beginnings to their ends and returns the committed records by topic and
-// partition, in the order of their offsets. The ends are the current high watermarks: if an open transaction keeps
-// readers from reaching one, that is an error when ctx ends.
+// partition, in the order of their offsets. It reads up to the high watermarks at the call. If an open transaction
+// keeps readers below one of them until ctx ends, it returns an error.
 func readCommitted(ctx context.Context, brokers string, topics ...string) (map[string][][]*kgo.Record, error) {
 	kafka, err := kgo.NewClient(kgo.SeedBrokers(brokers), kgo.ClientID("crash-check"),
 		kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),

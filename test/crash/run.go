@@ -28,10 +28,10 @@ const compareTimeout = 3 * time.Minute
 // viewTimeout bounds how long the view of a worker may take to catch up when nothing is written any more.
 const viewTimeout = 30 * time.Second
 
-// loseEvery is one out of how many answers to EndTxn are lost.
+// One of every loseEvery answers to EndTxn is lost.
 const loseEvery = 60
 
-// holdEvery is one out of how many answers to Heartbeat are held back.
+// One of every holdEvery answers to Heartbeat is held back.
 const holdEvery = 5
 
 // orchestrate runs one test from beginning to end. The error is errWrong if the application did something wrong; others
@@ -102,7 +102,7 @@ func orchestrate(ctx context.Context, o options, out io.Writer) (err error) {
 	return deleteTopics(ctx, admin, app)
 }
 
-// sometimes returns a function that says yes once in every so many times.
+// sometimes returns a function that returns true at random: on average once in that many calls (every).
 func sometimes(seed int64, stream uint64, every int) func() bool {
 	var mu sync.Mutex
 	rng := rand.New(rand.NewPCG(uint64(seed), stream))
@@ -113,8 +113,9 @@ func sometimes(seed int64, stream uint64, every int) func() bool {
 	}
 }
 
-// held returns how long the answer to a heartbeat is held back: now and then, for about as long as a commit takes. In
-// the negative control always, since a worker that learns at once what it has lost needs no fence most of the time.
+// held returns a function that says for how long the next answer to a heartbeat is held back: mostly not at all,
+// sometimes for about as long as a commit takes. In the negative control every answer is held back, since a worker that
+// learns at once what it has lost needs no fence most of the time.
 func held(o options) func() time.Duration {
 	now := sometimes(o.seed, 4, holdEvery)
 	return func() time.Duration {
@@ -280,7 +281,7 @@ func createTopics(ctx context.Context, admin *kadm.Client, names []string) error
 	return nil
 }
 
-// deleteTopics leaves a broker that is not ours as it was.
+// deleteTopics deletes the topics of this run, so that a broker that is not ours is left as it was.
 func deleteTopics(ctx context.Context, admin *kadm.Client, app string) error {
 	all, err := admin.ListTopicsWithInternal(ctx)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 )
 
 // checkChangelog compares the last committed value of each key in the groups' tables, read as bytes. It returns the
-// number of commits that are in them: each leaves one position record.
+// number of commits that are in the tables: each commit leaves one position record.
 func checkChangelog(v *verdict, top *topology.Topology, tables map[string][][]*kgo.Record, tr *truth) (commits int) {
 	rows := make(map[string]map[string]any)
 	for store := range tr.tables {
@@ -118,8 +118,9 @@ func checkViews(ctx context.Context, v *verdict, where string, vs *views.Views, 
 	return nil
 }
 
-// checkLocal holds the state that a worker left on its disk against the changelog: a partition must be what the
-// committed records up to its offset make, not a row more or less. Nothing may be in it that was not committed.
+// checkLocal compares the state that a worker left on its disk with the changelog. A partition must have exactly the
+// rows that the committed records up to its offset make: none may be missing, and nothing may be there that was not
+// committed.
 func checkLocal(v *verdict, dir string, top *topology.Topology, tables map[string][][]*kgo.Record) error {
 	for _, sub := range top.SubTopologies() {
 		path := filepath.Join(dir, stateDir, sub.Group())

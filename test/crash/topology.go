@@ -22,8 +22,8 @@ const (
 )
 
 // Windows of the application, in event time. recent drops late records and expires windows; it reads the source itself,
-// whose order is known, so that the truth knows which ones. The windows after the repartition accept everything: the
-// order in which records of several tasks arrive there is not defined.
+// whose order is known, so that the truth knows which records are dropped and which windows expire. The windows after
+// the repartition accept everything: the order in which records of several tasks arrive there is not defined.
 const (
 	recentSize      = 2 * time.Second
 	recentGrace     = time.Second

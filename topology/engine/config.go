@@ -12,13 +12,14 @@ type TaskConfig struct {
 	Partition int32
 	// State is the committed state of the task. Required.
 	State state.Partition
-	// Budget bounds the memory of all stores that share it. nil means one of its own for each store.
+	// Budget bounds the memory of all stores that share it. nil means that each store has a budget of its own.
 	Budget *state.Budget
 	// Sink takes the output. Required.
 	Sink Sink
-	// Partitions returns the number of partitions of a topic that Sink takes records for. An error says why it takes
-	// none; it becomes the cause of a [RouteError] if the topic was chosen for a record. It is required if the
-	// sub-topology chooses partitions, see topology.PartitionBy, or topics, see topology.Stream.ToDynamic.
+	// Partitions returns the number of partitions of a topic that Sink takes records for. An error says why Sink takes
+	// no records for the topic; if the topic was chosen for a record, the error becomes the cause of a [RouteError].
+	// Partitions is required if the sub-topology chooses partitions, see topology.PartitionBy, or topics, see
+	// topology.Stream.ToDynamic.
 	Partitions func(topic string) (int32, error)
 	// Globals returns the rows of a global table. It is required if the sub-topology reads one, see
 	// topology.GlobalTableOf.
@@ -27,7 +28,7 @@ type TaskConfig struct {
 	OnDrop func(Drop)
 	// WallClock is the time at the start, in milliseconds since the Unix epoch; see [Task.AdvanceWallClock].
 	WallClock int64
-	// Context is given to processors; it ends when the task has to. nil means one that never ends.
+	// Context is given to processors; it ends when the task has to end. nil means a context that never ends.
 	Context context.Context //nolint:containedctx // it lives as long as the task
 	// PassOver says, just before a punctuation runs, that it has failed and is not to run again: the schedule goes on
 	// with the next one. nil means that none is passed over.

@@ -41,9 +41,9 @@ func (e *RecordError) Error() string {
 // Unwrap returns the cause.
 func (e *RecordError) Unwrap() error { return e.Err }
 
-// RouteError says that a function of the user chose a topic for a record that takes no records: it does not exist, or
-// the runtime may not write it. The input record may be half processed: the task must be rolled back before it does
-// anything else.
+// RouteError says that a function of the user chose, for a record, a topic that takes no records: the topic does not
+// exist, or the runtime may not write to it. The input record may be half processed: the task must be rolled back
+// before it does anything else.
 type RouteError struct {
 	Node, Topic string
 	Partition   int32

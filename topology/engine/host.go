@@ -54,8 +54,8 @@ func newHost(name string, cfg TaskConfig) Host {
 	}
 }
 
-// Once returns what the first call of create returned for key while the task was wired: nodes, or the inputs of one
-// node, share it.
+// Once calls create the first time that it is called with key while the task is wired, and returns the same result to
+// all callers with that key. So nodes, or the inputs of one node, share the result.
 func Once[T any](h *Host, key any, create func() T) T {
 	if have, ok := h.wired[key].(T); ok {
 		return have
@@ -77,7 +77,7 @@ func (h *Host) Fail(err error) { h.errs = append(h.errs, err) }
 // State returns the committed state of the task.
 func (h *Host) State() state.Partition { return h.cfg.State }
 
-// Budget returns the memory that stores share, nil for one of its own for each.
+// Budget returns the memory that stores share, nil if each store has a budget of its own.
 func (h *Host) Budget() *state.Budget { return h.cfg.Budget }
 
 // Globals returns the rows of a global table, nil if the owner has none.

@@ -18,14 +18,14 @@ type Preparer interface {
 	Prepare(limit int) (rows int, err error)
 }
 
-// Renewable is a part that keeps what a rollback cannot undo, such as the variables of a processor: it is created again
-// then.
+// Renewable is a part that keeps what a rollback cannot undo, such as the variables of a processor: after a rollback it
+// is created again.
 type Renewable interface {
-	// Renew creates it again.
+	// Renew creates the part again.
 	Renew()
-	// Broken says why it cannot work, nil if it can.
+	// Broken says why the part cannot work, nil if it can.
 	Broken() error
-	// Close ends it with the task. It may be called again.
+	// Close ends the part when the task ends. It may be called again.
 	Close()
 }
 

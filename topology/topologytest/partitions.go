@@ -11,9 +11,10 @@ import (
 )
 
 // Partitions gives all topics n partitions instead of one. Repartition topics have as many as in production: the number
-// that they ask for, or else the number of the topics before or beside them. Each sub-topology has as many tasks as the
-// largest of its inputs has partitions. Without it, and without [TopicPartitions] for an input, there is one task for
-// each sub-topology, and repartition topics have one partition whatever they ask for.
+// that they ask for; else the number of the inputs that an operator brings together with them; else the largest number
+// of tasks of the sub-topologies that write to them. Each sub-topology has as many tasks as the largest of its inputs
+// has partitions. Without Partitions, and without [TopicPartitions] for an input, there is one task for each
+// sub-topology, and repartition topics have one partition whatever they ask for.
 func Partitions(n int32) Option {
 	return func(d *Driver) { d.common = n }
 }

@@ -76,7 +76,7 @@ func (s *SharedHistogram) Observe(d time.Duration) {
 	s.mu.counts.Observe(d, 1)
 }
 
-// Take adds h and empties it.
+// Take adds the counts of h to s and empties h.
 func (s *SharedHistogram) Take(h *Histogram) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,7 +111,7 @@ func (p *Pending) Add(timestamp int64) {
 	*p = append(*p, pendingRun{timestamp, 1})
 }
 
-// Observe counts how old the records are at the time now, in milliseconds, and forgets them.
+// Observe adds the ages of the records at the time now (milliseconds) to h, and forgets the records.
 func (p *Pending) Observe(now int64, h *Histogram) {
 	for _, run := range *p {
 		h.Observe(Millis(now-run.timestamp), run.records)
