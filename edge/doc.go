@@ -30,8 +30,11 @@
 //
 //   - E1: answers are true. A positive answer means that the events are committed. An error means that they are not and
 //     never will be, with one exception: when the owner cannot know, the answer is 503 with "outcome": "unknown".
-//   - E2: the commit is the proof. Answers that depend on state, rejections included, are given only after a commit, which
-//     proves that no other owner had taken over when they were decided. A fenced owner acknowledges nothing.
+//   - E2: the commit is the proof. A new answer that depends on state, also a rejection, is given only after a commit. The
+//     commit proves that no other owner had taken over when the answer was decided. A fenced owner acknowledges
+//     nothing. Three answers need no commit: one that is repeated for its Idempotency-Key and the refusal of a key that
+//     another command has used, because stored answers are committed and never change, and an error that says that the
+//     command could not be decided.
 //   - E3: Kafka first. State reaches the local store only after Kafka has confirmed the transaction that changed it, and
 //     together with the changelog offset. The changelog alone is enough to rebuild the store.
 //   - E4: once for each key. A command with an Idempotency-Key is executed once within the window. Its answer is stored
@@ -42,9 +45,11 @@
 //
 // # Queries
 //
-// The answer to a command has a Consistency-Token. A query that sends it waits, as long as its Prefer: wait allows,
-// until its views reflect the offsets in the token. Its own answer has a token that covers everything that it saw. So a
-// client that always sends its last token never sees time run backwards, whichever edge it asks.
+// The answer to a command has a Consistency-Token. A query that sends it waits until its views reflect the offsets in
+// the token. It waits as long as its Prefer: wait says, at most Config.MaxWait, and without Prefer as long as
+// Config.DefaultWait (2 s unless set). If the views are still behind, the answer is 503. With Prefer: handling=lenient
+// it has older data instead. The answer has a token that covers everything that the query saw. So a client that always
+// sends its last token and never handling=lenient never sees time run backwards, whichever edge it asks.
 //
 // # Errors
 //
@@ -59,6 +64,8 @@
 //     commits
 //   - takeover, restore, ledger, ownerrows: how it becomes the owner, and what it keeps in Kafka and on disk
 //   - query, queryrequest, queryanswer, consistencytoken: queries
+//
+// # Clients are trusted
 //
 // The edge does not authenticate clients: serve it on a loopback address, or through a proxy that authenticates.
 package edge

@@ -7,7 +7,9 @@ import (
 )
 
 // Hooks are called when something happens that a program may want to act on. Nil functions are skipped; JoinHooks joins
-// several Hooks. The runtime's goroutines call them, so they must return soon.
+// several Hooks. The runtime's goroutines call them, some while they hold locks of the App: StateChanged under the lock
+// of its state, and StateDamaged sometimes under the lock of a group's copies. So a hook must return soon and must not
+// call methods of the App; it may hand over to a goroutine that does.
 type Hooks struct {
 	// StateChanged is called after each change of the application's state.
 	StateChanged func(from, to State)

@@ -38,16 +38,24 @@
 //	Sessions    start and end of a session   expires by its end
 //	Versioned   the time its version ends    expires by that end
 //
-// Stores expire nothing by themselves: their task sets stream time and calls Expire.
+// Stores remove no expired rows by themselves: their task sets stream time and calls Expire. Reads hide expired rows
+// even before Expire has removed them, so results do not depend on when the task commits.
 //
-// Three buffers keep records until they are due. Only their operator reads them:
+// Three buffers keep records for one operator, and only the operator reads them:
 //
-//	SuppressBuffer  one update of each key, in the order in which keys were first buffered
-//	JoinBuffer      all records of each key, by timestamp and number
-//	TimeQueue       records by time, side, key and number
+//	SuppressBuffer  one update of each key until it is due, by the time of the first update and then by the key
+//	JoinBuffer      all records of each key until they expire, by timestamp and number
+//	TimeQueue       records until they are due, by time, side, key and number
 //
 // An [Index] belongs to another store and finds the rows of that store by their values. Its rows are logged, not local,
 // because a reader cannot compute index keys; see docs/decisions/0015.
+//
+// # What else is kept
+//
+// A [Layout] is the set of stores that share a changelog: a restore finds by it which store a row belongs to. [Offsets]
+// is a set of input positions, and a client gets one as a token. A [Position] says which input offsets the state of a
+// task reflects; it is a row itself, the last one of each commit. Buffers number the records that they keep
+// (sequence.go), and continue after a restart.
 //
 // # Local rows and time orders
 //
@@ -75,7 +83,8 @@
 //     until Reset, and the reader of a snapshot until the function returns. Borrowers modify nothing.
 //   - ST7: one goroutine at a time uses a store, and one at a time applies batches to a partition or drops it. This is the
 //     part of the runtime's I5 that concerns state.
-//   - ST8: a store charges its budget for the rows that it holds, and dirty rows count as dirty.
+//   - ST8: the DirtyBytes of a store are the sum of what its dirty rows cost. What the store charges its budget for all
+//     rows is never less.
 //
 // Programs that are built with the tag "invariants" check ST2 to ST8 as they run, ST2 and ST4 for a part of the rows.
 //

@@ -13,18 +13,32 @@
 //
 // A [Fetcher] reads any number of partitions over one client, each as a [Feed], within a [FetchBudget]. The tables of
 // groups are read in bulk: a gatherer merges the records of a feed into a [Run], which has the last record of each key.
-// Runs are for goka's recovery (gokareader.go), for a [TableView] and for a copy that is kept warm ([Fetcher.Follow]).
-// [Restore] reads record by record, for an owner without goka.
+// A Run goes to goka's recovery (gokareader.go), to a [TableView] or to a copy that is kept warm ([Fetcher.Follow]).
+// [Restore] does not merge: an owner without goka gets all records of each fetch (changelog.go).
 //
 // # Sharing partitions
 //
 // [JoinGroup] makes this instance a [Member] of a consumer group. Members tell the leader which state they have, and
 // internal/assignment decides which member gets which partition (balancer.go). A [GroupTask] is goka's processor for
-// one task, and [Sessions] are the periods in which it works (gokatask.go).
+// one task, and its [Sessions] opens one session after the other (gokatask.go).
 //
 // # Owning a partition
 //
 // [TakeOver] returns a [Writer], the fenced transactional writer of a task or a command owner. The order of a takeover
 // is I1 of ARCHITECTURE.md: TakeOver, then the committed offsets, then the high watermark and the restore up to it.
 // With a [Membership] the same Writer works at least once, without transactions (atleastonce.go).
+//
+// [Writer.Record] takes records from a pool, and a record returns to it when the broker has acknowledged it or refused
+// it (recordpool.go). A [ProduceError] is a record that the broker refused, with the input record that it came from.
+//
+//   - W1: one goroutine at a time uses a Writer. Only [Writer.Interrupt] may be called from anywhere, and
+//     acknowledgements come on other goroutines. This is the part of I5 that concerns writers.
+//   - W2: a Writer is finished after any error of a transaction. Its owner closes it; only a takeover settles what was
+//     open.
+//   - W3: an owner never ends a transaction with records by an abort. The next takeover or the transaction timeout aborts
+//     it. [Writer.Discard] ends only transactions without records.
+//
+// # Metrics
+//
+// [ClientMetrics] counts the traffic of a Client and of all clients that are made from its Options.
 package broker

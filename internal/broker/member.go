@@ -49,7 +49,8 @@ type MemberConfig struct {
 	// group has no state, so that all instances are equally suited.
 	Held func() map[int32]int64
 	// Planned is called with the placement of this member, after each rebalance and before anything is assigned or
-	// revoked. It must not block.
+	// revoked. The member waits for it, so it may wait for local work only, such as files that are closed and opened,
+	// and never for a broker or for the group.
 	Planned func(assignment.Placement)
 	// Assigned is called with partitions that this member should work on from now on.
 	Assigned func(partitions []int32)

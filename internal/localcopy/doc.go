@@ -2,9 +2,10 @@
 //
 // Views (package views) and global tables (package processors) are such copies: goka reads partitions of a topic and
 // applies their rows, and many goroutines read the rows. Since the topic has every row, damaged files are no reason to
-// stop: the [Copy] drops its rows, refuses readers, and lets goka read the topic from the beginning. A copy is either
-// one partition of a topic, as in a view, or several partitions together, as in a global table. The user of a copy
-// decides what the rows mean ([Contents]).
+// stop: the [Copy] drops its rows, refuses readers, and lets goka read the topic from the beginning. If the engine
+// refuses the drop, the copy stays as it is, and the next read that finds the damage tries again. A copy is either one
+// partition of a topic, as in a view, or several partitions together, as in a global table. The user of a copy decides
+// what the rows mean ([Contents]).
 //
 // # States
 //
@@ -19,9 +20,11 @@
 //	                     Restore reaches the goal
 //
 //	            rows in the copy        Restore    channel of Restart
-//	following   up to the offset        applies    open
+//	following   up to the offset, if    applies    open
+//	            there is one
 //	dropped     none                    refuses    closed
-//	rereading   a beginning             applies    open
+//	rereading   from the beginning up   applies    open
+//	            to the offset, if any
 //
 // Readers are refused unless all sources are following. The goal of a source is the offset that it had when it was
 // dropped: readers then see again all that they saw before. A source without an offset has no rows to lose: damage does
@@ -36,7 +39,10 @@
 //   - LC2: no gap. A run is applied only if it was read from the offset that the copy has now: between a drop and the
 //     next Offset nothing is applied.
 //   - LC3: a missing row is never taken for a deleted row. Readers are refused before the first row is dropped and
-//     until every source has reached its goal again. A read that a drop overlaps is refused, too.
+//     until every source has reached its goal again. A read that a drop overlaps is refused, too. The rule
+//     does not cover a copy that is empty after Open, because it is new or because its rows were damaged or could not be
+//     used. Its sources are following and have no goal, so readers miss rows until goka has reached the end of the
+//     topic. Users of views wait for Ready. An application with global tables waits before it joins its groups.
 //   - LC4: one drop for one damage. Several readers may find the same damage; those that began before the drop do not
 //     cause another drop.
 //
