@@ -19,9 +19,10 @@
 //	})
 //	account.On("Withdrawn", func(a Account, e Withdrawn) Account { a.Balance -= e.Amount; return a })
 //
-// Registration is typed; all other code sees the erased [Type]. Package edge serves such a type over HTTP: one owner
-// for each partition decides on one command after the other, so that decide always sees every event that was ever
-// acknowledged. Package aggregatestest tests a type without an edge: given events, when command, then events.
+// Registration uses the user's types; all other code uses [Type], which hides them. Package edge serves such a type
+// over HTTP: one owner for each partition decides on one command after the other, so that decide always sees every
+// event that was ever acknowledged. Package aggregatestest tests a type without an edge: given events, when command,
+// then events.
 //
 // # Invariants
 //

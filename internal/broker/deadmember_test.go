@@ -100,13 +100,18 @@ func (m *rawMember) join(t *testing.T) {
 	m.generation = resp.Generation
 }
 
-// sync returns the partitions that the leader gives the member.
+// sync returns the partitions that the leader gives the member. If the leader begins another round first, the member
+// joins that one, as every client does.
 func (m *rawMember) sync(t *testing.T) []int32 {
 	t.Helper()
 	sync := kmsg.NewPtrSyncGroupRequest()
 	sync.Group, sync.MemberID, sync.Generation = "g", m.id, m.generation
 	resp, err := sync.RequestWith(t.Context(), m.kafka)
 	require.NoError(t, err)
+	if err := kerr.ErrorForCode(resp.ErrorCode); errors.Is(err, kerr.RebalanceInProgress) {
+		m.join(t)
+		return m.sync(t)
+	}
 	require.NoError(t, kerr.ErrorForCode(resp.ErrorCode))
 	plan, err := (&copartitioned{}).ParseSyncAssignment(resp.MemberAssignment)
 	require.NoError(t, err)
