@@ -19,7 +19,7 @@ SUMMARY ?=
 
 # make test, race, bench, fuzz
 PKG       ?= ./...
-TIMEOUT   ?= 9m
+TIMEOUT   ?= 15m
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
 # What tests and the crash suite are built with: run-time checks, see internal/invariants.
@@ -71,7 +71,7 @@ help: ## show this list
 		/^## / { printf "\n%s\n", substr($$0, 4) } \
 		/^[a-z][a-z-]*:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@printf '\nVariables of run:  DATA=DIR  BROKERS=host:port,…  ONCE=1  LISTEN=host:port  SUMMARY=FILE\n'
-	@printf 'of test and bench: PKG=./topology/...  TIMEOUT=9m  BENCHTIME=1s  FUZZTIME=10s\n'
+	@printf 'of test and bench: PKG=./topology/...  TIMEOUT=15m  BENCHTIME=1s  FUZZTIME=10s\n'
 	@printf 'of the broker:     KAFKA_DIR=DIR  KAFKA_PORT=19092  MILLRACE_KAFKA=host:port\n'
 
 ## Use it
