@@ -24,7 +24,7 @@ func (s *Server) startOwners(ctx, ownersCtx context.Context) (func(), error) {
 	var specs []broker.TopicSpec
 	for _, v := range s.served {
 		specs = append(specs,
-			broker.TopicSpec{Name: v.options.Topic, Partitions: v.options.Partitions, Kind: broker.EventLog, Replication: v.options.Replication},
+			broker.TopicSpec{Name: v.options.Topic, Partitions: v.options.Partitions, Kind: broker.EventLog, Replication: v.options.Replication, OwnTimes: true},
 			broker.TopicSpec{Name: s.group(v) + "-state", Partitions: v.options.Partitions, Kind: broker.Changelog, Replication: v.options.Replication},
 			broker.TopicSpec{Name: s.group(v) + "-owners", Partitions: v.options.Partitions, Kind: broker.Changelog, Replication: v.options.Replication})
 	}

@@ -28,7 +28,7 @@ const (
 // knows them with a leader for each partition. Several callers may ensure the same topics at the same time.
 //
 // All problems are returned in one joined error; each names the topic, what is wrong and the remedy. If there are any,
-// nothing was created.
+// nothing was created. What makes no result wrong, but may make the brokers refuse records, is logged as a warning.
 func (c *Client) EnsureTopics(ctx context.Context, specs ...TopicSpec) error {
 	specs, problems := mergeSpecs(specs)
 	existing, err := c.existing(ctx, specs)
@@ -36,11 +36,13 @@ func (c *Client) EnsureTopics(ctx context.Context, specs ...TopicSpec) error {
 		return err
 	}
 	var absent []TopicSpec
+	var warnings []string
 	for _, spec := range specs {
 		topic, ok := existing[spec.Name]
 		switch {
 		case ok:
 			problems = append(problems, spec.verify(topic))
+			warnings = append(warnings, spec.timeWarnings(topic)...)
 		case spec.MustExist:
 			problems = append(problems, fmt.Errorf("%w: %s %q, which is not ours to create; create it%s, or correct the name",
 				ErrTopicMissing, spec.Kind, spec.Name, withPartitions(spec)))
@@ -63,6 +65,9 @@ func (c *Client) EnsureTopics(ctx context.Context, specs ...TopicSpec) error {
 	}
 	if err := c.awaitTopics(ctx, absent); err != nil {
 		return err
+	}
+	for _, warning := range warnings {
+		c.config.Logger.LogAttrs(ctx, slog.LevelWarn, warning)
 	}
 	return c.warnOfSingleReplicas(ctx, specs)
 }
@@ -144,7 +149,7 @@ func (c *Client) describe(ctx context.Context, topics map[string]existingTopic) 
 		topic.configs = make(map[string]string)
 		for _, config := range resource.Configs {
 			switch config.Key {
-			case "cleanup.policy", "retention.ms", "retention.bytes":
+			case "cleanup.policy", "retention.ms", "retention.bytes", timestampType, timestampBefore, timestampAfter, timestampDifference:
 				topic.configs[config.Key] = config.MaybeValue()
 			}
 		}
@@ -157,32 +162,33 @@ func (c *Client) describe(ctx context.Context, topics map[string]existingTopic) 
 // the topics that it creates. A topic that another program has created in the meantime is verified instead. Problems
 // are appended to problems.
 func (c *Client) create(ctx context.Context, specs []TopicSpec, dry bool, problems *[]error) (created []TopicSpec, err error) {
-	if len(specs) == 0 {
-		return nil, nil
-	}
-	request := kmsg.NewPtrCreateTopicsRequest()
-	request.ValidateOnly = dry
-	request.TimeoutMillis = int32(createTimeout.Milliseconds())
-	byName := make(map[string]TopicSpec, len(specs))
-	for _, spec := range specs {
-		byName[spec.Name] = spec
-		request.Topics = append(request.Topics, creation(spec))
-	}
-	response, err := request.RequestWith(ctx, c.kafka)
-	if err != nil {
-		return nil, fmt.Errorf("broker: creating topics %s: %w", strings.Join(names(specs), ", "), err)
-	}
 	var raced []TopicSpec
-	for _, topic := range response.Topics {
-		spec := byName[topic.Topic]
-		switch err := kerr.ErrorForCode(topic.ErrorCode); {
-		case err == nil, dry && errors.Is(err, kerr.RequestTimedOut):
-			created = append(created, spec)
-		case errors.Is(err, kerr.TopicAlreadyExists), errors.Is(err, kerr.RequestTimedOut):
-			// A creation that timed out usually succeeds a moment later; awaitTopics finds out.
-			raced = append(raced, spec)
-		default:
-			*problems = append(*problems, c.refusal(spec, err, topic.ErrorMessage))
+	for _, limits := range timeLimits() {
+		if len(specs) == 0 {
+			break
+		}
+		response, err := creation(specs, limits, dry).RequestWith(ctx, c.kafka)
+		if err != nil {
+			return nil, fmt.Errorf("broker: creating topics %s: %w", strings.Join(names(specs), ", "), err)
+		}
+		byName := make(map[string]TopicSpec, len(specs))
+		for _, spec := range specs {
+			byName[spec.Name] = spec
+		}
+		specs = nil // those that a broker without these limits refuses
+		for _, topic := range response.Topics {
+			spec := byName[topic.Topic]
+			switch err := kerr.ErrorForCode(topic.ErrorCode); {
+			case err == nil, dry && errors.Is(err, kerr.RequestTimedOut):
+				created = append(created, spec)
+			case errors.Is(err, kerr.TopicAlreadyExists), errors.Is(err, kerr.RequestTimedOut):
+				// A creation that timed out usually succeeds a moment later; awaitTopics finds out.
+				raced = append(raced, spec)
+			case errors.Is(err, kerr.InvalidConfig) && len(limits) > 0:
+				specs = append(specs, spec)
+			default:
+				*problems = append(*problems, c.refusal(spec, err, topic.ErrorMessage))
+			}
 		}
 	}
 	if err := c.awaitTopics(ctx, raced); err != nil {
@@ -198,23 +204,29 @@ func (c *Client) create(ctx context.Context, specs []TopicSpec, dry bool, proble
 	return created, nil
 }
 
-// creation returns the request for one topic.
-func creation(spec TopicSpec) kmsg.CreateTopicsRequestTopic {
-	topic := kmsg.NewCreateTopicsRequestTopic()
-	topic.Topic = spec.Name
-	topic.NumPartitions, topic.ReplicationFactor = -1, -1
-	if spec.Partitions != 0 {
-		topic.NumPartitions = spec.Partitions
+// creation returns the request for topics; limits are the names of the settings by which the broker refuses timestamps.
+func creation(specs []TopicSpec, limits []string, dry bool) *kmsg.CreateTopicsRequest {
+	request := kmsg.NewPtrCreateTopicsRequest()
+	request.ValidateOnly = dry
+	request.TimeoutMillis = int32(createTimeout.Milliseconds())
+	for _, spec := range specs {
+		topic := kmsg.NewCreateTopicsRequestTopic()
+		topic.Topic = spec.Name
+		topic.NumPartitions, topic.ReplicationFactor = -1, -1
+		if spec.Partitions != 0 {
+			topic.NumPartitions = spec.Partitions
+		}
+		if spec.Replication != 0 {
+			topic.ReplicationFactor = spec.Replication
+		}
+		for key, value := range spec.configs(limits) {
+			config := kmsg.NewCreateTopicsRequestTopicConfig()
+			config.Name, config.Value = key, &value
+			topic.Configs = append(topic.Configs, config)
+		}
+		request.Topics = append(request.Topics, topic)
 	}
-	if spec.Replication != 0 {
-		topic.ReplicationFactor = spec.Replication
-	}
-	for key, value := range spec.configs() {
-		config := kmsg.NewCreateTopicsRequestTopicConfig()
-		config.Name, config.Value = key, &value
-		topic.Configs = append(topic.Configs, config)
-	}
-	return topic
+	return request
 }
 
 // refusal explains why the cluster does not create a topic.

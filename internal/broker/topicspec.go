@@ -67,18 +67,31 @@ type TopicSpec struct {
 
 	// MustExist forbids the creation of the topic, because it belongs to another program.
 	MustExist bool
+
+	// OwnTimes says that the records of the topic have times of their own, which the broker must keep whatever they
+	// are. It is implied for internal topics.
+	OwnTimes bool
 }
 
-// configs returns the configuration that a new topic gets.
-func (s TopicSpec) configs() map[string]string {
+// configs returns the configuration that a new topic gets. limits are the names of the settings by which the broker
+// refuses timestamps. What correctness depends on is stated, whatever the defaults of the cluster are
+// (docs/decisions/0018-internal-topics-state-their-settings.md).
+func (s TopicSpec) configs(limits []string) map[string]string {
+	configs := make(map[string]string)
 	switch s.Kind {
 	case EventLog, Repartition:
-		return map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+		configs["cleanup.policy"], configs["retention.ms"], configs["retention.bytes"] = "delete", "-1", "-1"
 	case Changelog, Table:
-		return map[string]string{"cleanup.policy": "compact"}
-	default:
-		return nil
+		configs["cleanup.policy"] = "compact"
+	case Stream: // its owner decides
 	}
+	if s.Kind == Changelog || s.keepsTimes() {
+		configs[timestampType], configs["compression.type"] = ownTimes, "producer"
+		for _, limit := range limits {
+			configs[limit] = anyTime
+		}
+	}
+	return configs
 }
 
 // legalTopicName is Kafka's own rule.
@@ -143,6 +156,7 @@ func mergePair(a, b TopicSpec) (TopicSpec, error) {
 	a.Partitions = max(a.Partitions, b.Partitions)
 	a.Replication = max(a.Replication, b.Replication)
 	a.MustExist = a.MustExist || b.MustExist
+	a.OwnTimes = a.OwnTimes || b.OwnTimes
 	return a, nil
 }
 
@@ -167,9 +181,7 @@ func (s TopicSpec) verify(t existingTopic) error {
 			"topic %q has replication factor %d, but at least %d is wanted; raise it with kafka-reassign-partitions, or ask for %d",
 			s.Name, t.replication, s.Replication, t.replication))
 	}
-	if err := s.verifyRetention(t); err != nil {
-		problems = append(problems, err)
-	}
+	problems = append(problems, s.verifyRetention(t), s.verifyTimes(t))
 	return errors.Join(problems...)
 }
 
