@@ -20,6 +20,10 @@
 //
 // A topology without a program fails.
 //
+// One fault of Kafka Streams is not copied: a versioned table may forget a deletion (docs/semantics.md, Order of
+// updates). Where it matters to a step, tombstones_test.go computes what Kafka Streams must answer and what millrace
+// must answer; TestRecorded logs how many steps these were. All other steps have the same answers.
+//
 // # Tables
 //
 // testdata/join_tables.json has the cases of upstream's own integration tests of joins, testdata/doc_tables.json the

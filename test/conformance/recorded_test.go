@@ -40,7 +40,10 @@ func TestRecorded(t *testing.T) {
 			top := build(t, define)
 			compared.topologies.Add(1)
 			for _, run := range r.Runs {
+				run, exceptions, err := corrected(r.Topology, run)
+				require.NoError(t, err)
 				compared.add(run)
+				compared.exceptions.Add(int64(exceptions))
 				t.Run(fmt.Sprintf("seed=%d", run.Seed), func(t *testing.T) { replay(t, r.Topology, top, run) })
 				for _, seed := range seeds(t, 1) {
 					t.Run(fmt.Sprintf("seed=%d/interrupted=%d", run.Seed, seed), func(t *testing.T) {
@@ -53,7 +56,7 @@ func TestRecorded(t *testing.T) {
 }
 
 // total says how much was compared.
-type total struct{ topologies, runs, steps, outputs atomic.Int64 }
+type total struct{ topologies, runs, steps, outputs, exceptions atomic.Int64 }
 
 func (c *total) add(r run) {
 	c.runs.Add(1)
@@ -64,8 +67,8 @@ func (c *total) add(r run) {
 }
 
 func (c *total) String() string {
-	return fmt.Sprintf("compared %d topologies, %d runs, %d steps, %d outputs",
-		c.topologies.Load(), c.runs.Load(), c.steps.Load(), c.outputs.Load())
+	return fmt.Sprintf("compared %d topologies, %d runs, %d steps, %d outputs; %d steps differ on purpose",
+		c.topologies.Load(), c.runs.Load(), c.steps.Load(), c.outputs.Load(), c.exceptions.Load())
 }
 
 // A program without a recording would never be compared.
