@@ -33,7 +33,7 @@ type group struct {
 	standbys *standbys
 	leftover *leftovers
 	stats    *observe.Group
-	limits   atomic.Pointer[map[string]int32] // largest batches of the topics it writes; nil: to be read
+	limits   atomic.Pointer[map[string]broker.Limits] // what the topics it writes accept; nil: to be read
 
 	// current is its plan at this moment; a task keeps the plan that it began with. See replan.
 	current atomic.Pointer[groupPlan]
@@ -177,13 +177,13 @@ func (g *group) state() State {
 	return state
 }
 
-// maxBytes returns the largest batches of the topics that the group writes to.
-func (g *group) maxBytes(ctx context.Context) map[string]int32 {
+// topicLimits returns what the topics that the group writes to accept.
+func (g *group) topicLimits(ctx context.Context) map[string]broker.Limits {
 	if known := g.limits.Load(); known != nil {
 		return *known
 	}
 	topics := append(slices.Collect(maps.Keys(g.plan().outputs)), g.plan().sub.TableTopic())
-	limits := g.inst.client.MaxMessageBytes(ctx, topics...)
+	limits := g.inst.client.Limits(ctx, topics...)
 	g.limits.Store(&limits)
 	return limits
 }

@@ -2,6 +2,7 @@ package processors
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -94,6 +95,9 @@ func (l *life) attributeRefusal(err error) error {
 	}
 	if worst != nil {
 		return worst
+	}
+	if first.OfTime() && first.Record.Topic == l.plan.sub.TableTopic() {
+		return fmt.Errorf("%w; the rows of the changelog have the time of this machine: correct its clock", err)
 	}
 	if first.OfTopic() || first.Alone() && !isRow(first.Record, l.plan.sub.TableTopic()) && !l.isOutput(first.Record) {
 		return err // the changelog itself, a mark or the like: no record causes that

@@ -91,7 +91,7 @@ func (l *life) takeOver(ctx context.Context) (*broker.Writer, error) {
 		TransactionalID: fault.TransactionalID(fmt.Sprintf("%s.%s.%d", l.inst.client.ClusterID(), group, l.partition)),
 		Group:           group,
 		Timeout:         l.inst.cfg.TransactionTimeout,
-		MaxBytes:        l.group.maxBytes(ctx),
+		Limits:          l.group.topicLimits(ctx),
 		Membership:      l.group.membership(),
 		Lease:           l.inst.cfg.SessionTimeout,
 		BufferBytes:     l.inst.memory.produce,

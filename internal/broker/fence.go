@@ -58,7 +58,7 @@ func (w *Writer) takeOver(ctx context.Context) (err error) {
 	opts := append(w.client.Options(),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerLinger(5*time.Millisecond),
-		kgo.ProducerBatchMaxBytesFn(w.cfg.limit),
+		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 { return w.cfg.Limits[topic].batch() }),
 		kgo.MetadataMinAge(metadataMinAge),
 	)
 	opts = append(opts, w.cfg.buffer()...)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -148,29 +147,4 @@ func (c *Client) TopicIDs(ctx context.Context, topics ...string) (map[string][16
 		ids[name] = topic.TopicID
 	}
 	return ids, nil
-}
-
-// MaxMessageBytes returns max.message.bytes of the topics. A topic is left out if the cluster does not report its
-// limit: the limits help, but a missing limit must not make anything fail.
-func (c *Client) MaxMessageBytes(ctx context.Context, topics ...string) map[string]int32 {
-	limits := make(map[string]int32, len(topics))
-	if len(topics) == 0 {
-		return limits
-	}
-	resources, err := c.admin.DescribeTopicConfigs(ctx, topics...)
-	if err != nil {
-		return limits
-	}
-	for _, resource := range resources {
-		for _, config := range resource.Configs {
-			if config.Key != "max.message.bytes" {
-				continue
-			}
-			// franz-go needs room for one small batch.
-			if n, err := strconv.ParseInt(config.MaybeValue(), 10, 32); err == nil && n >= 512 {
-				limits[resource.Name] = int32(n)
-			}
-		}
-	}
-	return limits
 }

@@ -55,13 +55,14 @@ func (s TopicSpec) timeWarnings(t existingTopic) (warnings []string) {
 	for _, limit := range []string{timestampBefore, timestampAfter, timestampDifference} {
 		if value, known := t.configs[limit]; known && value != anyTime {
 			warnings = append(warnings, fmt.Sprintf("%s %q has %s=%s (%s): the broker refuses records whose time is further %s its clock, with INVALID_TIMESTAMP; %s",
-				s.Kind, s.Name, limit, value, millisText(value), direction(limit), alter(s.Name, limit+"="+anyTime)))
+				s.Kind, s.Name, limit, value, millisText(value), limitSide(limit), alter(s.Name, limit+"="+anyTime)))
 		}
 	}
 	return warnings
 }
 
-func direction(limit string) string {
+// limitSide says on which side of the clock a limit is.
+func limitSide(limit string) string {
 	switch limit {
 	case timestampBefore:
 		return "behind"

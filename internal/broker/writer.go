@@ -30,9 +30,9 @@ type WriterConfig struct {
 	// Timeout is the transaction timeout; 0 means DefaultTransactionTimeout. It also bounds Commit, since the broker
 	// aborts a transaction that takes longer.
 	Timeout time.Duration
-	// MaxBytes are the largest batches that topics accept, see Client.MaxMessageBytes. Topics without an entry get
-	// franz-go's default. The map is only read.
-	MaxBytes map[string]int32
+	// Limits are what topics accept, see Client.Limits. Batches for topics without an entry have franz-go's default
+	// size. The map is only read.
+	Limits map[string]Limits
 	// Membership makes the writer work at least once, without transactions: it commits offsets as the group member that
 	// Membership returns, see [Membership]. Nil, the default, means exactly once.
 	Membership func() Membership
@@ -40,7 +40,7 @@ type WriterConfig struct {
 	// DefaultSessionTimeout.
 	Lease time.Duration
 	// BufferBytes bounds the records that are produced and not acknowledged yet: Produce waits while there are more.
-	// The default is DefaultProduceBytes, the minimum MinProduceBytes and the largest of MaxBytes.
+	// The default is DefaultProduceBytes, the minimum MinProduceBytes and the largest batch of Limits.
 	BufferBytes int64
 }
 
@@ -57,8 +57,8 @@ func (c WriterConfig) buffer() []kgo.Opt {
 		bytes = DefaultProduceBytes
 	}
 	bytes = max(bytes, MinProduceBytes)
-	for _, largest := range c.MaxBytes {
-		bytes = max(bytes, int64(largest)) // the topic accepts it, so the buffer must
+	for _, limits := range c.Limits {
+		bytes = max(bytes, int64(limits.BatchBytes)) // the topic accepts it, so the buffer must
 	}
 	return []kgo.Opt{kgo.MaxBufferedBytes(int(bytes)), kgo.MaxBufferedRecords(int(min(bytes/recordOverhead, maxBufferedRecords)))}
 }
