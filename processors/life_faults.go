@@ -235,7 +235,7 @@ func (l *life) settleFaults() {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Record.Offset, b.Record.Offset))
 	})
 	for _, s := range skipped {
-		l.stats.recordDrop("skipped-" + s.Kind.String())
+		l.stats.live.drops.count(s.Node, "skipped-"+s.Kind.String())
 		if hook := l.inst.cfg.Hooks.Skipped; hook != nil {
 			hook(*s)
 		}

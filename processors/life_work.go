@@ -83,6 +83,7 @@ func (l *life) waitWhilePaused(ctx context.Context, sessions *broker.Sessions) e
 			return err
 		}
 	}
+	l.stats.live.drops.log(l.logger, time.Now(), true)
 	l.task.enter(taskPaused)
 	for l.group.paused() {
 		select {
@@ -98,9 +99,10 @@ func (l *life) waitWhilePaused(ctx context.Context, sessions *broker.Sessions) e
 }
 
 // idle waits until there may be something to do: data, a commit that is due, something scheduled for the wall clock,
-// the end of an idle time (after wait; 0 for none), or the end of the task.
+// drops to be logged, the end of an idle time (after wait; 0 for none), or the end of the task.
 func (l *life) idle(ctx context.Context, wait time.Duration) error {
 	l.stats.publish(l)
+	l.stats.live.drops.log(l.logger, time.Now(), false)
 	until := func(at time.Time) {
 		left := max(time.Until(at), time.Millisecond)
 		if wait == 0 || left < wait {
@@ -112,6 +114,9 @@ func (l *life) idle(ctx context.Context, wait time.Duration) error {
 	}
 	if due, ok := l.operators.WallClockDue(); ok {
 		until(time.UnixMilli(due))
+	}
+	if due, ok := l.stats.live.drops.due(); ok {
+		until(due)
 	}
 	var alarm <-chan time.Time
 	if wait > 0 {
@@ -184,6 +189,7 @@ func (l *life) deliver(sessions *broker.Sessions) error {
 	end := time.Now()
 	l.stats.activity.Enter(observe.ActivityWait, end)
 	l.stats.publish(l)
+	l.stats.live.drops.log(l.logger, end, false)
 	l.unitSize.record(n, end.Sub(start))
 	l.uncommitted.records += int64(n)
 	return err
@@ -265,7 +271,7 @@ func rawHeaders(headers []kgo.RecordHeader) []engine.Header {
 
 // recordDrop counts and reports a record that an operator dropped.
 func (l *life) recordDrop(drop engine.Drop) {
-	l.stats.recordDrop(drop.Reason)
+	l.stats.live.drops.record(drop)
 	if hook := l.inst.cfg.Hooks.Dropped; hook != nil {
 		hook(l.plan.sub.Group(), drop)
 	}

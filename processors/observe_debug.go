@@ -199,8 +199,12 @@ func (t *textTable) remarks(task TaskInfo) {
 	if task.WaitsFor != "" {
 		t.line("  task %d waits for %s", task.Partition, task.WaitsFor)
 	}
-	for _, reason := range slices.Sorted(maps.Keys(task.Dropped)) {
-		t.line("  task %d dropped %d records: %s", task.Partition, task.Dropped[reason], reason)
+	for _, d := range task.Drops {
+		late := ""
+		if d.MaxLateSeconds > 0 {
+			late = fmt.Sprintf(", too late by up to %s, the latest by %s", secondsText(d.MaxLateSeconds), secondsText(d.LateSeconds))
+		}
+		t.line("  task %d dropped %d records: %s at %s%s", task.Partition, d.Records, d.Reason, d.Node, late)
 	}
 	if e := task.LastError; e != nil {
 		t.line("  task %d failed %s ago (%s): %s", task.Partition, t.ago(e.At), e.Cause, e.Message)

@@ -67,7 +67,8 @@ type TaskInfo struct {
 	Failures      int64              `json:"failures"`
 	Damaged       int64              `json:"damaged,omitempty"` // times that the local state was damaged, dropped and restored
 	LastError     *TaskError         `json:"last_error,omitempty"`
-	Dropped       map[string]int64   `json:"dropped,omitempty"`
+	Dropped       map[string]int64   `json:"dropped,omitempty"` // by reason
+	Drops         []DropInfo         `json:"drops,omitempty"`   // by operator and reason
 	Inputs        []InputInfo        `json:"inputs"`
 	Outputs       []OutputInfo       `json:"outputs"`
 	Restore       *RestoreProgress   `json:"restore,omitempty"`
@@ -176,9 +177,10 @@ func (t *task) info(ctx context.Context, now time.Time) TaskInfo {
 		Activity: p.activity.String(), ActivitySince: p.activitySince, WaitsFor: t.waitReason(&p, taskState(t.state.Load())),
 		Seconds:   make(map[string]float64),
 		Processed: t.stats.records.Load(), Commits: t.stats.commits.Load(), Transactions: make(map[string]int64),
-		LastError: p.lastError, Dropped: p.drops, Restore: t.stats.restore.Load(),
+		LastError: p.lastError, Restore: t.stats.restore.Load(),
 		Inputs: []InputInfo{}, Outputs: []OutputInfo{}, Stores: []StoreInfo{},
 	}
+	info.Drops, info.Dropped = dropInfo(p.drops)
 	for activity := range observe.Activities {
 		info.Seconds[activity.String()] = p.spent[activity].Seconds()
 	}

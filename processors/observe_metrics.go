@@ -38,8 +38,8 @@ type metricDescs struct {
 
 	globalLag, globalRecords, globalDamaged *prometheus.Desc
 
-	state, time, process, enforced, dropped, failures, transactions   *prometheus.Desc
-	commitLatency, changelogRows, restored, restoreRemaining, damaged *prometheus.Desc
+	state, time, process, enforced, dropped, late, failures, transactions *prometheus.Desc
+	commitLatency, changelogRows, restored, restoreRemaining, damaged     *prometheus.Desc
 
 	consumedRecords, consumedBytes, lag, lagSeconds, uncommitted, producedRecords, producedBytes *prometheus.Desc
 
@@ -96,6 +96,7 @@ func newMetricDescs() metricDescs {
 	d.process = task("process_total", "Input records processed, aborted work included.")
 	d.enforced = task("enforced_processing_total", "Units processed although an input was empty, since its idle time was over; since the last takeover.")
 	d.dropped = task("dropped_records_total", "Records dropped, by reason.", "reason")
+	d.late = task("dropped_late_seconds", "By how much records that were dropped came too late at most, by reason.", "reason")
 	d.failures = task("failures_total", "Lives that ended with an error, by cause.", "cause")
 	d.transactions = task("transactions_total", "Transactions by outcome.", "outcome")
 	d.commitLatency = task("commit_latency_seconds", "Duration of successful commits; its count is the number of commits.")
@@ -244,8 +245,12 @@ func (c collector) collectTask(out series, t *task, now time.Time) {
 	}
 	out.counter(d.process, float64(t.stats.records.Load()))
 	out.counter(d.enforced, float64(p.enforced))
-	for reason, n := range p.drops {
+	_, dropped := dropInfo(p.drops)
+	for reason, n := range dropped {
 		out.counter(d.dropped, float64(n), reason)
+		if late := lateness(p.drops, reason); late > 0 {
+			out.gauge(d.late, late.Seconds(), reason)
+		}
 	}
 	for cause, n := range p.failures {
 		out.counter(d.failures, float64(n), cause)

@@ -39,7 +39,7 @@ type taskStats struct {
 		enforced   int64 // units taken although an input was empty, because its idle time was over
 		waitsFor   string
 
-		drops        map[string]int64
+		drops        []dropTally
 		failures     map[string]int64
 		transactions [outcomes]int64
 		restored     int64 // records
@@ -53,6 +53,7 @@ type tally struct {
 	outputs  map[string]*outputTally
 	stores   []state.StoreStats // of this life, as published
 	scratch  []state.StoreStats
+	drops    drops
 	restored int64 // records of the restore under way, as published
 }
 
@@ -152,10 +153,11 @@ func (s *taskStats) output(topic string) *outputTally {
 	return out
 }
 
-// publish publishes the numbers of inputs and stores.
+// publish publishes the numbers of inputs, stores and drops.
 func (s *taskStats) publish(l *life) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.mu.drops = s.live.drops.publish(s.mu.drops)
 	s.publishInputs(l.inputs)
 	s.publishStores(l.operators)
 }
@@ -188,6 +190,7 @@ func (s *taskStats) recordCommit(spent time.Duration, rows int, task *engine.Tas
 	for topic, out := range s.live.outputs {
 		s.mu.outputs[topic] = out.flow
 	}
+	s.mu.drops = s.live.drops.publish(s.mu.drops)
 	s.publishStores(task)
 }
 
@@ -268,16 +271,6 @@ func (s *taskStats) recordRollback(l *life, err error) {
 	s.mu.transactions[end]++
 }
 
-// recordDrop counts a record that was dropped.
-func (s *taskStats) recordDrop(reason string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.mu.drops == nil {
-		s.mu.drops = make(map[string]int64)
-	}
-	s.mu.drops[reason]++
-}
-
 // recordFailure counts a life that ended with an error.
 func (s *taskStats) recordFailure(err error, at time.Time) {
 	cause := failureCause(err)
@@ -335,7 +328,7 @@ type taskSnapshot struct {
 	commit       commitStats
 	enforced     int64
 	waitsFor     string
-	drops        map[string]int64
+	drops        []dropTally
 	failures     map[string]int64
 	transactions [outcomes]int64
 	restored     int64
@@ -352,7 +345,7 @@ func (s *taskStats) snapshot(now time.Time) taskSnapshot {
 	p := taskSnapshot{
 		stateSince: s.mu.stateSince, inputs: slices.Clone(s.mu.inputs), outputs: maps.Clone(s.mu.outputs),
 		stores: slices.Clone(s.mu.stores), commit: s.mu.commit, enforced: s.mu.enforced, waitsFor: s.mu.waitsFor,
-		drops: maps.Clone(s.mu.drops), failures: maps.Clone(s.mu.failures), transactions: s.mu.transactions,
+		drops: slices.Clone(s.mu.drops), failures: maps.Clone(s.mu.failures), transactions: s.mu.transactions,
 		restored: s.mu.restored, lastError: s.mu.lastError,
 	}
 	p.inputs = slices.DeleteFunc(p.inputs, func(in inputStats) bool { return in.absent })

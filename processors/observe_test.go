@@ -205,6 +205,11 @@ func TestCollector_countsWhatHappened(t *testing.T) {
 	require.Equal(t, "app-counts", moved["group"])
 	require.Equal(t, "[0]", moved["partitions"])
 	require.Equal(t, "[0]", moved["owned"])
+	dropped := w.log.next(t, "records dropped")
+	require.Equal(t, "WARN", dropped["level"])
+	require.Equal(t, []string{"app-counts", "0", "counts", "null-key", "1", "lines"}, []string{
+		dropped["group"], dropped["partition"], dropped["node"], dropped["reason"], dropped["drops"], dropped["topic"],
+	})
 	w.stop()
 
 	// On another directory everything comes from the changelog.

@@ -68,6 +68,7 @@ func (t *task) start(ctx context.Context) {
 		defer close(t.done)
 		defer t.enter(taskStopped)
 		t.run(ctx)
+		t.stats.live.drops.log(t.logger, time.Now(), true)
 	}()
 }
 

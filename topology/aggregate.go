@@ -218,10 +218,10 @@ func aggregate[K, A any](n *node, a aggregation[A], streams ...feeder[K, A]) Tab
 			h.Enter(n)
 			switch {
 			case e.NullKey:
-				h.Drop(n, DropNullKey)
+				h.Drop(n, DropNullKey, e.Timestamp)
 				return nil
 			case e.NullValue:
-				h.Drop(n, DropNullValue)
+				h.Drop(n, DropNullValue, e.Timestamp)
 				return nil
 			}
 			*c = change[K, A]{Key: e.Key, Timestamp: e.Timestamp, Headers: e.Headers, key: e.key}

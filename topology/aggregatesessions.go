@@ -86,7 +86,7 @@ func (o *sessionAggregate[K, A]) ended(after, last int64) iter.Seq2[state.Window
 func (o *sessionAggregate[K, A]) process(stream int, e *entry[K, A]) error {
 	o.h.Enter(o.n)
 	if e.NullKey {
-		o.h.Drop(o.n, DropNullKey)
+		o.h.Drop(o.n, DropNullKey, e.Timestamp)
 		return nil
 	}
 	encoded, err := o.keys.encode(o.h, o.n, e.key, e.Key)
@@ -100,8 +100,8 @@ func (o *sessionAggregate[K, A]) process(stream int, e *entry[K, A]) error {
 	if err != nil {
 		return err
 	}
-	if session.End < clock.Now-o.gap-o.grace {
-		o.h.Drop(o.n, DropLateWindow)
+	if late := clock.Now - o.gap - o.grace - session.End; late > 0 {
+		o.h.DropLate(o.n, DropLateWindow, e.Timestamp, late)
 	} else if err := o.update(encoded, session, e); err != nil {
 		return err
 	}

@@ -71,17 +71,17 @@ func (o *slidingAggregate[K, A]) process(stream int, e *entry[K, A]) (err error)
 	o.h.Enter(o.n)
 	switch {
 	case e.NullKey:
-		o.h.Drop(o.n, DropNullKey)
+		o.h.Drop(o.n, DropNullKey, e.Timestamp)
 		return nil
 	case e.NullValue:
-		o.h.Drop(o.n, DropNullValue)
+		o.h.Drop(o.n, DropNullValue, e.Timestamp)
 		return nil
 	}
 	clock := o.clocks[stream]
 	clock.Advance(e.Timestamp)
 	o.closed = clock.Now - o.grace
-	if e.Timestamp+o.difference < o.closed {
-		o.h.Drop(o.n, DropLateWindow)
+	if late := o.closed - e.Timestamp - o.difference; late > 0 {
+		o.h.DropLate(o.n, DropLateWindow, e.Timestamp, late)
 		return nil
 	}
 	o.e = e
@@ -224,8 +224,8 @@ func (o *slidingAggregate[K, A]) right(exists bool, later *state.WindowEntry[K, 
 
 // update adds the record to an existing window.
 func (o *slidingAggregate[K, A]) update(w *state.WindowEntry[K, A]) error {
-	if w.Window.Start+o.difference < o.closed {
-		o.h.Drop(o.n, DropLateWindow)
+	if late := o.closed - w.Window.Start - o.difference; late > 0 {
+		o.h.DropLate(o.n, DropLateWindow, o.e.Timestamp, late)
 		return nil
 	}
 	o.changeOf(w.Window.Start, max(w.Timestamp, o.e.Timestamp))
@@ -236,8 +236,8 @@ func (o *slidingAggregate[K, A]) update(w *state.WindowEntry[K, A]) error {
 
 // create makes a window of the record and the records of another window, nil if there are none.
 func (o *slidingAggregate[K, A]) create(start int64, others *state.WindowEntry[K, A]) error {
-	if start+o.difference < o.closed {
-		o.h.Drop(o.n, DropLateWindow)
+	if late := o.closed - start - o.difference; late > 0 {
+		o.h.DropLate(o.n, DropLateWindow, o.e.Timestamp, late)
 		return nil
 	}
 	o.changeOf(start, o.e.Timestamp)

@@ -64,7 +64,7 @@ func (o *timeAggregate[K, A]) ended(after, last int64) iter.Seq2[state.WindowEnt
 func (o *timeAggregate[K, A]) process(stream int, e *entry[K, A]) error {
 	o.h.Enter(o.n)
 	if e.NullKey {
-		o.h.Drop(o.n, DropNullKey)
+		o.h.Drop(o.n, DropNullKey, e.Timestamp)
 		return nil
 	}
 	clock := o.clocks[stream]
@@ -76,8 +76,8 @@ func (o *timeAggregate[K, A]) process(stream int, e *entry[K, A]) error {
 	gone := o.windows.gone(o.now(), len(o.clocks))
 	// A negative start has overflowed.
 	for start := o.windows.first(e.Timestamp); 0 <= start && start <= e.Timestamp; start += o.windows.advance {
-		if o.windows.closed(start+o.windows.size, clock.Now) {
-			o.h.Drop(o.n, DropLateWindow)
+		if end := start + o.windows.size; o.windows.closed(end, clock.Now) {
+			o.h.DropLate(o.n, DropLateWindow, e.Timestamp, clock.Now-o.windows.grace-end+1)
 			continue
 		}
 		if err := o.update(encoded, start, gone, e); err != nil {

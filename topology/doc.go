@@ -43,7 +43,7 @@
 // [Stream.ProcessValues]. [Stream.ProcessAsync] passes a record with a null value on without a call.
 //
 // An operator drops the records that it cannot use. Every drop is reported to [engine.TaskConfig].OnDrop with its
-// reason.
+// reason and, if the record came too late, by how much.
 //
 // # Time
 //

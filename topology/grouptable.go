@@ -44,7 +44,7 @@ func (t Table[K, V]) GroupBy[K2, V2 any](
 		return func(c *change[K, V]) (err error) {
 			h.Enter(n)
 			if c.Stale {
-				h.Drop(n, DropStale)
+				h.Drop(n, DropStale, c.Timestamp)
 				return nil
 			}
 			if c.HasOld {

@@ -130,7 +130,7 @@ func (j *foreignJoin[K, V, FK, W]) answerSubscribers(
 	return func(c *change[FK, W]) error {
 		h.Enter(n)
 		if c.Stale {
-			h.Drop(n, DropStale)
+			h.Drop(n, DropStale, c.Timestamp)
 			return nil
 		}
 		encoded, err := keys.encode(h, n, c.key, c.Key)

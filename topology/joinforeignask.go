@@ -32,7 +32,7 @@ func (j *foreignJoin[K, V, FK, W]) ask(n *node, foreignKey func(K, V) (FK, bool)
 		return func(c *change[K, V]) (err error) {
 			h.Enter(n)
 			if c.Stale {
-				h.Drop(n, DropStale)
+				h.Drop(n, DropStale, c.Timestamp)
 				return nil
 			}
 			hadRow := c.HasOld && !c.Began
@@ -61,7 +61,7 @@ func (j *foreignJoin[K, V, FK, W]) ask(n *node, foreignKey func(K, V) (FK, bool)
 				return a.askAlways(before, now)
 			}
 			if c.HasNew && now == nil {
-				h.Drop(n, DropNullForeignKey)
+				h.Drop(n, DropNullForeignKey, c.Timestamp)
 			}
 			return a.askIfReferring(before, now)
 		}

@@ -59,7 +59,7 @@ func (j *foreignJoin[K, V, FK, W]) resolve[R any](
 			now = hashValue(scratch)
 		}
 		if now != in.hash {
-			h.Drop(n, DropOutdated)
+			h.Drop(n, DropOutdated, in.timestamp)
 			return nil
 		}
 		*c = change[K, R]{Key: in.primaryKey, Timestamp: in.timestamp, Headers: in.headers, key: memo}

@@ -39,7 +39,7 @@ type openSelfJoin[K, V, R any] struct{ left, right streamSide[K, V, V, R] }
 func (j *openSelfJoin[K, V, R]) receive(it *item[K, V]) error {
 	h, n, rows := j.left.h, j.left.node, j.left.own
 	h.Enter(n)
-	if dropNulls(h, n, it.NullKey, it.NullValue) {
+	if dropNulls(h, n, &it.Record) {
 		return nil
 	}
 	key, err := j.left.keys.encode(h, n, it.key, it.Key)
@@ -60,7 +60,7 @@ func (j *openSelfJoin[K, V, R]) receive(it *item[K, V]) error {
 	}
 	again, err := j.right.match(it, it.key, key)
 	if err == nil && !matched && !again {
-		h.Drop(n, DropLateWindow)
+		h.DropLate(n, DropLateWindow, it.Timestamp, max(0, rows.first()-it.Timestamp))
 	}
 	return err
 }

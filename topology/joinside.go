@@ -86,7 +86,7 @@ func (s *streamSide[K, X, Y, R]) receive(it *item[K, X]) error {
 	if it.NullKey && s.wait != nil && !it.NullValue {
 		return forward(s.results, it, it.Timestamp, s.join(&it.Value, nil), it.key)
 	}
-	if dropNulls(s.h, s.node, it.NullKey, it.NullValue) {
+	if dropNulls(s.h, s.node, &it.Record) {
 		return nil
 	}
 	if s.time != nil && it.Timestamp == s.time.Now {
@@ -144,7 +144,7 @@ func (s *streamSide[K, X, Y, R]) keep(it *item[K, X], memo *encodedKey, key []by
 		s.h.Enter(s.node)
 		return forward(s.results, it, it.Timestamp, s.join(&it.Value, nil), memo)
 	case over:
-		s.h.Drop(s.node, DropLateWindow)
+		s.h.DropLate(s.node, DropLateWindow, it.Timestamp, s.own.first()-it.Timestamp)
 		return nil
 	}
 	seq, err := s.own.put(key, it.Timestamp, it.Value)

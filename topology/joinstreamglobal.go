@@ -62,7 +62,7 @@ type globalJoin[K, V, GK, GV, R any] struct {
 func (j *globalJoin[K, V, GK, GV, R]) receive(it *item[K, V]) error {
 	j.h.Enter(j.node)
 	if it.NullValue {
-		j.h.Drop(j.node, DropNullValue)
+		j.h.Drop(j.node, DropNullValue, it.Timestamp)
 		return nil
 	}
 	key, ok := j.key(it.Key, it.Value)
@@ -70,7 +70,7 @@ func (j *globalJoin[K, V, GK, GV, R]) receive(it *item[K, V]) error {
 	case !ok && j.left:
 		return j.forward(it, nil)
 	case !ok:
-		j.h.Drop(j.node, DropNullKey)
+		j.h.Drop(j.node, DropNullKey, it.Timestamp)
 		return nil
 	}
 	j.memo.reset()

@@ -125,7 +125,7 @@ func (j *tableJoin[K, V, W, R]) refuse(it *item[K, V]) (done bool, err error) {
 	if it.NullKey && j.left && !it.NullValue {
 		return true, j.forward(it, nil)
 	}
-	return dropNulls(j.h, j.node, it.NullKey, it.NullValue), nil
+	return dropNulls(j.h, j.node, &it.Record), nil
 }
 
 // join joins a record that has a key. memo is the encoding of the key by the codec of the table.

@@ -90,7 +90,7 @@ func joinSide[K, V, W, R any](
 	return func(c *change[K, V]) error {
 		h.Enter(n)
 		if c.Stale {
-			h.Drop(n, DropStale)
+			h.Drop(n, DropStale, c.Timestamp)
 			return nil
 		}
 		memo := c.key

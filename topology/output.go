@@ -61,7 +61,7 @@ func (w *writing[K, V]) take(it *item[K, V]) (err error) {
 	h, n := w.h, w.node
 	h.Enter(n)
 	if it.NullKey && w.dropsNullKeys {
-		h.Drop(n, DropNullKey)
+		h.Drop(n, DropNullKey, it.Timestamp)
 		return nil
 	}
 	if w.choose != nil {
@@ -81,7 +81,7 @@ func (w *writing[K, V]) take(it *item[K, V]) (err error) {
 		w.sent, w.err = false, nil
 		p.many(it.Record, w.partitions, w.send)
 		if w.err == nil && !w.sent {
-			h.Drop(n, DropNoPartition)
+			h.Drop(n, DropNoPartition, it.Timestamp)
 		}
 		return w.err
 	}

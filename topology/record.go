@@ -49,14 +49,14 @@ type change[K, V any] struct {
 }
 
 // dropNulls drops a record that lacks its key or its value, and reports whether it did.
-func dropNulls(h *engine.Host, n *node, nullKey, nullValue bool) bool {
+func dropNulls[K, V any](h *engine.Host, n *node, r *Record[K, V]) bool {
 	switch {
-	case nullKey:
-		h.Drop(n, DropNullKey)
-	case nullValue:
-		h.Drop(n, DropNullValue)
+	case r.NullKey:
+		h.Drop(n, DropNullKey, r.Timestamp)
+	case r.NullValue:
+		h.Drop(n, DropNullValue, r.Timestamp)
 	}
-	return nullKey || nullValue
+	return r.NullKey || r.NullValue
 }
 
 // encodedKey keeps the encoding of a key, so that a record's key is encoded once however many operators need it. All

@@ -43,7 +43,7 @@ func (in *inputFormat[K, V]) open(h *engine.Host, topic string, next receiver[it
 			it.Timestamp = in.timestamps(it.Record, clock.Now)
 		}
 		if it.Timestamp < 0 {
-			h.Drop(n, DropNegativeTimestamp)
+			h.Drop(n, DropNegativeTimestamp, it.Timestamp)
 			return nil
 		}
 		if clock != nil {

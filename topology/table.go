@@ -45,7 +45,7 @@ func keepRecords[K, V any](s Stream[K, V], n *node, value codecs.Codec[V], o sto
 		return func(it *item[K, V]) error {
 			h.Enter(n)
 			if it.NullKey {
-				h.Drop(n, DropNullKey)
+				h.Drop(n, DropNullKey, it.Timestamp)
 				return nil
 			}
 			*c = change[K, V]{

@@ -27,8 +27,8 @@ type tableRows[K, V any] interface {
 	// get returns the current row of a key.
 	get(key []byte) (value V, timestamp int64, ok bool, err error)
 	// set stores the new value of a change and sets whether the change is stale. If the change is too old to be kept,
-	// it reports false and does nothing.
-	set(key []byte, c *change[K, V]) (kept bool, err error)
+	// it does nothing and returns by how many milliseconds; 0 means that the change is kept.
+	set(key []byte, c *change[K, V]) (late int64, err error)
 }
 
 // keepTable registers the store of a table, which has the name of n.
@@ -116,14 +116,14 @@ func (u *rowUpdate[K, V]) begin(c *change[K, V]) (encoded []byte, timestamp int6
 // end stores the new value of c and reports whether c is to be forwarded. A change that is too old to be kept is
 // dropped.
 func (u *rowUpdate[K, V]) end(encoded []byte, c *change[K, V]) (kept bool, err error) {
-	kept, err = u.rows.set(encoded, c)
+	late, err := u.rows.set(encoded, c)
 	if err != nil {
 		return false, u.h.NodeError(u.n, err)
 	}
-	if !kept {
-		u.h.Drop(u.n, DropTooOld)
+	if late > 0 {
+		u.h.DropLate(u.n, DropTooOld, c.Timestamp, late)
 	}
-	return kept, nil
+	return late == 0, nil
 }
 
 // plainRows are rows without history and without expiry.
@@ -135,12 +135,12 @@ func (r plainRows[K, V]) advance(int64) error { return nil }
 
 func (r plainRows[K, V]) get(key []byte) (V, int64, bool, error) { return r.store.GetEncoded(key) }
 
-func (r plainRows[K, V]) set(key []byte, c *change[K, V]) (kept bool, err error) {
+func (r plainRows[K, V]) set(key []byte, c *change[K, V]) (late int64, err error) {
 	c.Stale = false
 	if c.HasNew {
-		return true, r.store.PutEncoded(key, c.New, c.Timestamp)
+		return 0, r.store.PutEncoded(key, c.New, c.Timestamp)
 	}
-	return true, r.store.DeleteEncoded(key)
+	return 0, r.store.DeleteEncoded(key)
 }
 
 // versionedRows are rows with their history.
@@ -171,7 +171,7 @@ func (r *versionedRows[K, V]) advance(timestamp int64) error {
 
 func (r *versionedRows[K, V]) get(key []byte) (V, int64, bool, error) { return r.store.GetEncoded(key) }
 
-func (r *versionedRows[K, V]) set(key []byte, c *change[K, V]) (kept bool, err error) {
+func (r *versionedRows[K, V]) set(key []byte, c *change[K, V]) (late int64, err error) {
 	var next int64
 	if c.HasNew {
 		next, err = r.store.PutEncoded(key, c.New, c.Timestamp)
@@ -179,10 +179,10 @@ func (r *versionedRows[K, V]) set(key []byte, c *change[K, V]) (kept bool, err e
 		next, err = r.store.DeleteEncoded(key, c.Timestamp)
 	}
 	if errors.Is(err, state.ErrTooOld) {
-		return false, nil
+		return r.store.HistoryStart() - c.Timestamp, nil
 	}
 	c.Stale = next != math.MaxInt64
-	return true, err
+	return 0, err
 }
 
 // getAsOf returns the row of a key as it was at a time, like Kafka Streams: before the beginning of history only the
@@ -253,13 +253,13 @@ func (r *expiringRows[K, V]) get(key []byte) (V, int64, bool, error) {
 	return r.store.GetEncoded(key)
 }
 
-func (r *expiringRows[K, V]) set(key []byte, c *change[K, V]) (kept bool, err error) {
+func (r *expiringRows[K, V]) set(key []byte, c *change[K, V]) (late int64, err error) {
 	c.Stale = false
-	switch {
-	case !c.HasNew:
-		return true, r.store.DeleteEncoded(key)
-	case c.Timestamp < r.clock.Now-r.ttl:
-		return false, nil
+	if !c.HasNew {
+		return 0, r.store.DeleteEncoded(key)
 	}
-	return true, r.store.PutEncoded(key, c.New, c.Timestamp)
+	if late := r.clock.Now - r.ttl - c.Timestamp; late > 0 {
+		return late, nil
+	}
+	return 0, r.store.PutEncoded(key, c.New, c.Timestamp)
 }

@@ -283,7 +283,9 @@ func TestTask_rollback(t *testing.T) {
 		require.Equal(t, []string{"a+b", "c"}, h.sink.values())
 		require.EqualValues(t, 50_000, h.StreamTime())
 		require.Positive(t, h.DirtyBytes())
-		require.Equal(t, []engine.Drop{{Node: "gates", Reason: topology.DropLateWindow, Topic: "flights", Partition: 7, Offset: 3}}, h.drops)
+		require.Equal(t, []engine.Drop{{
+			Node: "gates", Reason: topology.DropLateWindow, Topic: "flights", Partition: 7, Offset: 3, Timestamp: 3000, Late: 40_001,
+		}}, h.drops)
 		h.drops = nil
 	}
 	again()

@@ -59,7 +59,7 @@ func (f *finals[K, A]) forward(last int64) error {
 			return f.h.NodeError(f.n, err)
 		}
 		if f.lost != nil && f.lost(e.Window) {
-			f.h.Drop(f.n, DropExpiredWindow)
+			f.h.DropLate(f.n, DropExpiredWindow, e.Timestamp, last-e.Window.End+1)
 			continue
 		}
 		f.key.reset()

@@ -41,6 +41,12 @@ type Drop struct {
 	Topic     string
 	Partition int32
 	Offset    int64
+	// Timestamp is the time of what was dropped, in milliseconds.
+	Timestamp int64
+	// Late is by how much the operator's stream time had passed the last one at which the operator would have used the
+	// record, in milliseconds: with so much more grace, history or TTL it would have. It is 0 if the record was dropped
+	// for another reason than its time.
+	Late int64
 }
 
 // GlobalRows are the rows of a global table as they are at the moment, which changes while tasks read them. They are

@@ -124,12 +124,12 @@ func TestPartitions_placeOfPipedRecords(t *testing.T) {
 			in.PipeTo(2, record{Key: "k", NullValue: true})
 			in.PipeTo(1, record{Key: "k", NullValue: true})
 			interrupt(d)
-			dropped := func(reason string, partition int32, offset int64) engine.Drop {
-				return engine.Drop{Node: "n", Reason: reason, Topic: "in", Partition: partition, Offset: offset}
+			dropped := func(reason string, partition int32, offset, timestamp int64) engine.Drop {
+				return engine.Drop{Node: "n", Reason: reason, Topic: "in", Partition: partition, Offset: offset, Timestamp: timestamp}
 			}
 			require.Equal(t, []engine.Drop{
-				dropped(topology.DropNullKey, 0, 0), dropped(topology.DropNullKey, 1, 0), dropped(topology.DropNullKey, 2, 0),
-				dropped(topology.DropNullKey, 0, 1), dropped(topology.DropNullValue, 2, 1), dropped(topology.DropNullValue, 1, 1),
+				dropped(topology.DropNullKey, 0, 0, 0), dropped(topology.DropNullKey, 1, 0, 1), dropped(topology.DropNullKey, 2, 0, 2),
+				dropped(topology.DropNullKey, 0, 1, 3), dropped(topology.DropNullValue, 2, 1, 0), dropped(topology.DropNullValue, 1, 1, 0),
 			}, d.Drops())
 			in.PipeTo(0, record{Key: "k", Timestamp: 7})
 			in.PipeTo(1, record{Key: "k", Timestamp: 8})

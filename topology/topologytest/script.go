@@ -33,7 +33,7 @@ type Scenario struct {
 //	pipe TOPIC key=K value=V ts=N [header=NAME/VALUE] [partition=N]     answers the outputs; no key or value means null
 //	pipe TOPIC                                                          several records: one line of arguments each
 //	store NAME                                                          the rows of a store, of any kind but buffers
-//	drops                                                               the drops since the last time
+//	drops [late]                                                        the drops since the last time [and how late]
 //	stream-time NAME                                                    of a sub-topology
 //	advance-wall-clock DURATION                                         such as 5s
 //	commit, restart, crash, restore                                     what the Driver's methods do
@@ -80,7 +80,7 @@ func (s *script) command(t *testing.T, td *datadriven.TestData) (string, error) 
 	case "store":
 		return s.store(td.CmdArgs[0].Key)
 	case "drops":
-		return s.printDrops(), nil
+		return s.printDrops(td.HasArg("late")), nil
 	case "stream-time":
 		return fmt.Sprintln(s.d.StreamTime(td.CmdArgs[0].Key)), nil
 	case "advance-wall-clock":
@@ -276,12 +276,16 @@ func (f Format) print(key []byte, span string, value []byte) (string, error) {
 	return k + span + " -> " + v, nil
 }
 
-func (s *script) printDrops() string {
+func (s *script) printDrops(late bool) string {
 	var out strings.Builder
 	drops := s.d.Drops()
 	s.drops = min(s.drops, len(drops))
 	for _, drop := range drops[s.drops:] {
-		fmt.Fprintf(&out, "%s: %s (%s offset %d)\n", drop.Node, drop.Reason, s.place(drop.Topic, drop.Partition), drop.Offset)
+		fmt.Fprintf(&out, "%s: %s (%s offset %d)", drop.Node, drop.Reason, s.place(drop.Topic, drop.Partition), drop.Offset)
+		if late && drop.Late > 0 {
+			fmt.Fprintf(&out, " @%d late by %d ms", drop.Timestamp, drop.Late)
+		}
+		out.WriteString("\n")
 	}
 	s.drops = len(drops)
 	return out.String()
