@@ -30,24 +30,28 @@ func aggregateSessions[K, A any](
 	keys, spec := streams[0].keys, w.spec(n.name)
 	gap, grace, retention := w.gap.Milliseconds(), w.grace.Milliseconds(), spec.Retention.Milliseconds()
 	n.timed = true
+	info := n.keep(spec)
 	store := &aggregateStore[*state.Sessions[K, A]]{
-		info: n.keep(spec), streams: len(streams),
+		info: info, streams: len(streams), keeping: &keeping{info: info, retention: retention, wait: gap + grace},
 		create: func(h *engine.Host) (*state.Sessions[K, A], error) {
 			return state.NewSessions(spec, h.State(), h.Budget(), keys.codec, a.codec)
 		},
-		expire: func(rows *state.Sessions[K, A], now int64) error {
+		expire: func(rows *state.Sessions[K, A], kept int64) error {
 			// A session of exactly this age is not continued any more, but has not closed yet.
-			_, err := rows.Expire(now - retention)
+			_, err := rows.Expire(kept - retention)
 			return err
 		},
 	}
+	if e.onClose {
+		store.keeping.fromClose()
+	}
 	return WindowedTable[K, A]{
 		keys:    SessionWindowedCodec(keys.codec),
-		closing: closing{wait: gap + grace, graced: w.graced},
+		closing: closing{wait: gap + grace, graced: w.graced, keeping: store.keeping},
 		view: &view[Windowed[K], A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(h *engine.Host) lookup[Windowed[K], A] {
 			o := store.open(h)
 			return func(w Windowed[K], encoded []byte) (value A, timestamp int64, ok bool, err error) {
-				if w.Window.End < o.now()-retention {
+				if w.Window.End < o.kept()-retention {
 					return value, 0, false, nil
 				}
 				return o.rows.GetEncoded(encoded, state.Session(w.Window))
@@ -93,9 +97,11 @@ func (o *sessionAggregate[K, A]) process(stream int, e *entry[K, A]) error {
 	if err != nil {
 		return err
 	}
-	gone := o.now() - o.retention
+	before := o.now()
+	gone := before - o.retention
 	clock := o.clocks[stream]
 	clock.Advance(e.Timestamp)
+	o.lateness.moved(before, o.now())
 	session, err := o.find(encoded, e.Timestamp, gone)
 	if err != nil {
 		return err

@@ -35,14 +35,17 @@ func aggregateSlidingWindows[K, A any](
 ) WindowedTable[K, A] {
 	keys, spec := streams[0].keys, w.spec(n.name)
 	difference, grace, retention := w.difference.Milliseconds(), w.grace.Milliseconds(), spec.Retention.Milliseconds()
-	store := keepWindows(n, spec, len(streams), keys.codec, a.codec, func(now int64) int64 { return now - retention - 1 })
+	store := keepWindows(n, spec, len(streams), keys.codec, a.codec, grace, func(kept int64) int64 { return kept - retention - 1 })
+	if e.onClose {
+		store.keeping.fromClose()
+	}
 	return WindowedTable[K, A]{
 		keys:    TimeWindowedCodec(keys.codec, w.difference),
-		closing: closing{wait: grace, length: 2*difference + 1, graced: w.graced},
+		closing: closing{wait: grace, length: 2*difference + 1, graced: w.graced, keeping: store.keeping},
 		view: &view[Windowed[K], A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(h *engine.Host) lookup[Windowed[K], A] {
 			o := store.open(h)
 			return func(w Windowed[K], encoded []byte) (value A, timestamp int64, ok bool, err error) {
-				if w.Window.End < o.now()-retention {
+				if w.Window.End < o.kept()-retention {
 					return value, 0, false, nil
 				}
 				return o.rows.GetEncoded(encoded, w.Window.Start)
@@ -77,8 +80,9 @@ func (o *slidingAggregate[K, A]) process(stream int, e *entry[K, A]) (err error)
 		o.h.Drop(o.n, DropNullValue, e.Timestamp)
 		return nil
 	}
-	clock := o.clocks[stream]
+	clock, before := o.clocks[stream], o.now()
 	clock.Advance(e.Timestamp)
+	o.lateness.moved(before, o.now())
 	o.closed = clock.Now - o.grace
 	if late := o.closed - e.Timestamp - o.difference; late > 0 {
 		o.h.DropLate(o.n, DropLateWindow, e.Timestamp, late)

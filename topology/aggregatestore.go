@@ -11,14 +11,16 @@ import (
 // aggregateStore is the store of a windowed aggregation. R is its type in a task.
 type aggregateStore[R state.Store] struct {
 	info    *storeInfo
+	keeping *keeping
 	streams int // that flow into the aggregate
 	create  func(h *engine.Host) (R, error)
-	expire  func(rows R, now int64) error
+	expire  func(rows R, kept int64) error
 }
 
 // openWindows is such a store in a task.
 type openWindows[R state.Store] struct {
-	rows R
+	rows     R
+	lateness lateness
 	// clocks are the stream times of the streams that flow into the aggregate. As in Kafka Streams, whether a record is
 	// late depends on the time of its own stream.
 	clocks []*engine.Clock
@@ -26,16 +28,17 @@ type openWindows[R state.Store] struct {
 
 // keepWindows registers the window store of n.
 func keepWindows[K, A any](
-	n *node, spec state.Spec, streams int, key codecs.Codec[K], value codecs.Codec[A], expired func(now int64) int64,
+	n *node, spec state.Spec, streams int, key codecs.Codec[K], value codecs.Codec[A], wait int64, expired func(kept int64) int64,
 ) *aggregateStore[*state.Windowed[K, A]] {
 	n.timed = true
+	info := n.keep(spec)
 	return &aggregateStore[*state.Windowed[K, A]]{
-		info: n.keep(spec), streams: streams,
+		info: info, streams: streams, keeping: &keeping{info: info, retention: spec.Retention.Milliseconds(), wait: wait},
 		create: func(h *engine.Host) (*state.Windowed[K, A], error) {
 			return state.NewWindowed(spec, h.State(), h.Budget(), key, value)
 		},
-		expire: func(rows *state.Windowed[K, A], now int64) error {
-			_, err := rows.Expire(expired(now))
+		expire: func(rows *state.Windowed[K, A], kept int64) error {
+			_, err := rows.Expire(expired(kept))
 			return err
 		},
 	}
@@ -50,8 +53,8 @@ func (s *aggregateStore[R]) open(h *engine.Host) *openWindows[R] {
 		} else {
 			h.AddStore(rows)
 		}
-		o := &openWindows[R]{rows: rows}
-		expire := func(int64) error { return s.expire(rows, o.now()) }
+		o := &openWindows[R]{rows: rows, lateness: s.keeping.open(h)}
+		expire := func(int64) error { return s.expire(rows, o.kept()) }
 		for i := range s.streams {
 			name := s.info.spec.Name
 			if i > 0 {
@@ -62,6 +65,9 @@ func (s *aggregateStore[R]) open(h *engine.Host) *openWindows[R] {
 		return o
 	})
 }
+
+// kept returns the time by which rows are found or gone, see [keeping].
+func (o *openWindows[R]) kept() int64 { return o.lateness.at(o.now()) }
 
 // now returns the largest stream time of all streams: how long windows are kept depends on it.
 func (o *openWindows[R]) now() int64 {

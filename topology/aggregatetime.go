@@ -25,16 +25,19 @@ func aggregateTimeWindows[K, A any](
 	n *node, w TimeWindows, e emission, a aggregation[A], streams []feeder[K, A],
 ) WindowedTable[K, A] {
 	keys, windows := streams[0].keys, w.millis()
-	store := keepWindows(n, w.spec(n.name), len(streams), keys.codec, a.codec, func(now int64) int64 {
-		return windows.gone(now, len(streams)) + windows.size
+	store := keepWindows(n, w.spec(n.name), len(streams), keys.codec, a.codec, windows.size+windows.grace, func(kept int64) int64 {
+		return windows.gone(kept, len(streams)) + windows.size
 	})
+	if e.onClose {
+		store.keeping.fromClose()
+	}
 	return WindowedTable[K, A]{
 		keys:    TimeWindowedCodec(keys.codec, w.size),
-		closing: closing{wait: windows.grace, length: windows.size, graced: w.graced},
+		closing: closing{wait: windows.grace, length: windows.size, graced: w.graced, keeping: store.keeping},
 		view: &view[Windowed[K], A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(h *engine.Host) lookup[Windowed[K], A] {
 			o := store.open(h)
 			return func(w Windowed[K], encoded []byte) (value A, timestamp int64, ok bool, err error) {
-				if w.Window.Start <= windows.gone(o.now(), len(streams)) {
+				if w.Window.Start <= windows.gone(o.kept(), len(streams)) {
 					return value, 0, false, nil
 				}
 				return o.rows.GetEncoded(encoded, w.Window.Start)
@@ -67,13 +70,14 @@ func (o *timeAggregate[K, A]) process(stream int, e *entry[K, A]) error {
 		o.h.Drop(o.n, DropNullKey, e.Timestamp)
 		return nil
 	}
-	clock := o.clocks[stream]
+	clock, before := o.clocks[stream], o.now()
 	clock.Advance(e.Timestamp)
+	o.lateness.moved(before, o.now())
 	encoded, err := o.keys.encode(o.h, o.n, e.key, e.Key)
 	if err != nil {
 		return err
 	}
-	gone := o.windows.gone(o.now(), len(o.clocks))
+	gone := o.windows.gone(o.kept(), len(o.clocks))
 	// A negative start has overflowed.
 	for start := o.windows.first(e.Timestamp); 0 <= start && start <= e.Timestamp; start += o.windows.advance {
 		if end := start + o.windows.size; o.windows.closed(end, clock.Now) {

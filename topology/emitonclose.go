@@ -20,6 +20,9 @@ func WithinRetention() EmitOption { return withinRetention{} }
 //	                                    └▶ w1: abc
 //
 // Only records move stream time: the last windows come out when the input goes on.
+//
+// A result stays in the store for the retention after its window has closed. Until the window closes, a lookup finds
+// the aggregate so far.
 func (s TimeWindowedStream[K, V]) EmitOnClose(opts ...EmitOption) TimeWindowedStream[K, V] {
 	s.emission = onClose(s.grouped.stream.graph(), opts)
 	return s
@@ -31,6 +34,9 @@ func (s TimeWindowedStream[K, V]) EmitOnClose(opts ...EmitOption) TimeWindowedSt
 // Their timestamp is the end of the session.
 //
 // Only records move stream time: the last sessions come out when the input goes on.
+//
+// A result stays in the store for the retention after its session has closed. Until the session closes, a lookup finds
+// the aggregate so far.
 func (s SessionWindowedStream[K, V]) EmitOnClose(opts ...EmitOption) SessionWindowedStream[K, V] {
 	s.emission = onClose(s.grouped.stream.graph(), opts)
 	return s

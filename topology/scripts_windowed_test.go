@@ -72,6 +72,19 @@ func windowScenarios() map[string]topologytest.Scenario {
 			out(grouped(b).WindowedBySessions(sessions).EmitOnClose(topology.WithinRetention()).
 				Aggregate("gates", none, join, bar, str).ToStream(inWindow))
 		}},
+		"emit-on-close-join": closedJoin(topology.TimeWindowedCodec(str, 5*time.Second), func(s topology.GroupedStream[string, string], name string) topology.WindowedTable[string, string] {
+			return s.WindowedBy(topology.Tumbling(5*time.Second)).EmitOnClose().Aggregate(name, none, join, str)
+		}),
+		"emit-on-close-join-sliding": closedJoin(topology.TimeWindowedCodec(str, 5*time.Second), func(s topology.GroupedStream[string, string], name string) topology.WindowedTable[string, string] {
+			return s.WindowedBy(topology.Sliding(5*time.Second)).EmitOnClose().Aggregate(name, none, join, str)
+		}),
+		"emit-on-close-join-sessions": closedJoin(topology.SessionWindowedCodec(str), func(s topology.GroupedStream[string, string], name string) topology.WindowedTable[string, string] {
+			return s.WindowedBySessions(topology.Sessions(5*time.Second)).EmitOnClose().Aggregate(name, none, join, bar, str)
+		}),
+		"suppress-windows-join": closedJoin(topology.TimeWindowedCodec(str, 5*time.Second), func(s topology.GroupedStream[string, string], name string) topology.WindowedTable[string, string] {
+			return s.WindowedBy(topology.Tumbling(5*time.Second).Grace(0)).Aggregate(name, none, join, str).
+				Suppress(name+"-final", topology.UntilWindowCloses())
+		}),
 		"cogroup": {Define: func(b *topology.Builder) { out(gatesAndBags(b).Aggregate("both", none, str).ToStream()) }},
 		"windowed-cogroup": {Define: func(b *topology.Builder) {
 			out(gatesAndBags(b).WindowedBy(tumbling).Aggregate("both", none, str).ToStream(inWindow))
@@ -111,6 +124,26 @@ func windowScenarios() map[string]topologytest.Scenario {
 			"answers":   {Key: windowText(topology.SessionWindowedCodec(str))},
 			"questions": {Key: windowText(topology.SessionWindowedCodec(str))},
 		}},
+	}
+}
+
+// closedJoin joins the windows of two topics, flights and bags, each of which has one result.
+func closedJoin(
+	codec codecs.Codec[topology.Windowed[string]],
+	windowed func(s topology.GroupedStream[string, string], name string) topology.WindowedTable[string, string],
+) topologytest.Scenario {
+	return topologytest.Scenario{
+		Define: func(b *topology.Builder) {
+			bags := topology.Source(b, "bags", codecs.String, codecs.String)
+			gates := topology.KeyedByWindow(windowed(flights(b).GroupByKey(), "gates"))
+			gates.LeftJoin(topology.KeyedByWindow(windowed(bags.GroupByKey(), "weights")), func(gates string, bags *string) string {
+				if bags == nil {
+					return gates + " without bags"
+				}
+				return gates + " with " + *bags
+			}).ToStream().To("out", codec, codecs.String)
+		},
+		Formats: map[string]topologytest.Format{"out": {Key: windowText(codec)}},
 	}
 }
 

@@ -153,6 +153,7 @@ func (t WindowedTable[K, V]) Suppress(name string, until Suppression) WindowedTa
 		set:   func(c *change[K, V], key Windowed[K]) { c.Key, c.Window = key.Key, key.Window },
 	}
 	if until.closes {
+		t.closing.keeping.fromClose()
 		s.wait, s.ahead = t.closing.wait, t.closing.length
 		s.place = func(c *change[K, V]) int64 { return c.Window.End }
 	}
@@ -237,7 +238,7 @@ func (s *suppressor[K, B, V]) wire(from *port[change[K, V]]) *port[change[K, V]]
 			h.Enter(n)
 			clock.Advance(c.Timestamp)
 			update := state.TableUpdate[V]{
-				Value: c.New, HasValue: c.HasNew, Old: c.Old, HasOld: c.HasOld, Timestamp: c.Timestamp, Headers: encodeHeaders(c.Headers),
+				Value: c.New, HasValue: c.HasNew, Old: c.Old, HasOld: c.HasOld && !c.Began, Timestamp: c.Timestamp, Headers: encodeHeaders(c.Headers),
 			}
 			if err := s.put(h, buffer, c, update); err != nil {
 				return err

@@ -17,9 +17,10 @@ type WindowedTable[K, V any] struct {
 
 // closing says when the windows of a table close: each one when stream time exceeds its end by wait.
 type closing struct {
-	wait   int64
-	length int64 // of a window: how far its end may be ahead of stream time
-	graced bool  // the user has given a grace
+	wait    int64
+	length  int64 // of a window: how far its end may be ahead of stream time
+	graced  bool  // the user has given a grace
+	keeping *keeping
 }
 
 func (t WindowedTable[K, V]) graph() *graph {

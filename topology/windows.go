@@ -54,8 +54,11 @@ func Hopping(size, advance time.Duration) TimeWindows {
 // plus d.
 func (w TimeWindows) Grace(d time.Duration) TimeWindows { w.grace, w.graced = d, true; return w }
 
-// Retention keeps each window in the store, for queries, until the stream time of the operator reaches the start of the
-// window plus d. The minimum, which is also the default, is the size plus the grace.
+// Retention keeps each window in the store, for queries and joins, until the stream time of the operator reaches the
+// start of the window plus d. The minimum, which is also the default, is the size plus the grace.
+//
+// If results come out when windows close, by [TimeWindowedStream.EmitOnClose] or [UntilWindowCloses], d counts from
+// there: each result can be looked up for d after its window has closed.
 func (w TimeWindows) Retention(d time.Duration) TimeWindows { w.retention = d; return w }
 
 func (w TimeWindows) validate(n *node) {
@@ -209,9 +212,10 @@ func Sliding(difference time.Duration) SlidingWindows { return SlidingWindows{di
 // plus d.
 func (w SlidingWindows) Grace(d time.Duration) SlidingWindows { w.grace, w.graced = d, true; return w }
 
-// Retention keeps each window in the store, for queries, until the stream time of the operator exceeds the end of the
-// window plus d. The minimum, which is also the default, is twice the time difference plus the grace: new windows are
-// made from closed ones.
+// Retention keeps each window in the store, for queries and joins, until the stream time of the operator exceeds the
+// end of the window plus d. The minimum, which is also the default, is twice the time difference plus the grace: new
+// windows are made from closed ones. If results come out when windows close, d counts from there, see
+// [TimeWindows.Retention].
 func (w SlidingWindows) Retention(d time.Duration) SlidingWindows { w.retention = d; return w }
 
 func (w SlidingWindows) validate(n *node) {
@@ -258,8 +262,9 @@ func Sessions(gap time.Duration) SessionWindows { return SessionWindows{gap: gap
 // plus gap and d.
 func (w SessionWindows) Grace(d time.Duration) SessionWindows { w.grace, w.graced = d, true; return w }
 
-// Retention keeps each session in the store, for queries, until the stream time of the operator exceeds the end of the
-// session plus d. The minimum, which is also the default, is the gap plus the grace.
+// Retention keeps each session in the store, for queries and joins, until the stream time of the operator exceeds the
+// end of the session plus d. The minimum, which is also the default, is the gap plus the grace. If results come out
+// when sessions close, d counts from there, see [TimeWindows.Retention].
 func (w SessionWindows) Retention(d time.Duration) SessionWindows { w.retention = d; return w }
 
 func (w SessionWindows) validate(n *node) {
