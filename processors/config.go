@@ -55,6 +55,14 @@ type Config struct {
 	// waits, so that records are merged by timestamp. With a negative value it never waits.
 	MaxTaskIdle time.Duration
 
+	// MaxTimeAhead is how far the time of a record of a source may be ahead of the clock of this machine. The time of a
+	// record that is further ahead would close all windows before it, for ever. So it fails before anything of it is
+	// processed, and the policy topology.OnTimeAhead decides: by default the task retries, and then the application
+	// stops, since the clock of this machine may be wrong as well. The default is 1 hour, as in brokers
+	// (message.timestamp.after.max.ms). With a negative value there is no bound but the last time that a record can
+	// have, in the year 2262.
+	MaxTimeAhead time.Duration
+
 	// AcceptTopology accepts a change of the topology that does not fit the state of the version before. Run refuses
 	// such a change, explains it, and says what to write here. The value names that change and no other, so that it may
 	// stay when the change is deployed. See describe.Compare for the meaning of changes.
@@ -142,6 +150,7 @@ const (
 	defaultCleanupDelay      = 10 * time.Minute
 	defaultStuckAfter        = time.Minute
 	defaultMetadataMaxAge    = 5 * time.Minute
+	defaultMaxTimeAhead      = time.Hour
 )
 
 // withDefaults replaces zero values by the defaults that the fields document.
@@ -169,6 +178,7 @@ func (c Config) withDefaults() Config {
 	c.HandoverTimeout = cmp.Or(c.HandoverTimeout, defaultHandoverTimeout)
 	c.CleanupDelay = cmp.Or(c.CleanupDelay, defaultCleanupDelay)
 	c.StuckAfter = cmp.Or(c.StuckAfter, defaultStuckAfter)
+	c.MaxTimeAhead = cmp.Or(c.MaxTimeAhead, defaultMaxTimeAhead)
 	c.MetadataMaxAge = cmp.Or(c.MetadataMaxAge, defaultMetadataMaxAge)
 	return c
 }
@@ -211,6 +221,9 @@ func (c Config) validate() error {
 	}
 	if c.Guarantee > AtLeastOnce {
 		errs = append(errs, fmt.Errorf("Guarantee is %d: use ExactlyOnce or AtLeastOnce", c.Guarantee))
+	}
+	if c.MaxTimeAhead > 0 && c.MaxTimeAhead < time.Millisecond {
+		errs = append(errs, fmt.Errorf("MaxTimeAhead is %v: give a millisecond or more, or a negative value for no bound", c.MaxTimeAhead))
 	}
 	if err := c.Security.Validate(); err != nil {
 		errs = append(errs, err)

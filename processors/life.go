@@ -101,6 +101,7 @@ func (l *life) begin(ctx context.Context, offsets map[string]int64, now identity
 		Sink: out, Partitions: out.partitions, Globals: l.inst.globalRows,
 		OnDrop:    l.recordDrop,
 		WallClock: time.Now().UnixMilli(), Context: ctx, PassOver: l.faults.skipsPunctuation, Executor: l.calls,
+		MaxTimeAhead: max(0, l.inst.cfg.MaxTimeAhead.Milliseconds()),
 	})
 	if err != nil {
 		return err
@@ -137,7 +138,7 @@ func (l *life) openInputs(ctx context.Context, position state.Position, offsets 
 		}
 		l.inputs.all = append(l.inputs.all, &input{
 			index: i, topic: in.Topic, next: from, from: from, feed: l.openFeed(in.Topic, from),
-			stamp: l.stamp(i), time: l.operators.PartitionTime(i), stampedFrom: l.operators.PartitionTime(i),
+			stamp: l.stamp(i), latest: l.latest(i), time: l.operators.PartitionTime(i), stampedFrom: l.operators.PartitionTime(i),
 		})
 	}
 	return nil
@@ -157,6 +158,15 @@ func (l *life) stamp(input int) func(rec *kgo.Record, partitionTime int64) int64
 		raw := rawRecord(rec)
 		return l.operators.Timestamp(input, &raw, partitionTime)
 	}
+}
+
+// latest returns the function that tells the latest time that the task takes from an input. It is nil if it takes all,
+// or if the input has no other to be merged with.
+func (l *life) latest(input int) func() int64 {
+	if len(l.plan.inputs) == 1 || !l.operators.Bounded(input) {
+		return nil
+	}
+	return l.operators.LatestTime
 }
 
 // restoredPosition reads the position that was committed with the state and compares it with the group's offsets. Both

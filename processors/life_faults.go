@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -57,6 +58,9 @@ func (f *recordFault) remedy() string {
 		return "correct the codec, or let the topology pass over such records with topology.OnUndecodable"
 	case FailedProcessing:
 		return "correct the function or codec, or let the topology pass over such records with topology.OnProcessingFailure"
+	case RecordAhead:
+		return "correct the time of the record; if it is right, set the clock of this machine, or raise Config.MaxTimeAhead; " +
+			"or let the topology pass over such records with topology.OnTimeAhead"
 	case FailedProduce:
 		return "or let the topology pass over such records with topology.OnProduceFailure"
 	default:
@@ -77,6 +81,10 @@ func newRecordFault(record *kgo.Record, err error) (*recordFault, bool) {
 		f.kind, f.node = UndecodableRecord, decode.Node
 		return f, true
 	}
+	if ahead, ok := errors.AsType[*engine.TimeError](err); ok {
+		f.kind, f.node = RecordAhead, ahead.Node
+		return f, true
+	}
 	if failed, ok := errors.AsType[*engine.RecordError](err); ok {
 		f.kind, f.node = FailedProcessing, failed.Node
 		return f, true
@@ -87,6 +95,9 @@ func newRecordFault(record *kgo.Record, err error) (*recordFault, bool) {
 	}
 	return nil, false
 }
+
+// untouched says that no operator has seen the record.
+func (f *recordFault) untouched() bool { return f.kind == UndecodableRecord || f.kind == RecordAhead }
 
 // isRecordFault says whether an error is attributed to a record or a punctuation.
 func isRecordFault(err error) bool {
@@ -103,7 +114,8 @@ type faults struct {
 	bisection bisection
 	// lasting counts, in a row, the failures that no record causes and that do not pass by themselves: a topic does not
 	// exist, or does not take a row of the runtime.
-	lasting int
+	lasting  int
+	aheadLog aheadLog
 }
 
 // pending says whether records that failed, or a commit that failed, have yet to be settled.
@@ -188,12 +200,39 @@ func (l *life) attribute(f *recordFault) {
 			l.logger.Warn("punctuation skipped", slog.String("node", f.node), slog.Any("error", f.err))
 			break
 		}
-		l.logger.Warn("record skipped",
-			slog.String("topic", f.record.Topic), slog.Int64("offset", f.record.Offset), slog.String("node", f.node),
-			slog.String("reason", f.kind.String()), slog.Any("error", f.err))
+		l.logSkipped(f)
 	default:
 		f.verdict = giveUp
 	}
+}
+
+// aheadLogPause is the least time between two lines of the log about records that are skipped because of their times: a
+// topic may have no others.
+const aheadLogPause = 10 * time.Second
+
+// logSkipped logs that a record is skipped.
+func (l *life) logSkipped(f *recordFault) {
+	attrs := []any{
+		slog.String("topic", f.record.Topic), slog.Int64("offset", f.record.Offset), slog.String("node", f.node),
+		slog.String("reason", f.kind.String()), slog.Any("error", f.err),
+	}
+	if f.kind == RecordAhead {
+		now := time.Now()
+		if now.Before(l.faults.aheadLog.next) {
+			l.faults.aheadLog.omitted++
+			return
+		}
+		attrs = append(attrs, slog.Int64("more", l.faults.aheadLog.omitted), slog.String("setting", "MaxTimeAhead"))
+		l.faults.aheadLog = aheadLog{next: now.Add(aheadLogPause)}
+	}
+	l.logger.Warn("record skipped", attrs...)
+}
+
+// aheadLog is when the next line about a record that is skipped because of its time may be written, and how many
+// records have had none since the last one.
+type aheadLog struct {
+	next    time.Time
+	omitted int64
 }
 
 // policy returns the topology's policy for a kind of failure, and how often to retry before it applies.
@@ -202,6 +241,8 @@ func (l *life) policy(kind FailureKind) (policy topology.Policy, attempts int) {
 	switch kind {
 	case UndecodableRecord:
 		policy = all.Undecodable
+	case RecordAhead:
+		policy = all.TimeAhead
 	case FailedProcessing:
 		policy = all.Processing
 	case FailedProduce:

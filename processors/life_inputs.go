@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/internal/broker"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // feed brings the records of one input partition (broker.Feed).
@@ -34,6 +35,8 @@ type input struct {
 
 	// stamp returns the timestamp of a record; nil if that is Kafka's. See topology.TimestampOf.
 	stamp func(rec *kgo.Record, partitionTime int64) int64
+	// latest returns the latest time that the task takes at the moment; nil if it takes all.
+	latest func() int64
 	// time is the partition time of the records taken, stampedFrom what it was at the last commit.
 	time, stampedFrom int64
 	stamped           int64 // the timestamp of the head, if known
@@ -48,10 +51,15 @@ func (in *input) head() *kgo.Record {
 	return in.batch.Records[0]
 }
 
-// timestamp returns the timestamp of the head, by which it is chosen.
+// timestamp returns the timestamp of the head, by which it is chosen. A head that the task will refuse because of its
+// time is chosen at once, so that it does not hold back the records after it.
 func (in *input) timestamp() int64 {
 	if in.stamp == nil {
-		return in.head().Timestamp.UnixMilli()
+		timestamp := broker.RecordTime(in.head())
+		if in.latest != nil && timestamp > in.latest() {
+			return engine.UnknownTime
+		}
+		return timestamp
 	}
 	if !in.known {
 		in.stamped, in.known = in.stamp(in.head(), in.time), true

@@ -37,3 +37,14 @@ func TestInputs_mergesByTheTimestampsThatTheTopologyTells(t *testing.T) {
 	got, _ = m.next(t)
 	require.Equal(t, []string{"b@10", "b@20", "a@1030", "b@30", "a@1031"}, got)
 }
+
+// A record in microseconds is at the head of an input. By its time it would be the last of all, and the records after
+// it would wait as long as the other input has any. The task refuses it, so it is taken at once.
+func TestInputs_aTimeThatIsRefusedHoldsNothingBack(t *testing.T) {
+	m := newMerge(-1)
+	m.inputs.all[0].latest = func() int64 { return 1000 }
+	m.a.brings(0, 10, 1001, 20)
+	m.b.brings(0, 5, 15, 30, 40)
+	got, _ := m.next(t)
+	require.Equal(t, []string{"b@5", "a@10", "a@1001", "b@15", "a@20"}, got[:5])
+}

@@ -243,7 +243,7 @@ func (l *life) process(u *unit) (err error) {
 			return fmt.Errorf("process %s/%d offset %d: %w", r.record.Topic, r.record.Partition, r.record.Offset, err)
 		}
 		l.attribute(f)
-		if f.kind == UndecodableRecord && f.verdict == skipRecord {
+		if f.untouched() && f.verdict == skipRecord {
 			continue // nothing was done yet
 		}
 		return f
@@ -254,7 +254,7 @@ func (l *life) process(u *unit) (err error) {
 
 func rawRecord(r *kgo.Record) engine.RawRecord {
 	return engine.RawRecord{
-		Key: r.Key, Value: r.Value, Timestamp: r.Timestamp.UnixMilli(), Offset: r.Offset, Headers: rawHeaders(r.Headers),
+		Key: r.Key, Value: r.Value, Timestamp: broker.RecordTime(r), Offset: r.Offset, Headers: rawHeaders(r.Headers),
 	}
 }
 

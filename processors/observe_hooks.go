@@ -58,6 +58,7 @@ const (
 	UndecodableRecord FailureKind = iota + 1 // topology.Policies.Undecodable
 	FailedProcessing                         // topology.Policies.Processing
 	FailedProduce                            // topology.Policies.Producing
+	RecordAhead                              // topology.Policies.TimeAhead
 )
 
 // String returns the kind in lower case, as it appears in logs and metrics.
@@ -69,6 +70,8 @@ func (k FailureKind) String() string {
 		return "processing"
 	case FailedProduce:
 		return "producing"
+	case RecordAhead:
+		return "time-ahead"
 	default:
 		return "unknown"
 	}

@@ -138,7 +138,7 @@ func initTaskStats(s *taskStats, group *observe.Group, plan *groupPlan, partitio
 func (s *taskStats) recordInput(input int, rec *kgo.Record, now int64) {
 	in := &s.live.inputs[input]
 	in.add(rec.Key, rec.Value)
-	in.last = rec.Timestamp.UnixMilli()
+	in.last = broker.RecordTime(rec)
 	in.source.Observe(observe.Millis(now-in.last), 1)
 	in.open.Add(in.last)
 }
@@ -168,7 +168,7 @@ func (s *taskStats) publishInputs(inputs *inputs) {
 		to, from := &s.mu.inputs[in.index], &s.live.inputs[in.index]
 		to.flow, to.position, to.oldest = from.flow, in.next, from.last
 		if head := in.head(); head != nil {
-			to.oldest = head.Timestamp.UnixMilli()
+			to.oldest = broker.RecordTime(head)
 		}
 	}
 	s.mu.enforced = inputs.enforced

@@ -59,6 +59,9 @@ func (it *item[K, V]) set(h *engine.Host, n *node, r Record[K, V]) error {
 	if r.Timestamp < 0 {
 		return h.RecordError(n, fmt.Errorf("the function made a record with timestamp %d; want none below 0", r.Timestamp))
 	}
+	if err := h.CheckMade(n, r.Timestamp); err != nil {
+		return err
+	}
 	it.key.reset()
 	it.Record = r
 	var none Record[K, V]

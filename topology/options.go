@@ -116,8 +116,8 @@ type anyPartitioner interface {
 // anyTimestamps is a function for timestamps before its types are known.
 type anyTimestamps interface{ records() reflect.Type }
 
-// BuilderOption is an option of [NewBuilder]: [OnUndecodable], [OnProcessingFailure], [OnProduceFailure],
-// [AdvanceWhenIdle].
+// BuilderOption is an option of [NewBuilder]: [OnUndecodable], [OnTimeAhead], [OnProcessingFailure],
+// [OnProduceFailure], [AdvanceWhenIdle].
 type BuilderOption interface{ applyBuilder(o *builderOptions) error }
 
 type builderOptions struct {

@@ -61,6 +61,9 @@ func (p Policy) String() string {
 type Policies struct {
 	// Undecodable is for records whose key or value cannot be decoded ([engine.DecodeError]).
 	Undecodable Policy
+	// TimeAhead is for records of a source whose time is further ahead of the wall clock than the runtime allows
+	// ([engine.TimeError]): the time of the record is wrong, or the clock of the machine.
+	TimeAhead Policy
 	// Processing is for records on which a function of the user panics, or that lead to a key or value that a codec
 	// refuses ([engine.RecordError]).
 	Processing Policy
@@ -75,7 +78,7 @@ func (p Policies) String() string {
 	for _, x := range []struct {
 		what   string
 		policy Policy
-	}{{"undecodable", p.Undecodable}, {"processing", p.Processing}, {"producing", p.Producing}} {
+	}{{"undecodable", p.Undecodable}, {"time ahead", p.TimeAhead}, {"processing", p.Processing}, {"producing", p.Producing}} {
 		if x.policy != (Policy{}) {
 			words = append(words, x.what+": "+x.policy.String())
 		}

@@ -21,6 +21,11 @@ func OnUndecodable(p Policy) BuilderOption {
 	return policyOption{"OnUndecodable", p, func(all *Policies) *Policy { return &all.Undecodable }}
 }
 
+// OnTimeAhead sets [Policies.TimeAhead].
+func OnTimeAhead(p Policy) BuilderOption {
+	return policyOption{"OnTimeAhead", p, func(all *Policies) *Policy { return &all.TimeAhead }}
+}
+
 // OnProcessingFailure sets [Policies.Processing].
 func OnProcessingFailure(p Policy) BuilderOption {
 	return policyOption{"OnProcessingFailure", p, func(all *Policies) *Policy { return &all.Processing }}

@@ -24,7 +24,7 @@ type ProcessorContext[K, V any] struct {
 func (p *ProcessorContext[K, V]) Forward(r Record[K, V]) { p.forward(p.all, r) }
 
 func (p *ProcessorContext[K, V]) forward(to receiver[item[K, V]], r Record[K, V]) {
-	if !p.forwarding() {
+	if !p.forwarding(r.Timestamp) {
 		return
 	}
 	p.it.Record = r
@@ -90,7 +90,7 @@ func (p *ValuesContext[V]) Forward(value V) {
 
 // ForwardRecord is Forward with another timestamp and other headers, or for a null value.
 func (p *ValuesContext[V]) ForwardRecord(r ValueRecord[V]) {
-	if p.forwarding() {
+	if p.forwarding(r.Timestamp) {
 		p.out = r
 		p.forward(&p.out)
 	}

@@ -55,7 +55,7 @@ func through[K, V any](
 		node: sink, keys: keying[K]{codec: key}, value: value, partitioner: partitionerFor[K, V](sink, r.partitioner),
 	}
 	out.write(s)
-	repartitioned := receive(&inputFormat[K, V]{node: source, key: key, value: value})
+	repartitioned := receive(&inputFormat[K, V]{node: source, key: key, value: value, internal: true})
 	repartitioned.keys.repartition = r
 	return repartitioned
 }

@@ -134,11 +134,14 @@ func (s *scope) leave(err error) error {
 	return s.h.RecordError(s.n, err)
 }
 
-// forwarding says whether to forward, which ends with the first failure.
-func (s *scope) forwarding() bool {
+// forwarding says whether to forward a record of the given time, which ends with the first failure.
+func (s *scope) forwarding(timestamp int64) bool {
 	if !s.running {
 		panic(fmt.Sprintf("processor %q forwards while it is not called; only the processor itself and its schedules may forward, "+
 			"on the goroutine that calls them", s.n.name))
+	}
+	if s.failed == nil {
+		s.failed = s.h.CheckMade(s.n, timestamp)
 	}
 	return s.failed == nil
 }

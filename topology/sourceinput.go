@@ -11,6 +11,7 @@ type inputFormat[K, V any] struct {
 	key        codecs.Codec[K]
 	value      codecs.Codec[V]
 	timestamps timestampOption[K, V] // nil: those of Kafka
+	internal   bool                  // the topology writes the topic itself: its sources have checked the times
 }
 
 // receive returns the stream that the source decodes.
@@ -28,7 +29,7 @@ func (in *inputFormat[K, V]) open(h *engine.Host, topic string, next receiver[it
 	n := in.node
 	it := &item[K, V]{key: new(encodedKey)}
 	var clock *engine.Clock
-	var reader engine.Reader
+	reader := engine.Reader{Bounded: !in.internal}
 	if in.timestamps != nil {
 		clock = h.Clock("/source/"+topic, engine.ClockHooks{})
 		reader.PartitionTime, reader.Timestamp = clock, stamped(in)
@@ -45,6 +46,11 @@ func (in *inputFormat[K, V]) open(h *engine.Host, topic string, next receiver[it
 		if it.Timestamp < 0 {
 			h.Drop(n, DropNegativeTimestamp, it.Timestamp)
 			return nil
+		}
+		if !in.internal {
+			if err := h.CheckTime(n, it.Timestamp); err != nil {
+				return err
+			}
 		}
 		if clock != nil {
 			clock.Advance(it.Timestamp)

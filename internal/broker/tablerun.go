@@ -140,7 +140,7 @@ func (r *Run) stamp(rec *kgo.Record) []byte {
 	if rec.Value == nil {
 		return nil
 	}
-	r.scratch = state.AppendRowValue(r.scratch[:0], rec.Timestamp.UnixMilli(), rec.Value)
+	r.scratch = state.AppendRowValue(r.scratch[:0], RecordTime(rec), rec.Value)
 	return r.scratch
 }
 

@@ -28,6 +28,9 @@ type TaskConfig struct {
 	OnDrop func(Drop)
 	// WallClock is the time at the start, in milliseconds since the Unix epoch; see [Task.AdvanceWallClock].
 	WallClock int64
+	// MaxTimeAhead is how far the time of an input record of a source may be ahead of the wall clock, in milliseconds.
+	// The task refuses a record that is further ahead, see [TimeError]. 0 means that there is no bound but [MaxTime].
+	MaxTimeAhead int64
 	// Context is given to processors; it ends when the task has to end. nil means a context that never ends.
 	Context context.Context //nolint:containedctx // it lives as long as the task
 	// PassOver says, just before a punctuation runs, that it has failed and is not to run again: the schedule goes on

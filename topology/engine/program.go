@@ -28,4 +28,6 @@ type Reader struct {
 	Timestamp func(r *RawRecord, partitionTime int64) int64
 	// PartitionTime is the largest timestamp so far. Required with Timestamp.
 	PartitionTime *Clock
+	// Bounded says that Read refuses records that are later than [Task.LatestTime].
+	Bounded bool
 }

@@ -11,8 +11,8 @@ import (
 // then Committed when the batch of Flush is applied to the state, or Rollback if it will never be. A Task belongs to
 // one goroutine at a time.
 //
-// After an error of Process that is not a [*DecodeError] the task must be rolled back, and what it sent since the last
-// commit must be discarded too: the record may have been processed in part.
+// After an error of Process that is neither a [*DecodeError] nor a [*TimeError] the task must be rolled back, and what
+// it sent since the last commit must be discarded too: the record may have been processed in part.
 type Task struct {
 	host    Host
 	readers []Reader // of the inputs
@@ -77,9 +77,9 @@ func (noRows) Version() uint64                         { return 0 }
 // Process runs one record of the given input, an index of [Program].Inputs, through the sub-topology. It does not keep
 // r, and does not modify it; keys and values may be reused when it returns, headers must not be modified later.
 //
-// A [*DecodeError] means that nothing was done. Any other error names the node, topic and offset and calls for a
-// rollback. The cause is the record itself if it is a [*RecordError], the topic that was chosen for the record if it is
-// a [*RouteError], and otherwise state or sink. A panic in a function of the user is a RecordError.
+// A [*DecodeError] or a [*TimeError] means that nothing was done. Any other error names the node, topic and offset and
+// calls for a rollback. The cause is the record itself if it is a [*RecordError], the topic that was chosen for the
+// record if it is a [*RouteError], and otherwise state or sink. A panic in a function of the user is a RecordError.
 func (t *Task) Process(input int, r *RawRecord) (err error) {
 	h := &t.host
 	if input < 0 || input >= len(t.readers) {
@@ -110,12 +110,21 @@ func (t *Task) Timestamped(input int) bool { return t.readers[input].Timestamp !
 // Timestamp returns the timestamp that Process will give a record of the given input, for a caller that chooses among
 // inputs. partitionTime is the largest one of the records before it. It does not change the task. If the record cannot
 // be decoded, or the function panics, it is the timestamp that the record has in Kafka: Process will say what is wrong.
+// If Process will refuse the record because of its time, it is [UnknownTime]: such a record holds no other one back.
 func (t *Task) Timestamp(input int, r *RawRecord, partitionTime int64) int64 {
-	if !t.Timestamped(input) {
-		return r.Timestamp
+	timestamp := r.Timestamp
+	if t.Timestamped(input) {
+		timestamp = t.readers[input].Timestamp(r, partitionTime)
 	}
-	return t.readers[input].Timestamp(r, partitionTime)
+	if t.Bounded(input) && timestamp > t.LatestTime() {
+		return UnknownTime
+	}
+	return timestamp
 }
+
+// Bounded says that the task refuses records of an input, an index of [Program].Inputs, that are later than
+// [Task.LatestTime].
+func (t *Task) Bounded(input int) bool { return t.readers[input].Bounded }
 
 // PartitionTime returns the largest timestamp of the records of an input that is [Task.Timestamped], -1 if there is
 // none.

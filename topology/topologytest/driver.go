@@ -58,6 +58,8 @@ type Driver struct {
 	common     int32            // partitions of all other topics that are not internal; 0: not given, one
 	keyless    map[string]int32 // how many records without a key were piped, by topic
 
+	maxTimeAhead int64 // in milliseconds; 0: no bound
+
 	sent    []sent          // outputs, since the beginning
 	read    map[string]int  // topic to how much of sent Drain has seen
 	drops   []engine.Drop   // since the beginning
@@ -139,8 +141,8 @@ func (d *Driver) open() {
 	for _, r := range d.runners {
 		task, err := r.sub.NewTask(engine.TaskConfig{
 			Partition: r.partition, State: r.part, Budget: budget, Sink: d, Partitions: d.partitionsOf, Globals: d.globalRows, WallClock: d.now,
-			Executor: r.calls,
-			OnDrop:   func(drop engine.Drop) { d.drops = append(d.drops, drop) },
+			Executor: r.calls, MaxTimeAhead: d.maxTimeAhead,
+			OnDrop: func(drop engine.Drop) { d.drops = append(d.drops, drop) },
 		})
 		d.must(err)
 		r.task = task

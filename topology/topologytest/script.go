@@ -30,6 +30,7 @@ type Scenario struct {
 //	topology name=NAME [commit-every=N] [commit-seed=N] [cache=BYTES]   start scenario NAME on empty state
 //	         [partitions=N]                                             of all topics
 //	         [partitions=TOPIC/N]                                       of one topic, 0 if it does not exist
+//	         [max-time-ahead=DURATION]                                  see MaxTimeAhead
 //	pipe TOPIC key=K value=V ts=N [header=NAME/VALUE] [partition=N]     answers the outputs; no key or value means null
 //	pipe TOPIC                                                          several records: one line of arguments each
 //	store NAME                                                          the rows of a store, of any kind but buffers
@@ -127,6 +128,14 @@ func (s *script) start(t *testing.T, td *datadriven.TestData) (string, error) {
 	}
 	if td.MaybeScanArgs(t, "cache", &cache) {
 		opts = append(opts, CacheBytes(int64(cache)))
+	}
+	var ahead string
+	if td.MaybeScanArgs(t, "max-time-ahead", &ahead) {
+		d, err := time.ParseDuration(ahead)
+		if err != nil {
+			td.Fatalf(t, "max-time-ahead: %v", err)
+		}
+		opts = append(opts, MaxTimeAhead(d))
 	}
 	for _, arg := range td.CmdArgs {
 		if arg.Key != "partitions" {

@@ -5,6 +5,12 @@ import (
 	"time"
 )
 
+// MaxTimeAhead makes sources refuse records whose time is further ahead of the wall clock, as the runtime does by
+// default. Without it a test has no bound, since its wall clock begins at 0.
+func MaxTimeAhead(d time.Duration) Option {
+	return func(t *Driver) { t.maxTimeAhead = d.Milliseconds() }
+}
+
 // Now returns the wall-clock time, in milliseconds since the Unix epoch. A driver starts at 0.
 func (d *Driver) Now() int64 { return d.now }
 
