@@ -282,6 +282,7 @@ type bench struct {
 	log   *fakeLog
 	owner *owner
 	now   time.Time
+	up    time.Duration // does not depend on now
 	mu    sync.Mutex
 	abort context.CancelFunc
 }
@@ -292,7 +293,20 @@ func (b *bench) clock() time.Time {
 	return b.now
 }
 
+func (b *bench) uptime() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.up
+}
+
 func (b *bench) pass(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.now, b.up = b.now.Add(d), b.up+d
+}
+
+// step sets the wall clock.
+func (b *bench) step(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.now = b.now.Add(d)
@@ -305,7 +319,7 @@ func newBench(t *testing.T, log *fakeLog, change ...func(*ownerConfig)) *bench {
 	cfg := ownerConfig{
 		typ: accountType(), topic: "events", changelog: "changelog", source: "/test/account", claim: claim{Instance: t.Name(), Address: "here"},
 		maxBatch: 16, queueDepth: 16, commitTimeout: time.Minute, window: time.Hour,
-		backoff: time.Millisecond, clock: b.clock, log: slog.New(slog.DiscardHandler), metrics: newMetrics(),
+		backoff: time.Millisecond, clock: b.clock, steady: newSteadyClock(b.clock, b.uptime), log: slog.New(slog.DiscardHandler), metrics: newMetrics(),
 	}
 	for _, c := range change {
 		c(&cfg)

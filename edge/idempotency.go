@@ -68,8 +68,9 @@ func (o *owner) storedResult(p *pending) (result, bool, error) {
 	return r, true, nil
 }
 
-// expiry returns the time before which results have expired.
-func (o *owner) expiry() int64 { return o.clock().Add(-o.window).UnixMilli() }
+// expiry returns the time before which results have expired. A step of the wall clock makes none expire: a command that
+// is repeated after it must not be executed twice.
+func (o *owner) expiry() int64 { return o.steady.now().Add(-o.window).UnixMilli() }
 
 // trackResultAge keeps the local rows by which results are found in the order of their age. It is called for each row
 // that is written or deleted (then value is nil), and ignores rows that are not results.

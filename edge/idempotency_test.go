@@ -56,12 +56,35 @@ func TestOwner_forgetsResultsAfterTheWindow(t *testing.T) {
 
 	// An owner that restores all of this knows the same.
 	second := newBench(t, log, func(c *ownerConfig) { c.window, c.claim.Instance = time.Minute, "second" })
-	second.now = b.clock()
+	second.pass(b.clock().Sub(second.clock()))
 	second.start()
 	require.Equal(t, "true", second.do("a", "0", "deposit", `{"amount":1}`).get("Idempotency-Replayed"))
 	second.pass(time.Hour)
 	second.do("a", "", "deposit", `{"amount":1}`)
 	require.Equal(t, maxExpired+10+1, deleted(), "its index has just the one that was left")
+}
+
+// A clock that was set forward by a day made all answers expire, and commands that clients repeated were executed
+// twice.
+func TestOwner_remembersResultsWhenTheClockIsSet(t *testing.T) {
+	for _, step := range []time.Duration{time.Hour, 24 * time.Hour, -time.Hour, -24 * time.Hour} {
+		t.Run(step.String(), func(t *testing.T) {
+			b := newBench(t, newFakeLog(), func(c *ownerConfig) { c.window = time.Minute }).start()
+			b.do("a", "k", "deposit", `{"amount":1}`)
+			b.step(step)
+			b.do("a", "l", "deposit", `{"amount":1}`)
+			b.pass(29 * time.Second)
+			b.do("a", "", "deposit", `{"amount":1}`)
+			for _, key := range []string{"k", "l"} {
+				require.Equal(t, "true", b.do("a", key, "deposit", `{"amount":1}`).get("Idempotency-Replayed"), key)
+			}
+			b.step(-step)
+			b.do("a", "", "deposit", `{"amount":1}`)
+			for _, key := range []string{"k", "l"} {
+				require.Equal(t, "true", b.do("a", key, "deposit", `{"amount":1}`).get("Idempotency-Replayed"), key)
+			}
+		})
+	}
 }
 
 func TestOwner_keyInFlight(t *testing.T) {

@@ -45,6 +45,7 @@ type ownerConfig struct {
 	window        time.Duration // of idempotency
 	backoff       time.Duration // between failed takeovers
 	clock         func() time.Time
+	steady        *steadyClock // clock without its steps
 	log           *slog.Logger
 	metrics       *metrics
 }

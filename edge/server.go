@@ -27,6 +27,7 @@ type Server struct {
 	log      *slog.Logger
 	metrics  *metrics
 	clock    func() time.Time
+	steady   *steadyClock
 	listener net.Listener
 	client   *broker.Client // nil without brokers
 	signer   *signer
@@ -50,8 +51,10 @@ func New(ctx context.Context, config Config) (_ *Server, err error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	s := &Server{
 		config: config, log: config.Logger, metrics: newMetrics(), clock: time.Now,
+		steady: newSteadyClock(time.Now, func() time.Duration { return time.Since(began) }),
 		debugs: make(map[string]func() any),
 	}
 	defer func() {

@@ -79,7 +79,7 @@ func (s *Server) ownerConfig(v *served, me claim) ownerConfig {
 		typ: v.typ, topic: v.options.Topic, changelog: s.group(v) + "-state", source: "/" + s.config.Name + "/" + v.typ.Name(), claim: me,
 		maxBatch: s.config.MaxBatch, linger: s.config.Linger, queueDepth: s.config.QueueDepth,
 		commitTimeout: s.config.CommitTimeout, window: s.config.IdempotencyWindow,
-		backoff: ownerBackoff, clock: s.clock, log: s.log, metrics: s.metrics,
+		backoff: ownerBackoff, clock: s.clock, steady: s.steady, log: s.log, metrics: s.metrics,
 	}
 }
 

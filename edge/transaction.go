@@ -127,9 +127,10 @@ func (tx *transaction) rows(batch *state.Batch, answers []*answer) error {
 			written++
 		}
 	}
+	decided := max(tx.now, tx.o.steady.now().UnixMilli()) // by either clock: the wall clock may have been set back
 	for i, done := range tx.outcomes {
 		if p := done.p; p.key != "" {
-			key, row := resultKey(p.id, p.key), result{timestamp: tx.now, fingerprint: p.fingerprint, answer: *answers[i]}.row()
+			key, row := resultKey(p.id, p.key), result{timestamp: decided, fingerprint: p.fingerprint, answer: *answers[i]}.row()
 			if err := tx.o.trackResultAge(batch, key, row); err != nil {
 				return err
 			}
