@@ -65,17 +65,28 @@ func (w *Writer) Confirm(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("confirm the membership of group %s: %w", w.cfg.Group, w.client.denied(err, "Read", "this group"))
 	}
-	w.lease = leaseContext{w.alive, asked.Add(w.leaseTime())}
+	w.lease = newLease(w.alive, asked, w.leaseTime())
 	return nil
 }
 
 // leaseContext is the context of records that may be sent until a certain time. It reads the clock instead of using a
 // timer: when a process that was stopped continues, its timers fire in any order, and it must not send records of an
 // expired lease. The client checks the context of a batch just before it writes the batch.
+//
+// It reads two clocks, and the lease is over if either says so. The monotonic clock cannot be set, but on Linux it
+// stands still while the machine is suspended, and the group does not wait meanwhile. The wall clock goes on, but it
+// can be set. If it was set back, it no longer tells how long ago the lease began. A lease that ends too early costs
+// one commit, which is repeated.
 type leaseContext struct {
 	context.Context //nolint:containedctx // it is a context
 
-	until time.Time
+	began  time.Time // by the monotonic clock
+	wall   time.Time // the same by the wall clock
+	length time.Duration
+}
+
+func newLease(ctx context.Context, began time.Time, length time.Duration) leaseContext {
+	return leaseContext{Context: ctx, began: began, wall: began.Round(0), length: length}
 }
 
 // Done implements context.Context.
@@ -94,7 +105,11 @@ func (l leaseContext) Err() error {
 	return l.Context.Err()
 }
 
-func (l leaseContext) over() bool { return !time.Now().Before(l.until) }
+func (l leaseContext) over() bool {
+	now := time.Now()
+	wall := now.Round(0).Sub(l.wall)
+	return now.Sub(l.began) >= l.length || wall >= l.length || wall < 0
+}
 
 func closedChannel() <-chan struct{} {
 	done := make(chan struct{})

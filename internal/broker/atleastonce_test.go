@@ -161,3 +161,29 @@ func TestAtLeastOnce_rowsAreNotSentAfterTheLease(t *testing.T) {
 	require.ErrorIs(t, w.Barrier(t.Context()), errLeaseOver)
 	require.Equal(t, [][]string{{"in time"}}, brokertest.Values(t, broker.Addrs(), "rows"))
 }
+
+func TestLease(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		name            string
+		monotonic, wall time.Duration // since the lease began
+		over            bool
+	}{
+		{"it holds", time.Second, time.Second, false},
+		{"it is over", 2 * time.Minute, 2 * time.Minute, true},
+		{"the machine was suspended, and its monotonic clock stood still", time.Second, time.Hour, true},
+		{"the wall clock was set back", time.Second, -time.Hour, true},
+		{"the wall clock was set back and hides how long it took", 2 * time.Minute, time.Second, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLease(t.Context(), now.Add(-c.monotonic), time.Minute)
+			l.wall = now.Round(0).Add(-c.wall)
+			if !c.over {
+				require.NoError(t, l.Err())
+				return
+			}
+			require.ErrorIs(t, l.Err(), errLeaseOver)
+			<-l.Done()
+		})
+	}
+}
