@@ -46,6 +46,7 @@ type life struct {
 	progress     *progress
 	calls        *executor // of asynchronous operators
 	identity     pendingIdentity
+	idleTime     idleMeter
 	groupOffsets map[string]int64 // committed offsets by input, as of the last commit
 	startPending bool             // the first offsets depend on when the task began, and are not committed yet
 
@@ -60,6 +61,7 @@ type life struct {
 	open        bool        // a transaction is open
 	outcome     outcome     // of the open transaction, if it ended now
 	due         time.Time   // when the open transaction must be committed
+	told        time.Time   // the wall clock that the operators know
 	uncommitted commitSize
 	batch       state.Batch
 

@@ -59,7 +59,7 @@ func TestGuard_oneGoroutine(t *testing.T) {
 	l.guard.Enter("I5", "the other goroutine")
 	for _, f := range []func(){
 		func() { _ = l.commit(t.Context(), nil) },
-		func() { _ = l.betweenUnits() },
+		func() { _ = l.betweenUnits(t.Context()) },
 		func() { _ = l.process(nil) },
 		func() { _ = l.rollBack(t.Context(), nil) },
 	} {

@@ -30,7 +30,7 @@ func (l *life) work(ctx context.Context, sessions *broker.Sessions) error {
 				return err
 			}
 		}
-		if err := l.betweenUnits(); err != nil {
+		if err := l.betweenUnits(ctx); err != nil {
 			if err := l.handleFault(ctx, err); err != nil {
 				return err
 			}
@@ -94,6 +94,7 @@ func (l *life) waitWhilePaused(ctx context.Context, sessions *broker.Sessions) e
 			return context.Cause(ctx)
 		}
 	}
+	l.idleTime.restart(time.Now())
 	l.task.enter(taskRunning)
 	return nil
 }
@@ -113,7 +114,10 @@ func (l *life) idle(ctx context.Context, wait time.Duration) error {
 		until(l.due)
 	}
 	if due, ok := l.operators.WallClockDue(); ok {
-		until(time.UnixMilli(due))
+		until(l.told.Add(observe.Millis(due - l.told.UnixMilli()))) // the wall clock may have been set since
+	}
+	if left, ok := l.operators.IdleDue(); ok {
+		until(l.idleTime.due(observe.Millis(left)))
 	}
 	if due, ok := l.stats.live.drops.due(); ok {
 		until(due)
@@ -149,12 +153,13 @@ func (l *life) openTransaction() error {
 }
 
 // betweenUnits does the work that no input record triggers: it forwards the results of calls that have ended, and tells
-// the operators the wall clock, which may make them act. It runs on the task's own goroutine: between two units goka's
-// goroutine does not use the task, and no message of goka's triggers this work.
+// the operators for how long the inputs have been idle, and the wall clock, which may make them act. It runs on the
+// task's own goroutine: between two units goka's goroutine does not use the task, and no message of goka's triggers
+// this work.
 //
 // The first output begins the transaction (sink.Send). Without output, a change of state or a running call begins it. A
 // punctuation that does nothing costs nothing.
-func (l *life) betweenUnits() error {
+func (l *life) betweenUnits(ctx context.Context) error {
 	if invariants.Enabled {
 		l.guard.Enter("I5", "a task")
 		defer l.guard.Exit()
@@ -162,7 +167,11 @@ func (l *life) betweenUnits() error {
 	if err := l.classify(l.operators.Poll()); err != nil {
 		return err
 	}
-	now := time.Now().UnixMilli()
+	if err := l.advanceIdle(ctx); err != nil {
+		return err
+	}
+	l.told = time.Now()
+	now := l.told.UnixMilli()
 	if due, ok := l.operators.WallClockDue(); ok && due <= now {
 		l.current = nil
 	}
@@ -182,11 +191,15 @@ func (l *life) deliver(sessions *broker.Sessions) error {
 	}
 	l.units++
 	fault.Point("task.unit")
+	before := l.stats.records.Load()
 	start, n := time.Now(), len(l.unit.records)
 	last := l.unit.records[n-1].record
 	l.stats.activity.Enter(observe.ActivityProcess, start)
 	err := sessions.Deliver(last.Topic, last.Offset, last.Timestamp, &l.unit)
 	end := time.Now()
+	if err != nil || l.stats.records.Load() > before {
+		l.idleTime.restart(end)
+	}
 	l.stats.activity.Enter(observe.ActivityWait, end)
 	l.stats.publish(l)
 	l.stats.live.drops.log(l.logger, end, false)

@@ -15,13 +15,16 @@ const watchInterval = 5 * time.Second
 // startWatch starts to watch the tasks. The function it returns ends that and waits for it.
 func (a *App) startWatch(ctx context.Context) (stop func()) { return background(ctx, a.watch) }
 
-// watch reads where the inputs end and looks for tasks that are stuck, until ctx ends.
+// watch reads where the inputs end, and looks for tasks that are stuck and for a wall clock that was set, until ctx
+// ends.
 func (a *App) watch(ctx context.Context) {
 	interval := watchInterval
 	if a.cfg.StuckAfter > 0 {
 		interval = min(interval, max(a.cfg.StuckAfter/4, time.Millisecond))
 	}
 	stuck := stuckDetector{after: a.cfg.StuckAfter, tasks: make(map[*task]*standstill)}
+	began := time.Now()
+	var clock clockWatch
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -35,6 +38,7 @@ func (a *App) watch(ctx context.Context) {
 		}
 		a.globals().askEnds(ctx, interval)
 		now := time.Now()
+		clock.look(a.cfg.Logger, now, now.Sub(began))
 		for _, g := range a.groups() {
 			for _, t := range g.tasks() {
 				stuck.check(t, now)

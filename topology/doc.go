@@ -51,7 +51,7 @@
 //   - T2: Each windowed operator has a stream time of its own: the largest timestamp of the records that reach it, so
 //     that a filter before it delays it. It is part of the state: it survives restarts.
 //     If several streams flow into one windowed aggregate, each has its own.
-//     With [AdvanceWhenIdle], it also goes on with the wall clock while the input pauses.
+//     With [AdvanceWhenIdle], it also goes on as time passes while the input pauses.
 //   - T3: A result that depends on several records has the largest of their timestamps. A join of a stream with a table
 //     or a global table is the exception: its result has the timestamp of the stream's record, even if the row is newer.
 //

@@ -8,9 +8,9 @@ import (
 // AdvanceWhenIdle lets time go on when input does not. Operators that wait for stream time (suppress, results on close,
 // unmatched results of joins, joins with grace, rows that expire) learn of time from records only: when the input
 // pauses, they keep what they hold. With this option, a task that has had no record for the given time advances the
-// stream times of its operators as the wall clock goes on, from where they were at the last record:
+// stream times of its operators as time passes, from where they were at the last record:
 //
-//	wall clock    0 s      10 s     20 s     30 s        AdvanceWhenIdle(10 * time.Second)
+//	idle for      0 s      10 s     20 s     30 s        AdvanceWhenIdle(10 * time.Second)
 //	records       12:00:00
 //	stream time   12:00:00 │        12:00:20 12:00:30    at 10 s: 12:00:10
 //
@@ -18,6 +18,10 @@ import (
 // can have come out. Then an idle application is silent again. A record that comes after the pause with a timestamp
 // from before it may find its window closed: the option trades late records for results. It is off by default, as time
 // in Kafka Streams depends on records alone. Whole milliseconds, more than 0.
+//
+// Time counts only if the task sees it pass while its inputs are read to their ends: not while brokers cannot be
+// reached, records wait to be read, or a transaction that writes to an input is open, and not if the wall clock is set
+// or the process or the machine stands still.
 //
 // Stream-time punctuations and the stream time of the task follow records only and do not advance.
 func AdvanceWhenIdle(after time.Duration) BuilderOption { return idleOption(after) }

@@ -177,6 +177,14 @@ func TestProcess_commitsAndTimes(t *testing.T) {
 	task.Rollback()
 	due, _ = task.WallClockDue()
 	require.EqualValues(t, 65_000, due, "as of the last commit")
+
+	require.NoError(t, task.AdvanceWallClock(200_000))
+	require.NoError(t, task.AdvanceWallClock(100_000))
+	due, _ = task.WallClockDue()
+	require.EqualValues(t, 145_000, due, "the clock was set back by 100 s, and the schedule with it")
+	task.Rollback()
+	due, _ = task.WallClockDue()
+	require.EqualValues(t, 65_000-100_000, due, "what was committed as well: it is overdue, as before")
 }
 
 // A view of a shared store waits for all topics that are written into it.

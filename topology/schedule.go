@@ -18,7 +18,8 @@ const (
 	// part of the state of the task: restarts, commits and crashes do not change when it calls.
 	StreamTime PunctuationType = iota + 1
 	// WallClock is the time of day. A schedule calls each time that the interval has passed, and once for all intervals
-	// that were missed. It begins again when the task does.
+	// that were missed. It begins again when the task does. If the clock is set forward, a call may come early; if it
+	// is set back, the schedule goes back as well, so that a call is never more than an interval late.
 	WallClock
 )
 

@@ -65,7 +65,7 @@ func (h *Host) CheckTime(n Node, timestamp int64) error {
 	topic, offset := h.Position()
 	return &TimeError{
 		Node: n.Name(), Topic: topic, Partition: h.cfg.Partition, Offset: offset,
-		Timestamp: timestamp, WallClock: h.wallClock, MaxTimeAhead: h.cfg.MaxTimeAhead,
+		Timestamp: timestamp, WallClock: h.wallClock.Now, MaxTimeAhead: h.cfg.MaxTimeAhead,
 	}
 }
 
@@ -82,7 +82,7 @@ func (h *Host) latestTime() int64 {
 	if h.cfg.MaxTimeAhead <= 0 {
 		return MaxTime
 	}
-	return min(MaxTime, h.wallClock+h.cfg.MaxTimeAhead)
+	return min(MaxTime, h.wallClock.Now+h.cfg.MaxTimeAhead)
 }
 
 // LatestTime returns the latest time that a record of a source may have at the moment. The task refuses a record that

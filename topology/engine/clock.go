@@ -27,8 +27,8 @@ func (h *Host) StoredTime(name string) *KeptTime {
 	return &k
 }
 
-// VolatileTime returns a time that is committed and rolled back with the task, but not stored: it begins again when the
-// task does.
+// VolatileTime returns a time of the wall clock that is committed and rolled back with the task, but not stored: it
+// begins again when the task does. When the wall clock is set back, the time goes back by as much.
 func (h *Host) VolatileTime(now int64) *KeptTime {
 	k := new(KeptTime)
 	k.Set(now)

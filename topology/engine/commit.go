@@ -64,7 +64,7 @@ func (t *Task) Committed() {
 // keep in variables may come from what is forgotten.
 func (t *Task) Rollback() {
 	h := &t.host
-	h.pause.end(h.wallClock)
+	h.pause.end()
 	h.cancelCalls()
 	h.punctuation = nil
 	h.commitRequested, h.stateErr = false, nil

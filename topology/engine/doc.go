@@ -4,8 +4,8 @@
 // methods of Task: records go in by Process, output comes out at the [Sink], and Flush, Committed and Rollback say what
 // becomes of both. The operators are wired into its [Host] and know nothing of the owner:
 //
-//	owner ──▶ Task: SetStreamTime, Prepare, Process, AdvanceWallClock, Poll,
-//	            │     Drain, Flush, Committed, Rollback, Close
+//	owner ──▶ Task: SetStreamTime, Prepare, Process, AdvanceWallClock, AdvanceIdle,
+//	            │     Poll, Drain, Flush, Committed, Rollback, Close
 //	            │                                                  ▲ parts: flushed, rolled back, closed
 //	            ▼                                                  │
 //	          Reader ──▶ operator ──▶ operator ──▶ Host.Send ──▶ Sink
@@ -31,14 +31,15 @@
 //
 // # What the task does, in this order
 //
-//   - NewTask: wires the inputs; looks for broken [Renewable] parts; starts the clocks that follow the wall clock in
-//     pauses; looks for a missing [Executor]; finds out whether a [Preparer] has work to do.
+//   - NewTask: wires the inputs; looks for broken [Renewable] parts; starts the clocks that go on in pauses; looks for a missing [Executor]; finds out whether a [Preparer] has work to do.
 //   - SetStreamTime: sets the stream time of the task, as if it had been committed. The owner calls it after a restore.
 //   - Prepare: has the Preparers work through a given number of rows at most. The owner commits after each call.
 //   - Process: fails if a Renewable is broken; does the work of Preparers that is left; ends the pause; runs the record
 //     through the operators; then lets the alarms of stream time ring.
-//   - AdvanceWallClock: fails if a Renewable is broken; does the work of Preparers that is left; sets the wall clock; lets
-//     its alarms ring.
+//   - AdvanceWallClock: fails if a Renewable is broken; does the work of Preparers that is left; sets volatile times back
+//     if the wall clock was; sets the wall clock; lets its alarms ring.
+//   - AdvanceIdle: fails if a Renewable is broken; does the work of Preparers that is left; adds to the time of the pause;
+//     lets the alarms of the pause ring.
 //   - Poll: forwards the results of calls that have ended. Drain: waits for all calls and forwards their results.
 //   - Flush: fails if a record waits for a call: the owner calls Drain before. It has each [Holder] release what it holds,
 //     upstream first, and waits for the calls that this leads to, until no call is left; forgets that a commit was
@@ -55,12 +56,12 @@
 // # Invariants
 //
 //   - EN1: Parts are registered while the task is wired, and never later. Parts of one kind are in the order of the
-//     wiring: downstream before upstream. Only the alarms of the clocks that follow the wall clock in pauses come after
-//     all others of their kind, upstream first.
+//     wiring: downstream before upstream. Only the alarms of the clocks that go on in pauses are in the other
+//     order, upstream first.
 //   - EN2: A record costs nothing for parts that are not there: Process looks at two fields (what is broken, and whether
 //     Preparers are done) and at an empty slice (the alarms of stream time).
 //   - EN3: Time comes from outside: the wall clock from the owner, the stream time of the task from records. Stream times
-//     of operators come from records too, and from the wall clock in pauses if [Program] says so. The task starts no
+//     of operators come from records too, and from the idle time that the owner tells if [Program] says so. The task starts no
 //     goroutine, and only the Executor does.
 //   - EN4: The position of an error or a drop is the input record, or the punctuation, that is processed. A result of a
 //     call counts as a part of the record that it was made for.
@@ -68,7 +69,7 @@
 //   - EN6: If a function of the user got an error while it read state, the failure is never attributed to the record,
 //     whatever the function returned.
 //   - EN7: After Rollback stores and times are as they were when the last batch was committed, no Holder holds anything,
-//     and each Renewable is new. If one could not be made again, Process and AdvanceWallClock return its error.
+//     and each Renewable is new. If one could not be made again, Process, AdvanceWallClock and AdvanceIdle return its error.
 //
 // The package does no I/O, reads no clock, starts no goroutine and uses no random numbers.
 package engine

@@ -23,11 +23,12 @@ type Host struct {
 	callers          []Caller
 	wallClockAlarms  []*Alarm
 	streamTimeAlarms []*Alarm
-	times            *times // nil if no operator has a clock
+	idleAlarms       []*Alarm // by the time of the pause
+	times            *times   // nil if no operator has a clock
 	volatileTimes    []*KeptTime
 
 	streamTime      KeptTime
-	wallClock       int64 // the last one that the owner gave
+	wallClock       *KeptTime // the last one that the owner gave
 	pause           pause
 	inFlight        int  // records that wait for calls
 	unprepared      bool // not all preparers are done
@@ -49,8 +50,11 @@ type Host struct {
 }
 
 func newHost(name string, cfg TaskConfig) Host {
+	wallClock := new(KeptTime)
+	wallClock.Set(cfg.WallClock)
 	return Host{
-		name: name, cfg: cfg.withDefaults(), streamTime: unknown(""), wallClock: cfg.WallClock, wired: make(map[any]any),
+		name: name, cfg: cfg.withDefaults(), streamTime: unknown(""), wired: make(map[any]any),
+		wallClock: wallClock, volatileTimes: []*KeptTime{wallClock},
 	}
 }
 
@@ -120,7 +124,7 @@ func (h *Host) StreamTime() int64 { return h.streamTime.Now }
 func (h *Host) AdvanceStreamTime(timestamp int64) { h.streamTime.Advance(timestamp) }
 
 // WallClock returns the last time that the owner gave, in milliseconds since the Unix epoch.
-func (h *Host) WallClock() int64 { return h.wallClock }
+func (h *Host) WallClock() int64 { return h.wallClock.Now }
 
 // RequestCommit asks the owner for a commit, see [Task.CommitRequested].
 func (h *Host) RequestCommit() { h.commitRequested = true }

@@ -2,7 +2,19 @@ package engine
 
 import "slices"
 
-// idleClock advances the stream time of one operator while its task is idle.
+// pause is the current pause of a task's input.
+type pause struct {
+	number int64 // records end one and begin another
+	passed int64 // how long the owner has seen the input idle in this pause, milliseconds
+}
+
+// end says that the input goes on.
+func (p *pause) end() {
+	p.number++
+	p.passed = 0
+}
+
+// idleClock advances the stream time of one operator while its task is idle. Its times are those of the pause.
 type idleClock struct {
 	host  *Host
 	clock *Clock
@@ -11,13 +23,13 @@ type idleClock struct {
 
 	pause int64 // number of the pause that the fields below are about
 	seen  int64 // stream time: another one comes from a record
-	last  int64 // wall-clock time that the clock has followed to
+	last  int64 // time of the pause that the clock has followed to
 	gone  int64 // how far it has gone on in this pause
 }
 
-// advanceWhenIdle makes the operators' clocks follow the wall clock in pauses.
+// advanceWhenIdle makes the operators' clocks follow the idle time that the owner tells.
 func (h *Host) advanceWhenIdle(after int64) {
-	h.pause.end(h.wallClock)
+	h.pause.end()
 	if h.times == nil {
 		return
 	}
@@ -29,24 +41,25 @@ func (h *Host) advanceWhenIdle(after int64) {
 	for _, c := range slices.Backward(h.times.clocks) {
 		if c.Node != nil {
 			idle := &idleClock{host: h, clock: c, after: after, reach: reach}
-			h.AddWallClockAlarm(&Alarm{Node: c.Node, Number: 1, Due: idle.due, Ring: idle.ring})
+			h.idleAlarms = append(h.idleAlarms, &Alarm{Node: c.Node, Number: 1, Due: idle.due, Ring: idle.ring})
 		}
 	}
 }
 
 func (c *idleClock) due() (at int64, ok bool) {
-	if c.pause != c.host.pause.number {
-		c.pause, c.last, c.gone, c.seen = c.host.pause.number, c.host.pause.since, 0, c.clock.Now
+	p := &c.host.pause
+	if c.pause != p.number {
+		c.pause, c.last, c.gone, c.seen = p.number, 0, 0, c.clock.Now
 	}
 	if c.seen != c.clock.Now { // an operator upstream has forwarded something in the pause
-		c.last, c.seen = c.host.wallClock, c.clock.Now
+		c.last, c.seen = p.passed, c.clock.Now
 	}
 	return c.last + c.after, c.clock.Now != UnknownTime && c.gone <= c.reach
 }
 
-func (c *idleClock) ring(now int64) error {
-	elapsed := now - c.last
-	c.last, c.gone = now, c.gone+elapsed
+func (c *idleClock) ring(passed int64) error {
+	elapsed := passed - c.last
+	c.last, c.gone = passed, c.gone+elapsed
 	c.clock.Advance(c.clock.Now + elapsed)
 	c.seen = c.clock.Now
 	if c.clock.Emit == nil {

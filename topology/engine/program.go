@@ -6,8 +6,8 @@ type Program struct {
 	Name string
 	// Inputs are the topics that are read, in the order that [Task.Process] counts them.
 	Inputs []Input
-	// IdleAfter is how long there must be no record before stream times follow the wall clock, in milliseconds; 0 means
-	// that they never do.
+	// IdleAfter is how long the input must be idle before stream times go on with the idle time, in milliseconds; 0
+	// means that they never do. See [Task.AdvanceIdle].
 	IdleAfter int64
 }
 

@@ -92,7 +92,7 @@ func (t *Task) Process(input int, r *RawRecord) (err error) {
 		return err
 	}
 	h.input, h.offset = input, r.Offset
-	h.pause.end(h.wallClock)
+	h.pause.end()
 	h.arena.begin()
 	defer h.recovered(&err)
 	err = t.readers[input].Read(r)
@@ -200,6 +200,7 @@ func (t *Task) WallClockDue() (at int64, ok bool) {
 // AdvanceWallClock tells the task the time, in milliseconds since the Unix epoch, and runs what is due by then, each
 // alarm once however long it has been due. The owner calls it between records, at the latest when WallClockDue says so;
 // what it sends belongs to the open transaction. A task reads no clock itself, so that a test decides what time it is.
+// If the clock was set back, what waits for it goes back as well, and so waits no longer than before.
 //
 // An error calls for a rollback, like one of Process; if it wraps a [*PunctuationError], the punctuation is its cause.
 func (t *Task) AdvanceWallClock(now int64) error {
@@ -210,8 +211,37 @@ func (t *Task) AdvanceWallClock(now int64) error {
 	if err := h.prepareRest(); err != nil {
 		return err
 	}
-	h.wallClock = now
+	if back := h.wallClock.Now - now; back > 0 {
+		for _, k := range h.volatileTimes {
+			k.shift(-back)
+		}
+	}
+	h.wallClock.Now = now
 	return h.ring(h.wallClockAlarms, now)
+}
+
+// IdleDue returns for how long the input must go on to be idle until AdvanceIdle has something to do, in milliseconds,
+// and false if nothing waits for that.
+func (t *Task) IdleDue() (left int64, ok bool) {
+	next, at := nextAlarm(t.host.idleAlarms)
+	return max(0, at-t.host.pause.passed), next != nil
+}
+
+// AdvanceIdle tells the task that its input has been idle for so many more milliseconds since the last record, and lets
+// the stream times of operators go on if that was long enough. The owner calls it between records. It must know that
+// the input was at its end: time that nobody saw pass, or in which the input could not be read, does not count.
+//
+// What it sends, and errors, are those of AdvanceWallClock.
+func (t *Task) AdvanceIdle(passed int64) error {
+	h := &t.host
+	if h.broken != nil {
+		return h.broken
+	}
+	if err := h.prepareRest(); err != nil {
+		return err
+	}
+	h.pause.passed += passed
+	return h.ring(h.idleAlarms, h.pause.passed)
 }
 
 // InFlight returns how many records wait for calls.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"slices"
 
 	"github.com/seed84377926/millrace/state"
@@ -32,6 +33,15 @@ func (k *KeptTime) Set(timestamp int64) {
 
 // Name returns the name under which the time is stored.
 func (k *KeptTime) Name() string { return k.name }
+
+// shift moves the time, and what was committed of it. The end of time stays.
+func (k *KeptTime) shift(by int64) {
+	for _, t := range []*int64{&k.Now, &k.flushed, &k.committed} {
+		if *t != math.MaxInt64 {
+			*t += by
+		}
+	}
+}
 
 func (k *KeptTime) flush()        { k.flushed = k.Now }
 func (k *KeptTime) commit()       { k.committed = k.flushed }
@@ -121,16 +131,4 @@ func (t *times) rollback() {
 	for _, k := range t.others {
 		k.rollback()
 	}
-}
-
-// pause is the current pause of a task's input.
-type pause struct {
-	number int64 // records end one and begin another
-	since  int64 // wall-clock time of the last record, as far as the task knows it
-}
-
-// end says that the input goes on at the given wall-clock time.
-func (p *pause) end(now int64) {
-	p.number++
-	p.since = now
 }

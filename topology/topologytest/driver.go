@@ -80,16 +80,17 @@ type sent struct {
 	engine.RawRecord
 }
 
-// action is one step of the test: it piped a record, or advanced the wall clock.
+// action is one step of the test: it piped a record, or moved the wall clock.
 type action struct {
 	topic            string // "" if it was the wall clock
 	engine.RawRecord        // pinned
 	wallClock        int64
+	passed           int64 // milliseconds for which the input was idle
 }
 
 func (d *Driver) do(s action) error {
 	if s.topic == "" {
-		return d.tellTime(s.wallClock)
+		return d.tellTime(s.wallClock, s.passed)
 	}
 	d.enqueue(place{s.topic, s.Partition}, s.RawRecord)
 	return d.run()

@@ -36,7 +36,8 @@ type Scenario struct {
 //	store NAME                                                          the rows of a store, of any kind but buffers
 //	drops [late]                                                        the drops since the last time [and how late]
 //	stream-time NAME                                                    of a sub-topology
-//	advance-wall-clock DURATION                                         such as 5s
+//	advance-wall-clock DURATION                                         lets time pass, such as 5s
+//	step-wall-clock DURATION                                            sets the clock, such as -1h; no time passes
 //	commit, restart, crash, restore                                     what the Driver's methods do
 //	describe, dot, json                                                 the topology
 //
@@ -90,6 +91,14 @@ func (s *script) command(t *testing.T, td *datadriven.TestData) (string, error) 
 			td.Fatalf(t, "%v", err)
 		}
 		if err := s.d.TryAdvanceWallClock(by); err != nil {
+			return "", err
+		}
+	case "step-wall-clock":
+		by, err := time.ParseDuration(td.CmdArgs[0].Key)
+		if err != nil {
+			td.Fatalf(t, "%v", err)
+		}
+		if err := s.d.moveWallClock(by, 0); err != nil {
 			return "", err
 		}
 	case "commit":

@@ -14,8 +14,9 @@ func MaxTimeAhead(d time.Duration) Option {
 // Now returns the wall-clock time, in milliseconds since the Unix epoch. A driver starts at 0.
 func (d *Driver) Now() int64 { return d.now }
 
-// AdvanceWallClock moves the wall clock forward and does everything that was waiting for it, in all sub-topologies.
-// Stream time does not move.
+// AdvanceWallClock lets time pass: it moves the wall clock forward and does everything that was waiting for it, in all
+// sub-topologies. No input comes meanwhile. Stream time does not move, unless the topology advances it when input is
+// idle.
 func (d *Driver) AdvanceWallClock(by time.Duration) {
 	d.t.Helper()
 	d.must(d.TryAdvanceWallClock(by))
@@ -24,14 +25,31 @@ func (d *Driver) AdvanceWallClock(by time.Duration) {
 // TryAdvanceWallClock is AdvanceWallClock for a step at which something may fail. After an error, state and outputs are
 // as if the clock had not moved.
 func (d *Driver) TryAdvanceWallClock(by time.Duration) error {
-	d.now += by.Milliseconds()
-	d.pending = append(d.pending, action{wallClock: d.now})
-	return d.settle(d.tellTime(d.now))
+	return d.moveWallClock(by, by)
 }
 
-func (d *Driver) tellTime(now int64) error {
+// SetWallClock sets the wall clock, forward or back, as an administrator, NTP or a machine that was suspended does: no
+// time passes.
+func (d *Driver) SetWallClock(now int64) {
+	d.t.Helper()
+	d.must(d.moveWallClock(time.Duration(now-d.now)*time.Millisecond, 0))
+}
+
+// moveWallClock moves the wall clock while the given time passes.
+func (d *Driver) moveWallClock(by, passed time.Duration) error {
+	d.now += by.Milliseconds()
+	a := action{wallClock: d.now, passed: passed.Milliseconds()}
+	d.pending = append(d.pending, a)
+	return d.settle(d.do(a))
+}
+
+func (d *Driver) tellTime(now, passed int64) error {
 	for _, r := range d.runners {
-		if err := r.task.AdvanceWallClock(now); err != nil {
+		err := r.task.AdvanceIdle(passed)
+		if err == nil {
+			err = r.task.AdvanceWallClock(now)
+		}
+		if err != nil {
 			return fmt.Errorf("sub-topology %q: %w", r.sub.Name(), err)
 		}
 		if err := d.run(); err != nil {
