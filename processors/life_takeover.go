@@ -88,7 +88,7 @@ func (l *life) openState() error {
 func (l *life) takeOver(ctx context.Context) (*broker.Writer, error) {
 	group := l.plan.sub.Group()
 	writer, err := broker.TakeOver(ctx, l.inst.client, broker.WriterConfig{
-		TransactionalID: fault.TransactionalID(fmt.Sprintf("%s.%s.%d", l.inst.client.ClusterID(), group, l.partition)),
+		TransactionalID: l.inst.client.TransactionalID(group, l.partition),
 		Group:           group,
 		Timeout:         l.inst.cfg.TransactionTimeout,
 		Limits:          l.group.topicLimits(ctx),

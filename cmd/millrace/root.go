@@ -87,7 +87,7 @@ func newRoot(stderr io.Writer) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SuggestionsMinimumDistance = 2
 	root.PersistentFlags().StringVar(&opts.logLevel, "log-level", "", "least severe log messages to show: debug, info, warn or error (default warn for dev, else error)")
-	root.AddCommand(newDev(opts), newTopics(opts), newDescribe(opts), newVersion(opts))
+	root.AddCommand(newDev(opts), newTopics(opts), newDescribe(opts), newTimes(opts), newVersion(opts))
 	return root
 }
 

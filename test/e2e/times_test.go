@@ -10,11 +10,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed84377926/millrace/codecs"
+	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/internal/brokertest"
 	"github.com/seed84377926/millrace/processors"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/test/kafka"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // createTimeless creates a topic that takes every time.
@@ -134,4 +136,76 @@ func TestTimes_aheadOfTheClock(t *testing.T) {
 	require.Contains(t, s.log.String(), `msg="record skipped" group=`+s.group+` partition=0 topic=`+s.in+` offset=1`)
 	require.Contains(t, s.log.String(), "reason=time-ahead")
 	require.Contains(t, s.log.String(), "setting=MaxTimeAhead")
+}
+
+// TestTimes_areSetBack lets a record of the year 2200 in, without a bound: the records after it are late, also after a
+// restart. Then it sets the times back, as `millrace times set` does, and the records count again, both with the local
+// state and without it.
+func TestTimes_areSetBack(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.in = s.createTimeless(t, "in")
+	out := s.createTimeless(t, "out")
+	b := topology.NewBuilder(s.app)
+	text := codecs.String
+	topology.Source(b, s.in, text, text).GroupByKey().WindowedBy(topology.Tumbling(time.Hour)).Count("counts").
+		ToStream(func(k string, _ state.Window) string { return k }).
+		MapValues(func(n int64) string { return strconv.FormatInt(n, 10) }).To(out, text, text)
+	top, err := b.Build()
+	require.NoError(t, err)
+	now := time.Now().Truncate(time.Hour)
+	send := func(at time.Time) {
+		record := &kgo.Record{Topic: s.in, Key: []byte("0"), Timestamp: at}
+		require.NoError(t, s.kafka.ProduceSync(t.Context(), record).FirstErr())
+	}
+	cfg := s.config(t)
+	cfg.MaxTimeAhead = -1
+	work := func(until int64) {
+		_, stop := s.start(t, top, cfg)
+		s.await(t, until)
+		stop()
+	}
+	send(now)
+	send(now.AddDate(174, 0, 0))
+	send(now.Add(time.Minute))
+	work(3)
+	require.Equal(t, []string{"1", "1"}, s.values(t, out), "the third is late")
+	send(now.Add(2 * time.Minute))
+	work(4)
+	require.Equal(t, []string{"1", "1"}, s.values(t, out), "for ever")
+
+	client, err := broker.Connect(t.Context(), broker.Config{Brokers: s.brokers})
+	require.NoError(t, err)
+	defer client.Close()
+	lowered := 0
+	rewrite := broker.Rewrite{
+		Group: s.group, Topic: s.table(),
+		Wanted: func(key []byte) bool {
+			store, _, ok := state.SplitRowKey(key)
+			return string(key) == state.PositionKey || ok && store == engine.TimesStore
+		},
+		Change: func(rows map[string][]byte) (changed []broker.ChangedRow, err error) {
+			for key, row := range rows {
+				if key != state.PositionKey {
+					low, _, err := engine.LowerTime(row, now.UnixMilli())
+					require.NoError(t, err)
+					changed = append(changed, broker.ChangedRow{Key: []byte(key), Value: low})
+				}
+			}
+			lowered = len(changed)
+			position, err := state.DecodePosition(rows[state.PositionKey])
+			require.True(t, position.Lower(now.UnixMilli()))
+			return append(changed, broker.ChangedRow{Key: []byte(state.PositionKey), Value: position.Append(nil)}), err
+		},
+	}
+	require.NoError(t, rewrite.Run(t.Context(), client))
+	require.Positive(t, lowered)
+	send(now.Add(3 * time.Minute))
+	work(5)
+	// The row of the first window has expired, and does not come back.
+	require.Equal(t, []string{"1", "1", "1"}, s.values(t, out))
+	cfg.Dir = t.TempDir()
+	send(now.Add(4 * time.Minute))
+	work(6)
+	require.Equal(t, []string{"1", "1", "1", "2"}, s.values(t, out))
 }
