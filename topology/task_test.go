@@ -376,16 +376,19 @@ func TestTask_largeValues(t *testing.T) {
 
 // A timestamp near the end of time must not send the windows around the clock.
 func TestTask_endOfTime(t *testing.T) {
-	const last = 1<<63 - 1
 	h := start(t, func(b *topology.Builder) {
 		out(flights(b).GroupByKey().WindowedBy(topology.Tumbling(10*time.Second).Grace(time.Second)).
 			Aggregate("gates", none, join, codecs.String).ToStream(inWindow))
 	})
-	require.NoError(t, h.Process(0, raw("k", "v", last-1, 0)))
-	require.NoError(t, h.Process(0, raw("k", "v", last, 1)))
+	require.NoError(t, h.Process(0, raw("k", "a", engine.MaxTime-1, 0)))
+	require.NoError(t, h.Process(0, raw("k", "b", engine.MaxTime, 1)))
 	h.commit(t)
-	require.Empty(t, h.sink.values())
-	require.Len(t, h.drops, 2)
+	require.Equal(t, []string{"a", "a+b"}, h.sink.values())
+	for _, later := range []int64{engine.MaxTime + 1, 1<<63 - 1} {
+		var refused *engine.TimeError
+		require.ErrorAs(t, h.Process(0, raw("k", "c", later, 2)), &refused)
+	}
+	require.Empty(t, h.drops)
 }
 
 // counting counts how often a key is encoded.
