@@ -68,8 +68,11 @@ type Spec struct {
 	Name string
 	// Kind says which of the fields below apply.
 	Kind Kind
-	// WindowSize is the length of the windows of a window store, in whole milliseconds.
+	// WindowSize is the length of the windows of a window store, in whole milliseconds. It is 0 for windows by the
+	// calendar.
 	WindowSize time.Duration
+	// Calendar says when the windows of a window store begin and end, unless they all have one size.
+	Calendar Calendar
 	// Retention is how long rows are kept, counted in stream time: the windows of a window store, sessions after their
 	// end, versions after they were replaced, and the records of a join store after their timestamp. 0 keeps windows
 	// and sessions until they are deleted, and versions and records forever. The store itself expires nothing: its task
@@ -90,6 +93,9 @@ func (s Spec) Validate() error {
 	if s.TTL != 0 && s.Kind != KeyValueKind && s.Kind.known() {
 		return fmt.Errorf("store %q: only a key-value store has a TTL, not %s", s.Name, s.Kind.indefinite())
 	}
+	if s.Calendar != (Calendar{}) && s.Kind != WindowKind && s.Kind.known() {
+		return fmt.Errorf("store %q: only a window store has a calendar, not %s", s.Name, s.Kind.indefinite())
+	}
 	if s.Of != "" && s.Kind != IndexKind && s.Kind.known() {
 		return fmt.Errorf("store %q: only an index leads to the rows of another store, not %s", s.Name, s.Kind.indefinite())
 	}
@@ -102,6 +108,9 @@ func (s Spec) Validate() error {
 			return fmt.Errorf("store %q: a key-value store has no window size and no retention", s.Name)
 		}
 	case WindowKind:
+		if s.Calendar != (Calendar{}) {
+			return s.validateCalendar()
+		}
 		if s.WindowSize <= 0 || s.WindowSize%time.Millisecond != 0 {
 			return fmt.Errorf("store %q: window size %v: want a positive number of whole milliseconds", s.Name, s.WindowSize)
 		}
@@ -122,6 +131,24 @@ func (s Spec) Validate() error {
 		return fmt.Errorf("store %q: unknown %v", s.Name, s.Kind)
 	}
 	return nil
+}
+
+func (s Spec) validateCalendar() error {
+	if s.WindowSize != 0 {
+		return fmt.Errorf("store %q: windows by the calendar have no size, want 0 and not %v", s.Name, s.WindowSize)
+	}
+	if err := s.Calendar.Validate(); err != nil {
+		return fmt.Errorf("store %q: %w", s.Name, err)
+	}
+	return s.validateRetention()
+}
+
+// WindowFrom returns the window of a window store that starts at start (milliseconds).
+func (s Spec) WindowFrom(start int64) Window {
+	if s.Calendar != (Calendar{}) {
+		return Window{Start: start, End: s.Calendar.Window(start).End}
+	}
+	return windowOf(start, s.WindowSize.Milliseconds())
 }
 
 func (s Spec) validateRetention() error {

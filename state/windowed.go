@@ -34,8 +34,8 @@ func windowOf(start, size int64) Window {
 }
 
 // Windowed is a store of one row for each key and window start, with the write-back cache of its task above a
-// partition. All windows have the same size. It belongs to one goroutine. The rule of [KeyValue] for values that hold
-// pointers applies.
+// partition. All windows have the same size, or are those of a calendar. It belongs to one goroutine. The rule of
+// [KeyValue] for values that hold pointers applies.
 //
 // Each window has a local row whose key begins with the start, so that [Windowed.Expire] reads only the windows that it
 // removes:
@@ -49,9 +49,10 @@ type Windowed[K, V any] struct {
 	byTime *keyTimeOrder[V] // by start
 	recent *recentRows[V]
 	key    codecs.Codec[K]
-	size   int64  // of the windows, in milliseconds
-	buf    []byte // scratch for encoded keys
-	rowKey []byte // scratch for store keys
+	size   int64            // of the windows, in milliseconds
+	units  *CalendarWindows // of windows by the calendar, else nil
+	buf    []byte           // scratch for encoded keys
+	rowKey []byte           // scratch for store keys
 }
 
 var _ Store = (*Windowed[int, int])(nil)
@@ -73,12 +74,17 @@ func NewWindowed[K, V any](
 		return nil, err
 	}
 	rows := newCache(spec, part, budget, value)
+	var units *CalendarWindows
+	if spec.Calendar != (Calendar{}) {
+		units = NewCalendarWindows(spec.Calendar)
+	}
 	return &Windowed[K, V]{
 		rows:   rows,
 		byTime: newKeyTimeOrder(rows, startSize),
 		recent: newRecentRows(rows, startSize),
 		key:    key,
 		size:   spec.WindowSize.Milliseconds(),
+		units:  units,
 	}, nil
 }
 
@@ -166,7 +172,7 @@ func (s *Windowed[K, V]) FetchEncoded(dst []WindowEntry[K, V], key []byte, from,
 			break
 		}
 		r.referenced = true
-		dst = append(dst, WindowEntry[K, V]{Window: windowOf(start, s.size), Value: r.value, Timestamp: r.timestamp})
+		dst = append(dst, WindowEntry[K, V]{Window: s.window(start), Value: r.value, Timestamp: r.timestamp})
 	}
 	if ok {
 		return dst, nil
@@ -195,7 +201,7 @@ func (s *Windowed[K, V]) fetch(
 			yield(WindowEntry[K, V]{}, err)
 			return
 		}
-		e.Window, e.Value, e.Timestamp = windowOf(windowStart(r.key), s.size), r.value, r.timestamp
+		e.Window, e.Value, e.Timestamp = s.window(windowStart(r.key)), r.value, r.timestamp
 		if !yield(e, nil) {
 			return
 		}
@@ -203,12 +209,17 @@ func (s *Windowed[K, V]) fetch(
 }
 
 // Ended yields the windows of all keys with after < end <= last (milliseconds), by ascending start and then in the
-// order of their escaped keys, including uncommitted changes. It is meant for consecutive ranges: a range that begins
-// where the last one ended costs almost nothing if no window ended in it. The loop body may read the store and change
-// windows that end later. It must not flush, commit or roll back. An error ends the sequence.
+// order of their escaped keys, including uncommitted changes. The bounds of windows by the calendar are ends of
+// windows. It is meant for consecutive ranges: a range that begins where the last one ended costs almost nothing if no
+// window ended in it. The loop body may read the store and change windows that end later. It must not flush, commit or
+// roll back. An error ends the sequence.
 func (s *Windowed[K, V]) Ended(after, last int64) iter.Seq2[WindowEntry[K, V], error] {
 	return func(yield func(WindowEntry[K, V], error) bool) {
-		for r, err := range s.byTime.inOrder(minus(after, s.size), minus(last, s.size)) {
+		size := s.size
+		if s.units != nil {
+			size = 1 // a window that begins before an end ends there or before
+		}
+		for r, err := range s.byTime.inOrder(minus(after, size), minus(last, size)) {
 			var e WindowEntry[K, V]
 			if err == nil {
 				e, err = s.entryOf(r)
@@ -224,12 +235,20 @@ func (s *Windowed[K, V]) Ended(after, last int64) iter.Seq2[WindowEntry[K, V], e
 	}
 }
 
+// window returns the window that starts at start.
+func (s *Windowed[K, V]) window(start int64) Window {
+	if s.units != nil {
+		return Window{Start: start, End: s.units.At(start).End}
+	}
+	return windowOf(start, s.size)
+}
+
 func (s *Windowed[K, V]) entryOf(r scanned[V]) (e WindowEntry[K, V], err error) {
 	var start int64
 	if s.buf, start, err = SplitWindowKey(s.buf[:0], r.key); err != nil {
 		return e, fmt.Errorf("store %q: %w", s.rows.spec.Name, err)
 	}
-	e.Window, e.Value, e.Timestamp = windowOf(start, s.size), r.value, r.timestamp
+	e.Window, e.Value, e.Timestamp = s.window(start), r.value, r.timestamp
 	e.Key, err = decodeKey(s.rows.spec.Name, s.key, s.buf)
 	return e, err
 }
@@ -237,6 +256,12 @@ func (s *Windowed[K, V]) entryOf(r scanned[V]) (e WindowEntry[K, V], err error) 
 // Expire deletes all windows that end at or before the given time (milliseconds) and returns how many there were. It
 // costs nothing if no window is that old.
 func (s *Windowed[K, V]) Expire(before int64) (n int, err error) {
+	if s.units != nil {
+		if before < 0 {
+			return 0, nil
+		}
+		return s.byTime.expire(s.units.At(before).Start - 1)
+	}
 	if before < math.MinInt64+s.size {
 		return 0, nil
 	}

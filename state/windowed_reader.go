@@ -12,14 +12,14 @@ import (
 // state, and is safe for concurrent use.
 type WindowReader[K, V any] struct {
 	name  string
-	size  int64 // of the windows, in milliseconds
+	spec  Spec
 	key   codecs.Codec[K]
 	value codecs.Codec[V]
 }
 
 // NewWindowReader returns a reader of the window store that spec describes.
 func NewWindowReader[K, V any](spec Spec, key codecs.Codec[K], value codecs.Codec[V]) *WindowReader[K, V] {
-	return &WindowReader[K, V]{name: spec.Name, size: spec.WindowSize.Milliseconds(), key: key, value: value}
+	return &WindowReader[K, V]{name: spec.Name, spec: spec, key: key, value: value}
 }
 
 // Get returns the value of the window of key that starts at start (milliseconds) and its timestamp, and false if there
@@ -53,7 +53,7 @@ func (r *WindowReader[K, V]) Fetch(part Reader, key K, from, to int64) iter.Seq2
 			}
 			e := WindowEntry[K, V]{
 				Key:       key,
-				Window:    windowOf(windowStart(row.key), r.size),
+				Window:    r.spec.WindowFrom(windowStart(row.key)),
 				Value:     row.value,
 				Timestamp: row.timestamp,
 			}
@@ -105,7 +105,7 @@ func (r *WindowReader[K, V]) read(part Reader, rowKey, storeKey []byte) (e Windo
 	if e.Key, err = decodeKey(r.name, r.key, encoded); err != nil {
 		return e, false, err
 	}
-	e.Window = windowOf(start, r.size)
+	e.Window = r.spec.WindowFrom(start)
 	e.Value, e.Timestamp, ok, err = readRow(r.name, r.value, part, rowKey)
 	return e, ok, err
 }

@@ -22,28 +22,29 @@ type timeAggregate[K, A any] struct {
 }
 
 func aggregateTimeWindows[K, A any](
-	n *node, w TimeWindows, e emission, a aggregation[A], streams []feeder[K, A],
+	n *node, spec state.Spec, windows millis, graced bool, e emission, a aggregation[A], streams []feeder[K, A],
 ) WindowedTable[K, A] {
-	keys, windows := streams[0].keys, w.millis()
-	store := keepWindows(n, w.spec(n.name), len(streams), keys.codec, a.codec, windows.size+windows.grace, func(kept int64) int64 {
-		return windows.gone(kept, len(streams)) + windows.size
+	keys := streams[0].keys
+	store := keepWindows(n, spec, len(streams), keys.codec, a.codec, windows.size+windows.grace, func(kept int64) int64 {
+		return windows.inTask(spec).gone(kept, len(streams))
 	})
 	if e.onClose {
 		store.keeping.fromClose()
 	}
 	return WindowedTable[K, A]{
-		keys:    TimeWindowedCodec(keys.codec, w.size),
-		closing: closing{wait: windows.grace, length: windows.size, graced: w.graced, keeping: store.keeping},
+		keys:    timeWindowedCodec[K]{keys.codec, spec.WindowSize.Milliseconds(), spec.Calendar},
+		closing: closing{wait: windows.grace, length: windows.size, graced: graced, keeping: store.keeping},
 		view: &view[Windowed[K], A]{value: a.codec, stores: []*storeInfo{store.info}, open: func(h *engine.Host) lookup[Windowed[K], A] {
-			o := store.open(h)
+			o, windows := store.open(h), windows.inTask(spec)
 			return func(w Windowed[K], encoded []byte) (value A, timestamp int64, ok bool, err error) {
-				if w.Window.Start <= windows.gone(o.kept(), len(streams)) {
+				if w.Window.End <= windows.gone(o.kept(), len(streams)) {
 					return value, 0, false, nil
 				}
 				return o.rows.GetEncoded(encoded, w.Window.Start)
 			}
 		}},
 		out: collect(n, streams, func(h *engine.Host, next receiver[change[K, A]]) func(int, *entry[K, A]) error {
+			windows := windows.inTask(spec)
 			o := &timeAggregate[K, A]{
 				h: h, n: n, keys: keys, windows: windows, aggregation: a, openWindows: store.open(h), next: next,
 				wantsOld: n.oldWanted(),
@@ -78,13 +79,13 @@ func (o *timeAggregate[K, A]) process(stream int, e *entry[K, A]) error {
 		return err
 	}
 	gone := o.windows.gone(o.kept(), len(o.clocks))
-	// A negative start has overflowed.
-	for start := o.windows.first(e.Timestamp); 0 <= start && start <= e.Timestamp; start += o.windows.advance {
-		if end := start + o.windows.size; o.windows.closed(end, clock.Now) {
-			o.h.DropLate(o.n, DropLateWindow, e.Timestamp, clock.Now-o.windows.grace-end+1)
+	// A negative start has overflowed, or there is no other window.
+	for w := o.windows.first(e.Timestamp); 0 <= w.Start && w.Start <= e.Timestamp; w = o.windows.after(w) {
+		if o.windows.closed(w.End, clock.Now) {
+			o.h.DropLate(o.n, DropLateWindow, e.Timestamp, clock.Now-o.windows.grace-w.End+1)
 			continue
 		}
-		if err := o.update(encoded, start, gone, e); err != nil {
+		if err := o.update(encoded, w, gone, e); err != nil {
 			return err
 		}
 	}
@@ -92,17 +93,17 @@ func (o *timeAggregate[K, A]) process(stream int, e *entry[K, A]) error {
 }
 
 // update adds a record to a window.
-func (o *timeAggregate[K, A]) update(encoded []byte, start, gone int64, e *entry[K, A]) (err error) {
+func (o *timeAggregate[K, A]) update(encoded []byte, w state.Window, gone int64, e *entry[K, A]) (err error) {
 	c := &o.change
 	*c = change[K, A]{
-		Key: e.Key, Window: state.Window{Start: start, End: start + o.windows.size},
+		Key: e.Key, Window: w,
 		Timestamp: e.Timestamp, Headers: e.Headers, key: e.key,
 	}
 	// A window that another stream has moved beyond is still open for this stream, but no longer kept
 	// (docs/semantics.md, Expired rows).
-	if start > gone {
+	if w.End > gone {
 		var timestamp int64
-		if c.Old, timestamp, c.HasOld, err = o.rows.GetEncoded(encoded, start); err != nil {
+		if c.Old, timestamp, c.HasOld, err = o.rows.GetEncoded(encoded, w.Start); err != nil {
 			return o.h.NodeError(o.n, err)
 		}
 		if c.HasOld {
@@ -111,7 +112,7 @@ func (o *timeAggregate[K, A]) update(encoded []byte, start, gone int64, e *entry
 	}
 	o.h.Enter(o.n)
 	c.New, c.HasNew = o.add(e.add, c.Old, c.HasOld)
-	if start > gone {
+	if w.End > gone {
 		if err := setWindow(o.rows, encoded, c); err != nil {
 			return o.h.NodeError(o.n, err)
 		}

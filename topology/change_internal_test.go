@@ -116,8 +116,8 @@ func TestPort_isWiredOnce(t *testing.T) {
 func TestMillis_windowsOfATimestamp(t *testing.T) {
 	starts := func(w millis, timestamp int64) []int64 {
 		var out []int64
-		for start := w.first(timestamp); start <= timestamp; start += w.advance {
-			out = append(out, start)
+		for window := w.first(timestamp); window.Start <= timestamp; window = w.after(window) {
+			out = append(out, window.Start)
 		}
 		return out
 	}

@@ -52,7 +52,8 @@ func (c CogroupedStream[K, A]) Aggregate(
 	return aggregate(n, newAggregation(n, init, codec, opts), c.streams...)
 }
 
-// WindowedBy puts the records of each key into windows: [Tumbling], [Hopping] or [Sliding].
+// WindowedBy puts the records of each key into windows: [Tumbling], [Hopping] or [Sliding], or windows by the calendar,
+// such as [Days].
 func (c CogroupedStream[K, A]) WindowedBy(w Windows) TimeWindowedCogroup[K, A] {
 	validateWindows(w, &node{graph: c.graph(), kind: "windowed-by", site: callSite()})
 	return TimeWindowedCogroup[K, A]{cogrouped: c, windows: w}

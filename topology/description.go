@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology/describe"
 )
 
@@ -56,8 +57,12 @@ func (s *SubTopology) describe(flow *origins) describe.SubTopology {
 	for _, n := range s.nodes {
 		for _, store := range n.ownStores() {
 			spec := store.spec
+			var calendar string
+			if spec.Calendar != (state.Calendar{}) {
+				calendar = spec.Calendar.String()
+			}
 			d.Stores = append(d.Stores, describe.Store{
-				Name: spec.Name, Kind: spec.Kind.String(), WindowSize: spec.WindowSize, Retention: spec.Retention, TTL: spec.TTL, Of: spec.Of,
+				Name: spec.Name, Kind: spec.Kind.String(), WindowSize: spec.WindowSize, Calendar: calendar, Retention: spec.Retention, TTL: spec.TTL, Of: spec.Of,
 				Operator: n.name, OperatorKind: n.kind, Sources: flow.all(n),
 			})
 		}

@@ -102,6 +102,7 @@ func scenarios() map[string]topologytest.Scenario {
 	maps.Copy(all, tableScenarios())
 	maps.Copy(all, indexScenarios())
 	maps.Copy(all, windowScenarios())
+	maps.Copy(all, calendarScenarios())
 	maps.Copy(all, streamJoinScenarios())
 	maps.Copy(all, tableJoinScenarios())
 	maps.Copy(all, foreignScenarios())

@@ -32,12 +32,19 @@ const (
 // start of the window in 8 bytes, big endian. Records with such keys are partitioned by the key without the window, so
 // that all windows of a key are in one partition.
 func TimeWindowedCodec[K any](key codecs.Codec[K], size time.Duration) codecs.Codec[Windowed[K]] {
-	return timeWindowedCodec[K]{key, size.Milliseconds()}
+	return timeWindowedCodec[K]{key: key, size: size.Milliseconds()}
+}
+
+// CalendarWindowedCodec encodes the keys of windows by the calendar as [TimeWindowedCodec] encodes those of windows of
+// one size: the encoded key, followed by the start of the window. The end follows from the start and the calendar of w.
+func CalendarWindowedCodec[K any](key codecs.Codec[K], w CalendarWindows) codecs.Codec[Windowed[K]] {
+	return timeWindowedCodec[K]{key: key, calendar: w.calendar}
 }
 
 type timeWindowedCodec[K any] struct {
-	key  codecs.Codec[K]
-	size int64
+	key      codecs.Codec[K]
+	size     int64
+	calendar state.Calendar // instead of a size
 }
 
 // innerKeyer is a codec of keys whose partition depends on a part of their bytes only.
@@ -68,6 +75,12 @@ func (c timeWindowedCodec[K]) Decode(data []byte) (w Windowed[K], err error) {
 		return w, fmt.Errorf("key of a window: %w", err)
 	}
 	w.Window = state.Window{Start: int64(start), End: int64(start) + c.size}
+	if c.calendar != (state.Calendar{}) {
+		if err := c.calendar.Validate(); err != nil {
+			return w, fmt.Errorf("key of a window: %w", err)
+		}
+		w.Window.End = c.calendar.Window(w.Window.Start).End
+	}
 	return w, nil
 }
 

@@ -12,7 +12,8 @@ type TimeWindowedStream[K, V any] struct {
 	emission emission
 }
 
-// WindowedBy puts the records of each key into windows: [Tumbling], [Hopping] or [Sliding].
+// WindowedBy puts the records of each key into windows: [Tumbling], [Hopping] or [Sliding], or windows by the calendar,
+// such as [Days].
 func (g GroupedStream[K, V]) WindowedBy(w Windows) TimeWindowedStream[K, V] {
 	validateWindows(w, &node{graph: g.stream.graph(), kind: "windowed-by", site: callSite()})
 	return TimeWindowedStream[K, V]{grouped: g, windows: w}
@@ -68,7 +69,9 @@ func aggregateWindows[K, A any](n *node, w Windows, e emission, a aggregation[A]
 	a.store.refuse(n)
 	switch w := w.(type) {
 	case TimeWindows:
-		return aggregateTimeWindows(n, w, e, a, streams)
+		return aggregateTimeWindows(n, w.spec(n.name), w.millis(), w.graced, e, a, streams)
+	case CalendarWindows:
+		return aggregateTimeWindows(n, w.spec(n.name), w.millis(), w.graced, e, a, streams)
 	case SlidingWindows:
 		return aggregateSlidingWindows(n, w, e, a, streams)
 	default: // nil, a mistake of the caller

@@ -5,11 +5,10 @@ import (
 	"time"
 
 	"github.com/seed84377926/millrace/state"
-	"github.com/seed84377926/millrace/topology/engine"
 )
 
-// Windows says how records are put into windows: [TimeWindows] or [SlidingWindows]. [SessionWindows] have a method of
-// their own, [GroupedStream.WindowedBySessions].
+// Windows says how records are put into windows: [TimeWindows], [CalendarWindows] or [SlidingWindows]. [SessionWindows]
+// have a method of their own, [GroupedStream.WindowedBySessions].
 type Windows interface {
 	// validate remembers what is wrong in the call that made n.
 	validate(n *node)
@@ -86,44 +85,11 @@ func (w TimeWindows) spec(name string) state.Spec {
 	return state.Spec{Name: name, Kind: state.WindowKind, WindowSize: w.size, Retention: retention}
 }
 
-// millis is TimeWindows in the unit of timestamps.
-type millis struct{ size, advance, grace, retention int64 }
-
 func (w TimeWindows) millis() millis {
 	return millis{
 		size: w.size.Milliseconds(), advance: w.advance.Milliseconds(), grace: w.grace.Milliseconds(),
 		retention: w.spec("").Retention.Milliseconds(),
 	}
-}
-
-// first returns the start of the first window that holds timestamp. The other windows that hold it start at later
-// multiples of advance, up to timestamp. No window starts before the epoch.
-func (w millis) first(timestamp int64) int64 {
-	return max(0, timestamp-w.size+w.advance) / w.advance * w.advance
-}
-
-// closed reports whether a window that ends at end takes no more records at stream time now.
-func (w millis) closed(end, now int64) bool { return end <= now-w.grace }
-
-// last returns the start of the last window at stream time now.
-func (w millis) last(now int64) int64 { return now / w.advance * w.advance }
-
-// gone returns the start up to which windows are no longer kept at stream time now. If several streams flow into the
-// windows, it depends on the start of the last window, as in Kafka Streams. This matters for a stream that lags far
-// behind the others.
-func (w millis) gone(now int64, streams int) int64 {
-	if streams > 1 {
-		now = w.last(now)
-	}
-	return now - w.retention
-}
-
-// lastClosed returns the end of the last window that is closed at stream time now, -1 if there is none.
-func (w millis) lastClosed(now int64) int64 {
-	if start := now - w.grace - w.size; start >= 0 {
-		return start/w.advance*w.advance + w.size
-	}
-	return engine.UnknownTime
 }
 
 // span is a duration that the user gave.

@@ -200,7 +200,7 @@ func TestCompare_knowsEverySettingOfAStore(t *testing.T) {
 	for f := range reflect.TypeFor[state.Spec]().Fields() {
 		fields = append(fields, f.Name)
 	}
-	require.Equal(t, []string{"Name", "Kind", "WindowSize", "Retention", "TTL", "Of"}, fields)
+	require.Equal(t, []string{"Name", "Kind", "WindowSize", "Calendar", "Retention", "TTL", "Of"}, fields)
 }
 
 // Not all operators accept a TTL yet.

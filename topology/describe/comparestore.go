@@ -25,8 +25,8 @@ func (c *comparison) store(sub *SubTopology, was, now *Store) {
 		rebuild(fmt.Sprintf("is written by %s instead of %s", now.OperatorKind, was.OperatorKind),
 			"it would go on with rows that mean something else")
 	}
-	if was.WindowSize != now.WindowSize {
-		rebuild(fmt.Sprintf("has windows of %v instead of %v", now.WindowSize, was.WindowSize),
+	if was.windows() != now.windows() {
+		rebuild(fmt.Sprintf("has windows of %s instead of %s", now.windows(), was.windows()),
 			"its rows are those of other windows")
 		return
 	}
@@ -47,6 +47,14 @@ func (c *comparison) store(sub *SubTopology, was, now *Store) {
 		return
 	}
 	c.lifetime(sub, now, "TTL", was.TTL, now.TTL)
+}
+
+// windows says which windows a store has.
+func (s *Store) windows() string {
+	if s.Calendar != "" {
+		return "a " + s.Calendar
+	}
+	return s.WindowSize.String()
 }
 
 // anotherName returns the remedy for a store whose rows cannot be used.

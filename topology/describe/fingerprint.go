@@ -49,8 +49,12 @@ func (d *Topology) factsOf(sub *SubTopology) []string {
 		}
 	}
 	for _, s := range sub.Stores {
-		facts = append(facts, fmt.Sprintf("store %q %s of %s from %q window %d expires %t",
-			s.Name, s.Kind, s.OperatorKind, s.Sources, s.WindowSize, s.TTL != 0))
+		fact := fmt.Sprintf("store %q %s of %s from %q window %d expires %t",
+			s.Name, s.Kind, s.OperatorKind, s.Sources, s.WindowSize, s.TTL != 0)
+		if s.Calendar != "" {
+			fact += fmt.Sprintf(" calendar %q", s.Calendar)
+		}
+		facts = append(facts, fact)
 	}
 	return facts
 }

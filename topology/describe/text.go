@@ -77,6 +77,9 @@ func (s Store) settings() string {
 	if s.Of != "" {
 		words[0] += " of " + s.Of
 	}
+	if s.Calendar != "" {
+		words = append(words, "windows: a "+s.Calendar)
+	}
 	for _, setting := range []struct {
 		what string
 		time.Duration

@@ -47,6 +47,7 @@ type Store struct {
 	Kind string `json:"kind"`
 	// The settings are those of state.Spec.
 	WindowSize time.Duration `json:"window_size_ns,omitempty"`
+	Calendar   string        `json:"calendar,omitempty"` // the unit and the zone in words
 	Retention  time.Duration `json:"retention_ns,omitempty"`
 	TTL        time.Duration `json:"ttl_ns,omitempty"`
 	Of         string        `json:"of,omitempty"`

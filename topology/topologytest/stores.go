@@ -32,8 +32,7 @@ func Windows[K, V any](d *Driver, store string, key codecs.Codec[K], value codec
 		if err != nil {
 			return err
 		}
-		row := state.WindowEntry[K, V]{Timestamp: timestamp}
-		row.Window = state.Window{Start: start, End: start + spec.WindowSize.Milliseconds()}
+		row := state.WindowEntry[K, V]{Window: spec.WindowFrom(start), Timestamp: timestamp}
 		row.Key, row.Value, err = decoded(key, encoded, value, data)
 		rows = append(rows, row)
 		return err
