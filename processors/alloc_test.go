@@ -31,8 +31,8 @@ var paths = map[string]func(lines topology.Stream[int64, int64]){
 	},
 }
 
-// rowsOf is how many new rows a record of a path makes. Each takes two allocations, one of them for its key, and a share
-// of those of pebble, which writes it to tables and merges these as fast as the machine lets it.
+// rowsOf is how many new rows a record of a path makes. Each takes two allocations, one of them for its key, and a
+// share of those of pebble, which writes it to tables and merges these as fast as the machine lets it.
 var rowsOf = map[string]float64{"tumbling windows": 0.1, "sessions": 1}
 
 // fill writes n records with a thousand keys to the topic lines, a millisecond apart, so that each key comes once a

@@ -63,6 +63,22 @@ type Config struct {
 	// have, in the year 2262.
 	MaxTimeAhead time.Duration
 
+	// IdleTimeout is how long the external inputs of a task must have been at their ends before the tasks downstream of
+	// its repartition topics stop waiting for its time: see "Several upstream tasks" in docs/dsl/windows.md. The
+	// default is 5 s. With a negative value they wait until its next record.
+	IdleTimeout time.Duration
+
+	// MaxUpstreamWait bounds how long a task waits for the time of an upstream task that tells nothing, because it is
+	// dead, restoring, paused or stuck. After that the records of the upstream task may be late. 0, the default, waits
+	// for as long as it takes.
+	MaxUpstreamWait time.Duration
+
+	// AlignWithin makes the tasks that write to a repartition topic wait for each other: none processes records that
+	// are later by more than this than where the slowest of them has come to. While an application catches up, windows
+	// downstream stay open from the slowest task to the fastest; this bounds how many. 0, the default, lets each task
+	// go as fast as it can. Tasks that are idle, or that have not committed anything yet, are not waited for.
+	AlignWithin time.Duration
+
 	// AcceptTopology accepts a change of the topology that does not fit the state of the version before. Run refuses
 	// such a change, explains it, and says what to write here. The value names that change and no other, so that it may
 	// stay when the change is deployed. See describe.Compare for the meaning of changes.
@@ -141,6 +157,7 @@ type Config struct {
 const (
 	defaultCommitInterval    = 100 * time.Millisecond
 	defaultCommitRecords     = 500_000
+	defaultIdleTimeout       = 5 * time.Second
 	defaultCommitBytes       = 64 << 20
 	maxTransactionTimeout    = 15 * time.Minute // the limit of brokers by default
 	defaultProcessingRetries = 5
@@ -166,6 +183,7 @@ func (c Config) withDefaults() Config {
 		c.Address = fmt.Sprintf("%s/%d", host, os.Getpid())
 	}
 	c.CommitInterval = cmp.Or(c.CommitInterval, defaultCommitInterval)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, defaultIdleTimeout)
 	c.CommitRecords = cmp.Or(c.CommitRecords, defaultCommitRecords)
 	c.CommitBytes = cmp.Or(c.CommitBytes, defaultCommitBytes)
 	c.MemoryBytes = cmp.Or(c.MemoryBytes, DefaultMemoryBytes)
@@ -198,6 +216,8 @@ func (c Config) validate() error {
 	}{
 		{"CommitInterval", int64(c.CommitInterval)},
 		{"CommitRecords", c.CommitRecords},
+		{"MaxUpstreamWait", int64(c.MaxUpstreamWait)},
+		{"AlignWithin", int64(c.AlignWithin)},
 		{"CommitBytes", c.CommitBytes},
 		{"MemoryBytes", c.MemoryBytes},
 		{"Replication", int64(c.Replication)},

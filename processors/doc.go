@@ -59,6 +59,12 @@
 // in a topic covers the inputs that lead to the topic, and is written only if it has changed. So two sub-topologies may
 // read each other's output.
 //
+// A mark also tells how far its task has come in stream time. Downstream of several tasks the slowest tells the time,
+// so no record is late because another was read faster (docs/decisions/0019-watermarks.md). Who wrote a record is known
+// from its producer (life_producers.go); a task that has nothing to read says so (life_quiet.go), and is doubted when
+// its sources have more (life_upstream.go, group_sourceends.go). With Config.AlignWithin fast tasks wait for slow ones
+// (group_alignment.go).
+//
 // # Failures
 //
 // Records that fail are retried, skipped or stop the application, as the policies of the topology say; a skipped record

@@ -39,7 +39,10 @@ type group struct {
 	current atomic.Pointer[groupPlan]
 
 	damages damages
-	closing sync.WaitGroup // state that is not needed any more
+	sources sourceEnds
+
+	alignment alignment
+	closing   sync.WaitGroup // state that is not needed any more
 
 	replanned chan struct{}                 // signalled by each rebalance, before and after the tasks that it revokes have ended
 	identity  atomic.Pointer[broker.Member] // the member, also while it leaves
@@ -57,6 +60,8 @@ type group struct {
 func openGroup(ctx context.Context, inst *instance, plan *groupPlan) (_ *group, err error) {
 	g := &group{inst: inst, ctx: ctx, stats: observe.NewGroup(), logger: inst.cfg.Logger.With(slog.String("group", plan.sub.Group()))}
 	g.current.Store(plan)
+	g.sources.client = inst.client
+	g.alignment.client, g.alignment.within = inst.client, inst.cfg.AlignWithin
 	g.mu.tasks, g.mu.ending = make(map[int32]*task), make(map[int32]*task)
 	g.replanned = make(chan struct{}, 1)
 	g.standbys = newStandbys(ctx, g)

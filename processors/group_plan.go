@@ -28,6 +28,8 @@ type groupPlan struct {
 	upstreamDirect map[string]map[string]bool
 	// upstreamTasks is the number of tasks of the sub-topology that writes a repartition input.
 	upstreamTasks map[string]int32
+	// upstream is the plan of the sub-topology that writes a repartition input.
+	upstream map[string]*groupPlan
 }
 
 // createPlans creates the internal topics, whose numbers of partitions follow from sizes, and plans the groups. The
@@ -69,6 +71,7 @@ func planGroups(subs []*topology.SubTopology, sizes partitions.Sizes) []*groupPl
 			feeding:        make(map[string][]string),
 			upstreamDirect: make(map[string]map[string]bool),
 			upstreamTasks:  make(map[string]int32),
+			upstream:       make(map[string]*groupPlan),
 		}
 		for _, topic := range sub.Outputs() {
 			p.outputs[topic] = sizes.Topics[topic]
@@ -93,7 +96,7 @@ func (p *groupPlan) connectUpstream(in topology.Input, byGroup map[string]*group
 		upstream := byGroup[group]
 		upstream.marks = append(upstream.marks, in.Topic)
 		upstream.feeding[in.Topic] = upstream.sub.Feeding(in.Topic)
-		p.upstreamTasks[in.Topic] = upstream.partitions
+		p.upstreamTasks[in.Topic], p.upstream[in.Topic] = upstream.partitions, upstream
 		var derived []string
 		for _, from := range upstream.inputs {
 			switch {
@@ -112,6 +115,14 @@ func (p *groupPlan) connectUpstream(in topology.Input, byGroup map[string]*group
 // reads says whether the task of a partition reads the input. An input with fewer partitions than the group has tasks
 // is read by the first tasks only.
 func (p *groupPlan) reads(topic string, partition int32) bool { return partition < p.sizes[topic] }
+
+// writers returns how many tasks write to an input of the task of a partition, for [engine.TaskConfig].
+func (p *groupPlan) writers(topic string, partition int32) int32 {
+	if !p.reads(topic, partition) {
+		return 0
+	}
+	return max(1, p.upstreamTasks[topic])
+}
 
 // topics returns the names of the inputs.
 func (p *groupPlan) topics() []string {

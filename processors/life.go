@@ -48,7 +48,11 @@ type life struct {
 	identity     pendingIdentity
 	idleTime     idleMeter
 	groupOffsets map[string]int64 // committed offsets by input, as of the last commit
-	startPending bool             // the first offsets depend on when the task began, and are not committed yet
+	producers    producers
+	quiet        quiet
+	waits        waits
+	upstream     bool // it reads a repartition topic
+	startPending bool // the first offsets depend on when the task began, and are not committed yet
 
 	guard       invariants.Guard // I5
 	checkedLast state.Position   // of the last commit, for checkCommit
@@ -92,6 +96,7 @@ func (l *life) begin(ctx context.Context, offsets map[string]int64, now identity
 	}
 	l.progress = newProgress(l.plan, l.partition, position)
 	l.groupOffsets = maps.Clone(offsets)
+	l.producers, l.waits, l.upstream = newProducers(position), waits{began: time.Now()}, len(l.plan.upstreamTasks) > 0
 	if l.faults.pending() {
 		l.singleUnits = singleUnitCommits
 	}
@@ -101,6 +106,7 @@ func (l *life) begin(ctx context.Context, offsets map[string]int64, now identity
 	l.operators, err = l.plan.sub.NewTask(engine.TaskConfig{
 		Partition: l.partition, State: l.table.part, Budget: l.inst.memory.cache,
 		Sink: out, Partitions: out.partitions, Globals: l.inst.globalRows,
+		Writers:   func(topic string) int32 { return l.plan.writers(topic, l.partition) },
 		OnDrop:    l.recordDrop,
 		WallClock: time.Now().UnixMilli(), Context: ctx, PassOver: l.faults.skipsPunctuation, Executor: l.calls,
 		MaxTimeAhead: max(0, l.inst.cfg.MaxTimeAhead.Milliseconds()),
@@ -108,7 +114,7 @@ func (l *life) begin(ctx context.Context, offsets map[string]int64, now identity
 	if err != nil {
 		return err
 	}
-	l.operators.SetStreamTime(position.StreamTime)
+	l.operators.SetStreamTime(position.StreamTime, l.progress.restoredTimes())
 	if err := l.openInputs(ctx, position, offsets); err != nil {
 		l.close()
 		return err
@@ -139,7 +145,7 @@ func (l *life) openInputs(ctx context.Context, position state.Position, offsets 
 			l.startPending = l.startPending || in.Start.Kind != topology.StartEarliest
 		}
 		l.inputs.all = append(l.inputs.all, &input{
-			index: i, topic: in.Topic, next: from, from: from, feed: l.openFeed(in.Topic, from),
+			index: i, topic: in.Topic, marked: in.Repartition, next: from, from: from, feed: l.openFeed(in.Topic, from),
 			stamp: l.stamp(i), latest: l.latest(i), time: l.operators.PartitionTime(i), stampedFrom: l.operators.PartitionTime(i),
 		})
 	}

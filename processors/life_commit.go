@@ -61,7 +61,7 @@ func (l *life) commit(ctx context.Context, sessions *broker.Sessions) (err error
 	}
 	fault.Point("commit.flushed")
 	l.progress.advance(l.inputs.all)
-	l.progress.position.StreamTime = l.operators.StreamTime()
+	l.progress.recordTimes(l.operators)
 	l.identity.add(&l.batch)
 	l.produceRows()
 	l.produceMarks()
@@ -71,6 +71,7 @@ func (l *life) commit(ctx context.Context, sessions *broker.Sessions) (err error
 	}
 	l.producePosition()
 	fault.Point("commit.produced")
+	l.note()
 	l.outcome = outcomeUnknown
 	if err := l.writer.Commit(ctx, l.progress.position.Direct); err != nil {
 		return l.attributeRefusal(err)
@@ -144,11 +145,11 @@ func (l *life) produceRows() {
 // produceMarks sends marks to the repartition topics for which they have changed.
 func (l *life) produceMarks() {
 	for _, topic := range l.plan.marks {
-		token, ok := l.progress.changedMark(topic)
-		if !ok {
+		m, changed := l.progress.changedMark(topic, l.timeFor(topic))
+		if !changed {
 			continue
 		}
-		for _, rec := range markRecords(topic, l.plan.outputs[topic], l.partition, token) {
+		for _, rec := range markRecords(topic, l.plan.outputs[topic], l.partition, m) {
 			l.writer.Produce(rec, nil)
 		}
 	}

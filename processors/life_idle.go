@@ -76,9 +76,7 @@ func (l *life) advanceIdle(ctx context.Context) error {
 	idle, err := l.idleTime.look(time.Now(), observe.Millis(left), func() (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, idleLookTimeout)
 		defer cancel()
-		return l.inputs.atEnd(func(topic string) (int64, error) {
-			return l.inst.client.EndOffset(ctx, topic, l.partition)
-		})
+		return l.inputs.atEnd(l.endOf(ctx), anyInput)
 	})
 	if err != nil {
 		l.logger.Debug("the ends of the inputs cannot be read; no idle time counts", slog.Any("error", err))
@@ -90,25 +88,38 @@ func (l *life) advanceIdle(ctx context.Context) error {
 	return l.classify(l.operators.AdvanceIdle(idle.Milliseconds()))
 }
 
-// atEnd reports whether the task has taken all that there is: no record waits, and each input is fetched up to the end
-// of its log, which end reads. It is not at its end while a transaction is open that has written to it.
-func (s *inputs) atEnd(end func(topic string) (int64, error)) (bool, error) {
-	if waits, err := s.waiting(); err != nil || waits {
+// endOf returns a function that reads the end of the log of an input, open transactions included.
+func (l *life) endOf(ctx context.Context) func(topic string) (int64, error) {
+	return func(topic string) (int64, error) { return l.inst.client.EndOffset(ctx, topic, l.partition) }
+}
+
+func anyInput(*input) bool { return true }
+
+// atEnd reports whether the task has taken all that there is in the given inputs: no record waits, and each is fetched
+// up to the end of its log, which end reads. It is not at its end while a transaction is open that has written to it.
+func (s *inputs) atEnd(end func(topic string) (int64, error), given func(*input) bool) (bool, error) {
+	if waits, err := s.waiting(given); err != nil || waits {
 		return false, err
 	}
 	for _, in := range s.all {
+		if !given(in) {
+			continue
+		}
 		end, err := end(in.topic)
 		if err != nil || in.feed.Fetched() < end {
 			return false, err
 		}
 	}
-	waits, err := s.waiting() // what was fetched while the ends were read
+	waits, err := s.waiting(given) // what was fetched while the ends were read
 	return !waits, err
 }
 
-// waiting reports whether a record waits to be processed.
-func (s *inputs) waiting() (bool, error) {
+// waiting reports whether a record of the given inputs waits to be processed.
+func (s *inputs) waiting(given func(*input) bool) (bool, error) {
 	for _, in := range s.all {
+		if !given(in) {
+			continue
+		}
 		if _, err := s.fill(in); err != nil {
 			return false, err
 		}

@@ -139,11 +139,11 @@ func TestInputs_atEnd(t *testing.T) {
 			if c.end != nil {
 				end = func(topic string) (int64, error) { return c.end(m, topic) }
 			}
-			got, err := m.inputs.atEnd(end)
+			got, err := m.inputs.atEnd(end, anyInput)
 			require.NoError(t, err)
 			require.Equal(t, c.want, got)
 		})
 	}
-	_, err := newMerge(-1).inputs.atEnd(func(string) (int64, error) { return 0, fetched })
+	_, err := newMerge(-1).inputs.atEnd(func(string) (int64, error) { return 0, fetched }, anyInput)
 	require.ErrorIs(t, err, fetched)
 }

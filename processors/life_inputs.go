@@ -2,6 +2,8 @@ package processors
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -40,6 +42,7 @@ type input struct {
 	// time is the partition time of the records taken, stampedFrom what it was at the last commit.
 	time, stampedFrom int64
 	stamped           int64 // the timestamp of the head, if known
+	marked            bool  // the input is a repartition topic, which has marks
 	known             bool
 }
 
@@ -51,9 +54,13 @@ func (in *input) head() *kgo.Record {
 	return in.batch.Records[0]
 }
 
-// timestamp returns the timestamp of the head, by which it is chosen. A head that the task will refuse because of its
-// time is chosen at once, so that it does not hold back the records after it.
+// timestamp returns the timestamp of the head, by which it is chosen. A mark has none: it is taken at once, for it
+// tells about the records before it, and its timestamp in Kafka is a time of the wall clock. A head that the task will
+// refuse because of its time is chosen at once, too, so that it does not hold back the records after it.
 func (in *input) timestamp() int64 {
+	if in.marked && isMark(in.head()) {
+		return math.MinInt64
+	}
 	if in.stamp == nil {
 		timestamp := broker.RecordTime(in.head())
 		if in.latest != nil && timestamp > in.latest() {
@@ -112,6 +119,10 @@ type inputs struct {
 	now func() time.Time
 	// limit bounds the records of a unit; 0 means maxUnit.
 	limit int
+	// bound is the largest timestamp that may be taken, 0 for none, so that the task waits for the task of the
+	// partition slowest, see alignment.
+	bound   int64
+	slowest int32
 
 	// These two are published to explain why a task stands still.
 	waitsFor string // the empty input that the task waits for, "" if there is none
@@ -158,14 +169,24 @@ func (s *inputs) next(ctx context.Context, u *unit) (wait time.Duration, err err
 				continue
 			}
 		}
+		if s.ahead(best) {
+			if len(u.records) > 0 {
+				return 0, nil
+			}
+			s.waitsFor = fmt.Sprintf("the task of partition %d, which is behind by more than AlignWithin", s.slowest)
+			return alignAgain, nil
+		}
 		u.records = append(u.records, unitRecord{best.index, best.take()})
 		// While all others are empty and may be passed over, the rest of the batch needs no comparison.
-		for empty == len(s.all)-1 && best.head() != nil && len(u.records) < s.maxRecords() {
+		for empty == len(s.all)-1 && best.head() != nil && len(u.records) < s.maxRecords() && !s.ahead(best) {
 			u.records = append(u.records, unitRecord{best.index, best.take()})
 		}
 	}
 	return 0, nil
 }
+
+// ahead says whether the head of an input is further ahead than the task may be.
+func (s *inputs) ahead(in *input) bool { return s.bound != 0 && in.timestamp() > s.bound && !in.marked }
 
 // fill fills one input. The batch is newer than the known ends of the other inputs. They may have received older
 // records since, so their ends must be read again.

@@ -176,3 +176,25 @@ func TestInputs_brokenFeedIsAnError(t *testing.T) {
 	m.inputs.close()
 	require.True(t, m.a.closed && m.b.closed)
 }
+
+// Records that are too far ahead of the slowest task of the group are not taken yet (Config.AlignWithin).
+func TestInputs_waitForTheSlowestTask(t *testing.T) {
+	m := newMerge(0)
+	m.a.brings(0, 1, 5, 9)
+	m.b.brings(0, 3, 4, 20)
+	m.ends["a"], m.ends["b"] = 3, 3
+	m.inputs.bound, m.inputs.slowest = 5, 2
+	got, wait := m.next(t)
+	require.Equal(t, []string{"a@1", "b@3", "b@4", "a@5"}, got)
+	require.Zero(t, wait)
+	got, wait = m.next(t)
+	require.Empty(t, got)
+	require.Equal(t, alignAgain, wait)
+	require.Contains(t, m.inputs.waitsFor, "the task of partition 2")
+	m.inputs.bound = 10
+	got, _ = m.next(t)
+	require.Equal(t, []string{"a@9"}, got)
+	m.inputs.bound = 0
+	got, _ = m.next(t)
+	require.Equal(t, []string{"b@20"}, got)
+}

@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"encoding/binary"
 	"maps"
 	"slices"
 
@@ -15,23 +16,67 @@ import (
 // task writes one into every partition if the mark has changed. Its value says which source offsets the records before
 // it cover. A task that has read the marks of all upstream tasks knows, and tells its views, that it reflects those
 // offsets, although it never reads the source topic. Marks never reach an operator.
-const markHeader = "millrace-mark"
+//
+// timeHeader is its second header: how far the upstream task has come in stream time, so that the operators downstream
+// wait for the slowest (docs/decisions/0019-watermarks.md).
+const (
+	markHeader = "millrace-mark"
+	timeHeader = "millrace-time"
+)
+
+// mark is what the marks of a commit say in one repartition topic.
+type mark struct {
+	token string // of source offsets
+	time  int64  // state.IdleTime: the task has nothing to read
+}
 
 func isMark(rec *kgo.Record) bool {
 	return rec.Key == nil && len(rec.Headers) > 0 && rec.Headers[0].Key == markHeader
 }
 
-// recordMark adds a mark to the position.
-func (p *progress) recordMark(rec *kgo.Record) error {
+// recordMark adds a mark to the position, and tells the operators how far the upstream task has come.
+func (l *life) recordMark(rec *kgo.Record) error {
+	sender, err := l.progress.recordMark(rec)
+	if err != nil {
+		return err
+	}
+	l.producers.set(sender, rec.ProducerID)
+	at, told := markTime(rec)
+	if !told {
+		return nil // an older version wrote the mark
+	}
+	l.waits.heard(sender)
+	return l.operators.Tell(engine.Origin(sender), at)
+}
+
+// recordMark adds a mark to the position, and returns the upstream task that wrote it.
+func (p *progress) recordMark(rec *kgo.Record) (state.Sender, error) {
+	sender := state.Sender{Topic: rec.Topic, Partition: markSender(rec)}
 	offsets, err := state.ParseToken(string(rec.Value))
 	if err != nil {
-		return &engine.DecodeError{
+		return sender, &engine.DecodeError{
 			Node: markHeader, Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Part: "value", Err: err,
 		}
 	}
-	sender := state.Sender{Topic: rec.Topic, Partition: markSender(rec)}
-	p.position.Senders[sender] = offsets
-	return nil
+	m, ok := p.position.Senders[sender]
+	if !ok {
+		m = state.UnknownMark()
+	}
+	m.Offsets, m.Producer = offsets, rec.ProducerID
+	if at, told := markTime(rec); told {
+		m.Time = at
+	}
+	p.position.Senders[sender] = m
+	return sender, nil
+}
+
+// markTime returns the stream time in a mark.
+func markTime(rec *kgo.Record) (at int64, ok bool) {
+	if len(rec.Headers) < 2 || rec.Headers[1].Key != timeHeader {
+		return 0, false
+	}
+	at, n := binary.Varint(rec.Headers[1].Value)
+	return at, n > 0
 }
 
 func markSender(rec *kgo.Record) int32 {
@@ -49,24 +94,39 @@ func (p *progress) mark(to string) state.Offsets {
 	return p.reflected(func(in topology.Input) bool { return slices.Contains(p.plan.feeding[to], in.Topic) })
 }
 
-// changedMark returns the token of the marks in a repartition topic, and false if the last commit had the same:
-// repeated marks would circulate for ever where two sub-topologies read each other's output.
-func (p *progress) changedMark(to string) (token string, ok bool) {
-	token = p.mark(to).Token()
-	p.marking[to] = token
+// changedMark returns what the marks of the next commit say in a repartition topic, if the task has come to the given
+// time, and false if the last commit said the same: repeated marks would circulate for ever where two sub-topologies
+// read each other's output.
+func (p *progress) changedMark(to string, at int64) (m mark, changed bool) {
+	m = mark{token: p.mark(to).Token(), time: at}
+	p.marking[to] = m
 	last, marked := p.marked[to]
-	return token, !marked || token != last
+	return m, !marked || m != last
+}
+
+// timeFor returns how far the task has come for those that read a repartition topic. What operators hold back will come
+// out with older timestamps.
+func (l *life) timeFor(to string) int64 {
+	feeding := l.plan.feeding[to]
+	at := l.operators.Watermark(func(input string) bool { return slices.Contains(feeding, input) })
+	if at == engine.IdleTime {
+		return at
+	}
+	return max(engine.UnknownTime, at-l.plan.sub.Behind(to).Milliseconds())
 }
 
 // committed notes that the marks of the commit under way are written.
 func (p *progress) committed() { maps.Copy(p.marked, p.marking) }
 
 // markRecords returns the marks for all partitions of one repartition topic.
-func markRecords(topic string, partitions, sender int32, token string) []*kgo.Record {
-	header := kgo.RecordHeader{Key: markHeader, Value: []byte{byte(sender >> 24), byte(sender >> 16), byte(sender >> 8), byte(sender)}}
+func markRecords(topic string, partitions, sender int32, m mark) []*kgo.Record {
+	headers := []kgo.RecordHeader{
+		{Key: markHeader, Value: binary.BigEndian.AppendUint32(nil, uint32(sender))},
+		{Key: timeHeader, Value: binary.AppendVarint(nil, m.time)},
+	}
 	records := make([]*kgo.Record, partitions)
 	for p := range partitions {
-		records[p] = &kgo.Record{Topic: topic, Partition: p, Value: []byte(token), Headers: []kgo.RecordHeader{header}}
+		records[p] = &kgo.Record{Topic: topic, Partition: p, Value: []byte(m.token), Headers: headers}
 	}
 	return records
 }

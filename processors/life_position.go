@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // progress keeps the position of a task: which input offsets its state reflects and, through marks, which offsets of
@@ -15,8 +16,9 @@ type progress struct {
 	partition int32
 	position  state.Position
 
-	// Tokens of marks by topic: of the last commit, and of the commit under way.
-	marked, marking map[string]string
+	// Marks by topic: of the last commit of this life, and of the commit under way.
+	marked, marking map[string]mark
+	origins         []engine.Progress // scratch
 }
 
 func newProgress(plan *groupPlan, partition int32, position state.Position) *progress {
@@ -26,10 +28,10 @@ func newProgress(plan *groupPlan, partition int32, position state.Position) *pro
 		inputs[in.Topic] = true
 	}
 	maps.DeleteFunc(position.Direct, func(tp state.TopicPartition, _ int64) bool { return !inputs[tp.Topic] })
-	maps.DeleteFunc(position.Senders, func(s state.Sender, _ map[state.TopicPartition]int64) bool { return !inputs[s.Topic] })
+	maps.DeleteFunc(position.Senders, func(s state.Sender, _ state.Mark) bool { return !inputs[s.Topic] })
 	return &progress{
 		plan: plan, partition: partition, position: position,
-		marked: make(map[string]string), marking: make(map[string]string),
+		marked: make(map[string]mark), marking: make(map[string]mark),
 	}
 }
 
@@ -39,6 +41,42 @@ func (p *progress) advance(all []*input) {
 		p.position.Direct[state.TopicPartition{Topic: in.topic, Partition: p.partition}] = in.next
 	}
 	p.position.Derived = p.derived()
+}
+
+// recordTimes sets the stream time, and how far the records of each origin have come.
+func (p *progress) recordTimes(task *engine.Task) {
+	p.position.StreamTime = task.StreamTime()
+	p.origins = task.Progress(p.origins[:0])
+	for _, o := range p.origins {
+		sender := state.Sender(o.Origin)
+		if sender.Topic == "" {
+			p.position.DirectSeen = o.Seen
+			continue
+		}
+		m, ok := p.position.Senders[sender]
+		if !ok {
+			if o.Seen == engine.UnknownTime {
+				continue // nothing is known of it
+			}
+			m = state.UnknownMark()
+		}
+		m.Seen = o.Seen
+		p.position.Senders[sender] = m
+	}
+}
+
+// restoredTimes returns how far the origins have come as the position has it. That an upstream task has nothing to read
+// was true when it said so: it is left out until it is known to be true still, see idleClaims.
+func (p *progress) restoredTimes() []engine.Progress {
+	times := []engine.Progress{{Told: engine.UnknownTime, Seen: p.position.DirectSeen}}
+	for sender, m := range p.position.Senders {
+		told := m.Time
+		if told == state.IdleTime {
+			told = engine.UnknownTime
+		}
+		times = append(times, engine.Progress{Origin: engine.Origin(sender), Told: told, Seen: m.Seen})
+	}
+	return times
 }
 
 // reflected combines the offsets of source partitions that the chosen inputs report. A source partition may reach the
@@ -109,7 +147,7 @@ func (p *progress) covered(topic string) map[state.TopicPartition]int64 {
 	covered := make(map[state.TopicPartition]int64)
 	reports := make(map[state.TopicPartition]int32)
 	for task := range tasks {
-		for tp, offset := range p.position.Senders[state.Sender{Topic: topic, Partition: task}] {
+		for tp, offset := range p.position.Senders[state.Sender{Topic: topic, Partition: task}].Offsets {
 			if reports[tp] > 0 {
 				offset = min(offset, covered[tp])
 			}

@@ -56,10 +56,11 @@ func threeStages(t *testing.T) map[string]*groupPlan {
 // deliver gives the sender's marks to the receiver.
 func deliver(t *testing.T, receiver *progress, topic string, sender *progress) {
 	t.Helper()
-	for _, rec := range markRecords(topic, 2, sender.partition, sender.mark(topic).Token()) {
+	for _, rec := range markRecords(topic, 2, sender.partition, mark{token: sender.mark(topic).Token()}) {
 		if rec.Partition == receiver.partition {
 			require.True(t, isMark(rec))
-			require.NoError(t, receiver.recordMark(rec))
+			_, err := receiver.recordMark(rec)
+			require.NoError(t, err)
 		}
 	}
 	receiver.advance(nil)
@@ -122,7 +123,8 @@ func TestProgress_survivesARestartAndForgetsWhatTheTopologyNoLongerReads(t *test
 func TestProgress_brokenMarkIsAnError(t *testing.T) {
 	p := newProgress(threeStages(t)["second"], 0, state.NewPosition())
 	rec := &kgo.Record{Topic: "t", Partition: 1, Offset: 5, Value: []byte("!"), Headers: []kgo.RecordHeader{{Key: markHeader}}}
-	require.ErrorContains(t, p.recordMark(rec), `topic "t" partition 1 offset 5`)
+	_, err := p.recordMark(rec)
+	require.ErrorContains(t, err, `topic "t" partition 1 offset 5`)
 }
 
 // Two repartition topics carry the same source: the slower one decides how far it is reflected.
@@ -188,7 +190,7 @@ func TestProgress_aForeignJoinFallsSilent(t *testing.T) {
 	})
 	left, right := newProgress(plans["joined"], 0, state.NewPosition()), newProgress(plans["right"], 0, state.NewPosition())
 	news := func(p *progress, topic string) bool {
-		_, ok := p.changedMark(topic)
+		_, ok := p.changedMark(topic, 0)
 		p.committed()
 		return ok
 	}
@@ -199,9 +201,9 @@ func TestProgress_aForeignJoinFallsSilent(t *testing.T) {
 	deliver(t, left, response, right)
 	require.False(t, news(left, registration))
 	left.advance([]*input{{topic: "left", next: 2}})
-	_, ok := left.changedMark(registration)
+	_, ok := left.changedMark(registration, 0)
 	require.True(t, ok)
-	_, ok = left.changedMark(registration)
+	_, ok = left.changedMark(registration, 0)
 	require.True(t, ok, "the commit failed: the marks are not out")
 }
 
@@ -267,7 +269,8 @@ func TestProgress_sourcesThatAreNotKnownYet(t *testing.T) {
 	source, sink := newProgress(after["all"], 0, state.NewPosition()), newProgress(before["counts"], 0, state.NewPosition())
 	source.position.Direct[tp("in-a", 0)], source.position.Direct[tp("in-b", 0)] = 5, 7
 	hearOne := func(topic string) {
-		require.NoError(t, sink.recordMark(markRecords(topic, 1, 0, source.mark(topic).Token())[0]))
+		_, err := sink.recordMark(markRecords(topic, 1, 0, mark{token: source.mark(topic).Token()})[0])
+		require.NoError(t, err)
 		sink.advance(nil)
 	}
 	hearOne(left)

@@ -67,6 +67,7 @@ func (l *life) rollBack(ctx context.Context, cause error) error {
 		return err
 	}
 	l.progress = newProgress(l.plan, l.partition, position)
+	l.producers, l.quiet = newProducers(position), quiet{}
 	switch {
 	case l.units == 0: // no record was processed: the wall clock made an operator act
 	case l.units == 1 && len(l.unit.records) > 0:

@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -14,6 +15,11 @@ type unit struct {
 type unitRecord struct {
 	input  int
 	record *kgo.Record
+}
+
+// hasRecords says whether the unit has anything but marks.
+func (u *unit) hasRecords(plan *groupPlan) bool {
+	return slices.ContainsFunc(u.records, func(r unitRecord) bool { return !plan.inputs[r.input].Repartition || !isMark(r.record) })
 }
 
 // maxUnit bounds the records a task hands to goka at once; slow tasks take fewer, see unitSize.

@@ -36,12 +36,25 @@ func (l *life) work(ctx context.Context, sessions *broker.Sessions) error {
 			}
 			continue
 		}
+		again, err := l.trustIdle(ctx)
+		if err != nil {
+			if err := l.handleFault(ctx, err); err != nil {
+				return err
+			}
+			continue
+		}
 		l.inputs.limit = l.unitLimit()
+		if err := l.align(ctx); err != nil {
+			return err
+		}
 		wait, err := l.inputs.next(ctx, &l.unit)
 		if err != nil {
 			return err
 		}
 		if len(l.unit.records) > 0 {
+			if err := l.doubtIdle(ctx); err != nil {
+				return err
+			}
 			if err := l.deliver(sessions); err != nil {
 				if err := l.handleFault(ctx, err); err != nil {
 					return err
@@ -64,13 +77,30 @@ func (l *life) work(ctx context.Context, sessions *broker.Sessions) error {
 		if stopping {
 			return nil
 		}
+		rest, err := l.rest(ctx)
+		if err != nil {
+			if err := l.handleFault(ctx, err); err != nil {
+				return err
+			}
+			continue
+		}
 		if len(l.unit.records) > 0 {
 			continue
 		}
-		if err := l.idle(ctx, wait); err != nil {
+		if err := l.idle(ctx, soonest(wait, again, rest)); err != nil {
 			return err
 		}
 	}
+}
+
+// soonest returns the shortest of some times to wait, of which 0 means no time.
+func soonest(waits ...time.Duration) (first time.Duration) {
+	for _, w := range waits {
+		if w > 0 && (first == 0 || w < first) {
+			first = w
+		}
+	}
+	return first
 }
 
 // waitWhilePaused commits what is open and waits until the group is resumed or the task is stopping.
@@ -231,12 +261,15 @@ func (l *life) process(u *unit) (err error) {
 		var err error
 		if inputs[r.input].Repartition && isMark(r.record) {
 			l.current = nil
-			err = l.progress.recordMark(r.record)
+			err = l.recordMark(r.record)
 		} else {
 			records++
 			l.current = r.record
 			l.stats.recordInput(r.input, r.record, now)
 			raw = rawRecord(r.record)
+			if l.upstream {
+				raw.Task = l.producers.task(r.record)
+			}
 			var span Span
 			if traced {
 				span = l.spans.record(r.record, &raw)

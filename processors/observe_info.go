@@ -9,6 +9,7 @@ import (
 	"github.com/seed84377926/millrace/internal/assignment"
 	"github.com/seed84377926/millrace/processors/internal/observe"
 	"github.com/seed84377926/millrace/state/pebblestore"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // AppInfo describes the application on this instance, for people. It marshals to JSON.
@@ -58,8 +59,10 @@ type TaskInfo struct {
 	Since         time.Time          `json:"since"`            // when the state began
 	Activity      string             `json:"activity"`         // what the task does right now
 	ActivitySince time.Time          `json:"activity_since"`
-	WaitsFor      string             `json:"waits_for,omitempty"` // what keeps it from going on, if it knows
-	Seconds       map[string]float64 `json:"seconds"`             // spent with each activity
+	WaitsFor      string             `json:"waits_for,omitempty"`   // what keeps it from going on, if it knows
+	Seconds       map[string]float64 `json:"seconds"`               // spent with each activity
+	StreamTime    *time.Time         `json:"stream_time,omitempty"` // nil before the first record
+	Held          []HeldInfo         `json:"held,omitempty"`        // operators whose time an upstream task holds back
 	Processed     int64              `json:"processed"`
 	Commits       int64              `json:"commits"`
 	Commit        *CommitInfo        `json:"commit,omitempty"` // nil before the first commit
@@ -75,6 +78,23 @@ type TaskInfo struct {
 	DiskBytes     int64              `json:"disk_bytes,omitempty"` // of the task's state, roughly; rows that are in memory only are not counted
 	Stores        []StoreInfo        `json:"stores"`
 	Goka          any                `json:"goka"` // goka's own statistics of the task's processor
+}
+
+// HeldInfo is an operator whose stream time is held back: its windows, or its records that wait, are open until the
+// upstream task has come further.
+type HeldInfo struct {
+	// Node is the operator, "" for the stream time of the task itself.
+	Node string `json:"node"`
+	// Time is the stream time of the operator, nil if it has none yet, and Largest the largest timestamp that has
+	// reached it.
+	Time    *time.Time `json:"time,omitempty"`
+	Largest time.Time  `json:"largest"`
+	// Upstream is the group of the task that it waits for, and Partition its partition. Upstream is "" if it waits for
+	// the external inputs of its own task.
+	Upstream  string `json:"upstream_group,omitempty"`
+	Partition int32  `json:"upstream_partition"`
+	// UpstreamTime is how far that task has come, nil if it has told nothing yet.
+	UpstreamTime *time.Time `json:"upstream_time,omitempty"`
 }
 
 // CommitInfo describes a task's commits on this instance.
@@ -203,6 +223,10 @@ func (t *task) info(ctx context.Context, now time.Time) TaskInfo {
 		info.Outputs = append(info.Outputs, OutputInfo{Topic: topic, Records: flow.records, Bytes: flow.bytes})
 	}
 	slices.SortFunc(info.Outputs, func(x, y OutputInfo) int { return cmp.Compare(x.Topic, y.Topic) })
+	info.StreamTime = timeOf(p.streamTime)
+	for _, h := range p.held {
+		info.Held = append(info.Held, t.plan.heldInfo(h))
+	}
 	for _, s := range p.stores {
 		info.Stores = append(info.Stores, StoreInfo{
 			Store: s.Store, CachedRows: s.CachedRows, CachedBytes: s.CachedBytes, DirtyBytes: s.DirtyBytes,
@@ -214,6 +238,46 @@ func (t *task) info(ctx context.Context, now time.Time) TaskInfo {
 		info.Goka = processor.Stats(ctx)
 	}
 	return info
+}
+
+func (p *groupPlan) heldInfo(h engine.Held) HeldInfo {
+	info := HeldInfo{
+		Node: h.Node, Time: timeOf(h.Now), Largest: time.UnixMilli(h.Largest), Partition: h.By.Partition, UpstreamTime: timeOf(h.By.Time()),
+	}
+	if up := p.upstream[h.By.Topic]; up != nil {
+		info.Upstream = up.sub.Group()
+	}
+	return info
+}
+
+// upstreamTask is a task of another group.
+type upstreamTask struct {
+	group     string
+	partition int32
+}
+
+// heldBy returns by how many milliseconds upstream tasks hold operators back at most. An operator whose time is not
+// known yet counts from the epoch.
+func (p *groupPlan) heldBy(all []engine.Held) map[upstreamTask]int64 {
+	by := make(map[upstreamTask]int64)
+	for _, h := range all {
+		group := ""
+		if up := p.upstream[h.By.Topic]; up != nil {
+			group = up.sub.Group()
+		}
+		task := upstreamTask{group, h.By.Partition}
+		by[task] = max(by[task], h.Largest-max(0, h.Now))
+	}
+	return by
+}
+
+// timeOf returns a stream time, nil if it is not known.
+func timeOf(at int64) *time.Time {
+	if at == engine.UnknownTime {
+		return nil
+	}
+	t := time.UnixMilli(at)
+	return &t
 }
 
 func (in *inputStats) info(now time.Time) InputInfo {

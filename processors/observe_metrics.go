@@ -10,6 +10,7 @@ import (
 	"github.com/seed84377926/millrace/processors/internal/observe"
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/state/pebblestore"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // Collector returns the application's metrics for a Prometheus registry: tasks, stores, restores and the connections to
@@ -37,6 +38,8 @@ type metricDescs struct {
 	age        *prometheus.Desc
 
 	globalLag, globalRecords, globalDamaged *prometheus.Desc
+
+	streamTime, held *prometheus.Desc
 
 	state, time, process, enforced, dropped, late, failures, transactions *prometheus.Desc
 	commitLatency, changelogRows, restored, restoreRemaining, damaged     *prometheus.Desc
@@ -94,6 +97,9 @@ func newMetricDescs() metricDescs {
 	d.state = task("state", "1 for the state that the task is in.", "state")
 	d.time = task("time_seconds_total", "What the task spends its time with.", "activity")
 	d.process = task("process_total", "Input records processed, aborted work included.")
+	d.streamTime = task("stream_time_seconds", "Stream time of the task, since the Unix epoch.")
+	d.held = task("stream_time_held_seconds", "How far an upstream task holds back the stream time of an operator; it is the largest of its operators.",
+		"upstream", "upstream_partition")
 	d.enforced = task("enforced_processing_total", "Units processed although an input was empty, since its idle time was over; since the last takeover.")
 	d.dropped = task("dropped_records_total", "Records dropped, by reason.", "reason")
 	d.late = task("dropped_late_seconds", "By how much records that were dropped came too late at most, by reason.", "reason")
@@ -244,6 +250,12 @@ func (c collector) collectTask(out series, t *task, now time.Time) {
 		out.counter(d.time, p.spent[activity].Seconds(), activity.String())
 	}
 	out.counter(d.process, float64(t.stats.records.Load()))
+	if p.streamTime != engine.UnknownTime {
+		out.gauge(d.streamTime, observe.Millis(p.streamTime).Seconds())
+	}
+	for by, held := range t.plan.heldBy(p.held) {
+		out.gauge(d.held, observe.Millis(held).Seconds(), by.group, strconv.Itoa(int(by.partition)))
+	}
 	out.counter(d.enforced, float64(p.enforced))
 	_, dropped := dropInfo(p.drops)
 	for reason, n := range dropped {

@@ -36,7 +36,10 @@ type taskStats struct {
 		outputs    map[string]flow
 		stores     []state.StoreStats
 		commit     commitStats
-		enforced   int64 // units taken although an input was empty, because its idle time was over
+		held       []engine.Held // clocks that an upstream task holds back
+		heldAt     time.Time     // when held was read
+		streamTime int64         // of the task
+		enforced   int64         // units taken although an input was empty, because its idle time was over
 		waitsFor   string
 
 		drops        []dropTally
@@ -132,6 +135,7 @@ func initTaskStats(s *taskStats, group *observe.Group, plan *groupPlan, partitio
 		s.mu.inputs[i] = inputStats{topic: in.Topic, absent: !plan.reads(in.Topic, partition), position: -1, end: -1, high: -1}
 	}
 	s.mu.outputs = make(map[string]flow)
+	s.mu.streamTime = engine.UnknownTime
 }
 
 // recordInput counts an input record that is about to be processed; now is in milliseconds.
@@ -158,8 +162,18 @@ func (s *taskStats) publish(l *life) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.drops = s.live.drops.publish(s.mu.drops)
+	s.publishTime(l, time.Now())
 	s.publishInputs(l.inputs)
 	s.publishStores(l.operators)
+}
+
+// publishTime publishes the stream time, and from time to time what holds it back. mu is held.
+func (s *taskStats) publishTime(l *life, now time.Time) {
+	const every = time.Second
+	s.mu.streamTime = l.operators.StreamTime()
+	if l.upstream && now.Sub(s.mu.heldAt) >= every {
+		s.mu.held, s.mu.heldAt = l.operators.Held(nil), now
+	}
 }
 
 // publishInputs publishes the numbers of the inputs. mu is held.
@@ -326,6 +340,8 @@ type taskSnapshot struct {
 	outputs      map[string]flow
 	stores       []state.StoreStats
 	commit       commitStats
+	held         []engine.Held
+	streamTime   int64
 	enforced     int64
 	waitsFor     string
 	drops        []dropTally
@@ -344,7 +360,7 @@ func (s *taskStats) snapshot(now time.Time) taskSnapshot {
 	defer s.mu.Unlock()
 	p := taskSnapshot{
 		stateSince: s.mu.stateSince, inputs: slices.Clone(s.mu.inputs), outputs: maps.Clone(s.mu.outputs),
-		stores: slices.Clone(s.mu.stores), commit: s.mu.commit, enforced: s.mu.enforced, waitsFor: s.mu.waitsFor,
+		stores: slices.Clone(s.mu.stores), commit: s.mu.commit, held: s.mu.held, streamTime: s.mu.streamTime, enforced: s.mu.enforced, waitsFor: s.mu.waitsFor,
 		drops: slices.Clone(s.mu.drops), failures: maps.Clone(s.mu.failures), transactions: s.mu.transactions,
 		restored: s.mu.restored, lastError: s.mu.lastError,
 	}

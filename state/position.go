@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 )
 
 // TopicPartition names one partition of a topic.
@@ -38,31 +39,53 @@ type Position struct {
 	// effect that records below these offsets have on this partition.
 	Derived map[TopicPartition]int64
 	// Senders holds the last mark from each upstream task. Derived is computed from them.
-	Senders map[Sender]map[TopicPartition]int64
+	Senders map[Sender]Mark
 	// StreamTime is the task's stream time in milliseconds, -1 if unknown.
 	StreamTime int64
+	// DirectSeen is the largest timestamp of the records of Direct in milliseconds, -1 if unknown. Without Senders it
+	// is StreamTime.
+	DirectSeen int64
 }
+
+// Mark is what a task knows of an upstream task. Times are in milliseconds, -1 if unknown.
+type Mark struct {
+	// Offsets are the source offsets that everything before the last mark reflects.
+	Offsets map[TopicPartition]int64
+	// Producer is the id of the producer that wrote the mark, -1 if unknown. It tells which upstream task a record
+	// comes from.
+	Producer int64
+	// Time is the stream time that the upstream task has told, [IdleTime] if it had nothing to read.
+	Time int64
+	// Seen is the largest timestamp of its records.
+	Seen int64
+}
+
+// IdleTime is the stream time of an upstream task that has nothing to read.
+const IdleTime = math.MaxInt64
+
+// UnknownMark is the mark of an upstream task that has not spoken. Its Offsets are nil.
+func UnknownMark() Mark { return Mark{Producer: -1, Time: -1, Seen: -1} }
 
 // NewPosition returns the position of a task that has read nothing: empty maps, stream time unknown.
 func NewPosition() Position {
 	return Position{
 		Direct:     map[TopicPartition]int64{},
 		Derived:    map[TopicPartition]int64{},
-		Senders:    map[Sender]map[TopicPartition]int64{},
+		Senders:    map[Sender]Mark{},
 		StreamTime: -1,
+		DirectSeen: -1,
 	}
 }
 
 // Clone returns a deep copy. Its maps are never nil.
 func (p Position) Clone() Position {
 	c := NewPosition()
-	c.StreamTime = p.StreamTime
+	c.StreamTime, c.DirectSeen = p.StreamTime, p.DirectSeen
 	maps.Copy(c.Direct, p.Direct)
 	maps.Copy(c.Derived, p.Derived)
-	for sender, offsets := range p.Senders {
-		marks := make(map[TopicPartition]int64, len(offsets))
-		maps.Copy(marks, offsets)
-		c.Senders[sender] = marks
+	for sender, mark := range p.Senders {
+		mark.Offsets = maps.Clone(mark.Offsets)
+		c.Senders[sender] = mark
 	}
 	return c
 }

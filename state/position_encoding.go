@@ -8,12 +8,25 @@ import (
 	"slices"
 )
 
-const positionVersion = 1
+// Versions of the encoding: the second has the times and the producers of the senders. A position without senders is
+// written in the first.
+const (
+	positionVersion      = 1
+	timedPositionVersion = 2
+)
 
 // Append appends the encoding of the position to dst. Equal positions have equal encodings.
 func (p Position) Append(dst []byte) []byte {
-	dst = append(dst, positionVersion)
+	timed := len(p.Senders) > 0
+	if timed {
+		dst = append(dst, timedPositionVersion)
+	} else {
+		dst = append(dst, positionVersion)
+	}
 	dst = binary.AppendVarint(dst, p.StreamTime)
+	if timed {
+		dst = binary.AppendVarint(dst, p.DirectSeen)
+	}
 	dst = appendOffsets(dst, p.Direct)
 	dst = appendOffsets(dst, p.Derived)
 	dst = binary.AppendUvarint(dst, uint64(len(p.Senders)))
@@ -23,7 +36,11 @@ func (p Position) Append(dst []byte) []byte {
 	for _, sender := range senders {
 		dst = appendString(dst, sender.Topic)
 		dst = binary.AppendUvarint(dst, uint64(uint32(sender.Partition)))
-		dst = appendOffsets(dst, p.Senders[sender])
+		mark := p.Senders[sender]
+		dst = binary.AppendVarint(dst, mark.Producer)
+		dst = binary.AppendVarint(dst, mark.Time)
+		dst = binary.AppendVarint(dst, mark.Seen)
+		dst = appendOffsets(dst, mark.Offsets)
 	}
 	return dst
 }
@@ -31,12 +48,17 @@ func (p Position) Append(dst []byte) []byte {
 // DecodePosition is the inverse of [Position.Append]. The maps of the result are never nil; data is not kept.
 func DecodePosition(data []byte) (Position, error) {
 	d := decoder{data: data}
-	if version := d.byte(); d.err == nil && version != positionVersion {
-		return Position{}, fmt.Errorf("decode position: version %d, this program reads version %d: it was written by a newer one",
-			version, positionVersion)
+	version := d.byte()
+	if d.err == nil && version != positionVersion && version != timedPositionVersion {
+		return Position{}, fmt.Errorf("decode position: version %d, this program reads versions up to %d: it was written by a newer one",
+			version, timedPositionVersion)
 	}
+	timed := version == timedPositionVersion
 	p := NewPosition()
 	p.StreamTime = d.varint()
+	if timed {
+		p.DirectSeen = d.varint()
+	}
 	p.Direct = d.offsets()
 	p.Derived = d.offsets()
 	var previous TopicPartition
@@ -44,11 +66,21 @@ func DecodePosition(data []byte) (Position, error) {
 		sender := Sender{Topic: d.string(), Partition: d.partition()}
 		d.ascending(i, previous, TopicPartition(sender))
 		previous = TopicPartition(sender)
-		marks := d.offsets()
+		mark := UnknownMark()
+		if timed {
+			mark.Producer, mark.Time, mark.Seen = d.varint(), d.varint(), d.varint()
+		}
+		mark.Offsets = d.offsets()
 		if d.err != nil {
 			break
 		}
-		p.Senders[sender] = marks
+		p.Senders[sender] = mark
+	}
+	switch {
+	case timed && len(p.Senders) == 0:
+		d.fail(errOrder) // Append writes the first version
+	case len(p.Senders) == 0:
+		p.DirectSeen = p.StreamTime
 	}
 	if err := d.end(); err != nil {
 		return Position{}, fmt.Errorf("decode position: %w", err)

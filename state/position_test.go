@@ -21,8 +21,13 @@ func samplePosition() state.Position {
 	p.Direct[tp("airlines", 3)] = 0
 	p.Derived[tp("flights", 0)] = math.MaxInt64
 	p.Derived[tp("flights", 1)] = 4
-	p.Senders[state.Sender{Topic: "by-carrier", Partition: 1}] = map[state.TopicPartition]int64{tp("flights", 1): 4}
-	p.Senders[state.Sender{Topic: "by-carrier", Partition: 0}] = map[state.TopicPartition]int64{}
+	p.DirectSeen = 1_717_200_000_001
+	p.Senders[state.Sender{Topic: "by-carrier", Partition: 1}] = state.Mark{
+		Offsets: map[state.TopicPartition]int64{tp("flights", 1): 4}, Producer: 4001, Time: 1_717_200_000_000, Seen: 1_717_199_999_999,
+	}
+	p.Senders[state.Sender{Topic: "by-carrier", Partition: 0}] = state.Mark{
+		Offsets: map[state.TopicPartition]int64{}, Producer: -1, Time: state.IdleTime, Seen: -1,
+	}
 	return p
 }
 
@@ -48,7 +53,7 @@ func TestPosition(t *testing.T) {
 // TestPosition_bytes is the example of docs/formats.md.
 func TestPosition_bytes(t *testing.T) {
 	p := state.NewPosition()
-	p.StreamTime = 300
+	p.StreamTime, p.DirectSeen = 300, 300
 	p.Direct[tp("in", 2)] = 5
 	require.Equal(t, []byte{
 		1,          // version
@@ -59,16 +64,40 @@ func TestPosition_bytes(t *testing.T) {
 	}, p.Append(nil))
 }
 
+func TestPosition_Lower(t *testing.T) {
+	p := samplePosition()
+	require.False(t, p.Lower(1_717_200_000_001))
+	require.Equal(t, samplePosition(), p)
+	require.True(t, p.Lower(5))
+	require.EqualValues(t, 5, p.StreamTime)
+	require.EqualValues(t, 5, p.DirectSeen)
+	mark := p.Senders[state.Sender{Topic: "by-carrier", Partition: 1}]
+	require.Equal(t, []int64{5, 5}, []int64{mark.Time, mark.Seen})
+	require.EqualValues(t, state.IdleTime, p.Senders[state.Sender{Topic: "by-carrier", Partition: 0}].Time)
+	require.Equal(t, samplePosition().Direct, p.Direct)
+}
+
 func TestPosition_Clone(t *testing.T) {
 	p := samplePosition()
 	c := p.Clone()
 	require.Equal(t, p, c)
 	c.Direct[tp("flights", 3)]++
 	c.Derived[tp("flights", 1)]++
-	c.Senders[state.Sender{Topic: "by-carrier", Partition: 1}][tp("flights", 1)]++
+	c.Senders[state.Sender{Topic: "by-carrier", Partition: 1}].Offsets[tp("flights", 1)]++
 	delete(c.Senders, state.Sender{Topic: "by-carrier", Partition: 0})
 	require.Equal(t, samplePosition(), p)
 	require.NotNil(t, state.Position{}.Clone().Senders)
+}
+
+// TestDecodePosition_withoutTimes reads a position with a sender, as versions before the times wrote it.
+func TestDecodePosition_withoutTimes(t *testing.T) {
+	p, err := state.DecodePosition([]byte{1, 0xd8, 0x04, 0, 0, 1, 1, 'r', 2, 1, 1, 'f', 1, 0, 8})
+	require.NoError(t, err)
+	require.EqualValues(t, 300, p.StreamTime)
+	require.EqualValues(t, -1, p.DirectSeen)
+	mark := state.UnknownMark()
+	mark.Offsets = map[state.TopicPartition]int64{tp("f", 0): 4}
+	require.Equal(t, map[state.Sender]state.Mark{{Topic: "r", Partition: 2}: mark}, p.Senders)
 }
 
 func TestDecodePosition_errors(t *testing.T) {
@@ -78,7 +107,8 @@ func TestDecodePosition_errors(t *testing.T) {
 		require.Error(t, err, "the first %d bytes", n)
 	}
 	for want, data := range map[string][]byte{
-		"version 2":           {2},
+		"version 3":           {3},
+		"entries are not":     {2, 0, 0, 0, 0, 0}, // without senders it is of version 1
 		"ends early":          {1, 0, 200},
 		"follow the end":      {1, 0, 0, 0, 0, 0},
 		"not in order":        {1, 0, 2, 1, 'b', 1, 0, 0, 1, 'a', 1, 0, 0, 0, 0},

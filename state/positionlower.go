@@ -1,9 +1,20 @@
 package state
 
-// Lower lowers the times of the position that are later than latest, in milliseconds, and reports whether there were
-// any. Offsets stay as they are.
+// Lower lowers the times of the position that are later than latest, in milliseconds, those of the senders included, and
+// reports whether there were any. Offsets stay as they are.
 func (p *Position) Lower(latest int64) bool {
-	later := p.StreamTime > latest
-	p.StreamTime = min(p.StreamTime, latest)
+	later := false
+	lower := func(at int64) int64 {
+		if at <= latest || at == IdleTime {
+			return at
+		}
+		later = true
+		return latest
+	}
+	p.StreamTime, p.DirectSeen = lower(p.StreamTime), lower(p.DirectSeen)
+	for sender, mark := range p.Senders {
+		mark.Time, mark.Seen = lower(mark.Time), lower(mark.Seen)
+		p.Senders[sender] = mark
+	}
 	return later
 }

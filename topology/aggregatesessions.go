@@ -31,6 +31,10 @@ func aggregateSessions[K, A any](
 	gap, grace, retention := w.gap.Milliseconds(), w.grace.Milliseconds(), spec.Retention.Milliseconds()
 	n.timed = true
 	info := n.keep(spec)
+	reach := gap + grace + 2
+	if e.onClose {
+		n.behind = reach
+	}
 	store := &aggregateStore[*state.Sessions[K, A]]{
 		info: info, streams: len(streams), keeping: &keeping{info: info, retention: retention, wait: gap + grace},
 		create: func(h *engine.Host) (*state.Sessions[K, A], error) {
@@ -64,7 +68,7 @@ func aggregateSessions[K, A any](
 			}
 			if e.onClose {
 				closed := func(now int64) int64 { return now - grace - gap - 1 }
-				f := finals[K, A]{h: h, n: n, reach: gap + grace + 2, closed: closed, ended: o.ended, next: next}
+				f := finals[K, A]{h: h, n: n, reach: reach, closed: closed, ended: o.ended, next: next}
 				if e.withinRetention {
 					segment := max(retention/2, time.Minute.Milliseconds())
 					f.lost = func(w state.Window) bool { return w.End/segment < (o.now()-retention)/segment }

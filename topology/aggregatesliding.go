@@ -18,8 +18,8 @@ type slidingAggregate[K, A any] struct {
 	difference, grace, retention int64
 	aggregation[A]
 	*openWindows[*state.Windowed[K, A]]
-	finals *finals[K, A] // nil if every update is forwarded
-	latest *engine.Clock // the start of the last window; nil if no operator needs it
+	finals *finals[K, A]    // nil if every update is forwarded
+	latest *engine.KeptTime // the start of the last window; nil if no operator needs it
 	next   receiver[change[K, A]]
 	change change[K, A]
 
@@ -35,8 +35,10 @@ func aggregateSlidingWindows[K, A any](
 ) WindowedTable[K, A] {
 	keys, spec := streams[0].keys, w.spec(n.name)
 	difference, grace, retention := w.difference.Milliseconds(), w.grace.Milliseconds(), spec.Retention.Milliseconds()
+	reach := 2*difference + grace + 2
 	store := keepWindows(n, spec, len(streams), keys.codec, a.codec, grace, func(kept int64) int64 { return kept - retention - 1 })
 	if e.onClose {
+		n.behind = reach
 		store.keeping.fromClose()
 	}
 	return WindowedTable[K, A]{
@@ -58,9 +60,9 @@ func aggregateSlidingWindows[K, A any](
 			}
 			if e.onClose {
 				closed := func(now int64) int64 { return now - grace - 1 }
-				f := finals[K, A]{h: h, n: n, reach: 2*difference + grace + 2, closed: closed, ended: o.rows.Ended, next: next}
+				f := finals[K, A]{h: h, n: n, reach: reach, closed: closed, ended: o.rows.Ended, next: next}
 				if e.withinRetention {
-					o.latest = h.Clock(n.name+"/latest", engine.ClockHooks{})
+					o.latest = h.StoredTime(n.name + "/latest")
 					f.lost = func(w state.Window) bool { return w.Start < o.latest.Now-retention }
 				}
 				o.finals = newFinals(f, o.clocks[0])

@@ -60,10 +60,20 @@ func (s *aggregateStore[R]) open(h *engine.Host) *openWindows[R] {
 			if i > 0 {
 				name = fmt.Sprintf("%s/%d", name, i+1)
 			}
-			o.clocks = append(o.clocks, h.Clock(name, engine.ClockHooks{Expire: expire, Node: s.info.owner}))
+			o.clocks = append(o.clocks, h.Clock(s.info.owner, name, engine.ClockHooks{Expire: expire, Node: s.info.owner, Advanced: o.advanced}))
 		}
 		return o
 	})
+}
+
+// advanced notes that one of the clocks went on without a record.
+func (o *openWindows[R]) advanced(before, now int64) {
+	for _, c := range o.clocks {
+		if c.Now != now {
+			before = max(before, c.Now)
+		}
+	}
+	o.lateness.moved(before, max(before, now))
 }
 
 // kept returns the time by which rows are found or gone, see [keeping].

@@ -29,6 +29,7 @@ func aggregateTimeWindows[K, A any](
 		return windows.inTask(spec).gone(kept, len(streams))
 	})
 	if e.onClose {
+		n.behind = windows.size + windows.grace
 		store.keeping.fromClose()
 	}
 	return WindowedTable[K, A]{

@@ -34,6 +34,7 @@ func cut(g *graph, o builderOptions) (*Topology, error) {
 	}
 	findFeeding(top.subs)
 	for _, sub := range top.subs {
+		findBehind(sub)
 		sub.copartition()
 	}
 	errs := slices.Concat(checkNames(top, g.globals), checkPartitions(top))

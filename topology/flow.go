@@ -149,6 +149,31 @@ func findFeeding(subs []*SubTopology) {
 	}
 }
 
+// findBehind determines how far the records of each output of a sub-topology may be behind its stream time: as much as
+// the operators on the way hold back together, on the way where that is most.
+func findBehind(sub *SubTopology) {
+	known := make(map[*node]int64)
+	var behind func(n *node) int64
+	behind = func(n *node) int64 {
+		if b, ok := known[n]; ok {
+			return b
+		}
+		known[n] = 0 // operators that share a store can form a circle
+		var most int64
+		for _, parent := range n.parents {
+			most = max(most, behind(parent))
+		}
+		known[n] = most + n.behind
+		return known[n]
+	}
+	sub.behind = make(map[string]int64)
+	for _, n := range sub.nodes {
+		if n.topic != "" && !n.isSource() {
+			sub.behind[n.topic] = max(sub.behind[n.topic], behind(n))
+		}
+	}
+}
+
 // leadsTo reports whether one topic leads to another, or the two are the same.
 func leadsTo(after map[string][]string, from, to string) bool {
 	return slices.Contains(walk([]string{from}, func(at string) []string { return after[at] }), to)

@@ -44,6 +44,7 @@ type node struct {
 	stores            []*storeInfo // kept or read
 	globals           []*node      // global tables that it reads
 	timed             bool         // it has a stream time of its own, which is kept
+	behind            int64        // how far its results may be behind its stream time, in milliseconds, see flow.go
 
 	nullKeys bool // it has results for records with null keys
 

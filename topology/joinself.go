@@ -21,7 +21,7 @@ func selfJoin[K, V, R any](
 	n.timed = true
 	out := then(s.out, n, func(h *engine.Host, next receiver[item[K, R]]) receiver[item[K, V]] {
 		rows := openBuffer(h, store, s.keys.codec, value)
-		rows.clock = h.Clock(n.name, engine.ClockHooks{Expire: rows.expire})
+		rows.clock = h.Clock(n, n.name, engine.ClockHooks{Expire: rows.expire})
 		side := streamSide[K, V, V, R]{
 			h: h, node: n, keys: s.keys, windows: w, own: rows, other: rows, results: &joinResults[K, R]{next: next},
 		}

@@ -109,6 +109,9 @@ func joinStreams[K, V, W, R any](
 		j.unmatched = n.keepPart("unmatched", state.Spec{Kind: state.QueueKind})
 	}
 	n.timed, n.nullKeys = true, kind != innerJoin
+	if kind != innerJoin {
+		n.behind = j.unmatchedReach()
+	}
 	link(s.out, n, func(h *engine.Host) receiver[item[K, V]] { return j.open(h).left.receive })
 	link(other.out, n, func(h *engine.Host) receiver[item[K, W]] { return j.open(h).right.receive })
 	return Stream[K, R]{out: out, keys: s.keys}
@@ -153,16 +156,21 @@ func (j *streamJoin[K, V, W, R]) open(h *engine.Host) *openJoin[K, V, W, R] {
 		}
 		switch j.kind {
 		case innerJoin:
-			left.clock = h.Clock(j.left.spec.Name, engine.ClockHooks{Expire: left.expire})
-			right.clock = h.Clock(j.right.spec.Name, engine.ClockHooks{Expire: right.expire})
+			left.clock = h.Clock(j.node, j.left.spec.Name, engine.ClockHooks{Expire: left.expire})
+			right.clock = h.Clock(j.node, j.right.spec.Name, engine.ClockHooks{Expire: right.expire})
 			return o
 		case leftJoin:
-			right.clock = h.Clock(j.right.spec.Name, engine.ClockHooks{Expire: right.expire})
+			right.clock = h.Clock(j.node, j.right.spec.Name, engine.ClockHooks{Expire: right.expire})
 		case outerJoin:
 		}
 		j.openUnmatched(h, o)
 		return o
 	})
+}
+
+// unmatchedReach is how far time must go on, after a record, for the record to come out alone.
+func (j *streamJoin[K, V, W, R]) unmatchedReach() int64 {
+	return 2 * (max(j.windows.closing(), 0) + max(j.windows.reversed().closing(), 0) + 1)
 }
 
 // openUnmatched sets the join up to forward records without a match.
@@ -188,8 +196,8 @@ func (j *streamJoin[K, V, W, R]) openUnmatched(h *engine.Host, o *openJoin[K, V,
 		right.wait, left.matched = q.addRight, forget
 		expire = func(now int64) error { return errors.Join(left.own.expire(now), right.own.expire(now)) }
 	}
-	time := h.Clock(j.unmatched.spec.Name, engine.ClockHooks{Expire: expire, Emit: q.emit, Node: j.node, Reach: 2 * (max(q.left, 0) + max(q.right, 0) + 1)})
-	q.oldest = h.Clock(j.unmatched.spec.Name+"/oldest", engine.ClockHooks{})
+	time := h.Clock(j.node, j.unmatched.spec.Name, engine.ClockHooks{Expire: expire, Emit: q.emit, Node: j.node, Reach: j.unmatchedReach()})
+	q.oldest = h.StoredTime(j.unmatched.spec.Name + "/oldest")
 	left.time, right.time, left.emit, right.emit, left.own.clock = time, time, q.emitDue, q.emitDue, time
 	if j.kind == outerJoin {
 		right.own.clock = time

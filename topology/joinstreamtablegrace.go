@@ -39,7 +39,7 @@ func (s Stream[K, V]) LeftJoinTableWithGrace[W, R any](
 func joinTableWithGrace[K, V, W, R any](
 	n *node, s Stream[K, V], table Table[K, W], grace time.Duration, join func(value *V, row *W) R, value codecs.Codec[V], left bool,
 ) Stream[K, R] {
-	n.nullKeys, n.timed = left, true
+	n.nullKeys, n.timed, n.behind = left, true, grace.Milliseconds()
 	n.require(value != nil, "codec of the values")
 	spec := n.keep(state.Spec{Name: n.name, Kind: state.QueueKind}).spec
 	if !s.joins(n, table) {
@@ -57,7 +57,7 @@ func joinTableWithGrace[K, V, W, R any](
 			tableJoin: openTableJoin(h, n, table, join, left, next), rows: rows, grace: grace.Milliseconds(),
 			out: item[K, V]{key: new(encodedKey)},
 		}
-		j.clock = h.Clock(spec.Name, engine.ClockHooks{Emit: j.emit, Node: n, Reach: j.grace})
+		j.clock = h.Clock(n, spec.Name, engine.ClockHooks{Emit: j.emit, Node: n, Reach: j.grace})
 		return j.receive
 	})
 	return Stream[K, R]{out: out, keys: s.keys}

@@ -55,7 +55,7 @@ type waiting[K, V, W, R any] struct {
 	join        func(l *V, r *W) R
 	left, right int64 // for how long after their timestamp the windows of the records of a side are open
 	results     *joinResults[K, R]
-	oldest      *engine.Clock // when to look again; engine.UnknownTime if there is nothing
+	oldest      *engine.KeptTime // when to look again; engine.UnknownTime if there is nothing
 	key         encodedKey
 }
 

@@ -103,6 +103,7 @@ func scenarios() map[string]topologytest.Scenario {
 	maps.Copy(all, indexScenarios())
 	maps.Copy(all, windowScenarios())
 	maps.Copy(all, calendarScenarios())
+	maps.Copy(all, watermarkScenarios())
 	maps.Copy(all, streamJoinScenarios())
 	maps.Copy(all, tableJoinScenarios())
 	maps.Copy(all, foreignScenarios())

@@ -28,10 +28,10 @@ func receive[K, V any](in *inputFormat[K, V]) Stream[K, V] {
 func (in *inputFormat[K, V]) open(h *engine.Host, topic string, next receiver[item[K, V]]) engine.Reader {
 	n := in.node
 	it := &item[K, V]{key: new(encodedKey)}
-	var clock *engine.Clock
+	var clock *engine.KeptTime
 	reader := engine.Reader{Bounded: !in.internal}
 	if in.timestamps != nil {
-		clock = h.Clock("/source/"+topic, engine.ClockHooks{})
+		clock = h.StoredTime("/source/" + topic)
 		reader.PartitionTime, reader.Timestamp = clock, stamped(in)
 	}
 	reader.Read = func(r *engine.RawRecord) error {

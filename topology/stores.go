@@ -18,7 +18,7 @@ import (
 // with the transaction that wrote it, and views read it from outside.
 type Store[S any] struct {
 	decl *storeDecl
-	open func(h *engine.Host) (store S, advance advanceFunc, err error)
+	open func(h *engine.Host, n *node) (store S, advance advanceFunc, err error)
 }
 
 // storeDecl is the untyped part of a declared store.
@@ -31,7 +31,7 @@ type storeDecl struct {
 // KeyValueStore declares a store of one row for each key.
 func KeyValueStore[K, V any](b *Builder, name string, key codecs.Codec[K], value codecs.Codec[V]) Store[*state.KeyValue[K, V]] {
 	decl := b.declare("key-value-store", state.Spec{Name: name, Kind: state.KeyValueKind}, key != nil, value != nil)
-	return Store[*state.KeyValue[K, V]]{decl, func(h *engine.Host) (*state.KeyValue[K, V], advanceFunc, error) {
+	return Store[*state.KeyValue[K, V]]{decl, func(h *engine.Host, _ *node) (*state.KeyValue[K, V], advanceFunc, error) {
 		store, err := state.NewKeyValue(name, h.WatchedState(), h.Budget(), key, value)
 		return keepOpen(h, store, nil, err)
 	}}
@@ -48,12 +48,12 @@ func ExpiringStore[K, V any](
 	if ttl == 0 {
 		b.errorf(decl.node, "the TTL is 0: want the time that rows live")
 	}
-	return Store[*state.Expiring[K, V]]{decl, func(h *engine.Host) (*state.Expiring[K, V], advanceFunc, error) {
+	return Store[*state.Expiring[K, V]]{decl, func(h *engine.Host, n *node) (*state.Expiring[K, V], advanceFunc, error) {
 		store, err := state.NewExpiring(spec, h.WatchedState(), h.Budget(), key, value)
 		if err != nil {
 			return nil, nil, err
 		}
-		return keepOpen(h, store, telling(forgetting(h, name, ttl, store.Expire), store.Advance), nil)
+		return keepOpen(h, store, telling(forgetting(h, n, name, ttl, store.Expire), store.Advance), nil)
 	}}
 }
 
@@ -68,12 +68,12 @@ func WindowStore[K, V any](
 	if 0 < retention && retention < size {
 		b.errorf(decl.node, "the retention of %v is shorter than the window size of %v", retention, size)
 	}
-	return Store[*state.Windowed[K, V]]{decl, func(h *engine.Host) (*state.Windowed[K, V], advanceFunc, error) {
+	return Store[*state.Windowed[K, V]]{decl, func(h *engine.Host, n *node) (*state.Windowed[K, V], advanceFunc, error) {
 		store, err := state.NewWindowed(spec, h.WatchedState(), h.Budget(), key, value)
 		if err != nil {
 			return nil, nil, err
 		}
-		return keepOpen(h, store, expiring(h, spec, retention-size, store.Expire), nil)
+		return keepOpen(h, store, expiring(h, n, spec, retention-size, store.Expire), nil)
 	}}
 }
 
@@ -84,12 +84,12 @@ func SessionStore[K, V any](
 ) Store[*state.Sessions[K, V]] {
 	spec := state.Spec{Name: name, Kind: state.SessionKind, Retention: retention}
 	decl := b.declare("session-store", spec, key != nil, value != nil)
-	return Store[*state.Sessions[K, V]]{decl, func(h *engine.Host) (*state.Sessions[K, V], advanceFunc, error) {
+	return Store[*state.Sessions[K, V]]{decl, func(h *engine.Host, n *node) (*state.Sessions[K, V], advanceFunc, error) {
 		store, err := state.NewSessions(spec, h.WatchedState(), h.Budget(), key, value)
 		if err != nil {
 			return nil, nil, err
 		}
-		return keepOpen(h, store, expiring(h, spec, retention, store.Expire), nil)
+		return keepOpen(h, store, expiring(h, n, spec, retention, store.Expire), nil)
 	}}
 }
 
@@ -100,12 +100,12 @@ func VersionedStore[K, V any](
 ) Store[*state.Versioned[K, V]] {
 	spec := state.Spec{Name: name, Kind: state.VersionedKind, Retention: retention}
 	decl := b.declare("versioned-store", spec, key != nil, value != nil)
-	return Store[*state.Versioned[K, V]]{decl, func(h *engine.Host) (*state.Versioned[K, V], advanceFunc, error) {
+	return Store[*state.Versioned[K, V]]{decl, func(h *engine.Host, n *node) (*state.Versioned[K, V], advanceFunc, error) {
 		store, err := state.NewVersioned(spec, h.WatchedState(), h.Budget(), key, value)
 		if err != nil || retention == 0 {
 			return keepOpen(h, store, nil, err)
 		}
-		return keepOpen(h, store, telling(forgetting(h, name, retention, store.Expire), store.Advance), nil)
+		return keepOpen(h, store, telling(forgetting(h, n, name, retention, store.Expire), store.Advance), nil)
 	}}
 }
 
@@ -124,7 +124,7 @@ func (s Store[S]) In(p ProcessorScope) S {
 			return none, false
 		}
 		opened := engine.Once(sc.h, s.decl, func() openedStore[S] {
-			store, advance, err := s.open(sc.h)
+			store, advance, err := s.open(sc.h, sc.n)
 			if err != nil {
 				sc.problem(err)
 			}
@@ -196,8 +196,8 @@ type expireFunc func(before int64) (n int, err error)
 
 // forgetting returns the stream time of a store that hides its old rows itself. Before a commit, rows that are older by
 // more than age are removed.
-func forgetting(h *engine.Host, name string, age time.Duration, expire expireFunc) *engine.Clock {
-	return h.Clock(name, engine.ClockHooks{Expire: func(now int64) error {
+func forgetting(h *engine.Host, n *node, name string, age time.Duration, expire expireFunc) *engine.Clock {
+	return h.Clock(n, name, engine.ClockHooks{Expire: func(now int64) error {
 		_, err := expire(now - age.Milliseconds())
 		return err
 	}})
@@ -217,13 +217,13 @@ func telling(clock *engine.Clock, advance func(streamTime int64)) advanceFunc {
 
 // expiring returns a function that tells the stream time to a store that hides no rows. Rows that are older by more
 // than age are removed at fixed times, and not at commits, so that what a processor sees depends on its input only.
-func expiring(h *engine.Host, spec state.Spec, age time.Duration, expire expireFunc) advanceFunc {
+func expiring(h *engine.Host, n *node, spec state.Spec, age time.Duration, expire expireFunc) advanceFunc {
 	if spec.Retention == 0 {
 		return nil
 	}
 	const steps = 8
 	step := max(1, spec.Retention.Milliseconds()/steps)
-	clock := h.Clock(spec.Name, engine.ClockHooks{})
+	clock := h.Clock(n, spec.Name, engine.ClockHooks{})
 	return func(timestamp int64) error {
 		before := clock.Now / step
 		clock.Advance(timestamp)

@@ -192,7 +192,7 @@ func (s *suppressor[K, B, V]) open(h *engine.Host) *state.SuppressBuffer[B, V] {
 func (s *suppressor[K, B, V]) wire(from *port[change[K, V]]) *port[change[K, V]] {
 	n := s.n
 	s.info = n.keep(state.Spec{Name: n.name, Kind: state.SuppressKind})
-	n.timed, n.wantsOld = true, true
+	n.timed, n.wantsOld, n.behind = true, true, s.ahead+s.wait
 	return then(from, n, func(h *engine.Host, next receiver[change[K, V]]) receiver[change[K, V]] {
 		buffer := s.open(h)
 		if buffer == nil {
@@ -233,7 +233,7 @@ func (s *suppressor[K, B, V]) wire(from *port[change[K, V]]) *port[change[K, V]]
 			due = sub(now, s.wait)
 			return evict(isDue)
 		}
-		clock := h.Clock(n.name, engine.ClockHooks{Emit: emit, Node: n, Reach: s.ahead + s.wait})
+		clock := h.Clock(n, n.name, engine.ClockHooks{Emit: emit, Node: n, Reach: s.ahead + s.wait})
 		return func(c *change[K, V]) error {
 			h.Enter(n)
 			clock.Advance(c.Timestamp)

@@ -157,7 +157,7 @@ func (s *tableStore[K, V]) openVersioned(h *engine.Host) *versionedRows[K, V] {
 			return nil
 		}
 		h.AddStore(store)
-		return &versionedRows[K, V]{store, forgetting(h, s.info.spec.Name, s.info.spec.Retention, store.Expire)}
+		return &versionedRows[K, V]{store, forgetting(h, s.info.owner, s.info.spec.Name, s.info.spec.Retention, store.Expire)}
 	})
 }
 
@@ -220,7 +220,7 @@ func (s *tableStore[K, V]) openExpiring(h *engine.Host) *expiringRows[K, V] {
 		h.AddStore(store)
 		r := &expiringRows[K, V]{h: h, n: s.info.owner, store: store, ttl: s.info.spec.TTL.Milliseconds()}
 		r.gone.key = new(encodedKey)
-		r.clock = h.Clock(s.info.spec.Name, engine.ClockHooks{Emit: r.expire, Node: r.n, Reach: r.ttl + 1})
+		r.clock = h.Clock(r.n, s.info.spec.Name, engine.ClockHooks{Emit: r.expire, Node: r.n, Reach: r.ttl + 1})
 		return r
 	})
 }

@@ -3,6 +3,7 @@ package topology
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology/engine"
@@ -74,6 +75,7 @@ type SubTopology struct {
 	dynamic bool // it writes to topics that are chosen by record, too
 	stores  []state.Spec
 	feeding map[string][]string // inputs by output
+	behind  map[string]int64    // by output, in milliseconds
 
 	copartitions []Copartition
 }
@@ -152,6 +154,13 @@ func (s *SubTopology) Copartitions() []Copartition {
 // they read. Sorted.
 func (s *SubTopology) Feeding(output string) []string { return slices.Clone(s.feeding[output]) }
 
+// Behind returns how far the records of the given output may be behind the stream time of the inputs that they come
+// from, because operators hold results back: windows until they are closed, records of joins until they can have no
+// match. 0 if no operator does.
+func (s *SubTopology) Behind(output string) time.Duration {
+	return time.Duration(s.behind[output]) * time.Millisecond
+}
+
 // Stores returns all stores in the changelog of the group. A store named "stream-times", if there is one, is the task's
 // own.
 func (s *SubTopology) Stores() []state.Spec { return slices.Clone(s.stores) }
@@ -162,17 +171,30 @@ func (s *SubTopology) NewTask(cfg engine.TaskConfig) (*engine.Task, error) {
 	if err := s.top.late.err(); err != nil {
 		return nil, fmt.Errorf("topology %q: %w", s.top.name, err)
 	}
-	program := engine.Program{Name: s.name, IdleAfter: s.top.idle}
+	program := engine.Program{Name: s.name, IdleAfter: s.top.idle, Reaching: s.reaching}
 	for i, source := range s.sources {
 		in := s.inputs[i]
 		if in.Pattern != "" {
 			return nil, fmt.Errorf("task of sub-topology %q: which topics match %q is not known; call Topology.Resolve first", s.name, in.Pattern)
 		}
 		program.Inputs = append(program.Inputs, engine.Input{
-			Topic: in.Topic, Open: func(h *engine.Host) engine.Reader { return source.open(h, in.Topic) },
+			Topic: in.Topic, Upstream: in.Repartition,
+			Open: func(h *engine.Host) engine.Reader { return source.open(h, in.Topic) },
 		})
 	}
 	return engine.NewTask(program, cfg)
+}
+
+// reaching returns the inputs whose records lead to the records of an operator.
+func (s *SubTopology) reaching(n engine.Node) []int {
+	before := n.(*node).sourcesBefore()
+	var inputs []int
+	for i, source := range s.sources {
+		if slices.Contains(before, source) {
+			inputs = append(inputs, i)
+		}
+	}
+	return inputs
 }
 
 // Policies returns the policies for records that fail.

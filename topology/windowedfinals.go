@@ -13,7 +13,7 @@ type finals[K, A any] struct {
 	n *node
 	// done is the end of the last windows that were forwarded. It is kept in the state: wherever the task continues,
 	// every result comes out exactly once.
-	done *engine.Clock
+	done *engine.KeptTime
 	// closed returns the last end of windows that are closed at stream time now.
 	closed func(now int64) int64
 	reach  int64 // from a record to the time at which all its windows are closed
@@ -28,7 +28,7 @@ type finals[K, A any] struct {
 
 // newFinals returns the finals that forward results when stream time advances, with or without a record.
 func newFinals[K, A any](f finals[K, A], clock *engine.Clock) *finals[K, A] {
-	f.done = f.h.Clock(clock.Name()+"/emitted", engine.ClockHooks{})
+	f.done = f.h.StoredTime(clock.Name() + "/emitted")
 	clock.Emit, clock.Node, clock.Reach = f.emit, f.n, f.reach
 	return &f
 }

@@ -162,7 +162,7 @@ func (w *Writer) commitAsMember(ctx context.Context, offsets state.Offsets) erro
 			req.Topics = append(req.Topics, t)
 		}
 		p := kmsg.NewOffsetCommitRequestTopicPartition()
-		p.Partition, p.Offset, p.Metadata = tp.Partition, offset, new(atLeastOnceMark)
+		p.Partition, p.Offset, p.Metadata = tp.Partition, offset, new(atLeastOnceMark+w.note)
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
 	}
 	return w.asMember(ctx, func(m Membership) error {

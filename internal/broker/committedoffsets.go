@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -99,8 +100,11 @@ func (w *Writer) LastCommits() map[string]string { return w.commits }
 
 // commitName returns a unique name for the open transaction.
 func (w *Writer) commitName() string {
-	return fmt.Sprintf("millrace: commit %d/%d/%d", w.begun.id, w.begun.epoch, w.committed)
+	return fmt.Sprintf("millrace: commit %d/%d/%d%s", w.begun.id, w.begun.epoch, w.committed, w.note)
 }
+
+// SetNote sets what the commits from now on add to the metadata of their offsets, for readers of Client.GroupNotes.
+func (w *Writer) SetNote(note string) { w.note = " " + note }
 
 // recordCommit records which commit set an offset, and in which mode.
 func (w *Writer) recordCommit(tp state.TopicPartition, offset int64, metadata *string) {
@@ -108,7 +112,7 @@ func (w *Writer) recordCommit(tp state.TopicPartition, offset int64, metadata *s
 	if metadata != nil && *metadata != "" {
 		w.commits[tp.Topic] = *metadata
 	}
-	w.marked[tp.Topic] = metadata != nil && *metadata == atLeastOnceMark
+	w.marked[tp.Topic] = metadata != nil && strings.HasPrefix(*metadata, atLeastOnceMark)
 	if w.cfg.Membership == nil || offset < 0 || w.marked[tp.Topic] {
 		delete(w.unmarked, tp)
 		return

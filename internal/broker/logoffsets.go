@@ -41,6 +41,45 @@ func (c *Client) Ends(ctx context.Context, topics ...string) (map[state.TopicPar
 	return ends, nil
 }
 
+// EndOffsets returns the high watermarks of all partitions of the topics. Partitions whose leader does not answer are
+// left out.
+func (c *Client) EndOffsets(ctx context.Context, topics ...string) (state.Offsets, error) {
+	high, err := c.admin.ListEndOffsets(ctx, topics...)
+	if err != nil {
+		return nil, fmt.Errorf("ends of %v: %w", topics, c.denied(err, "Describe", "them"))
+	}
+	ends := make(state.Offsets)
+	for topic, partitions := range high {
+		for p, end := range partitions {
+			if end.Err == nil {
+				ends[state.TopicPartition{Topic: topic, Partition: p}] = end.Offset
+			}
+		}
+	}
+	return ends, nil
+}
+
+// GroupNotes returns the metadata of the committed offsets of a group, none for a group that does not exist. What
+// Writer.SetNote added is at the end.
+func (c *Client) GroupNotes(ctx context.Context, group string) (map[state.TopicPartition]string, error) {
+	notes := make(map[state.TopicPartition]string)
+	responses, err := c.admin.FetchOffsets(ctx, group)
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return notes, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("committed offsets of group %s: %w", group, c.denied(err, "Describe", "this group"))
+	}
+	for topic, partitions := range responses {
+		for p, r := range partitions {
+			if r.Err == nil && r.At >= 0 {
+				notes[state.TopicPartition{Topic: topic, Partition: p}] = r.Metadata
+			}
+		}
+	}
+	return notes, nil
+}
+
 // Special timestamps of the ListOffsets request.
 const (
 	latestOffset   = -1

@@ -98,6 +98,7 @@ type Writer struct {
 
 	commits   map[string]string // by topic, the name of the commit of its offset, see LastCommits
 	committed int               // transactions
+	note      string            // see SetNote
 
 	// At least once only, see atleastonce.go.
 	lease    context.Context //nolint:containedctx // of the records of a commit; nil before Confirm

@@ -23,13 +23,15 @@ const (
 
 // Windows of the application, in event time. recent drops late records and expires windows; it reads the source itself,
 // whose order is known, so that the truth knows which records are dropped and which windows expire. The windows after
-// the repartition accept everything: the order in which records of several tasks arrive there is not defined.
+// the repartition have a grace that is just enough for the disorder within each partition of the source: no record may
+// be late there because the task of another partition was faster, or because its own was killed.
 const (
 	recentSize      = 2 * time.Second
 	recentGrace     = time.Second
 	recentRetention = 20 * time.Second
 	hourSize        = 10 * time.Second
-	hourGrace       = 24 * time.Hour
+	hourGrace       = time.Duration(lateBy+stepTime) * time.Millisecond
+	hourRetention   = 24 * time.Hour
 )
 
 // event is what the source topic carries.
@@ -113,7 +115,7 @@ func application(app string) (*topology.Topology, error) {
 		Repartition("words", codecs.String, codecs.JSON[joined]()).GroupByKey()
 	words.Aggregate(storeByWord, zero, addJoined, codecs.JSON[tally]()).
 		ToStream().To(t.byWord, codecs.String, codecs.JSON[tally]())
-	words.WindowedBy(topology.Tumbling(hourSize).Grace(hourGrace)).
+	words.WindowedBy(topology.Tumbling(hourSize).Grace(hourGrace).Retention(hourRetention)).
 		Aggregate(storeHours, zero, addJoined, codecs.JSON[tally]()).
 		ToStream(topology.WithWindow).To(t.hours, windowCodec(hourSize), codecs.JSON[tally]())
 	return b.Build()

@@ -7,21 +7,52 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// Clock returns the stream time of an operator. name is the name of its store, which is unique and stays the same when
-// other operators come and go; further times of the operator that are kept have "/" and a word after it. The
+// Clock returns the stream time of n, an operator. name is the name of its store, which is unique and stays the same
+// when other operators come and go; further times of the operator that are kept have "/" and a word after it. The
 // sub-topology must have the store of [TimesSpec].
-func (h *Host) Clock(name string, hooks ClockHooks) *Clock {
-	c := &Clock{KeptTime: unknown(name), ClockHooks: hooks}
-	if h.readTime(&c.KeptTime) {
-		h.times.clocks = append(h.times.clocks, c)
+func (h *Host) Clock(n Node, name string, hooks ClockHooks) *Clock {
+	c := &Clock{KeptTime: unknown(name), ClockHooks: hooks, node: n}
+	if of := h.originsOf(n); len(of) > 1 {
+		c.mark = newWatermark(&h.origins, of)
 	}
+	row, ok := h.readTime(&c.KeptTime)
+	if !ok {
+		return c
+	}
+	if c.mark != nil {
+		if err := c.mark.decode(c.Now, row.came); err != nil {
+			h.Fail(fmt.Errorf("stream time of %q: %w", name, err))
+			return c
+		}
+	}
+	h.times.clocks = append(h.times.clocks, c)
 	return c
+}
+
+// originsOf returns the origins whose records lead to the records of n.
+func (h *Host) originsOf(n Node) []int {
+	if !h.origins.several() {
+		return nil
+	}
+	if h.reaching == nil {
+		return h.origins.of(h.inputs())
+	}
+	return h.origins.of(h.reaching(n))
+}
+
+// inputs returns the indexes of all inputs.
+func (h *Host) inputs() []int {
+	all := make([]int, len(h.topics))
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 // StoredTime returns a time that a node keeps and that is not the stream time of an operator. The name is as for Clock.
 func (h *Host) StoredTime(name string) *KeptTime {
 	k := unknown(name)
-	if h.readTime(&k) {
+	if _, ok := h.readTime(&k); ok {
 		h.times.others = append(h.times.others, &k)
 	}
 	return &k
@@ -36,24 +67,24 @@ func (h *Host) VolatileTime(now int64) *KeptTime {
 	return k
 }
 
-// readTime sets k to what is stored under its name, and reports whether that could be read.
-func (h *Host) readTime(k *KeptTime) bool {
+// readTime sets k to what is stored under its name, and returns the row. It reports whether that could be read.
+func (h *Host) readTime(k *KeptTime) (storedTime, bool) {
 	if h.times == nil {
-		rows, err := state.NewKeyValue(TimesStore, h.cfg.State, h.cfg.Budget, codecs.String, codecs.Int64)
+		rows, err := state.NewKeyValue(TimesStore, h.cfg.State, h.cfg.Budget, codecs.String, timeCodec{})
 		if err != nil {
 			h.Fail(err)
-			return false
+			return storedTime{}, false
 		}
 		h.times = &times{rows: rows}
 		h.AddStore(rows)
 	}
-	now, _, ok, err := h.times.rows.Get(k.name)
+	row, _, ok, err := h.times.rows.Get(k.name)
 	if err != nil {
 		h.Fail(fmt.Errorf("stream time of %q: %w", k.name, err))
-		return false
+		return storedTime{}, false
 	}
 	if ok {
-		k.Set(now)
+		k.Set(row.now)
 	}
-	return true
+	return row, true
 }

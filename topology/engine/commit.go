@@ -14,6 +14,7 @@ import (
 // cause.
 func (t *Task) Flush(b *state.Batch) error {
 	h := &t.host
+	h.origins.now = -1 // what is held until now may come from any
 	if h.inFlight > 0 {
 		return fmt.Errorf("flush sub-topology %q: %d records wait for calls; call Drain first", h.name, h.inFlight)
 	}
@@ -28,6 +29,7 @@ func (t *Task) Flush(b *state.Batch) error {
 		}
 	}
 	h.commitRequested = false
+	h.origins.flush()
 	for _, k := range h.volatileTimes {
 		k.flush()
 	}
@@ -48,6 +50,7 @@ func (t *Task) Flush(b *state.Batch) error {
 // Committed says that the batch of the last Flush is applied to the state.
 func (t *Task) Committed() {
 	h := &t.host
+	h.origins.commit()
 	h.streamTime.commit()
 	for _, k := range h.volatileTimes {
 		k.commit()
@@ -68,6 +71,7 @@ func (t *Task) Rollback() {
 	h.cancelCalls()
 	h.punctuation = nil
 	h.commitRequested, h.stateErr = false, nil
+	h.origins.rollback()
 	h.streamTime.rollback()
 	for _, k := range h.volatileTimes {
 		k.rollback()

@@ -21,6 +21,9 @@ type TaskConfig struct {
 	// Partitions is required if the sub-topology chooses partitions, see topology.PartitionBy, or topics, see
 	// topology.Stream.ToDynamic.
 	Partitions func(topic string) (int32, error)
+	// Writers returns how many tasks write to an input that upstream tasks write to, 1 for another input, and 0 for an
+	// input that the task does not read. nil means one for each input.
+	Writers func(topic string) int32
 	// Globals returns the rows of a global table. It is required if the sub-topology reads one, see
 	// topology.GlobalTableOf.
 	Globals func(name string) GlobalRows

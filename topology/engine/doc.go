@@ -14,7 +14,7 @@
 //
 //	what it needs                                    part
 //	rows that are committed and rolled back          [Host.AddStore]
-//	the largest timestamp of its records             [Host.Clock], with hooks to expire and to emit
+//	the stream time of its records                   [Host.Clock], with hooks to expire and to emit
 //	another time that is committed                   [Host.StoredTime], [Host.VolatileTime]
 //	a call after a record, or between two            [Host.AddStreamTimeAlarm], [Host.AddWallClockAlarm]
 //	to hold records back until the commit            [Holder]
@@ -32,10 +32,14 @@
 // # What the task does, in this order
 //
 //   - NewTask: wires the inputs; looks for broken [Renewable] parts; starts the clocks that go on in pauses; looks for a missing [Executor]; finds out whether a [Preparer] has work to do.
-//   - SetStreamTime: sets the stream time of the task, as if it had been committed. The owner calls it after a restore.
+//   - SetStreamTime: sets the stream time of the task, and how far the origins of its records have come, as if it had
+//     been committed. The owner calls it after a restore.
 //   - Prepare: has the Preparers work through a given number of rows at most. The owner commits after each call.
 //   - Process: fails if a Renewable is broken; does the work of Preparers that is left; ends the pause; runs the record
 //     through the operators; then lets the alarms of stream time ring.
+//   - Tell: fails if a Renewable is broken; does the work of Preparers that is left; notes how far an origin has come;
+//     advances the clocks that it has held back, upstream first, and lets them emit; then lets the alarms of stream time
+//     ring.
 //   - AdvanceWallClock: fails if a Renewable is broken; does the work of Preparers that is left; sets volatile times back
 //     if the wall clock was; sets the wall clock; lets its alarms ring.
 //   - AdvanceIdle: fails if a Renewable is broken; does the work of Preparers that is left; adds to the time of the pause;
@@ -52,6 +56,13 @@
 //     state; rolls back the stream time of the task, volatile times, stored times, and stores; looks for Preparers with
 //     work to do; has each Holder forget; renews each Renewable; asks each Renewable whether it is broken.
 //   - Close: cancels calls; closes each Renewable; closes the stores.
+//
+// # Stream time
+//
+// Each input that upstream tasks write has several origins, and the other inputs are one origin together ([Origin]). A
+// record of such an input says which task wrote it ([RawRecord].Task), and the owner tells how far each of them has
+// come (Tell). If the records of an operator come from more than one origin, its clock is the minimum of how far these
+// have come (watermark.go, docs/decisions/0019-watermarks.md), and otherwise the largest timestamp.
 //
 // # Invariants
 //

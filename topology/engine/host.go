@@ -15,6 +15,9 @@ type Host struct {
 	topics []string // of the inputs
 	arena  Arena
 
+	origins  origins
+	reaching func(n Node) []int // see Program
+
 	// The parts, in the order in which they were registered: downstream before upstream.
 	stores           []state.Store
 	holders          []Holder
@@ -27,7 +30,7 @@ type Host struct {
 	times            *times   // nil if no operator has a clock
 	volatileTimes    []*KeptTime
 
-	streamTime      KeptTime
+	streamTime      Clock
 	wallClock       *KeptTime // the last one that the owner gave
 	pause           pause
 	inFlight        int  // records that wait for calls
@@ -53,7 +56,7 @@ func newHost(name string, cfg TaskConfig) Host {
 	wallClock := new(KeptTime)
 	wallClock.Set(cfg.WallClock)
 	return Host{
-		name: name, cfg: cfg.withDefaults(), streamTime: unknown(""), wired: make(map[any]any),
+		name: name, cfg: cfg.withDefaults(), streamTime: Clock{KeptTime: unknown("")}, wired: make(map[any]any),
 		wallClock: wallClock, volatileTimes: []*KeptTime{wallClock},
 	}
 }
@@ -117,11 +120,9 @@ func (h *Host) Position() (topic string, offset int64) {
 // Arena returns where keys and values are encoded.
 func (h *Host) Arena() *Arena { return &h.arena }
 
-// StreamTime returns the largest timestamp that the task has read, [UnknownTime] before the first.
+// StreamTime returns the stream time of the task, [UnknownTime] before the first record: the largest timestamp that it
+// has read, or less if an origin of its records has not come so far.
 func (h *Host) StreamTime() int64 { return h.streamTime.Now }
-
-// AdvanceStreamTime says that a record with the timestamp was read.
-func (h *Host) AdvanceStreamTime(timestamp int64) { h.streamTime.Advance(timestamp) }
 
 // WallClock returns the last time that the owner gave, in milliseconds since the Unix epoch.
 func (h *Host) WallClock() int64 { return h.wallClock.Now }

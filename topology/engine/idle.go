@@ -54,13 +54,13 @@ func (c *idleClock) due() (at int64, ok bool) {
 	if c.seen != c.clock.Now { // an operator upstream has forwarded something in the pause
 		c.last, c.seen = p.passed, c.clock.Now
 	}
-	return c.last + c.after, c.clock.Now != UnknownTime && c.gone <= c.reach
+	return c.last + c.after, c.clock.Now != UnknownTime && c.gone <= c.reach && !c.clock.held()
 }
 
 func (c *idleClock) ring(passed int64) error {
 	elapsed := passed - c.last
 	c.last, c.gone = passed, c.gone+elapsed
-	c.clock.Advance(c.clock.Now + elapsed)
+	c.clock.follow(c.clock.Now + elapsed)
 	c.seen = c.clock.Now
 	if c.clock.Emit == nil {
 		return nil // it only decides what is late

@@ -9,11 +9,17 @@ type Program struct {
 	// IdleAfter is how long the input must be idle before stream times go on with the idle time, in milliseconds; 0
 	// means that they never do. See [Task.AdvanceIdle].
 	IdleAfter int64
+	// Reaching returns the inputs, as indexes of Inputs, whose records lead to the records of a node. nil means that
+	// all do.
+	Reaching func(n Node) []int
 }
 
 // Input is a topic that a task reads.
 type Input struct {
 	Topic string
+	// Upstream says that tasks of the application write the topic, see [TaskConfig].Writers. Each of them is an origin
+	// of its own; all other inputs are one.
+	Upstream bool
 	// Open wires the operators that the records reach into the task, and returns what takes the records. It reports
 	// mistakes by [Host.Fail].
 	Open func(h *Host) Reader
@@ -27,7 +33,7 @@ type Reader struct {
 	// changes nothing. nil means that records have the timestamp that they have in Kafka.
 	Timestamp func(r *RawRecord, partitionTime int64) int64
 	// PartitionTime is the largest timestamp so far. Required with Timestamp.
-	PartitionTime *Clock
+	PartitionTime *KeptTime
 	// Bounded says that Read refuses records that are later than [Task.LatestTime].
 	Bounded bool
 }

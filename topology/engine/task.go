@@ -29,8 +29,16 @@ func NewTask(p Program, cfg TaskConfig) (*Task, error) {
 	}
 	t := &Task{host: newHost(p.Name, cfg)}
 	h := &t.host
+	h.reaching = p.Reaching
+	for i := range p.Inputs {
+		h.topics = append(h.topics, p.Inputs[i].Topic)
+		h.origins.add(&p.Inputs[i], cfg.Writers)
+	}
+	h.origins.begin()
+	if h.origins.several() {
+		h.streamTime.mark = newWatermark(&h.origins, h.origins.of(h.inputs()))
+	}
 	for _, in := range p.Inputs {
-		h.topics = append(h.topics, in.Topic)
 		t.readers = append(t.readers, in.Open(h))
 	}
 	if err := h.findBroken(); err != nil {
@@ -92,6 +100,7 @@ func (t *Task) Process(input int, r *RawRecord) (err error) {
 		return err
 	}
 	h.input, h.offset = input, r.Offset
+	h.origins.enter(input, r.Task)
 	h.pause.end()
 	h.arena.begin()
 	defer h.recovered(&err)
@@ -134,12 +143,6 @@ func (t *Task) PartitionTime(input int) int64 {
 	}
 	return UnknownTime
 }
-
-// StreamTime returns the largest timestamp of the records processed, in milliseconds, -1 if there is none.
-func (t *Task) StreamTime() int64 { return t.host.streamTime.Now }
-
-// SetStreamTime sets the stream time that a restored task goes on from.
-func (t *Task) SetStreamTime(timestamp int64) { t.host.streamTime.Set(timestamp) }
 
 // CommitRequested says whether a processor has asked for a commit since the last one.
 func (t *Task) CommitRequested() bool { return t.host.commitRequested }
@@ -216,7 +219,7 @@ func (t *Task) AdvanceWallClock(now int64) error {
 			k.shift(-back)
 		}
 	}
-	h.wallClock.Now = now
+	h.wallClock.Now, h.origins.now = now, -1
 	return h.ring(h.wallClockAlarms, now)
 }
 
@@ -241,6 +244,7 @@ func (t *Task) AdvanceIdle(passed int64) error {
 		return err
 	}
 	h.pause.passed += passed
+	h.origins.now = -1
 	return h.ring(h.idleAlarms, h.pause.passed)
 }
 

@@ -48,10 +48,67 @@ func (k *KeptTime) commit()       { k.committed = k.flushed }
 func (k *KeptTime) rollback()     { k.Now, k.flushed = k.committed, k.committed }
 func (k *KeptTime) changed() bool { return k.Now != k.committed }
 
-// Clock is the stream time of one operator: the largest timestamp of the records that reached it.
+// Clock is the stream time of one operator. If all records of the operator come from one origin, this is the largest
+// timestamp of the records that reached it. If they come from several, the slowest origin holds it back: no record is
+// late because other records were read faster.
 type Clock struct {
 	KeptTime
 	ClockHooks
+
+	node Node
+	mark *watermark // nil if there is one origin
+}
+
+// Advance says that the record which is processed has reached the operator.
+func (c *Clock) Advance(timestamp int64) {
+	if c.mark == nil {
+		c.Now = max(c.Now, timestamp)
+		return
+	}
+	c.Now = c.mark.record(c.Now, timestamp)
+}
+
+// follow sets the clock to a time that comes from no record, if that is later.
+func (c *Clock) follow(now int64) {
+	c.KeptTime.Advance(now)
+	if c.mark != nil && now > c.mark.largest {
+		c.mark.largest = now
+		c.mark.dirty, c.mark.moved = true, true
+	}
+}
+
+// held says whether an origin holds the clock back, so that older records are to come.
+func (c *Clock) held() bool { return c.mark != nil && c.Now < c.mark.largest }
+
+func (c *Clock) changed() bool { return c.KeptTime.changed() || c.mark != nil && c.mark.moved }
+
+func (c *Clock) flush() {
+	c.KeptTime.flush()
+	if c.mark != nil {
+		c.mark.flush()
+	}
+}
+
+func (c *Clock) commit() {
+	c.KeptTime.commit()
+	if c.mark != nil {
+		c.mark.commit()
+	}
+}
+
+func (c *Clock) rollback() {
+	c.KeptTime.rollback()
+	if c.mark != nil {
+		c.mark.rollback()
+	}
+}
+
+func (c *Clock) stored() storedTime {
+	s := storedTime{now: c.Now}
+	if c.mark != nil {
+		s.came = c.mark.encode()
+	}
+	return s
 }
 
 // ClockHooks are what follows from a stream time. Each may be nil.
@@ -61,6 +118,9 @@ type ClockHooks struct {
 	// Emit forwards what became final by stream time now. The operator calls it itself for each record; the task calls
 	// it when the clock went on without one, see [Program].IdleAfter.
 	Emit func(now int64) error
+	// Advanced hears of it, before Emit, when the clock went on from before to now because an origin that held it back
+	// has come further.
+	Advanced func(before, now int64)
 	// Node is the operator if its time goes on while the input pauses, and Reach how far it must go on for all that the
 	// operator holds to come out.
 	Node  Node
@@ -72,7 +132,7 @@ func TimesSpec() state.Spec { return state.Spec{Name: TimesStore, Kind: state.Ke
 
 // times keeps the stream times of operators in state, and expires what they keep.
 type times struct {
-	rows   *state.KeyValue[string, int64]
+	rows   *state.KeyValue[string, storedTime]
 	clocks []*Clock
 	others []*KeptTime
 }
@@ -92,7 +152,7 @@ func (t *times) flush() error {
 				return err
 			}
 		}
-		if err := t.put(&c.KeptTime); err != nil {
+		if err := t.put(c.name, c.stored()); err != nil {
 			return err
 		}
 	}
@@ -101,18 +161,18 @@ func (t *times) flush() error {
 		if !k.changed() {
 			continue
 		}
-		if err := t.put(k); err != nil {
+		if err := t.put(k.name, storedTime{now: k.Now}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *times) put(k *KeptTime) error { return t.rows.Put(k.name, k.Now, k.Now) }
+func (t *times) put(name string, s storedTime) error { return t.rows.Put(name, s, s.now) }
 
 // changed says whether a clock has gone on since the last commit.
 func (t *times) changed() bool {
-	return slices.ContainsFunc(t.clocks, func(c *Clock) bool { return c.changed() }) || slices.ContainsFunc(t.others, (*KeptTime).changed)
+	return slices.ContainsFunc(t.clocks, (*Clock).changed) || slices.ContainsFunc(t.others, (*KeptTime).changed)
 }
 
 func (t *times) commit() {

@@ -13,8 +13,8 @@ const timeBytes = 8
 // LowerTime lowers a row of the store of stream times, as a changelog has it, to latest, in milliseconds. It returns
 // the row and the time that it had. A row that is not later is returned as it is.
 //
-// Details of a lowered row are left out: they say how far the time has come by each origin of its records, and a row
-// without them says that it has come equally far by all.
+// Details are left out, of a row that is not later as well: they say how far the records of each origin have come, and
+// one may be further than the time. Without them the time stays where it is until each origin has passed it.
 func LowerTime(row []byte, latest int64) (lowered []byte, was int64, err error) {
 	timestamp, value, err := state.SplitRowValue(row)
 	if err == nil && len(value) < timeBytes {

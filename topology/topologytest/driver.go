@@ -46,17 +46,18 @@ func CacheBytes(n int64) Option { return func(d *Driver) { d.cacheBytes = n } }
 
 // Driver runs a topology. It belongs to one goroutine. Any error fails the test, unless the method returns errors.
 type Driver struct {
-	t          TB
-	top        *topology.Topology
-	runners    []*runner
-	globals    []*globalTable
-	matching   []string // topics that patterns may match
-	commitDue  func() bool
-	cacheBytes int64
-	callDice   *rand.Rand       // nil: calls end at once, in their order
-	partitions map[string]int32 // of the topics that have a number of their own
-	common     int32            // partitions of all other topics that are not internal; 0: not given, one
-	keyless    map[string]int32 // how many records without a key were piped, by topic
+	t           TB
+	top         *topology.Topology
+	runners     []*runner
+	globals     []*globalTable
+	matching    []string // topics that patterns may match
+	commitDue   func() bool
+	cacheBytes  int64
+	callDice    *rand.Rand       // nil: calls end at once, in their order
+	idleTimeout int64            // milliseconds, see IdleTimeout
+	partitions  map[string]int32 // of the topics that have a number of their own
+	common      int32            // partitions of all other topics that are not internal; 0: not given, one
+	keyless     map[string]int32 // how many records without a key were piped, by topic
 
 	maxTimeAhead int64 // in milliseconds; 0: no bound
 
@@ -66,6 +67,7 @@ type Driver struct {
 	offsets map[place]int64 // next offsets
 	pending []action        // since the last commit
 	now     int64           // the wall clock
+	passed  int64           // since the beginning, in milliseconds
 
 	committed struct {
 		sent, drops int
@@ -101,7 +103,7 @@ func NewDriver(t TB, top *topology.Topology, opts ...Option) *Driver {
 	t.Helper()
 	d := &Driver{
 		t: t, top: top, read: make(map[string]int), offsets: make(map[place]int64),
-		partitions: make(map[string]int32), keyless: make(map[string]int32),
+		partitions: make(map[string]int32), keyless: make(map[string]int32), idleTimeout: defaultIdleTimeout.Milliseconds(),
 	}
 	CommitEvery(1)(d)
 	for _, opt := range opts {
@@ -115,13 +117,14 @@ func NewDriver(t TB, top *topology.Topology, opts ...Option) *Driver {
 		for partition := range tasks[sub.Group()] {
 			d.runners = append(d.runners, &runner{
 				calls: &executor{dice: d.callDice}, sub: sub, partition: partition, inputs: inputs,
-				queues: make([][]engine.RawRecord, len(inputs)), changelog: make(map[string][]byte), streamTime: -1,
+				queues: make([][]queued, len(inputs)), changelog: make(map[string][]byte), streamTime: -1,
 			})
 		}
 	}
 	for _, r := range d.runners {
 		d.must(r.wipe())
 	}
+	d.connect()
 	d.openGlobals()
 	d.open()
 	d.committed.offsets = maps.Clone(d.offsets)
@@ -141,13 +144,14 @@ func (d *Driver) open() {
 	budget := state.NewBudget(d.cacheBytes)
 	for _, r := range d.runners {
 		task, err := r.sub.NewTask(engine.TaskConfig{
-			Partition: r.partition, State: r.part, Budget: budget, Sink: d, Partitions: d.partitionsOf, Globals: d.globalRows, WallClock: d.now,
+			Partition: r.partition, State: r.part, Budget: budget, Sink: taskSink{d, r}, Partitions: d.partitionsOf, Globals: d.globalRows, WallClock: d.now,
+			Writers:  d.writers(r),
 			Executor: r.calls, MaxTimeAhead: d.maxTimeAhead,
 			OnDrop: func(drop engine.Drop) { d.drops = append(d.drops, drop) },
 		})
 		d.must(err)
 		r.task = task
-		r.task.SetStreamTime(r.streamTime)
+		r.task.SetStreamTime(r.streamTime, r.progress)
 	}
 }
 
@@ -179,14 +183,22 @@ func (d *Driver) settle(err error) error {
 	return nil
 }
 
+// taskSink takes the output of a task.
+type taskSink struct {
+	d *Driver
+	r *runner
+}
+
 // Send implements engine.Sink.
-func (d *Driver) Send(topic string, r engine.RawRecord) error {
+func (s taskSink) Send(topic string, r engine.RawRecord) error {
+	d := s.d
 	n, err := d.partitionsOf(topic)
 	if err != nil {
 		return err
 	}
 	partition := partitionOf(r, n)
 	d.sent = append(d.sent, sent{topic, partition, r})
+	r.Task = s.r.partition
 	d.enqueue(place{topic, partition}, r)
 	return nil
 }
@@ -201,7 +213,7 @@ func (d *Driver) enqueue(at place, r engine.RawRecord) {
 		}
 		for i, input := range runner.inputs {
 			if input.Topic == at.topic {
-				runner.queues[i] = append(runner.queues[i], r)
+				runner.queues[i] = append(runner.queues[i], queued{RawRecord: r})
 			}
 		}
 	}
@@ -212,15 +224,19 @@ func (d *Driver) enqueue(at place, r engine.RawRecord) {
 	}
 }
 
-// run processes all queued records, in all sub-topologies, and the results of calls that end now.
+// run processes all queued records, in all sub-topologies, and the results of calls that end now. Then the tasks
+// downstream hear how far those upstream have come, which may make them do more.
 func (d *Driver) run() error {
 	for {
 		if err := d.runQueued(); err != nil {
 			return err
 		}
 		some, err := d.runCalls(d.callDice == nil)
-		if err != nil || !some {
+		if err != nil {
 			return err
+		}
+		if !some && !d.tell() {
+			return nil
 		}
 	}
 }
@@ -247,7 +263,7 @@ func (d *Driver) runQueued() error {
 		if r == nil {
 			return nil
 		}
-		if err := r.step(input); err != nil {
+		if err := r.step(input, d.passed); err != nil {
 			return err
 		}
 	}
@@ -271,7 +287,7 @@ func (d *Driver) next() (next *runner, input int) {
 // queued reports whether a task has something to process.
 func (d *Driver) queued() bool {
 	return slices.ContainsFunc(d.runners, func(r *runner) bool {
-		return slices.ContainsFunc(r.queues, func(queue []engine.RawRecord) bool { return len(queue) > 0 })
+		return slices.ContainsFunc(r.queues, func(queue []queued) bool { return len(queue) > 0 })
 	})
 }
 
@@ -338,6 +354,7 @@ func (d *Driver) rollback(again []action) {
 	again = slices.Clone(again)
 	for _, r := range d.runners {
 		r.task.Rollback()
+		r.up.rollback()
 		clear(r.queues)
 	}
 	for _, g := range d.globals {

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/seed84377926/millrace/topology"
-	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // reads reports whether a task or a global table reads the topic.
@@ -53,10 +52,11 @@ func (d *Driver) discover(topic string) bool {
 		}
 		for _, r := range runners[:n] {
 			r.sub, r.inputs = sub, sub.Inputs()
-			r.queues = make([][]engine.RawRecord, len(r.inputs))
+			r.queues = make([][]queued, len(r.inputs))
 		}
 		runners = runners[n:]
 	}
+	d.connect()
 	d.open()
 	d.rollback(d.pending)
 	return true

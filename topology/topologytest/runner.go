@@ -3,6 +3,7 @@ package topologytest
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/seed84377926/millrace/state"
@@ -18,9 +19,11 @@ type runner struct {
 	calls      *executor
 	part       state.Partition
 	changelog  map[string][]byte // what Kafka would have kept
-	streamTime int64             // committed
+	streamTime int64             // committed, as is progress
+	progress   []engine.Progress
+	up         upstream
 	inputs     []topology.Input
-	queues     [][]engine.RawRecord // by input
+	queues     [][]queued // by input
 }
 
 // wipe gives r a new engine.
@@ -36,7 +39,10 @@ func (r *runner) earliest() (input int, earliest int64) {
 		if len(queue) == 0 {
 			continue
 		}
-		timestamp := r.task.Timestamp(i, &queue[0], r.task.PartitionTime(i))
+		timestamp := int64(math.MinInt64) // news has no time of its own
+		if queue[0].told == nil {
+			timestamp = r.task.Timestamp(i, &queue[0].RawRecord, r.task.PartitionTime(i))
+		}
 		if input < 0 || timestamp < earliest {
 			input, earliest = i, timestamp
 		}
@@ -44,12 +50,21 @@ func (r *runner) earliest() (input int, earliest int64) {
 	return input, earliest
 }
 
-// step processes the next record of an input.
-func (r *runner) step(input int) error {
-	record := r.queues[input][0]
+// step processes the next record of an input, or what an upstream task has told, after so much time has passed.
+func (r *runner) step(input int, passed int64) error {
+	next := r.queues[input][0]
 	r.queues[input] = r.queues[input][1:]
-	if err := r.task.Process(input, &record); err != nil {
-		return fmt.Errorf("sub-topology %q: record %s: %w", r.sub.Name(), printRaw(record), err)
+	if next.told != nil {
+		if err := r.task.Tell(engine.Origin{Topic: r.inputs[input].Topic, Partition: next.Task}, *next.told); err != nil {
+			return fmt.Errorf("sub-topology %q: %w", r.sub.Name(), err)
+		}
+		return nil
+	}
+	if !r.inputs[input].Repartition {
+		r.up.active = passed
+	}
+	if err := r.task.Process(input, &next.RawRecord); err != nil {
+		return fmt.Errorf("sub-topology %q: record %s: %w", r.sub.Name(), printRaw(next.RawRecord), err)
 	}
 	return nil
 }
@@ -63,7 +78,8 @@ func (r *runner) commit() error {
 		return fmt.Errorf("commit sub-topology %q: %w", r.sub.Name(), err)
 	}
 	r.task.Committed()
-	r.streamTime = r.task.StreamTime()
+	r.streamTime, r.progress = r.task.StreamTime(), r.task.Progress(r.progress[:0])
+	r.up.commit()
 	for op := range batch.Ops() {
 		switch {
 		case op.Local:

@@ -16,7 +16,7 @@ func (d *Driver) Now() int64 { return d.now }
 
 // AdvanceWallClock lets time pass: it moves the wall clock forward and does everything that was waiting for it, in all
 // sub-topologies. No input comes meanwhile. Stream time does not move, unless the topology advances it when input is
-// idle.
+// idle; but tasks that have read nothing for the [IdleTimeout] hold back the time of the tasks downstream no longer.
 func (d *Driver) AdvanceWallClock(by time.Duration) {
 	d.t.Helper()
 	d.must(d.TryAdvanceWallClock(by))
@@ -44,6 +44,7 @@ func (d *Driver) moveWallClock(by, passed time.Duration) error {
 }
 
 func (d *Driver) tellTime(now, passed int64) error {
+	d.passed += passed
 	for _, r := range d.runners {
 		err := r.task.AdvanceIdle(passed)
 		if err == nil {
@@ -56,5 +57,5 @@ func (d *Driver) tellTime(now, passed int64) error {
 			return err
 		}
 	}
-	return nil
+	return d.rest()
 }
