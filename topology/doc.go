@@ -47,9 +47,10 @@
 //
 // # Time
 //
-//   - T1: The stream time of a task is the largest timestamp of the records it has processed; it never goes back.
-//   - T2: Each windowed operator has a stream time of its own: the largest timestamp of the records that reach it, so
-//     that a filter before it delays it. It is part of the state: it survives restarts.
+//   - T1: The stream time of a task is the largest timestamp of the records it has processed; downstream of several
+//     upstream tasks, the time of the slowest, if that is less. It never goes back.
+//   - T2: Each windowed operator has a stream time of its own: the same, over the records that reach it, so that a
+//     filter before it delays it. It is part of the state: it survives restarts.
 //     If several streams flow into one windowed aggregate, each has its own.
 //     With [AdvanceWhenIdle], it also goes on as time passes while the input pauses.
 //   - T3: A result that depends on several records has the largest of their timestamps. A join of a stream with a table

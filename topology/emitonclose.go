@@ -19,7 +19,8 @@ func WithinRetention() EmitOption { return withinRetention{} }
 //	window     ├──── w1 ────┤···grace···│
 //	                                    └▶ w1: abc
 //
-// Only records move stream time: the last windows come out when the input goes on.
+// Stream time moves with records, here and in the upstream tasks, and when an upstream task becomes idle. The last
+// windows come out when the input goes on, unless [AdvanceWhenIdle] is used.
 //
 // A result stays in the store for the retention after its window has closed. Until the window closes, a lookup finds
 // the aggregate so far.
@@ -33,7 +34,8 @@ func (s TimeWindowedStream[K, V]) EmitOnClose(opts ...EmitOption) TimeWindowedSt
 // end plus gap and grace. Results come in the order of their ends, then of their starts, then of their encoded keys.
 // Their timestamp is the end of the session.
 //
-// Only records move stream time: the last sessions come out when the input goes on.
+// Stream time moves with records, here and in the upstream tasks, and when an upstream task becomes idle. The last
+// sessions come out when the input goes on, unless [AdvanceWhenIdle] is used.
 //
 // A result stays in the store for the retention after its session has closed. Until the session closes, a lookup finds
 // the aggregate so far.

@@ -6,9 +6,9 @@ import (
 )
 
 // AdvanceWhenIdle lets time go on when input does not. Operators that wait for stream time (suppress, results on close,
-// unmatched results of joins, joins with grace, rows that expire) learn of time from records only: when the input
-// pauses, they keep what they hold. With this option, a task that has had no record for the given time advances the
-// stream times of its operators as time passes, from where they were at the last record:
+// unmatched results of joins, joins with grace, rows that expire) learn of time from records, their own and those of
+// upstream tasks: when the input pauses, they keep what they hold. With this option, a task that has had no record for
+// the given time advances the stream times of its operators as time passes, from where they were at the last record:
 //
 //	idle for      0 s      10 s     20 s     30 s        AdvanceWhenIdle(10 * time.Second)
 //	records       12:00:00
@@ -23,7 +23,8 @@ import (
 // reached, records wait to be read, or a transaction that writes to an input is open, and not if the wall clock is set
 // or the process or the machine stands still.
 //
-// Stream-time punctuations and the stream time of the task follow records only and do not advance.
+// The stream time of an operator that waits for an upstream task does not advance. Nor does the stream time of the
+// task, which stream-time punctuations go by.
 func AdvanceWhenIdle(after time.Duration) BuilderOption { return idleOption(after) }
 
 type idleOption time.Duration

@@ -38,11 +38,11 @@ func (s Stream[K, V]) Join[W, R any](
 // nil for the right side, and the result has the key, timestamp and headers of the record. The pointer that join gets
 // is only valid during the call. A third store, name-unmatched, keeps the records that wait.
 //
-// Such a result comes out when stream time, the largest timestamp of both sides, has passed the window of the record
-// and its grace. From then on the record is joined with nothing: however disordered the input, no record comes out both
-// joined and alone. (Kafka Streams contradicts itself there, KAFKA-19536.) Results come out in the order of their
-// timestamps. As in Kafka Streams, they may come later by up to another window and grace, because not every record
-// makes the join look for them.
+// Such a result comes out when the stream time of both sides together has passed the window of the record and its
+// grace. From then on the record is joined with nothing: however disordered the input, no record comes out both joined
+// and alone. (Kafka Streams contradicts itself there, KAFKA-19536.) Results come out in the order of their timestamps.
+// As in Kafka Streams, they may come later by up to another window and grace, because not every record makes the join
+// look for them.
 //
 // A record whose window is already over when it comes is joined with the records that are still kept; if there is none,
 // it comes out alone at once. A record with a null key also comes out alone at once, because nothing can be joined with

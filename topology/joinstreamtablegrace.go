@@ -13,7 +13,7 @@ import (
 // the grace. So the join finds the row that was valid at that time, even if the row comes to the table later than the
 // record. The records wait in a store with the given name. They come out in the order of their timestamps, with their
 // timestamps and headers. A record that is late by more than the grace is joined at once. A record that waits comes out
-// only when another record comes in, unless [AdvanceWhenIdle] is used.
+// only when stream time moves on: a pause holds it, unless [AdvanceWhenIdle] is used.
 //
 // The history of the table must be at least as long as the grace.
 func (s Stream[K, V]) JoinTableWithGrace[W, R any](

@@ -13,9 +13,9 @@ import (
 type PunctuationType uint8
 
 const (
-	// StreamTime is the largest timestamp that the task has read. A schedule calls after the first record, and then
-	// after the first one that reaches or passes a multiple of the interval, however many multiples it passes. It is
-	// part of the state of the task: restarts, commits and crashes do not change when it calls.
+	// StreamTime is the stream time of the task. A schedule calls when stream time is known, and then when it reaches
+	// or passes a multiple of the interval, however many multiples it passes. It is part of the state of the task:
+	// restarts, commits and crashes do not change when it calls.
 	StreamTime PunctuationType = iota + 1
 	// WallClock is the time of day. A schedule calls each time that the interval has passed, and once for all intervals
 	// that were missed. It begins again when the task does. If the clock is set forward, a call may come early; if it

@@ -162,7 +162,7 @@ func (s *scope) Metadata() (m Metadata, ok bool) {
 // Partition returns the number of the task, which is the number of the partitions that it reads.
 func (s *scope) Partition() int32 { return s.h.Partition() }
 
-// StreamTime returns the largest timestamp that the task has read, in milliseconds, -1 before the first.
+// StreamTime returns the stream time of the task, in milliseconds, -1 while it is not known.
 func (s *scope) StreamTime() int64 { return s.h.StreamTime() }
 
 // WallClock returns the time, in milliseconds since the Unix epoch. It stands still while records are processed one

@@ -99,8 +99,9 @@ func (e bufferFullError) Error() string {
 
 // Suppress holds updates of the table back and forwards the last one of each key, see [UntilTimeLimit]. A result has
 // the timestamp and the headers of its update, so timestamps may go back. Results of one record come out in the order
-// of their places in the queue, then of their keys. Deletions are updates. Time is the largest timestamp that reached
-// this operator: without records nothing comes out, unless [AdvanceWhenIdle] is used.
+// of their places in the queue, then of their keys. Deletions are updates. Time is the stream time of this operator: it
+// moves with records, here and in the upstream tasks, when an upstream task becomes idle, and in pauses if
+// [AdvanceWhenIdle] is used.
 //
 // Held updates are kept in a store with the given name. When the task moves, none is lost and none is forwarded twice.
 // While a key is held, an operator that joins with the result sees the update that was forwarded last

@@ -26,10 +26,9 @@ func Versioned(history time.Duration) StoreOption {
 	return storeOption(func(o *storeOptions) { o.versioned, o.history = true, history })
 }
 
-// TTL makes the rows of a table expire: a row is gone when the stream time of the table, which is the largest timestamp
-// that it has seen, exceeds the timestamp of the row by more than ttl. A row that is written again lives on from its
-// new timestamp. The timestamp of an aggregate is the timestamp of its latest record. (Kafka Streams has no such
-// option.)
+// TTL makes the rows of a table expire: a row is gone when the stream time of the table exceeds the timestamp of the
+// row by more than ttl. A row that is written again lives on from its new timestamp. The timestamp of an aggregate is
+// the timestamp of its latest record. (Kafka Streams has no such option.)
 //
 //	stream time   0        5        10       15       20        TTL(10)
 //	records       a=1      b=1      b=2      c=1      c=2
@@ -39,8 +38,8 @@ func Versioned(history time.Duration) StoreOption {
 // An expired row is gone from the store, and readers of the table do not see it any more. Its deletion is forwarded
 // with the last timestamp at which the row was alive, before the record whose timestamp ended it, so that joins and
 // groupings downstream are right. Rows that expire together do so in the order of their timestamps, then of their keys.
-// Without records no time passes. A record whose row would have expired already is dropped ([DropTooOld]); a deletion
-// is not.
+// Time does not pass by itself, unless [AdvanceWhenIdle] is used. A record whose row would have expired already is
+// dropped ([DropTooOld]); a deletion is not.
 func TTL(ttl time.Duration) StoreOption {
 	return storeOption(func(o *storeOptions) { o.expiring, o.ttl = true, ttl })
 }

@@ -116,7 +116,8 @@ type ClockHooks struct {
 	// Expire removes what is not needed any more at stream time now. It is called before a commit.
 	Expire func(now int64) error
 	// Emit forwards what became final by stream time now. The operator calls it itself for each record; the task calls
-	// it when the clock went on without one, see [Program].IdleAfter.
+	// it when the clock went on without one: because an origin that held it back has come further, or because the input
+	// pauses, see [Program].IdleAfter.
 	Emit func(now int64) error
 	// Advanced hears of it, before Emit, when the clock went on from before to now because an origin that held it back
 	// has come further.
