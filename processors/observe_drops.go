@@ -95,19 +95,21 @@ func (d *drops) due() (at time.Time, ok bool) {
 
 func (t *dropTally) log(logger *slog.Logger) {
 	const millis = "2006-01-02T15:04:05.000Z07:00" // slog refuses years after 9999
-	message := "records dropped"
 	attrs := []slog.Attr{
 		slog.String("node", t.node), slog.String("reason", t.reason), slog.Int64("drops", t.unlogged),
 	}
 	if t.latest > 0 {
-		message = "records dropped because they came too late"
 		attrs = append(attrs, slog.Duration("late", observe.Millis(t.latest)))
 	}
 	if t.example.Topic != "" {
 		attrs = append(attrs, slog.String("topic", t.example.Topic), slog.Int64("offset", t.example.Offset))
 	}
 	attrs = append(attrs, slog.String("timestamp", time.UnixMilli(t.example.Timestamp).UTC().Format(millis)))
-	logger.LogAttrs(context.Background(), dropLevel(t.reason), message, attrs...)
+	if t.latest > 0 {
+		logger.LogAttrs(context.Background(), dropLevel(t.reason), "records dropped because they came too late", attrs...)
+		return
+	}
+	logger.LogAttrs(context.Background(), dropLevel(t.reason), "records dropped", attrs...)
 }
 
 // dropLevel returns the level at which a drop is logged: INFO if the operator drops such records in a sound

@@ -120,6 +120,7 @@ func (c Calendar) Window(at int64) Window {
 func (c Calendar) firstDate(t time.Time) time.Time {
 	year, month, day := t.Date()
 	switch c.Unit {
+	case Day:
 	case Week:
 		day -= (int(t.Weekday()) - int(c.First) + 7) % 7
 	case Month:

@@ -30,7 +30,7 @@ func instant(t testing.TB, text string) int64 {
 
 // Each window by the calendar, from its first instant to the last one before its end.
 func TestCalendar(t *testing.T) {
-	const halfHour = 30 * time.Minute
+	const half = 30 * time.Minute // of an hour
 	for _, c := range []struct {
 		story      string
 		unit       state.Unit
@@ -42,87 +42,87 @@ func TestCalendar(t *testing.T) {
 	}{
 		{
 			"the clocks are set forward: 46 half-hours", state.Day, 0, "Europe/Berlin", "2024-03-31T12:00:00+02:00",
-			"2024-03-31T00:00:00+01:00", "2024-04-01T00:00:00+02:00", 46 * halfHour,
+			"2024-03-31T00:00:00+01:00", "2024-04-01T00:00:00+02:00", 46 * half,
 		},
 		{
 			"an ordinary day: 48 half-hours", state.Day, 0, "Europe/Berlin", "2024-04-01T00:00:00+02:00",
-			"2024-04-01T00:00:00+02:00", "2024-04-02T00:00:00+02:00", 48 * halfHour,
+			"2024-04-01T00:00:00+02:00", "2024-04-02T00:00:00+02:00", 48 * half,
 		},
 		{
 			"the clocks are set back: 50 half-hours", state.Day, 0, "Europe/Berlin", "2024-10-27T02:30:00+01:00",
-			"2024-10-27T00:00:00+02:00", "2024-10-28T00:00:00+01:00", 50 * halfHour,
+			"2024-10-27T00:00:00+02:00", "2024-10-28T00:00:00+01:00", 50 * half,
 		},
 		{
 			"half an hour", state.Day, 0, "Australia/Lord_Howe", "2024-04-07T12:00:00+10:30",
-			"2024-04-07T00:00:00+11:00", "2024-04-08T00:00:00+10:30", 49 * halfHour,
+			"2024-04-07T00:00:00+11:00", "2024-04-08T00:00:00+10:30", 49 * half,
 		},
 		{
 			"no midnight: the day begins at 01:00", state.Day, 0, "America/Sao_Paulo", "2018-11-04T12:00:00-02:00",
-			"2018-11-04T01:00:00-02:00", "2018-11-05T00:00:00-02:00", 46 * halfHour,
+			"2018-11-04T01:00:00-02:00", "2018-11-05T00:00:00-02:00", 46 * half,
 		},
 		{
 			"the day before", state.Day, 0, "America/Sao_Paulo", "2018-11-03T23:59:59-03:00",
-			"2018-11-03T00:00:00-03:00", "2018-11-04T00:00:00-03:00", 48 * halfHour,
+			"2018-11-03T00:00:00-03:00", "2018-11-04T00:00:00-03:00", 48 * half,
 		},
 		{
 			"the clocks are set back at midnight: the hour from 23:00 comes twice", state.Day, 0, "America/Sao_Paulo", "2018-02-17T23:30:00-03:00",
-			"2018-02-17T00:00:00-02:00", "2018-02-18T00:00:00-03:00", 50 * halfHour,
+			"2018-02-17T00:00:00-02:00", "2018-02-18T00:00:00-03:00", 50 * half,
 		},
 		{
 			"no midnight", state.Day, 0, "Asia/Beirut", "2021-03-28T12:00:00+03:00",
-			"2021-03-28T01:00:00+03:00", "2021-03-29T00:00:00+03:00", 46 * halfHour,
+			"2021-03-28T01:00:00+03:00", "2021-03-29T00:00:00+03:00", 46 * half,
 		},
 		{
 			"a month without its first midnight", state.Month, 0, "Africa/Cairo", "2011-01-15T12:00:00+02:00",
-			"2011-01-01T00:00:00+02:00", "2011-02-01T00:00:00+02:00", 31 * 48 * halfHour,
+			"2011-01-01T00:00:00+02:00", "2011-02-01T00:00:00+02:00", 31 * 48 * half,
 		},
 		{
 			"a day that was skipped: the 30th", state.Day, 0, "Pacific/Apia", "2011-12-29T23:59:59-10:00",
-			"2011-12-29T00:00:00-10:00", "2011-12-31T00:00:00+14:00", 48 * halfHour,
+			"2011-12-29T00:00:00-10:00", "2011-12-31T00:00:00+14:00", 48 * half,
 		},
 		{
 			"the day after the skipped one", state.Day, 0, "Pacific/Apia", "2011-12-31T00:00:00+14:00",
-			"2011-12-31T00:00:00+14:00", "2012-01-01T00:00:00+14:00", 48 * halfHour,
+			"2011-12-31T00:00:00+14:00", "2012-01-01T00:00:00+14:00", 48 * half,
 		},
 		{
 			"the clocks went back over midnight, at 00:01: the minute after the first midnight and 23:01 to 24:00 belong to the next day", state.Day, 0,
-			"America/St_Johns", "2010-11-06T23:30:00-03:30", "2010-11-07T00:00:00-02:30", "2010-11-08T00:00:00-03:30", 50 * halfHour,
+			"America/St_Johns", "2010-11-06T23:30:00-03:30", "2010-11-07T00:00:00-02:30", "2010-11-08T00:00:00-03:30", 50 * half,
 		},
 		{
 			"a week over the end of the year", state.Week, time.Monday, "Europe/Berlin", "2025-01-01T00:00:00+01:00",
-			"2024-12-30T00:00:00+01:00", "2025-01-06T00:00:00+01:00", 7 * 48 * halfHour,
+			"2024-12-30T00:00:00+01:00", "2025-01-06T00:00:00+01:00", 7 * 48 * half,
 		},
 		{
 			"a week from Sunday", state.Week, time.Sunday, "America/New_York", "2024-03-16T23:59:59-04:00",
-			"2024-03-10T00:00:00-05:00", "2024-03-17T00:00:00-04:00", 7*48*halfHour - time.Hour,
+			"2024-03-10T00:00:00-05:00", "2024-03-17T00:00:00-04:00", 7*48*half - time.Hour,
 		},
 		{
 			"the first day of a week", state.Week, time.Saturday, "UTC", "2024-06-01T00:00:00Z",
-			"2024-06-01T00:00:00Z", "2024-06-08T00:00:00Z", 7 * 48 * halfHour,
+			"2024-06-01T00:00:00Z", "2024-06-08T00:00:00Z", 7 * 48 * half,
 		},
 		{
 			"a leap February", state.Month, 0, "Europe/Berlin", "2024-02-29T23:59:59+01:00",
-			"2024-02-01T00:00:00+01:00", "2024-03-01T00:00:00+01:00", 29 * 48 * halfHour,
+			"2024-02-01T00:00:00+01:00", "2024-03-01T00:00:00+01:00", 29 * 48 * half,
 		},
 		{
 			"a month over a change", state.Month, 0, "Europe/Berlin", "2024-03-31T23:59:59+02:00",
-			"2024-03-01T00:00:00+01:00", "2024-04-01T00:00:00+02:00", 31*48*halfHour - time.Hour,
+			"2024-03-01T00:00:00+01:00", "2024-04-01T00:00:00+02:00", 31*48*half - time.Hour,
 		},
 		{
 			"a quarter", state.Quarter, 0, "Europe/Berlin", "2024-11-11T11:11:11+01:00",
-			"2024-10-01T00:00:00+02:00", "2025-01-01T00:00:00+01:00", 92*48*halfHour + time.Hour,
+			"2024-10-01T00:00:00+02:00", "2025-01-01T00:00:00+01:00", 92*48*half + time.Hour,
 		},
 		{
 			"a leap year", state.Year, 0, "Asia/Kolkata", "2024-12-31T23:59:59+05:30",
-			"2024-01-01T00:00:00+05:30", "2025-01-01T00:00:00+05:30", 366 * 48 * halfHour,
+			"2024-01-01T00:00:00+05:30", "2025-01-01T00:00:00+05:30", 366 * 48 * half,
 		},
 		{
 			"the window that holds the epoch is cut there", state.Day, 0, "Europe/Berlin", "1970-01-01T01:00:00+01:00",
-			"1970-01-01T01:00:00+01:00", "1970-01-02T00:00:00+01:00", 46 * halfHour,
+			"1970-01-01T01:00:00+01:00", "1970-01-02T00:00:00+01:00", 46 * half,
 		},
 		{
 			"in the west the epoch was in December", state.Month, 0, "America/New_York", "1970-01-01T00:00:00Z",
-			"1970-01-01T00:00:00Z", "1970-01-01T00:00:00-05:00", 10 * halfHour,
+			"1970-01-01T00:00:00Z", "1970-01-01T00:00:00-05:00", 10 * half,
 		},
 	} {
 		t.Run(fmt.Sprintf("%v in %s: %s", c.unit, c.zone, c.story), func(t *testing.T) {
