@@ -234,6 +234,9 @@ func (c Config) validate() error {
 			errs = append(errs, fmt.Errorf("%s is negative", f.name))
 		}
 	}
+	if c.AlignWithin > 0 && c.IdleTimeout < 0 {
+		errs = append(errs, errors.New("AlignWithin needs an IdleTimeout: the tasks would wait for ever for one whose partition has ended"))
+	}
 	if d := c.withDefaults(); c.Guarantee == ExactlyOnce && d.TransactionTimeout > 0 && d.CommitInterval > d.TransactionTimeout/2 {
 		errs = append(errs, fmt.Errorf(
 			"CommitInterval is %v and TransactionTimeout %v, less than twice as much: brokers would abort transactions before they are committed; "+

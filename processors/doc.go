@@ -60,10 +60,9 @@
 // read each other's output.
 //
 // A mark also tells how far its task has come in stream time. Downstream of several tasks the slowest tells the time,
-// so no record is late because another was read faster (docs/decisions/0019-watermarks.md). Who wrote a record is known
-// from its producer (life_producers.go); a task that has nothing to read says so (life_quiet.go), and is doubted when
-// its sources have more (life_upstream.go, group_sourceends.go). With Config.AlignWithin fast tasks wait for slow ones
-// (group_alignment.go).
+// so no record is late because another was read faster (docs/decisions/0019-watermarks.md). A task that has nothing to
+// read says so (life_quiet.go), and is doubted when its sources have more (life_upstream.go, group_sourceends.go). With
+// Config.AlignWithin fast tasks wait for slow ones (group_alignment.go).
 //
 // # Failures
 //

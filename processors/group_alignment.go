@@ -3,7 +3,9 @@ package processors
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,19 +42,19 @@ func noteOf(at int64) string {
 
 // bound returns the largest timestamp that the task of a partition may process, and the partition of the task that it
 // would have to wait for. Tasks that have committed nothing yet, and idle ones, are not waited for.
-func (a *alignment) bound(ctx context.Context, group string, partition int32) (largest int64, slowest int32, err error) {
+func (a *alignment) bound(ctx context.Context, plan *groupPlan, partition int32) (largest int64, slowest int32, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if time.Since(a.at) >= alignAgain {
-		notes, err := a.client.GroupNotes(ctx, group)
+		a.at, a.times = time.Now(), make(map[int32]int64)
+		notes, err := a.client.GroupNotes(ctx, plan.sub.Group())
 		if err != nil {
 			return 0, 0, fmt.Errorf("times of the other tasks: %w", err)
 		}
-		a.at, a.times = time.Now(), make(map[int32]int64)
 		for tp, note := range notes {
 			_, text, ok := strings.Cut(note, timeNote)
-			if at, err := strconv.ParseInt(text, 10, 64); ok && err == nil {
-				a.times[tp.Partition] = at
+			if at, err := strconv.ParseInt(text, 10, 64); ok && err == nil && slices.Contains(plan.topics(), tp.Topic) {
+				a.times[tp.Partition] = max(at, a.times[tp.Partition])
 			}
 		}
 	}
@@ -75,12 +77,12 @@ func (l *life) align(ctx context.Context) error {
 	if a.within <= 0 || len(l.plan.marks) == 0 {
 		return nil
 	}
-	bound, slowest, err := a.bound(ctx, l.plan.sub.Group(), l.partition)
+	bound, slowest, err := a.bound(ctx, l.plan, l.partition)
 	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		l.logger.Warn("the task is not aligned with the others", "error", err)
+		l.logger.Warn("the task does not wait for slower ones (Config.AlignWithin) until their times can be read", slog.Any("error", err))
 		bound = math.MaxInt64
 	}
 	l.inputs.bound, l.inputs.slowest = bound, slowest
@@ -96,7 +98,19 @@ func (l *life) note() {
 	for _, in := range l.plan.inputs {
 		external[in.Topic] = !in.Repartition
 	}
-	if at := l.operators.Watermark(func(topic string) bool { return external[topic] }); at != engine.UnknownTime {
+	at := l.operators.Watermark(func(topic string) bool { return external[topic] })
+	if at = max(at, l.inputs.blockedAt); at != engine.UnknownTime {
 		l.writer.SetNote(noteOf(at))
 	}
+	l.noted = l.inputs.blockedAt
+}
+
+// noteGap opens a transaction if the task has to wait at a record and has not told the others where. It has come to
+// that record: if there is a gap in the data that is longer than AlignWithin, all tasks wait, and those with the
+// smallest records may go on.
+func (l *life) noteGap() error {
+	if at := l.inputs.blockedAt; at == engine.UnknownTime || at == l.noted {
+		return nil
+	}
+	return l.openTransaction()
 }

@@ -40,6 +40,9 @@ func (s *sourceEnds) read(ctx context.Context, plan *groupPlan) (state.Offsets, 
 			}
 		}
 	}
+	if len(sources) == 0 {
+		return nil, nil //nolint:nilnil // no source has an end
+	}
 	at := time.Now()
 	ends, err := s.client.EndOffsets(ctx, slices.Sorted(maps.Keys(sources))...)
 	if err != nil {
@@ -49,10 +52,17 @@ func (s *sourceEnds) read(ctx context.Context, plan *groupPlan) (state.Offsets, 
 	return ends, nil
 }
 
-// outdated says whether a source has records that a mark does not reflect.
-func outdated(m state.Mark, ends state.Offsets) bool {
+// outdated says whether a source has records that the mark of an upstream task does not reflect. The sources that this
+// task reads itself are direct; one of them may be newer than the mark.
+func outdated(m state.Mark, ends state.Offsets, direct map[string]bool, partition int32) bool {
 	for tp, reflected := range m.Offsets {
 		if end, known := ends[tp]; !known || reflected < end {
+			return true
+		}
+	}
+	for topic := range direct {
+		tp := state.TopicPartition{Topic: topic, Partition: partition}
+		if _, reflected := m.Offsets[tp]; !reflected && ends[tp] > 0 {
 			return true
 		}
 	}

@@ -48,7 +48,7 @@ type life struct {
 	identity     pendingIdentity
 	idleTime     idleMeter
 	groupOffsets map[string]int64 // committed offsets by input, as of the last commit
-	producers    producers
+	noted        int64            // the record at which the task waits, as the last commit noted it
 	quiet        quiet
 	waits        waits
 	upstream     bool // it reads a repartition topic
@@ -96,7 +96,7 @@ func (l *life) begin(ctx context.Context, offsets map[string]int64, now identity
 	}
 	l.progress = newProgress(l.plan, l.partition, position)
 	l.groupOffsets = maps.Clone(offsets)
-	l.producers, l.waits, l.upstream = newProducers(position), waits{began: time.Now()}, len(l.plan.upstreamTasks) > 0
+	l.waits, l.upstream = waits{began: time.Now()}, len(l.plan.upstreamTasks) > 0
 	if l.faults.pending() {
 		l.singleUnits = singleUnitCommits
 	}
@@ -114,7 +114,7 @@ func (l *life) begin(ctx context.Context, offsets map[string]int64, now identity
 	if err != nil {
 		return err
 	}
-	l.operators.SetStreamTime(position.StreamTime, l.progress.restoredTimes())
+	l.operators.SetStreamTime(position.StreamTime, position.Largest, l.progress.restoredTimes())
 	if err := l.openInputs(ctx, position, offsets); err != nil {
 		l.close()
 		return err

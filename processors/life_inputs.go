@@ -123,6 +123,8 @@ type inputs struct {
 	// partition slowest, see alignment.
 	bound   int64
 	slowest int32
+	// blockedAt is the timestamp of the record that is further ahead than that, UnknownTime if there is none.
+	blockedAt int64
 
 	// These two are published to explain why a task stands still.
 	waitsFor string // the empty input that the task waits for, "" if there is none
@@ -140,7 +142,7 @@ func (s *inputs) maxRecords() int {
 // before asking again even if nothing arrives.
 func (s *inputs) next(ctx context.Context, u *unit) (wait time.Duration, err error) {
 	u.records = u.records[:0]
-	s.waitsFor = ""
+	s.waitsFor, s.blockedAt = "", engine.UnknownTime
 	for len(u.records) < s.maxRecords() {
 		var best *input
 		var empty int
@@ -173,6 +175,7 @@ func (s *inputs) next(ctx context.Context, u *unit) (wait time.Duration, err err
 			if len(u.records) > 0 {
 				return 0, nil
 			}
+			s.blockedAt = best.timestamp()
 			s.waitsFor = fmt.Sprintf("the task of partition %d, which is behind by more than AlignWithin", s.slowest)
 			return alignAgain, nil
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -40,12 +41,17 @@ func (l *life) recordMark(rec *kgo.Record) error {
 	if err != nil {
 		return err
 	}
-	l.producers.set(sender, rec.ProducerID)
 	at, told := markTime(rec)
-	if !told {
-		return nil // an older version wrote the mark
+	switch {
+	case !told: // an older version wrote the mark
+		at = engine.UnknownTime
+	case at == engine.IdleTime:
+		// It was idle when it wrote the mark, perhaps long ago. Until that is compared with its sources, its time
+		// counts.
+		l.waits.checked = time.Time{}
+		return nil
 	}
-	l.waits.heard(sender)
+	l.waits.recordTold(sender)
 	return l.operators.Tell(engine.Origin(sender), at)
 }
 
@@ -60,11 +66,13 @@ func (p *progress) recordMark(rec *kgo.Record) (state.Sender, error) {
 	}
 	m, ok := p.position.Senders[sender]
 	if !ok {
-		m = state.UnknownMark()
+		m.Time = engine.UnknownTime
 	}
-	m.Offsets, m.Producer = offsets, rec.ProducerID
+	m.Offsets = offsets
 	if at, told := markTime(rec); told {
 		m.Time = at
+	} else if m.Time == state.IdleTime {
+		m.Time = engine.UnknownTime
 	}
 	p.position.Senders[sender] = m
 	return sender, nil
@@ -104,15 +112,10 @@ func (p *progress) changedMark(to string, at int64) (m mark, changed bool) {
 	return m, !marked || m != last
 }
 
-// timeFor returns how far the task has come for those that read a repartition topic. What operators hold back will come
-// out with older timestamps.
+// timeFor returns how far the task has come for those that read a repartition topic.
 func (l *life) timeFor(to string) int64 {
 	feeding := l.plan.feeding[to]
-	at := l.operators.Watermark(func(input string) bool { return slices.Contains(feeding, input) })
-	if at == engine.IdleTime {
-		return at
-	}
-	return max(engine.UnknownTime, at-l.plan.sub.Behind(to).Milliseconds())
+	return l.operators.TimeFor(to, func(input string) bool { return slices.Contains(feeding, input) })
 }
 
 // committed notes that the marks of the commit under way are written.

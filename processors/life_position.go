@@ -43,30 +43,19 @@ func (p *progress) advance(all []*input) {
 	p.position.Derived = p.derived()
 }
 
-// recordTimes sets the stream time, and how far the records of each origin have come.
+// recordTimes sets the stream time, and how far the inputs of the task have come.
 func (p *progress) recordTimes(task *engine.Task) {
-	p.position.StreamTime = task.StreamTime()
+	p.position.StreamTime, p.position.Largest = task.StreamTime(), task.LargestTime()
 	p.origins = task.Progress(p.origins[:0])
 	for _, o := range p.origins {
-		sender := state.Sender(o.Origin)
-		if sender.Topic == "" {
+		if o.Topic == "" {
 			p.position.DirectSeen = o.Seen
-			continue
 		}
-		m, ok := p.position.Senders[sender]
-		if !ok {
-			if o.Seen == engine.UnknownTime {
-				continue // nothing is known of it
-			}
-			m = state.UnknownMark()
-		}
-		m.Seen = o.Seen
-		p.position.Senders[sender] = m
 	}
 }
 
 // restoredTimes returns how far the origins have come as the position has it. That an upstream task has nothing to read
-// was true when it said so: it is left out until it is known to be true still, see idleClaims.
+// was true when it said so: it is left out until it is known to be true still, see releaseIdle.
 func (p *progress) restoredTimes() []engine.Progress {
 	times := []engine.Progress{{Told: engine.UnknownTime, Seen: p.position.DirectSeen}}
 	for sender, m := range p.position.Senders {
@@ -74,7 +63,7 @@ func (p *progress) restoredTimes() []engine.Progress {
 		if told == state.IdleTime {
 			told = engine.UnknownTime
 		}
-		times = append(times, engine.Progress{Origin: engine.Origin(sender), Told: told, Seen: m.Seen})
+		times = append(times, engine.Progress{Origin: engine.Origin(sender), Told: told, Seen: engine.UnknownTime})
 	}
 	return times
 }

@@ -17,10 +17,10 @@ type quiet struct {
 	told  bool
 }
 
-// rest looks whether the external inputs have been at their ends for the idle timeout. If so, the operators hear of it,
-// and a commit tells the tasks downstream. It returns when to look again, 0 for after the next record. A task without
-// external inputs has nothing to wait for, but speaks once in its life.
-func (l *life) rest(ctx context.Context) (again time.Duration, err error) {
+// declareIdle looks whether the external inputs have been at their ends for the idle timeout. If so, the operators hear
+// of it, and a commit tells the tasks downstream. It returns when to look again, 0 for after the next record. A task
+// without external inputs has nothing to wait for, but speaks once in its life.
+func (l *life) declareIdle(ctx context.Context) (again time.Duration, err error) {
 	timeout := l.inst.cfg.IdleTimeout
 	if timeout < 0 || len(l.plan.marks) == 0 && !l.upstream {
 		return 0, nil
@@ -41,6 +41,9 @@ func (l *life) rest(ctx context.Context) (again time.Duration, err error) {
 	if left := timeout - now.Sub(q.since); left > 0 {
 		return left, nil
 	}
+	if _, goesOn := l.operators.IdleDue(); goesOn {
+		return idleAgain, nil // the operators will send more in this pause
+	}
 	look, looked := context.WithTimeout(ctx, idleLookTimeout)
 	defer looked()
 	proven, err := l.inputs.atEnd(l.endOf(look), func(in *input) bool { return !l.plan.inputs[in.index].Repartition })
@@ -54,6 +57,7 @@ func (l *life) rest(ctx context.Context) (again time.Duration, err error) {
 		return idleAgain, nil
 	}
 	q.told = true
+	l.current = nil
 	if err := l.classify(l.operators.Tell(engine.Origin{}, engine.IdleTime)); err != nil {
 		return 0, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/seed84377926/millrace/internal/broker"
 	"github.com/seed84377926/millrace/internal/fault"
@@ -67,7 +68,8 @@ func (l *life) rollBack(ctx context.Context, cause error) error {
 		return err
 	}
 	l.progress = newProgress(l.plan, l.partition, position)
-	l.producers, l.quiet = newProducers(position), quiet{}
+	l.quiet = quiet{}
+	l.waits.checked, l.waits.busy, l.waits.overdue = time.Time{}, time.Time{}, nil
 	switch {
 	case l.units == 0: // no record was processed: the wall clock made an operator act
 	case l.units == 1 && len(l.unit.records) > 0:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/seed84377926/millrace/state"
@@ -21,7 +22,7 @@ const (
 // waits is what a task knows of the upstream tasks that it waits for.
 type waits struct {
 	began    time.Time                  // when the life began
-	spoke    map[state.Sender]time.Time // when each upstream task told its time last, in this life
+	lastTold map[state.Sender]time.Time // when each upstream task told its time last, in this life
 	overdue  map[state.Sender]bool      // is waited for no longer, see Config.MaxUpstreamWait
 	checked  time.Time                  // when the idle ones were last compared with what they have to read
 	busy     time.Time                  // when a record was last processed
@@ -29,18 +30,21 @@ type waits struct {
 	reported time.Time
 }
 
-// heard notes that an upstream task has told its time.
-func (w *waits) heard(sender state.Sender) {
-	if w.spoke == nil {
-		w.spoke = make(map[state.Sender]time.Time)
+// recordTold notes that an upstream task has told its time.
+func (w *waits) recordTold(sender state.Sender) {
+	if w.lastTold == nil {
+		w.lastTold = make(map[state.Sender]time.Time)
 	}
-	w.spoke[sender] = time.Now()
+	w.lastTold[sender] = time.Now()
 	delete(w.overdue, sender)
 }
 
+// restart begins to measure silence anew.
+func (w *waits) restart() { w.began, w.lastTold = time.Now(), nil }
+
 // silence returns for how long an upstream task has told nothing.
 func (w *waits) silence(sender state.Sender, now time.Time) time.Duration {
-	if at, ok := w.spoke[sender]; ok {
+	if at, ok := w.lastTold[sender]; ok {
 		return now.Sub(at)
 	}
 	return now.Sub(w.began)
@@ -51,39 +55,41 @@ func (w *waits) silence(sender state.Sender, now time.Time) time.Duration {
 // counts again until it speaks. So a task looks before it goes on after a pause, and when it has begun with what was
 // committed: otherwise the first upstream task at work would make the records of the others late.
 
-// doubtIdle takes back that upstream tasks are idle whose sources have more. It is called with a unit in hand: no clock
-// advances by it.
-func (l *life) doubtIdle(ctx context.Context) error {
-	if !l.upstream || !l.unit.hasRecords(l.plan) {
+// holdStaleIdle lets the time of idle upstream tasks count again if their sources have more. It is called with a unit
+// in hand, before the unit is processed.
+func (l *life) holdStaleIdle(ctx context.Context) error {
+	if !l.upstream {
 		return nil
 	}
 	now := time.Now()
-	paused := now.Sub(l.waits.busy) >= upstreamPause
-	l.waits.busy = now
+	paused := false
+	if l.unit.hasRecords(l.plan) {
+		paused = now.Sub(l.waits.busy) >= upstreamPause
+		l.waits.busy = now
+	}
 	if !paused && now.Sub(l.waits.checked) < upstreamCheck {
 		return nil
 	}
 	return l.compareIdle(ctx, func(sender state.Sender, idle, more bool) error {
-		if !idle || !more {
+		if !idle || !more || l.waits.overdue[sender] {
 			return nil
 		}
 		l.logger.Debug("an idle upstream task has something to read: its time counts", slog.String("topic", sender.Topic),
 			slog.Int("upstream_partition", int(sender.Partition)))
-		return l.operators.Tell(engine.Origin(sender), engine.UnknownTime)
+		return l.tell(sender, engine.UnknownTime)
 	})
 }
 
-// trustIdle believes upstream tasks that are idle as far as their marks say and have nothing to read. It returns when
-// to ask again, 0 for never.
-func (l *life) trustIdle(ctx context.Context) (again time.Duration, err error) {
+// releaseIdle waits no longer for upstream tasks that are idle as their marks say and whose sources have no more. It
+// returns when to look again, 0 for after the next record.
+func (l *life) releaseIdle(ctx context.Context) (again time.Duration, err error) {
 	if !l.upstream {
 		return 0, nil
 	}
-	if err := l.endWaits(); err != nil {
+	if err := l.boundWaits(ctx); err != nil {
 		return 0, err
 	}
-	doubted := l.doubted()
-	if !doubted {
+	if !l.doubted() {
 		return l.nextWait(), nil
 	}
 	if since := time.Since(l.waits.checked); since < upstreamCheck {
@@ -93,12 +99,25 @@ func (l *life) trustIdle(ctx context.Context) (again time.Duration, err error) {
 		if idle || more {
 			return nil
 		}
-		return l.classify(l.operators.Tell(engine.Origin(sender), engine.IdleTime))
+		return l.tell(sender, engine.IdleTime)
 	})
 	if err != nil || !l.doubted() {
 		return l.nextWait(), err
 	}
 	return upstreamCheck, nil
+}
+
+// tell tells the operators how far an upstream task has come, outside of a unit. What the tasks downstream must hear of
+// it, a commit tells them.
+func (l *life) tell(sender state.Sender, at int64) error {
+	l.current = nil
+	if err := l.classify(l.operators.Tell(engine.Origin(sender), at)); err != nil {
+		return err
+	}
+	if l.marksChanged() {
+		return l.openTransaction()
+	}
+	return nil
 }
 
 // doubted says whether the time of an upstream task counts although it said that it is idle.
@@ -126,63 +145,93 @@ func (l *life) compareIdle(ctx context.Context, f func(sender state.Sender, idle
 		return nil
 	}
 	l.waits.checked = time.Now()
-	ends, err := l.group.sources.read(ctx, l.plan)
+	look, looked := context.WithTimeout(ctx, idleLookTimeout)
+	defer looked()
+	ends, err := l.group.sources.read(look, l.plan)
 	if err != nil {
 		if ctx.Err() != nil {
 			return errors.Join(context.Cause(ctx), err)
 		}
-		l.logger.Warn("cannot find out whether idle upstream tasks have something to read; their time stays as it is", slog.Any("error", err))
-		return nil
+		l.logger.Debug("cannot find out whether idle upstream tasks have something to read: their time counts", slog.Any("error", err))
 	}
 	for _, o := range claims {
 		sender := state.Sender(o.Origin)
-		if err := f(sender, o.Told == engine.IdleTime, outdated(l.progress.position.Senders[sender], ends)); err != nil {
+		if err := f(sender, o.Told == engine.IdleTime, err != nil || l.outdated(sender, ends)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// endWaits ends the waits that have lasted as long as they may, and reports those that last.
-func (l *life) endWaits() error {
+func (l *life) outdated(sender state.Sender, ends state.Offsets) bool {
+	return outdated(l.progress.position.Senders[sender], ends, l.plan.upstreamDirect[sender.Topic], sender.Partition)
+}
+
+// boundWaits ends the waits that have lasted as long as they may, and reports those that last.
+func (l *life) boundWaits(ctx context.Context) error {
 	bound, report := l.inst.cfg.MaxUpstreamWait, l.inst.cfg.StuckAfter
 	now := time.Now()
 	if bound <= 0 && report < 0 || now.Sub(l.waits.looked) < min(upstreamCheck, cmp.Or(bound, upstreamCheck)) {
 		return nil
 	}
 	l.waits.looked = now
-	for _, held := range l.operators.Held(nil) {
+	reporting := report >= 0 && now.Sub(l.waits.reported) >= report
+	seen := make(map[state.Sender]bool)
+	// The operators come after the time of the task itself, and say more.
+	for _, held := range slices.Backward(l.operators.Held(nil)) {
 		sender := state.Sender(held.By.Origin)
 		silence := l.waits.silence(sender, now)
-		if sender.Topic == "" || l.waits.overdue[sender] {
+		if sender.Topic == "" || seen[sender] || l.waits.overdue[sender] {
 			continue
 		}
-		if bound > 0 && silence >= bound {
+		seen[sender] = true
+		ending := bound > 0 && silence >= bound
+		reports := reporting && silence >= report
+		if !ending && !reports {
+			continue
+		}
+		attrs := l.heldAttrs(held, silence)
+		// What the upstream task has told may wait here.
+		if read, err := l.readToEnd(ctx, sender.Topic); err != nil || !read {
+			if reports {
+				l.waits.reported = now
+				l.logger.Warn("windows and joins stay open: the topic is not read to its end; the brokers cannot be reached, "+
+					"or a task of the upstream group that hangs or died has a transaction open",
+					append(attrs, slog.String("topic", sender.Topic))...)
+			}
+			continue
+		}
+		if ending {
 			if l.waits.overdue == nil {
 				l.waits.overdue = make(map[state.Sender]bool)
 			}
 			l.waits.overdue[sender] = true
-			l.logger.Warn("an upstream task is waited for no longer, see Config.MaxUpstreamWait: its records may be late", l.heldAttrs(held, silence)...)
-			if err := l.classify(l.operators.Tell(held.By.Origin, engine.IdleTime)); err != nil {
+			l.logger.Warn("an upstream task is waited for no longer, see Config.MaxUpstreamWait: its records may be late", attrs...)
+			if err := l.tell(sender, engine.IdleTime); err != nil {
 				return err
 			}
 			continue
 		}
-		if report >= 0 && silence >= report && now.Sub(l.waits.reported) >= report {
-			l.waits.reported = now
-			l.logger.Warn("an upstream task holds windows and joins open: it has told nothing for long; it is dead, restoring, paused or stuck",
-				l.heldAttrs(held, silence)...)
-		}
+		l.waits.reported = now
+		l.logger.Warn("an upstream task holds windows and joins open: it has not told its time for long; "+
+			"it is dead, restoring, paused or stuck: restart or resume it, or set Config.MaxUpstreamWait", attrs...)
 	}
 	return nil
 }
 
-// nextWait returns when a wait may end that is bounded.
+// readToEnd says whether an input is read to its end. It does not wait long for the brokers.
+func (l *life) readToEnd(ctx context.Context, topic string) (bool, error) {
+	look, looked := context.WithTimeout(ctx, idleLookTimeout)
+	defer looked()
+	return l.inputs.atEnd(l.endOf(look), func(in *input) bool { return in.topic == topic })
+}
+
+// nextWait returns when to look again at upstream tasks that are waited for, 0 if there are none.
 func (l *life) nextWait() time.Duration {
-	if l.inst.cfg.MaxUpstreamWait <= 0 {
+	if cfg := l.inst.cfg; cfg.MaxUpstreamWait <= 0 && cfg.StuckAfter < 0 || len(l.operators.Held(nil)) == 0 {
 		return 0
 	}
-	return min(upstreamCheck, l.inst.cfg.MaxUpstreamWait)
+	return min(upstreamCheck, cmp.Or(l.inst.cfg.MaxUpstreamWait, upstreamCheck))
 }
 
 func (l *life) heldAttrs(held engine.Held, silence time.Duration) []any {

@@ -13,32 +13,16 @@ import (
 	"github.com/seed84377926/millrace/topology"
 )
 
-func TestProducers(t *testing.T) {
-	position := state.NewPosition()
-	mark := state.UnknownMark()
-	position.Senders[state.Sender{Topic: "a", Partition: 1}] = mark // an older version: the producer is not known
-	mark.Producer = 7
-	position.Senders[state.Sender{Topic: "a", Partition: 2}] = mark
-	p := newProducers(position)
-	of := func(topic string, id int64) int32 { return p.task(&kgo.Record{Topic: topic, ProducerID: id}) }
-	require.EqualValues(t, 2, of("a", 7))
-	require.EqualValues(t, -1, of("b", 7), "another topic")
-	require.EqualValues(t, -1, of("a", -1))
-	require.EqualValues(t, -1, of("a", 8))
-	p.set(state.Sender{Topic: "a", Partition: 2}, 8)
-	require.EqualValues(t, 2, of("a", 8))
-	require.EqualValues(t, -1, of("a", 7), "the task has a new producer")
-	p.set(state.Sender{Topic: "a", Partition: 1}, 9)
-	require.EqualValues(t, 1, of("a", 9))
-	require.EqualValues(t, 2, of("a", 8))
-}
-
 func TestOutdated(t *testing.T) {
 	mark := state.Mark{Offsets: state.Offsets{tp("in", 0): 5, tp("in", 1): 3}}
-	require.False(t, outdated(mark, state.Offsets{tp("in", 0): 5, tp("in", 1): 2, tp("in", 2): 9}))
-	require.True(t, outdated(mark, state.Offsets{tp("in", 0): 6, tp("in", 1): 3}), "the source has more")
-	require.True(t, outdated(mark, state.Offsets{tp("in", 0): 5}), "nobody knows where the source ends")
-	require.False(t, outdated(state.UnknownMark(), nil), "no source leads there")
+	require.False(t, outdated(mark, state.Offsets{tp("in", 0): 5, tp("in", 1): 2, tp("in", 2): 9}, nil, 0))
+	require.True(t, outdated(mark, state.Offsets{tp("in", 0): 6, tp("in", 1): 3}, nil, 0), "the source has more")
+	require.True(t, outdated(mark, state.Offsets{tp("in", 0): 5}, nil, 0), "nobody knows where the source ends")
+	direct := map[string]bool{"in": true, "new": true}
+	ends := state.Offsets{tp("in", 0): 5, tp("in", 1): 3, tp("new", 0): 0, tp("new", 1): 1}
+	require.False(t, outdated(mark, ends, direct, 0))
+	require.True(t, outdated(mark, ends, direct, 1), "a topic that is newer than the mark")
+	require.False(t, outdated(state.Mark{Time: -1}, nil, nil, 0), "no source leads there")
 }
 
 // A mark is taken as soon as it is the first record, although it has the time of the wall clock. It was once merged by
@@ -73,13 +57,13 @@ func TestProgress_timesAreRestored(t *testing.T) {
 	plan := plans["counts"]
 	const again = "app-again-repartition"
 	position := state.NewPosition()
-	position.StreamTime, position.DirectSeen = 10, 11
-	position.Senders[state.Sender{Topic: again}] = state.Mark{Producer: 5, Time: 12, Seen: 13}
-	position.Senders[state.Sender{Topic: again, Partition: 1}] = state.Mark{Producer: 6, Time: state.IdleTime, Seen: 14}
+	position.StreamTime, position.Largest, position.DirectSeen = 10, 14, 11
+	position.Senders[state.Sender{Topic: again}] = state.Mark{Time: 12}
+	position.Senders[state.Sender{Topic: again, Partition: 1}] = state.Mark{Time: state.IdleTime}
 	p := newProgress(plan, 0, position)
 	times := make(map[string][2]int64)
 	for _, o := range p.restoredTimes() {
 		times[fmt.Sprintf("%d%s", o.Partition, o.Topic)] = [2]int64{o.Told, o.Seen}
 	}
-	require.Equal(t, map[string][2]int64{"0": {-1, 11}, "0" + again: {12, 13}, "1" + again: {-1, 14}}, times)
+	require.Equal(t, map[string][2]int64{"0": {-1, 11}, "0" + again: {12, -1}, "1" + again: {-1, -1}}, times)
 }

@@ -36,7 +36,7 @@ func (l *life) work(ctx context.Context, sessions *broker.Sessions) error {
 			}
 			continue
 		}
-		again, err := l.trustIdle(ctx)
+		again, err := l.releaseIdle(ctx)
 		if err != nil {
 			if err := l.handleFault(ctx, err); err != nil {
 				return err
@@ -52,7 +52,7 @@ func (l *life) work(ctx context.Context, sessions *broker.Sessions) error {
 			return err
 		}
 		if len(l.unit.records) > 0 {
-			if err := l.doubtIdle(ctx); err != nil {
+			if err := l.holdStaleIdle(ctx); err != nil {
 				return err
 			}
 			if err := l.deliver(sessions); err != nil {
@@ -77,7 +77,7 @@ func (l *life) work(ctx context.Context, sessions *broker.Sessions) error {
 		if stopping {
 			return nil
 		}
-		rest, err := l.rest(ctx)
+		rest, err := l.declareIdle(ctx)
 		if err != nil {
 			if err := l.handleFault(ctx, err); err != nil {
 				return err
@@ -86,6 +86,9 @@ func (l *life) work(ctx context.Context, sessions *broker.Sessions) error {
 		}
 		if len(l.unit.records) > 0 {
 			continue
+		}
+		if err := l.noteGap(); err != nil {
+			return err
 		}
 		if err := l.idle(ctx, soonest(wait, again, rest)); err != nil {
 			return err
@@ -125,6 +128,7 @@ func (l *life) waitWhilePaused(ctx context.Context, sessions *broker.Sessions) e
 		}
 	}
 	l.idleTime.restart(time.Now())
+	l.waits.restart() // it was this task that told nothing
 	l.task.enter(taskRunning)
 	return nil
 }
@@ -132,7 +136,7 @@ func (l *life) waitWhilePaused(ctx context.Context, sessions *broker.Sessions) e
 // idle waits until there may be something to do: data, a commit that is due, something scheduled for the wall clock,
 // drops to be logged, the end of an idle time (after wait; 0 for none), or the end of the task.
 func (l *life) idle(ctx context.Context, wait time.Duration) error {
-	l.stats.publish(l)
+	l.stats.publishIdle(l)
 	l.stats.live.drops.log(l.logger, time.Now(), false)
 	until := func(at time.Time) {
 		left := max(time.Until(at), time.Millisecond)
@@ -267,9 +271,6 @@ func (l *life) process(u *unit) (err error) {
 			l.current = r.record
 			l.stats.recordInput(r.input, r.record, now)
 			raw = rawRecord(r.record)
-			if l.upstream {
-				raw.Task = l.producers.task(r.record)
-			}
 			var span Span
 			if traced {
 				span = l.spans.record(r.record, &raw)

@@ -199,6 +199,9 @@ func (t *textTable) remarks(task TaskInfo) {
 	if task.WaitsFor != "" {
 		t.line("  task %d waits for %s", task.Partition, task.WaitsFor)
 	}
+	for _, h := range task.Held {
+		t.line("  task %d %s", task.Partition, h.remark())
+	}
 	for _, d := range task.Drops {
 		late := ""
 		if d.MaxLateSeconds > 0 {

@@ -3,6 +3,7 @@ package processors
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -240,6 +241,25 @@ func (t *task) info(ctx context.Context, now time.Time) TaskInfo {
 	return info
 }
 
+// remark says what is held back, as the end of a sentence.
+func (h HeldInfo) remark() string {
+	node, by := fmt.Sprintf("%q", h.Node), fmt.Sprintf("task %d of group %s", h.Partition, h.Upstream)
+	if h.Node == "" {
+		node = "the stream time of the task"
+	}
+	if h.Upstream == "" {
+		by = "the topics that the task reads itself"
+	}
+	at, come := "has no time yet", "not known"
+	if h.Time != nil {
+		at = fmt.Sprintf("is held back at %s, %s behind", h.Time.UTC().Format(time.RFC3339), h.Largest.Sub(*h.Time))
+	}
+	if h.UpstreamTime != nil {
+		come = h.UpstreamTime.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("waits: %s %s: %s has come to %s", node, at, by, come)
+}
+
 func (p *groupPlan) heldInfo(h engine.Held) HeldInfo {
 	info := HeldInfo{
 		Node: h.Node, Time: timeOf(h.Now), Largest: time.UnixMilli(h.Largest), Partition: h.By.Partition, UpstreamTime: timeOf(h.By.Time()),
@@ -257,7 +277,7 @@ type upstreamTask struct {
 }
 
 // heldBy returns by how many milliseconds upstream tasks hold operators back at most. An operator whose time is not
-// known yet counts from the epoch.
+// known yet counts as one millisecond.
 func (p *groupPlan) heldBy(all []engine.Held) map[upstreamTask]int64 {
 	by := make(map[upstreamTask]int64)
 	for _, h := range all {
@@ -266,7 +286,11 @@ func (p *groupPlan) heldBy(all []engine.Held) map[upstreamTask]int64 {
 			group = up.sub.Group()
 		}
 		task := upstreamTask{group, h.By.Partition}
-		by[task] = max(by[task], h.Largest-max(0, h.Now))
+		held := int64(1) // it is not known by how much
+		if h.Now != engine.UnknownTime {
+			held = h.Largest - h.Now
+		}
+		by[task] = max(by[task], held)
 	}
 	return by
 }

@@ -42,29 +42,21 @@ type Position struct {
 	Senders map[Sender]Mark
 	// StreamTime is the task's stream time in milliseconds, -1 if unknown.
 	StreamTime int64
-	// DirectSeen is the largest timestamp of the records of Direct in milliseconds, -1 if unknown. Without Senders it
-	// is StreamTime.
-	DirectSeen int64
+	// Largest is the largest timestamp that the task has read, DirectSeen that of the records of Direct, in
+	// milliseconds, -1 if unknown. Without Senders both are StreamTime.
+	Largest, DirectSeen int64
 }
 
-// Mark is what a task knows of an upstream task. Times are in milliseconds, -1 if unknown.
+// Mark is the last mark of an upstream task. The time is in milliseconds, -1 if unknown.
 type Mark struct {
 	// Offsets are the source offsets that everything before the last mark reflects.
 	Offsets map[TopicPartition]int64
-	// Producer is the id of the producer that wrote the mark, -1 if unknown. It tells which upstream task a record
-	// comes from.
-	Producer int64
 	// Time is the stream time that the upstream task has told, [IdleTime] if it had nothing to read.
 	Time int64
-	// Seen is the largest timestamp of its records.
-	Seen int64
 }
 
 // IdleTime is the stream time of an upstream task that has nothing to read.
 const IdleTime = math.MaxInt64
-
-// UnknownMark is the mark of an upstream task that has not spoken. Its Offsets are nil.
-func UnknownMark() Mark { return Mark{Producer: -1, Time: -1, Seen: -1} }
 
 // NewPosition returns the position of a task that has read nothing: empty maps, stream time unknown.
 func NewPosition() Position {
@@ -73,6 +65,7 @@ func NewPosition() Position {
 		Derived:    map[TopicPartition]int64{},
 		Senders:    map[Sender]Mark{},
 		StreamTime: -1,
+		Largest:    -1,
 		DirectSeen: -1,
 	}
 }
@@ -80,7 +73,7 @@ func NewPosition() Position {
 // Clone returns a deep copy. Its maps are never nil.
 func (p Position) Clone() Position {
 	c := NewPosition()
-	c.StreamTime, c.DirectSeen = p.StreamTime, p.DirectSeen
+	c.StreamTime, c.Largest, c.DirectSeen = p.StreamTime, p.Largest, p.DirectSeen
 	maps.Copy(c.Direct, p.Direct)
 	maps.Copy(c.Derived, p.Derived)
 	for sender, mark := range p.Senders {

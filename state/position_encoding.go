@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// Versions of the encoding: the second has the times and the producers of the senders. A position without senders is
-// written in the first.
+// Versions of the encoding: the second has the times of the senders. A position without senders is written in the
+// first.
 const (
 	positionVersion      = 1
 	timedPositionVersion = 2
@@ -25,6 +25,7 @@ func (p Position) Append(dst []byte) []byte {
 	}
 	dst = binary.AppendVarint(dst, p.StreamTime)
 	if timed {
+		dst = binary.AppendVarint(dst, p.Largest)
 		dst = binary.AppendVarint(dst, p.DirectSeen)
 	}
 	dst = appendOffsets(dst, p.Direct)
@@ -37,9 +38,7 @@ func (p Position) Append(dst []byte) []byte {
 		dst = appendString(dst, sender.Topic)
 		dst = binary.AppendUvarint(dst, uint64(uint32(sender.Partition)))
 		mark := p.Senders[sender]
-		dst = binary.AppendVarint(dst, mark.Producer)
 		dst = binary.AppendVarint(dst, mark.Time)
-		dst = binary.AppendVarint(dst, mark.Seen)
 		dst = appendOffsets(dst, mark.Offsets)
 	}
 	return dst
@@ -57,7 +56,7 @@ func DecodePosition(data []byte) (Position, error) {
 	p := NewPosition()
 	p.StreamTime = d.varint()
 	if timed {
-		p.DirectSeen = d.varint()
+		p.Largest, p.DirectSeen = d.varint(), d.varint()
 	}
 	p.Direct = d.offsets()
 	p.Derived = d.offsets()
@@ -66,9 +65,9 @@ func DecodePosition(data []byte) (Position, error) {
 		sender := Sender{Topic: d.string(), Partition: d.partition()}
 		d.ascending(i, previous, TopicPartition(sender))
 		previous = TopicPartition(sender)
-		mark := UnknownMark()
+		mark := Mark{Time: -1}
 		if timed {
-			mark.Producer, mark.Time, mark.Seen = d.varint(), d.varint(), d.varint()
+			mark.Time = d.varint()
 		}
 		mark.Offsets = d.offsets()
 		if d.err != nil {
@@ -80,7 +79,7 @@ func DecodePosition(data []byte) (Position, error) {
 	case timed && len(p.Senders) == 0:
 		d.fail(errOrder) // Append writes the first version
 	case len(p.Senders) == 0:
-		p.DirectSeen = p.StreamTime
+		p.Largest, p.DirectSeen = p.StreamTime, p.StreamTime
 	}
 	if err := d.end(); err != nil {
 		return Position{}, fmt.Errorf("decode position: %w", err)

@@ -21,12 +21,12 @@ func samplePosition() state.Position {
 	p.Direct[tp("airlines", 3)] = 0
 	p.Derived[tp("flights", 0)] = math.MaxInt64
 	p.Derived[tp("flights", 1)] = 4
-	p.DirectSeen = 1_717_200_000_001
+	p.Largest, p.DirectSeen = 1_717_200_000_001, 1_717_200_000_000
 	p.Senders[state.Sender{Topic: "by-carrier", Partition: 1}] = state.Mark{
-		Offsets: map[state.TopicPartition]int64{tp("flights", 1): 4}, Producer: 4001, Time: 1_717_200_000_000, Seen: 1_717_199_999_999,
+		Offsets: map[state.TopicPartition]int64{tp("flights", 1): 4}, Time: 1_717_200_000_000,
 	}
 	p.Senders[state.Sender{Topic: "by-carrier", Partition: 0}] = state.Mark{
-		Offsets: map[state.TopicPartition]int64{}, Producer: -1, Time: state.IdleTime, Seen: -1,
+		Offsets: map[state.TopicPartition]int64{}, Time: state.IdleTime,
 	}
 	return p
 }
@@ -53,7 +53,7 @@ func TestPosition(t *testing.T) {
 // TestPosition_bytes is the example of docs/formats.md.
 func TestPosition_bytes(t *testing.T) {
 	p := state.NewPosition()
-	p.StreamTime, p.DirectSeen = 300, 300
+	p.StreamTime, p.Largest, p.DirectSeen = 300, 300, 300
 	p.Direct[tp("in", 2)] = 5
 	require.Equal(t, []byte{
 		1,          // version
@@ -71,8 +71,8 @@ func TestPosition_Lower(t *testing.T) {
 	require.True(t, p.Lower(5))
 	require.EqualValues(t, 5, p.StreamTime)
 	require.EqualValues(t, 5, p.DirectSeen)
-	mark := p.Senders[state.Sender{Topic: "by-carrier", Partition: 1}]
-	require.Equal(t, []int64{5, 5}, []int64{mark.Time, mark.Seen})
+	require.EqualValues(t, 5, p.Largest)
+	require.EqualValues(t, 5, p.Senders[state.Sender{Topic: "by-carrier", Partition: 1}].Time)
 	require.EqualValues(t, state.IdleTime, p.Senders[state.Sender{Topic: "by-carrier", Partition: 0}].Time)
 	require.Equal(t, samplePosition().Direct, p.Direct)
 }
@@ -95,7 +95,7 @@ func TestDecodePosition_withoutTimes(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 300, p.StreamTime)
 	require.EqualValues(t, -1, p.DirectSeen)
-	mark := state.UnknownMark()
+	mark := state.Mark{Time: -1}
 	mark.Offsets = map[state.TopicPartition]int64{tp("f", 0): 4}
 	require.Equal(t, map[state.Sender]state.Mark{{Topic: "r", Partition: 2}: mark}, p.Senders)
 }
@@ -108,7 +108,7 @@ func TestDecodePosition_errors(t *testing.T) {
 	}
 	for want, data := range map[string][]byte{
 		"version 3":           {3},
-		"entries are not":     {2, 0, 0, 0, 0, 0}, // without senders it is of version 1
+		"entries are not":     {2, 0, 0, 0, 0, 0, 0}, // without senders it is of version 1
 		"ends early":          {1, 0, 200},
 		"follow the end":      {1, 0, 0, 0, 0, 0},
 		"not in order":        {1, 0, 2, 1, 'b', 1, 0, 0, 1, 'a', 1, 0, 0, 0, 0},

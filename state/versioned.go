@@ -40,6 +40,7 @@ type Versioned[K, V any] struct {
 	key       codecs.Codec[K]
 	retention int64 // milliseconds; 0 means forever
 	history   horizon
+	follows   bool   // only Advance moves history, see FollowTime
 	buf       []byte // scratch for encoded keys
 	rowKey    []byte // scratch for store keys
 	lo, hi    []byte // scratch for bounds
@@ -216,7 +217,9 @@ func (s *Versioned[K, V]) change(key []byte, from int64) (found[V], error) {
 	if v.valid && v.from < from {
 		s.put(from, version[V]{value: v.value}, v.from)
 	}
-	s.Advance(from)
+	if !s.follows {
+		s.Advance(from)
+	}
 	return v, nil
 }
 
@@ -276,6 +279,10 @@ func (s *Versioned[K, V]) Advance(streamTime int64) {
 		s.history.raise(minus(streamTime, s.retention))
 	}
 }
+
+// FollowTime makes history move with Advance only, and no longer with changes: for an owner that knows that earlier
+// changes are still to come.
+func (s *Versioned[K, V]) FollowTime() { s.follows = true }
 
 // HistoryStart returns the time (milliseconds) at which history begins, [math.MinInt64] if it has no beginning.
 func (s *Versioned[K, V]) HistoryStart() int64 { return s.history.now }

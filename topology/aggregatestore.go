@@ -60,16 +60,19 @@ func (s *aggregateStore[R]) open(h *engine.Host) *openWindows[R] {
 			if i > 0 {
 				name = fmt.Sprintf("%s/%d", name, i+1)
 			}
-			o.clocks = append(o.clocks, h.Clock(s.info.owner, name, engine.ClockHooks{Expire: expire, Node: s.info.owner, Advanced: o.advanced}))
+			o.clocks = append(o.clocks, h.Clock(s.info.owner, name, engine.ClockHooks{
+				Expire: expire, Node: s.info.owner, Advanced: func(before, now int64) { o.advanced(i, before, now) },
+			}))
 		}
 		return o
 	})
 }
 
-// advanced notes that one of the clocks went on without a record.
-func (o *openWindows[R]) advanced(before, now int64) {
-	for _, c := range o.clocks {
-		if c.Now != now {
+// advanced notes that a clock went on without a record.
+func (o *openWindows[R]) advanced(clock int, before, now int64) {
+	before = max(before, 0) // there are rows although no time was known
+	for i, c := range o.clocks {
+		if i != clock {
 			before = max(before, c.Now)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/seed84377926/millrace/state"
+	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // origins finds the external source topics whose records reach nodes.
@@ -149,27 +150,32 @@ func findFeeding(subs []*SubTopology) {
 	}
 }
 
-// findBehind determines how far the records of each output of a sub-topology may be behind its stream time: as much as
-// the operators on the way hold back together, on the way where that is most.
+// findBehind determines which operators hold back what they send to each output of a sub-topology, and by how much it
+// may be behind their stream times when it comes out: as much as they and the operators downstream hold back together,
+// on the way where that is most.
 func findBehind(sub *SubTopology) {
-	known := make(map[*node]int64)
-	var behind func(n *node) int64
-	behind = func(n *node) int64 {
-		if b, ok := known[n]; ok {
-			return b
+	sub.behind = make(map[string][]engine.Behind)
+	for _, sink := range sub.nodes {
+		if sink.topic == "" || sink.isSource() {
+			continue
 		}
-		known[n] = 0 // operators that share a store can form a circle
-		var most int64
-		for _, parent := range n.parents {
-			most = max(most, behind(parent))
+		by := make(map[*node]int64)
+		var visit func(n *node, after int64)
+		visit = func(n *node, after int64) {
+			after += n.behind
+			if known, ok := by[n]; ok && known >= after {
+				return
+			}
+			by[n] = after
+			for _, parent := range n.parents {
+				visit(parent, after)
+			}
 		}
-		known[n] = most + n.behind
-		return known[n]
-	}
-	sub.behind = make(map[string]int64)
-	for _, n := range sub.nodes {
-		if n.topic != "" && !n.isSource() {
-			sub.behind[n.topic] = max(sub.behind[n.topic], behind(n))
+		visit(sink, 0)
+		for _, n := range sub.nodes {
+			if by[n] > 0 && n.behind > 0 {
+				sub.behind[sink.topic] = append(sub.behind[sink.topic], engine.Behind{Node: n, By: by[n]})
+			}
 		}
 	}
 }

@@ -80,7 +80,9 @@ type streamSide[K, X, Y, R any] struct {
 
 func (s *streamSide[K, X, Y, R]) receive(it *item[K, X]) error {
 	s.h.Enter(s.node)
+	var before int64
 	if s.time != nil {
+		before = s.time.Now
 		s.time.Advance(it.Timestamp)
 	}
 	if it.NullKey && s.wait != nil && !it.NullValue {
@@ -89,7 +91,7 @@ func (s *streamSide[K, X, Y, R]) receive(it *item[K, X]) error {
 	if dropNulls(s.h, s.node, &it.Record) {
 		return nil
 	}
-	if s.time != nil && it.Timestamp == s.time.Now {
+	if s.time != nil && (it.Timestamp == s.time.Now || s.time.Now != before) {
 		if err := s.emit(s.time.Now, s.windows.closing()); err != nil {
 			return err
 		}

@@ -40,6 +40,23 @@ func watermarkScenarios() map[string]topologytest.Scenario {
 			out(first.Repartition("together", codecs.String, codecs.String).GroupByKey().WindowedBy(tenSeconds()).
 				Aggregate("all", none, join, codecs.String).ToStream(inWindow))
 		}},
+		"watermarks-sparse": {Define: func(b *topology.Builder) {
+			rare := topology.Source(b, "flights", codecs.String, codecs.String).Filter(notCancelled).
+				GroupByKey().WindowedBy(tenSeconds()).EmitOnClose().Aggregate("rare", none, join, codecs.String).
+				ToStream(func(string, state.Window) string { return "all" })
+			out(rare.Repartition("together", codecs.String, codecs.String).GroupByKey().WindowedBy(tenSeconds()).
+				Aggregate("all", none, join, codecs.String).ToStream(inWindow))
+		}},
+		"watermarks-middle": {Define: func(b *topology.Builder) {
+			first := withUpstreamTasks(b, "flights")
+			second := first.Rekey(func(string, string) string { return "all" }).Repartition("together", codecs.String, codecs.String)
+			out(second.GroupByKey().WindowedBy(tenSeconds()).Aggregate("all", none, join, codecs.String).ToStream(inWindow))
+		}},
+		"watermarks-results": {Define: func(b *topology.Builder) {
+			gates := withUpstreamTasks(b, "flights").GroupByKey().Aggregate("gates", none, join, codecs.String).ToStream()
+			out(gates.GroupByKey().WindowedBy(tenSeconds()).Aggregate("results", none, func(_, value, _ string) string { return value }, codecs.String).
+				ToStream(inWindow))
+		}},
 		"watermarks-join": {Define: func(b *topology.Builder) {
 			out(withUpstreamTasks(b, "flights").LeftJoin("joined", withUpstreamTasks(b, "gates"), topology.Within(2*time.Second),
 				func(flight string, gate *string) string {
@@ -66,6 +83,9 @@ func watermarkScenarios() map[string]topologytest.Scenario {
 func TestWatermarks_nothingIsLate(t *testing.T) {
 	const partitions, records = 4, 60
 	for name, scenario := range watermarkScenarios() {
+		if name == "watermarks-results" {
+			continue // its results have other timestamps when the records come in another order
+		}
 		t.Run(name, func(t *testing.T) {
 			b := topology.NewBuilder("app")
 			scenario.Define(b)

@@ -105,7 +105,11 @@ func VersionedStore[K, V any](
 		if err != nil || retention == 0 {
 			return keepOpen(h, store, nil, err)
 		}
-		return keepOpen(h, store, telling(forgetting(h, n, name, retention, store.Expire), store.Advance), nil)
+		clock := forgetting(h, n, name, retention, store.Expire)
+		if clock.Several() {
+			store.FollowTime()
+		}
+		return keepOpen(h, store, telling(clock, store.Advance), nil)
 	}}
 }
 
@@ -208,6 +212,7 @@ func telling(clock *engine.Clock, advance func(streamTime int64)) advanceFunc {
 	if clock.Now != engine.UnknownTime {
 		advance(clock.Now)
 	}
+	clock.Advanced = func(_, now int64) { advance(now) }
 	return func(timestamp int64) error {
 		clock.Advance(timestamp)
 		advance(clock.Now)
@@ -224,13 +229,18 @@ func expiring(h *engine.Host, n *node, spec state.Spec, age time.Duration, expir
 	const steps = 8
 	step := max(1, spec.Retention.Milliseconds()/steps)
 	clock := h.Clock(n, spec.Name, engine.ClockHooks{})
-	return func(timestamp int64) error {
-		before := clock.Now / step
-		clock.Advance(timestamp)
-		if clock.Now/step == before {
+	before := clock.Now
+	clock.Advanced = func(at, _ int64) { before = at }
+	clock.Emit = func(now int64) error {
+		if now/step == before/step {
 			return nil
 		}
-		_, err := expire(clock.Now - age.Milliseconds())
+		_, err := expire(now - age.Milliseconds())
 		return err
+	}
+	return func(timestamp int64) error {
+		before = clock.Now
+		clock.Advance(timestamp)
+		return clock.Emit(clock.Now)
 	}
 }

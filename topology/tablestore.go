@@ -157,7 +157,11 @@ func (s *tableStore[K, V]) openVersioned(h *engine.Host) *versionedRows[K, V] {
 			return nil
 		}
 		h.AddStore(store)
-		return &versionedRows[K, V]{store, forgetting(h, s.info.owner, s.info.spec.Name, s.info.spec.Retention, store.Expire)}
+		clock := forgetting(h, s.info.owner, s.info.spec.Name, s.info.spec.Retention, store.Expire)
+		if clock.Several() {
+			store.FollowTime()
+		}
+		return &versionedRows[K, V]{store, clock}
 	})
 }
 

@@ -324,7 +324,7 @@ func TestTask_processesWhileCommitting(t *testing.T) {
 func TestTask_streamTimeIsSet(t *testing.T) {
 	h := start(t, func(b *topology.Builder) { out(flights(b)) })
 	require.EqualValues(t, -1, h.StreamTime())
-	h.SetStreamTime(500, nil)
+	h.SetStreamTime(500, 500, nil)
 	require.NoError(t, h.Process(0, raw("k", "v", 400, 0)))
 	require.EqualValues(t, 500, h.StreamTime())
 	h.Rollback()

@@ -3,7 +3,6 @@ package topology
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/seed84377926/millrace/state"
 	"github.com/seed84377926/millrace/topology/engine"
@@ -74,8 +73,8 @@ type SubTopology struct {
 	outputs []string
 	dynamic bool // it writes to topics that are chosen by record, too
 	stores  []state.Spec
-	feeding map[string][]string // inputs by output
-	behind  map[string]int64    // by output, in milliseconds
+	feeding map[string][]string        // inputs by output
+	behind  map[string][]engine.Behind // by output
 
 	copartitions []Copartition
 }
@@ -154,13 +153,6 @@ func (s *SubTopology) Copartitions() []Copartition {
 // they read. Sorted.
 func (s *SubTopology) Feeding(output string) []string { return slices.Clone(s.feeding[output]) }
 
-// Behind returns how far the records of the given output may be behind the stream time of the inputs that they come
-// from, because operators hold results back: windows until they are closed, records of joins until they can have no
-// match. 0 if no operator does.
-func (s *SubTopology) Behind(output string) time.Duration {
-	return time.Duration(s.behind[output]) * time.Millisecond
-}
-
 // Stores returns all stores in the changelog of the group. A store named "stream-times", if there is one, is the task's
 // own.
 func (s *SubTopology) Stores() []state.Spec { return slices.Clone(s.stores) }
@@ -171,7 +163,7 @@ func (s *SubTopology) NewTask(cfg engine.TaskConfig) (*engine.Task, error) {
 	if err := s.top.late.err(); err != nil {
 		return nil, fmt.Errorf("topology %q: %w", s.top.name, err)
 	}
-	program := engine.Program{Name: s.name, IdleAfter: s.top.idle, Reaching: s.reaching}
+	program := engine.Program{Name: s.name, IdleAfter: s.top.idle, Reaching: s.reaching, Behind: s.behind}
 	for i, source := range s.sources {
 		in := s.inputs[i]
 		if in.Pattern != "" {

@@ -10,7 +10,7 @@ import (
 // NewCall returns a call that belongs to the record, or punctuation, that the task processes now. run makes the call,
 // on a goroutine of the executor, and must not panic; done takes its result, on the goroutine of the task.
 func (h *Host) NewCall(timeout time.Duration, run func(ctx context.Context), done func() error) Call {
-	return Call{Timeout: timeout, run: run, done: done, input: h.input, offset: h.offset, origin: h.origins.now, punctuation: h.punctuation}
+	return Call{Timeout: timeout, run: run, done: done, input: h.input, offset: h.offset, punctuation: h.punctuation}
 }
 
 // AcceptCall says that a record waits for the call.
@@ -40,12 +40,12 @@ func (h *Host) SettleCall(wait bool) (some bool, err error) {
 
 // WithinCall runs f as for the record, or punctuation, that the call belongs to.
 func (h *Host) WithinCall(call *Call, f func() error) error {
-	input, offset, origin, punctuation := h.input, h.offset, h.origins.now, h.punctuation
-	h.input, h.offset, h.origins.now, h.punctuation = call.input, call.offset, call.origin, call.punctuation
+	input, offset, punctuation := h.input, h.offset, h.punctuation
+	h.input, h.offset, h.punctuation = call.input, call.offset, call.punctuation
 	if err := h.cfg.Executor.Within(call, f); err != nil {
 		return err
 	}
-	h.input, h.offset, h.origins.now, h.punctuation = input, offset, origin, punctuation
+	h.input, h.offset, h.punctuation = input, offset, punctuation
 	return nil
 }
 

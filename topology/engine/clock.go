@@ -19,11 +19,9 @@ func (h *Host) Clock(n Node, name string, hooks ClockHooks) *Clock {
 	if !ok {
 		return c
 	}
+	c.last = row.largest
 	if c.mark != nil {
-		if err := c.mark.decode(c.Now, row.came); err != nil {
-			h.Fail(fmt.Errorf("stream time of %q: %w", name, err))
-			return c
-		}
+		c.mark.set(row.largest)
 	}
 	h.times.clocks = append(h.times.clocks, c)
 	return c
@@ -85,6 +83,9 @@ func (h *Host) readTime(k *KeptTime) (storedTime, bool) {
 	}
 	if ok {
 		k.Set(row.now)
+	}
+	if !ok {
+		row = storedTime{now: UnknownTime, largest: UnknownTime}
 	}
 	return row, true
 }

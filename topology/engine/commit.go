@@ -14,7 +14,6 @@ import (
 // cause.
 func (t *Task) Flush(b *state.Batch) error {
 	h := &t.host
-	h.origins.now = -1 // what is held until now may come from any
 	if h.inFlight > 0 {
 		return fmt.Errorf("flush sub-topology %q: %d records wait for calls; call Drain first", h.name, h.inFlight)
 	}
@@ -23,6 +22,12 @@ func (t *Task) Flush(b *state.Batch) error {
 		err := t.Drain()
 		if err == nil {
 			err = h.releaseHeld()
+		}
+		if err == nil && h.deferred && h.inFlight == 0 && h.origins.settle() {
+			// Now no record is on its way. What clocks emit may be held again.
+			if err = h.advanceTime(); err == nil {
+				err = h.releaseHeld()
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("flush sub-topology %q: %w", h.name, err)

@@ -59,10 +59,10 @@
 //
 // # Stream time
 //
-// Each input that upstream tasks write has several origins, and the other inputs are one origin together ([Origin]). A
-// record of such an input says which task wrote it ([RawRecord].Task), and the owner tells how far each of them has
-// come (Tell). If the records of an operator come from more than one origin, its clock is the minimum of how far these
-// have come (watermark.go, docs/decisions/0019-watermarks.md), and otherwise the largest timestamp.
+// Each task that writes an input is an origin ([Origin]), and the other inputs are one origin together. The owner tells
+// how far an upstream task has come (Tell). If the records of an operator come from more than one origin, its clock is
+// the minimum of how far these have come (watermark.go, docs/decisions/0019-watermarks.md), and otherwise the largest
+// timestamp.
 //
 // # Invariants
 //

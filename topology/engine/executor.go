@@ -33,7 +33,6 @@ type Call struct {
 	// The record, or the punctuation, that it belongs to.
 	input       int
 	offset      int64
-	origin      int
 	punctuation *Punctuation
 }
 

@@ -17,6 +17,8 @@ type Host struct {
 
 	origins  origins
 	reaching func(n Node) []int // see Program
+	behind   map[string][]Behind
+	deferred bool // records wait for calls, or are held back until the commit: see [origins.usable]
 
 	// The parts, in the order in which they were registered: downstream before upstream.
 	stores           []state.Store

@@ -21,9 +21,10 @@ type Origin struct {
 type Progress struct {
 	Origin
 
-	// Told is the stream time that the origin has told, [IdleTime] if it has told that it has nothing to read.
+	// Told is the stream time that an upstream task has told, [IdleTime] if it has nothing to read. Of the external
+	// inputs it is IdleTime or unknown.
 	Told int64
-	// Seen is the largest timestamp of its records that the task has read.
+	// Seen is the largest timestamp of the external inputs that the task has read.
 	Seen int64
 }
 
@@ -39,11 +40,14 @@ func (p Progress) Time() int64 {
 type origins struct {
 	all                []Progress
 	flushed, committed []Progress
+	// usable is how far each origin has come for the clocks. It lags behind while records of the origin may be on their
+	// way within the task: they wait for calls, or are held back until the commit.
+	usable []int64
 	// first is the origin of each input: of an input that upstream tasks write to, the origin of the first of them. It
 	// is -1 for an input that the task does not read.
 	first []int
 	tasks []int32 // that write to each input; 0 for an external one
-	now   int     // the origin of what is processed, see several; -1: none, or not known
+	now   int     // the origin of the record that is read, if that is the external inputs; else -1
 }
 
 // add adds the origins of the next input.
@@ -71,24 +75,19 @@ func (o *origins) add(in *Input, writers func(topic string) int32) {
 }
 
 // several says whether records come from more than one origin. If not, each clock is the largest timestamp of its
-// records, and nobody asks where a record came from.
+// records.
 func (o *origins) several() bool { return len(o.all) > 1 }
 
-// enter says that a record of an input is processed, which upstream task wrote it, and that the record has a time of
-// its own: external inputs that were idle are so no longer.
-func (o *origins) enter(input int, task int32) {
-	switch n := o.tasks[input]; {
-	case n == 0:
-		o.now = o.first[input]
-		if o.now >= 0 {
-			o.all[o.now].Told = UnknownTime
-		}
-	case task >= 0 && task < n:
-		o.now = o.first[input] + int(task)
-	case len(o.all) == 1:
-		o.now = 0
-	default:
-		o.now = -1
+// enter notes which input the record comes from that is read next. External inputs that were idle are no longer idle.
+func (o *origins) enter(input int, deferred bool) {
+	o.now = -1
+	if o.tasks[input] > 0 || o.first[input] < 0 {
+		return
+	}
+	o.now = o.first[input]
+	if p := &o.all[o.now]; p.Told != UnknownTime {
+		p.Told = UnknownTime
+		o.update(o.now, deferred)
 	}
 }
 
@@ -115,12 +114,34 @@ func (o *origins) find(origin Origin) int {
 	return slices.IndexFunc(o.all, func(p Progress) bool { return p.Origin == origin })
 }
 
-func (o *origins) flush()    { o.flushed = append(o.flushed[:0], o.all...) }
-func (o *origins) commit()   { o.committed = append(o.committed[:0], o.flushed...) }
-func (o *origins) rollback() { copy(o.all, o.committed) }
+func (o *origins) flush()  { o.flushed = append(o.flushed[:0], o.all...) }
+func (o *origins) commit() { o.committed = append(o.committed[:0], o.flushed...) }
+func (o *origins) rollback() {
+	copy(o.all, o.committed)
+	o.settle()
+}
+
+// update makes how far an origin has come usable, unless records are on their way.
+func (o *origins) update(i int, deferred bool) {
+	if !deferred {
+		o.usable[i] = o.all[i].Time()
+	}
+}
+
+// settle says that no record is on its way. It reports whether an origin has come to another time.
+func (o *origins) settle() (news bool) {
+	for i := range o.all {
+		if at := o.all[i].Time(); at != o.usable[i] {
+			o.usable[i], news = at, true
+		}
+	}
+	return news
+}
 
 // begin sets the times as if they had been committed.
 func (o *origins) begin() {
 	o.committed = append(o.committed[:0], o.all...)
+	o.usable = append(o.usable[:0], make([]int64, len(o.all))...)
+	o.settle()
 	o.now = -1
 }

@@ -12,6 +12,15 @@ type Program struct {
 	// Reaching returns the inputs, as indexes of Inputs, whose records lead to the records of a node. nil means that
 	// all do.
 	Reaching func(n Node) []int
+	// Behind says, for each output, which operators hold back what they send there.
+	Behind map[string][]Behind
+}
+
+// Behind is an operator that holds results back. What comes out at the output, because of records that have reached the
+// operator, is not further behind its stream time than By, in milliseconds.
+type Behind struct {
+	Node Node
+	By   int64
 }
 
 // Input is a topic that a task reads.

@@ -5,40 +5,40 @@ import "slices"
 // StreamTime returns the stream time of the task, in milliseconds, -1 if there is none. See [Host.StreamTime].
 func (t *Task) StreamTime() int64 { return t.host.streamTime.Now }
 
-// SetStreamTime sets the stream time that a restored task goes on from, and how far its origins have come. Origins that
-// the task does not have are passed over.
-func (t *Task) SetStreamTime(timestamp int64, progress []Progress) {
+// SetStreamTime sets the stream time that a restored task goes on from, the largest timestamp that it has read, and how
+// far its origins have come. Origins that the task does not have are passed over.
+func (t *Task) SetStreamTime(timestamp, largest int64, progress []Progress) {
 	h := &t.host
-	largest := timestamp
 	for _, p := range progress {
 		if i := h.origins.find(p.Origin); i >= 0 {
 			h.origins.all[i] = p
-			largest = max(largest, p.Seen)
 		}
 	}
 	h.origins.begin()
 	h.streamTime.Set(timestamp)
 	if w := h.streamTime.mark; w != nil {
-		w.largest = largest
-		w.begin()
+		w.set(max(timestamp, largest))
 	}
+}
+
+// LargestTime returns the largest timestamp that the task has read, in milliseconds, -1 if there is none.
+func (t *Task) LargestTime() int64 {
+	if w := t.host.streamTime.mark; w != nil {
+		return w.largest
+	}
+	return t.host.streamTime.Now
 }
 
 // AdvanceStreamTime says that a record with the timestamp was read.
 func (h *Host) AdvanceStreamTime(timestamp int64) {
 	if o := h.origins.now; o >= 0 {
 		p := &h.origins.all[o]
-		p.Seen = max(p.Seen, timestamp)
+		if timestamp > p.Seen {
+			p.Seen = timestamp
+			h.origins.update(o, h.deferred)
+		}
 	}
-	w := h.streamTime.mark
-	if w == nil {
-		h.streamTime.KeptTime.Advance(timestamp)
-		return
-	}
-	if timestamp > w.largest {
-		w.largest, w.dirty, w.moved = timestamp, true, true
-	}
-	h.streamTime.Now = w.advance(h.streamTime.Now)
+	h.streamTime.Advance(timestamp)
 }
 
 // Progress appends how far each origin of the task's records has come to dst, in an order that stays the same.
@@ -59,6 +59,31 @@ func (t *Task) Watermark(inputs func(topic string) bool) int64 {
 		}
 	}
 	return low
+}
+
+// TimeFor returns how far the task has come for those that read an output, [IdleTime] if it has nothing to read:
+// feeding says which inputs lead there. What operators hold back comes out with older timestamps, so the time is less
+// by that.
+func (t *Task) TimeFor(output string, feeding func(topic string) bool) int64 {
+	h := &t.host
+	at := t.Watermark(feeding)
+	if at == IdleTime {
+		return at
+	}
+	come := at
+	for _, b := range h.behind[output] {
+		at = min(at, come-b.By)
+		if h.times == nil {
+			continue
+		}
+		for _, c := range h.times.clocks {
+			// A record that has reached the operator may still be held until time has passed it by that.
+			if c.node == b.Node && c.Emit != nil && c.Now != UnknownTime && c.Now < c.last+b.By {
+				at = min(at, c.Now-b.By)
+			}
+		}
+	}
+	return max(UnknownTime, at)
 }
 
 // Tell says how far an origin has come: its stream time, or [IdleTime] if it has nothing to read, which it may take
@@ -82,7 +107,13 @@ func (t *Task) Tell(origin Origin, time int64) error {
 	} else {
 		p.Told = max(p.Told, time)
 	}
-	h.origins.now = i
+	h.origins.update(i, h.deferred)
+	return h.advanceTime()
+}
+
+// advanceTime advances the clocks and the stream time of the task after an origin has come further, and does what has
+// become due.
+func (h *Host) advanceTime() error {
 	if err := h.advanceClocks(); err != nil {
 		return err
 	}
@@ -148,8 +179,7 @@ func (t *Task) Held(dst []Held) []Held {
 	h := &t.host
 	add := func(name string, c *Clock) {
 		if w := c.mark; c.held() {
-			w.advance(c.Now) // finds the holder
-			dst = append(dst, Held{Node: name, Now: c.Now, Largest: w.largest, By: w.origins.all[w.holder]})
+			dst = append(dst, Held{Node: name, Now: c.Now, Largest: w.largest, By: w.origins.all[w.findHolder()]})
 		}
 	}
 	add("", &h.streamTime)

@@ -14,9 +14,6 @@ type RawRecord struct {
 	Headers   []Header
 	// Offset is the offset of an input record; a Sink ignores it.
 	Offset int64
-	// Task is the upstream task that wrote an input record of a repartition topic, -1 if that is not known. It has no
-	// meaning for other records.
-	Task int32
 	// PartitionKey is the part of the key that decides the partition of an output record, if it is not all of it:
 	// windows of one key belong together. nil means Key. Unused for input records.
 	PartitionKey []byte

@@ -29,7 +29,7 @@ func NewTask(p Program, cfg TaskConfig) (*Task, error) {
 	}
 	t := &Task{host: newHost(p.Name, cfg)}
 	h := &t.host
-	h.reaching = p.Reaching
+	h.reaching, h.behind = p.Reaching, p.Behind
 	for i := range p.Inputs {
 		h.topics = append(h.topics, p.Inputs[i].Topic)
 		h.origins.add(&p.Inputs[i], cfg.Writers)
@@ -56,6 +56,7 @@ func NewTask(p Program, cfg TaskConfig) (*Task, error) {
 		return nil, fmt.Errorf("task of sub-topology %q: %w", p.Name, err)
 	}
 	h.findUnprepared()
+	h.deferred = len(h.holders) > 0 || len(h.callers) > 0
 	h.wired = nil
 	return t, nil
 }
@@ -100,7 +101,7 @@ func (t *Task) Process(input int, r *RawRecord) (err error) {
 		return err
 	}
 	h.input, h.offset = input, r.Offset
-	h.origins.enter(input, r.Task)
+	h.origins.enter(input, h.deferred)
 	h.pause.end()
 	h.arena.begin()
 	defer h.recovered(&err)
@@ -219,7 +220,7 @@ func (t *Task) AdvanceWallClock(now int64) error {
 			k.shift(-back)
 		}
 	}
-	h.wallClock.Now, h.origins.now = now, -1
+	h.wallClock.Now = now
 	return h.ring(h.wallClockAlarms, now)
 }
 
@@ -244,7 +245,6 @@ func (t *Task) AdvanceIdle(passed int64) error {
 		return err
 	}
 	h.pause.passed += passed
-	h.origins.now = -1
 	return h.ring(h.idleAlarms, h.pause.passed)
 }
 

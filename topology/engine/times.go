@@ -57,10 +57,12 @@ type Clock struct {
 
 	node Node
 	mark *watermark // nil if there is one origin
+	last int64      // the largest timestamp of its records, as far as this life of the task knows
 }
 
 // Advance says that the record which is processed has reached the operator.
 func (c *Clock) Advance(timestamp int64) {
+	c.last = max(c.last, timestamp)
 	if c.mark == nil {
 		c.Now = max(c.Now, timestamp)
 		return
@@ -68,19 +70,21 @@ func (c *Clock) Advance(timestamp int64) {
 	c.Now = c.mark.record(c.Now, timestamp)
 }
 
+// Several says whether the records come from several origins, so that the time may be behind the largest timestamp.
+func (c *Clock) Several() bool { return c.mark != nil }
+
 // follow sets the clock to a time that comes from no record, if that is later.
 func (c *Clock) follow(now int64) {
 	c.KeptTime.Advance(now)
 	if c.mark != nil && now > c.mark.largest {
 		c.mark.largest = now
-		c.mark.dirty, c.mark.moved = true, true
 	}
 }
 
 // held says whether an origin holds the clock back, so that older records are to come.
 func (c *Clock) held() bool { return c.mark != nil && c.Now < c.mark.largest }
 
-func (c *Clock) changed() bool { return c.KeptTime.changed() || c.mark != nil && c.mark.moved }
+func (c *Clock) changed() bool { return c.KeptTime.changed() || c.mark != nil && c.mark.changed() }
 
 func (c *Clock) flush() {
 	c.KeptTime.flush()
@@ -104,9 +108,9 @@ func (c *Clock) rollback() {
 }
 
 func (c *Clock) stored() storedTime {
-	s := storedTime{now: c.Now}
+	s := storedTime{now: c.Now, largest: c.Now}
 	if c.mark != nil {
-		s.came = c.mark.encode()
+		s.largest = c.mark.largest
 	}
 	return s
 }
@@ -162,7 +166,7 @@ func (t *times) flush() error {
 		if !k.changed() {
 			continue
 		}
-		if err := t.put(k.name, storedTime{now: k.Now}); err != nil {
+		if err := t.put(k.name, storedTime{now: k.Now, largest: k.Now}); err != nil {
 			return err
 		}
 	}

@@ -4,69 +4,49 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
+	"slices"
 
 	"github.com/seed84377926/millrace/codecs"
 )
 
 // watermark is the time of a clock whose records come from several origins, which are not equally fast. It is the
-// minimum, over the origins, of how far each has come:
+// minimum, over the origins, of how far each has come, and at most the largest timestamp that has reached the operator:
 //
-//	min over p of max(came(p), min(time(p), largest))
+//	min(largest, min over p of time(p))
 //
-// where came(p) is the largest timestamp that reached the operator from p, time(p) how far p has come at all, and
-// largest the largest timestamp that reached the operator. With one origin this is the largest timestamp, as in Kafka
-// Streams. Flink's watermark is the same minimum; the bound by largest keeps the time of an operator that gets few of
-// the records behind them, as a filter before an operator does in Kafka Streams.
+// The records themselves do not say how far their origin has come: a task that is downstream of several others relays
+// the fast and the slow ones, so its records are in no order, and the result of an operator has the timestamp of the
+// latest record that it is made of. Flink's watermark is the same minimum. The bound by largest means that the time of
+// an operator never exceeds the timestamps that reached it, as in Kafka Streams.
 type watermark struct {
 	origins *origins
-	of      []int   // the origins whose records can reach the operator
-	came    []int64 // by origin of the task
+	of      []int // the origins whose records can reach the operator
 	largest int64
 	holder  int // the origin that held the clock back when it was last looked at
 
-	committed, flushed struct {
-		came    []int64
-		largest int64
-	}
-	dirty bool // came or largest have changed since the last flush
-	moved bool // they have changed since the last commit
+	flushed, committed int64 // largest
 }
 
 func newWatermark(o *origins, of []int) *watermark {
-	w := &watermark{origins: o, of: of, came: make([]int64, len(o.all)), largest: UnknownTime, holder: of[0]}
-	for i := range w.came {
-		w.came[i] = UnknownTime
-	}
-	w.begin()
-	return w
+	return &watermark{origins: o, of: of, holder: of[0], largest: UnknownTime, flushed: UnknownTime, committed: UnknownTime}
 }
 
 // record takes in a record and returns the time of the clock, which was now.
 func (w *watermark) record(now, timestamp int64) int64 {
-	o := w.origins.now
-	switch {
-	case o >= 0 && timestamp > w.came[o]:
-		w.came[o] = timestamp
-	case timestamp <= w.largest:
-		return now
-	}
 	w.largest = max(w.largest, timestamp)
-	w.dirty, w.moved = true, true
 	return w.advance(now)
 }
 
 // advance returns the time of the clock, which was now: it never goes back.
 func (w *watermark) advance(now int64) int64 {
-	if w.bound(w.holder) <= now {
+	if min(w.largest, w.origins.usable[w.holder]) <= now {
 		return now
 	}
-	low := int64(IdleTime)
+	low := w.largest
 	for _, o := range w.of {
-		b := w.bound(o)
-		if b < low {
-			low, w.holder = b, o
-			if b <= now {
+		if at := w.origins.usable[o]; at < low {
+			low, w.holder = at, o
+			if low <= now {
 				return now
 			}
 		}
@@ -74,144 +54,51 @@ func (w *watermark) advance(now int64) int64 {
 	return low
 }
 
-// bound returns how far an origin lets the clock go.
-func (w *watermark) bound(o int) int64 {
-	return max(w.came[o], min(w.origins.all[o].Time(), w.largest))
+// findHolder returns the origin that has come least far.
+func (w *watermark) findHolder() int {
+	return slices.MinFunc(w.of, func(a, b int) int { return compareTimes(w.origins.usable[a], w.origins.usable[b]) })
 }
 
-func (w *watermark) flush() {
-	if w.dirty {
-		w.flushed.came, w.flushed.largest, w.dirty = append(w.flushed.came[:0], w.came...), w.largest, false
+func compareTimes(a, b int64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	default:
+		return 0
 	}
 }
 
-func (w *watermark) commit() {
-	if w.moved {
-		w.committed.came, w.committed.largest = append(w.committed.came[:0], w.flushed.came...), w.flushed.largest
-		w.moved = w.dirty
-	}
-}
+func (w *watermark) changed() bool { return w.largest != w.committed }
+func (w *watermark) flush()        { w.flushed = w.largest }
+func (w *watermark) commit()       { w.committed = w.flushed }
+func (w *watermark) rollback()     { w.largest, w.flushed = w.committed, w.committed }
 
-func (w *watermark) rollback() {
-	if w.moved {
-		copy(w.came, w.committed.came)
-		w.largest = w.committed.largest
-		w.begin()
-	}
-}
-
-// begin makes the present times the committed ones.
-func (w *watermark) begin() {
-	w.dirty, w.moved = true, true
-	w.flush()
-	w.commit()
-}
-
-// encode returns what is stored of w beside the time of the clock: the largest timestamp, and for each topic its
-// origins. Origins from which nothing came are left out.
-func (w *watermark) encode() []byte {
-	data := binary.AppendVarint(nil, w.largest)
-	all := w.origins.all
-	for first := 0; first < len(all); {
-		end, known := first, 0
-		for ; end < len(all) && all[end].Topic == all[first].Topic; end++ {
-			if w.came[end] != UnknownTime {
-				known++
-			}
-		}
-		if known > 0 {
-			data = binary.AppendUvarint(data, uint64(len(all[first].Topic)))
-			data = append(data, all[first].Topic...)
-			data = binary.AppendUvarint(data, uint64(known))
-		}
-		for i := first; i < end; i++ {
-			if w.came[i] != UnknownTime {
-				data = binary.AppendUvarint(data, uint64(uint32(all[i].Partition)))
-				data = binary.AppendVarint(data, w.came[i])
-			}
-		}
-		first = end
-	}
-	return data
-}
-
-// decode is the inverse of encode. now is the time of the clock; data is nil if it had one origin when it was stored:
-// then it was as far for the origins that there are now as for that one. Origins that are gone are passed over.
-func (w *watermark) decode(now int64, data []byte) error {
-	w.largest = now
-	if len(data) > 0 {
-		var err error
-		if w.largest, err = decodeCame(data, func(p Origin, came int64) {
-			if o := w.origins.find(p); o >= 0 {
-				w.came[o] = came
-			}
-		}); err != nil {
-			return err
-		}
-	}
-	w.begin()
-	return nil
-}
+// set sets the largest timestamp as if it had been committed.
+func (w *watermark) set(largest int64) { w.largest, w.flushed, w.committed = largest, largest, largest }
 
 var errBadTime = errors.New("the row is not a time")
 
-// decodeCame reads what encode wrote.
-func decodeCame(data []byte, each func(p Origin, came int64)) (largest int64, err error) {
-	bad := false
-	unsigned := func(most uint64) uint64 {
-		v, n := binary.Uvarint(data)
-		if n <= 0 || v > most {
-			bad, data = true, nil
-			return 0
-		}
-		data = data[n:]
-		return v
-	}
-	signed := func() int64 {
-		v, n := binary.Varint(data)
-		if n <= 0 {
-			bad, data = true, nil
-			return 0
-		}
-		data = data[n:]
-		return v
-	}
-	largest = signed()
-	for len(data) > 0 {
-		length := unsigned(uint64(len(data)))
-		if length > uint64(len(data)) {
-			return 0, errBadTime
-		}
-		p := Origin{Topic: string(data[:length])}
-		data = data[length:]
-		for range unsigned(uint64(len(data))) {
-			p.Partition = int32(unsigned(math.MaxInt32))
-			came := signed()
-			if bad {
-				return 0, errBadTime
-			}
-			each(p, came)
-		}
-	}
-	if bad {
-		return 0, errBadTime
-	}
-	return largest, nil
-}
-
 // storedTime is a row of stream times.
 type storedTime struct {
-	now  int64
-	came []byte // of a clock with several origins, see [watermark.encode]
+	now int64
+	// largest is the largest timestamp that has reached the operator, if its records come from several origins; else it
+	// is now.
+	largest int64
 }
 
-// timeCodec encodes the rows of stream times: the time as codecs.Int64 does, then the bytes of the origins.
+// timeCodec encodes the rows of stream times: the time as codecs.Int64 does, then the largest timestamp if it is
+// another one.
 type timeCodec struct{}
 
 // Append implements codecs.Codec.
 func (timeCodec) Append(dst []byte, t storedTime) ([]byte, error) {
 	dst, err := codecs.Int64.Append(dst, t.now)
-	return append(dst, t.came...), err
+	if t.largest != t.now {
+		dst = binary.AppendVarint(dst, t.largest)
+	}
+	return dst, err
 }
 
 // Decode implements codecs.Codec.
@@ -219,8 +106,15 @@ func (timeCodec) Decode(data []byte) (t storedTime, err error) {
 	if len(data) < timeBytes {
 		return t, fmt.Errorf("%w: it has %d bytes, want %d at least", errBadTime, len(data), timeBytes)
 	}
-	if t.now, err = codecs.Int64.Decode(data[:timeBytes]); err == nil && len(data) > timeBytes {
-		t.came = append([]byte(nil), data[timeBytes:]...)
+	if t.now, err = codecs.Int64.Decode(data[:timeBytes]); err != nil {
+		return t, err
 	}
-	return t, err
+	t.largest = t.now
+	if rest := data[timeBytes:]; len(rest) > 0 {
+		var n int
+		if t.largest, n = binary.Varint(rest); n != len(rest) || t.largest == t.now {
+			return storedTime{}, fmt.Errorf("%w: bytes follow the time", errBadTime)
+		}
+	}
+	return t, nil
 }

@@ -117,7 +117,7 @@ func NewDriver(t TB, top *topology.Topology, opts ...Option) *Driver {
 		for partition := range tasks[sub.Group()] {
 			d.runners = append(d.runners, &runner{
 				calls: &executor{dice: d.callDice}, sub: sub, partition: partition, inputs: inputs,
-				queues: make([][]queued, len(inputs)), changelog: make(map[string][]byte), streamTime: -1,
+				queues: make([][]queued, len(inputs)), changelog: make(map[string][]byte), streamTime: -1, largest: -1,
 			})
 		}
 	}
@@ -151,7 +151,7 @@ func (d *Driver) open() {
 		})
 		d.must(err)
 		r.task = task
-		r.task.SetStreamTime(r.streamTime, r.progress)
+		r.task.SetStreamTime(r.streamTime, r.largest, r.progress)
 	}
 }
 
@@ -198,7 +198,6 @@ func (s taskSink) Send(topic string, r engine.RawRecord) error {
 	}
 	partition := partitionOf(r, n)
 	d.sent = append(d.sent, sent{topic, partition, r})
-	r.Task = s.r.partition
 	d.enqueue(place{topic, partition}, r)
 	return nil
 }

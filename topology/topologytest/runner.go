@@ -20,6 +20,7 @@ type runner struct {
 	part       state.Partition
 	changelog  map[string][]byte // what Kafka would have kept
 	streamTime int64             // committed, as is progress
+	largest    int64
 	progress   []engine.Progress
 	up         upstream
 	inputs     []topology.Input
@@ -55,7 +56,7 @@ func (r *runner) step(input int, passed int64) error {
 	next := r.queues[input][0]
 	r.queues[input] = r.queues[input][1:]
 	if next.told != nil {
-		if err := r.task.Tell(engine.Origin{Topic: r.inputs[input].Topic, Partition: next.Task}, *next.told); err != nil {
+		if err := r.task.Tell(engine.Origin{Topic: r.inputs[input].Topic, Partition: next.from}, *next.told); err != nil {
 			return fmt.Errorf("sub-topology %q: %w", r.sub.Name(), err)
 		}
 		return nil
@@ -78,7 +79,7 @@ func (r *runner) commit() error {
 		return fmt.Errorf("commit sub-topology %q: %w", r.sub.Name(), err)
 	}
 	r.task.Committed()
-	r.streamTime, r.progress = r.task.StreamTime(), r.task.Progress(r.progress[:0])
+	r.streamTime, r.largest, r.progress = r.task.StreamTime(), r.task.LargestTime(), r.task.Progress(r.progress[:0])
 	r.up.commit()
 	for op := range batch.Ops() {
 		switch {

@@ -32,6 +32,7 @@ type queued struct {
 	engine.RawRecord
 
 	told *int64 // nil for a record
+	from int32  // the upstream task that told it
 }
 
 // connect finds out who writes what, for all runners.
@@ -91,7 +92,7 @@ func (d *Driver) tell() (news bool) {
 			for _, down := range d.runners {
 				for i, in := range down.inputs {
 					if in.Topic == topic {
-						down.queues[i] = append(down.queues[i], queued{engine.RawRecord{Task: r.partition}, &now})
+						down.queues[i] = append(down.queues[i], queued{told: &now, from: r.partition})
 					}
 				}
 			}
@@ -103,11 +104,7 @@ func (d *Driver) tell() (news bool) {
 // watermark returns how far the task has come for those that read a repartition topic.
 func (r *runner) watermark(topic string) int64 {
 	feeding := r.sub.Feeding(topic)
-	now := r.task.Watermark(func(input string) bool { return slices.Contains(feeding, input) })
-	if now == engine.IdleTime {
-		return now
-	}
-	return max(engine.UnknownTime, now-r.sub.Behind(topic).Milliseconds())
+	return r.task.TimeFor(topic, func(input string) bool { return slices.Contains(feeding, input) })
 }
 
 // rest tells the tasks that have read no external record for the idle timeout that their external inputs are idle.
@@ -116,7 +113,7 @@ func (d *Driver) rest() error {
 		return nil
 	}
 	for _, r := range d.runners {
-		if d.passed-r.up.active < d.idleTimeout {
+		if _, goesOn := r.task.IdleDue(); goesOn || d.passed-r.up.active < d.idleTimeout {
 			continue
 		}
 		if err := r.task.Tell(engine.Origin{}, engine.IdleTime); err != nil {
