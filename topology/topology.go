@@ -179,7 +179,11 @@ func (s *SubTopology) NewTask(cfg engine.TaskConfig) (*engine.Task, error) {
 
 // reaching returns the inputs whose records lead to the records of an operator.
 func (s *SubTopology) reaching(n engine.Node) []int {
-	before := n.(*node).sourcesBefore()
+	at, ok := n.(*node)
+	if !ok {
+		panic(fmt.Sprintf("topology: bug: operator %q is no node", n.Name()))
+	}
+	before := at.sourcesBefore()
 	var inputs []int
 	for i, source := range s.sources {
 		if slices.Contains(before, source) {

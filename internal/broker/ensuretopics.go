@@ -67,7 +67,7 @@ func (c *Client) EnsureTopics(ctx context.Context, specs ...TopicSpec) error {
 		return err
 	}
 	for _, warning := range warnings {
-		c.config.Logger.LogAttrs(ctx, slog.LevelWarn, warning)
+		c.config.Logger.LogAttrs(ctx, slog.LevelWarn, "an internal topic has a setting that may change times or make brokers refuse records", slog.String("problem", warning))
 	}
 	return c.warnOfSingleReplicas(ctx, specs)
 }

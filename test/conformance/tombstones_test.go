@@ -188,13 +188,13 @@ func TestForgottenDeletions(t *testing.T) {
 		{"a@5 b@7 -@5", false},
 	} {
 		var past []event
-		for _, field := range strings.Fields(c.changes) {
+		for field := range strings.FieldsSeq(c.changes) {
 			var value string
 			var at int64
 			_, err := fmt.Sscanf(strings.Replace(field, "@", " ", 1), "%s %d", &value, &at)
 			require.NoError(t, err)
-			past = append(past, event{right: true, record: record{Key: "A", Value: value, NullValue: value == "-", Timestamp: at}})
-			past = append(past, event{right: true, record: record{Key: "B", Value: "b", Timestamp: at - 1}})
+			past = append(past, event{right: true, Key: "A", Value: value, NullValue: value == "-", Timestamp: at})
+			past = append(past, event{right: true, Key: "B", Value: "b", Timestamp: at - 1})
 		}
 		known := remembered(past)
 		deletion := past[len(past)-2]

@@ -266,7 +266,7 @@ func (w *timeSite) idle(t *testing.T) bool {
 	for p, records := range brokertest.Records(t, w.brokers, topic) {
 		for _, r := range records {
 			if len(r.Headers) == 2 && r.Headers[1].Key == "millrace-time" {
-				told[fmt.Sprint(p, r.Headers[0].Value)] = len(r.Headers[1].Value) == 10
+				told[fmt.Sprintf("%d %x", p, r.Headers[0].Value)] = len(r.Headers[1].Value) == 10
 			}
 		}
 	}
