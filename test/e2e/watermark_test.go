@@ -35,6 +35,9 @@ type timeSite struct {
 const (
 	windowSize  = 10 * time.Minute
 	windowGrace = time.Minute
+
+	// waitCaughtUp is long, since many applications of these tests catch up at the same time.
+	waitCaughtUp = 3 * time.Minute
 )
 
 func newTimeSite(t *testing.T, partitions int32) *timeSite {
@@ -130,7 +133,7 @@ func (w *timeSite) requireTruth(t *testing.T) {
 			sum += n
 		}
 		return sum+w.dropped.Load() >= int64(w.sent)
-	}, waitLong, 200*time.Millisecond, "not everything was counted")
+	}, waitCaughtUp, 500*time.Millisecond, "not everything was counted")
 	require.Zero(t, w.dropped.Load(), "late records")
 	require.Equal(t, w.truth, counts)
 	require.Eventually(t, func() bool { // when the upstream tasks are idle, all windows that time has passed are closed
@@ -144,7 +147,7 @@ func (w *timeSite) requireTruth(t *testing.T) {
 			}
 		}
 		return true
-	}, waitLong, 200*time.Millisecond, "windows stay open")
+	}, waitCaughtUp, 500*time.Millisecond, "windows stay open")
 	finals, results := w.result(t, w.finals)
 	for name, n := range finals {
 		require.Equal(t, w.truth[name], n, "final result of %s", name)
@@ -251,7 +254,7 @@ func TestWatermark_idleTaskIsDoubted(t *testing.T) {
 		w.produce(t, w.record(p, dayOne))
 	}
 	w.requireTruth(t)
-	require.Eventually(t, func() bool { return w.idle(t) }, waitLong, tick) // all upstream tasks have told that they are idle
+	require.Eventually(t, func() bool { return w.idle(t) }, waitCaughtUp, tick) // all upstream tasks have told that they are idle
 	// A burst after a pause reaches all partitions, of which the tasks read one faster than another.
 	w.produce(t, w.catchUp(4, 0)...)
 	w.requireTruth(t)
@@ -309,7 +312,7 @@ func TestWatermark_stuckTaskHoldsWindowsOpen(t *testing.T) {
 		counts, _ := w.result(t, w.updates)
 		all := held(app, t)
 		return len(counts) == 7*4 && all["counts waits for 2"] && all["finals waits for 2"]
-	}, waitLong, tick)
+	}, waitCaughtUp, tick)
 	require.NotContains(t, held(app, t), "counts waits for 1")
 	finals, _ := w.result(t, w.finals)
 	require.Empty(t, finals)
@@ -337,11 +340,11 @@ func TestWatermark_boundedWait(t *testing.T) {
 	require.Eventually(t, func() bool {
 		finals, _ := w.result(t, w.finals)
 		return len(finals) >= 7
-	}, waitLong, tick)
+	}, waitCaughtUp, tick)
 	require.Contains(t, log.String(), "waited for no longer")
 	w.produce(t, w.recordOf(2, dayOne+2, "carrier 1"))
 	close(w.stuck)
-	require.Eventually(t, func() bool { return w.dropped.Load() > 0 }, waitLong, tick)
+	require.Eventually(t, func() bool { return w.dropped.Load() > 0 }, waitCaughtUp, tick)
 }
 
 // Partitions that never get a record do not hold windows open once their tasks have said that they are idle.
@@ -389,7 +392,7 @@ func TestWatermark_alignment(t *testing.T) {
 		all, waits := times()
 		require.LessOrEqual(t, all[0].Sub(all[3]), within)
 		return waits
-	}, waitLong, time.Millisecond, "no task waits")
+	}, waitCaughtUp, time.Millisecond, "no task waits")
 	w.produce(t, slow[400:]...)
 	// Beyond a gap that is longer than they may be apart, they go on.
 	const gap = 12 * time.Hour
@@ -401,6 +404,6 @@ func TestWatermark_alignment(t *testing.T) {
 	require.Eventually(t, func() bool {
 		all, _ := times()
 		return all[0].UnixMilli() > dayOne+day+gap.Milliseconds()
-	}, waitLong, time.Millisecond)
+	}, waitCaughtUp, time.Millisecond)
 	w.requireTruth(t)
 }
