@@ -175,7 +175,7 @@ func (c *Client) create(ctx context.Context, specs []TopicSpec, dry bool, proble
 		for _, spec := range specs {
 			byName[spec.Name] = spec
 		}
-		specs = nil // those that a broker without these limits refuses
+		specs = nil // filled with what is to be created again, by a broker without these limits
 		for _, topic := range response.Topics {
 			spec := byName[topic.Topic]
 			switch err := kerr.ErrorForCode(topic.ErrorCode); {

@@ -26,15 +26,16 @@ func (c *Client) Ends(ctx context.Context, topics ...string) (map[state.TopicPar
 		return nil, fmt.Errorf("committed ends of %v: %w", topics, c.denied(err, "Describe", "them"))
 	}
 	// The high watermarks are asked for later, so that none is below the last stable offset.
-	high, err := c.admin.ListEndOffsets(ctx, topics...)
+	high, err := c.EndOffsets(ctx, topics...)
 	if err != nil {
-		return nil, fmt.Errorf("ends of %v: %w", topics, c.denied(err, "Describe", "them"))
+		return nil, err
 	}
 	ends := make(map[state.TopicPartition]LogEnd)
 	for topic, partitions := range committed {
 		for p, end := range partitions {
-			if top, ok := high.Lookup(topic, p); ok && end.Err == nil && top.Err == nil {
-				ends[state.TopicPartition{Topic: topic, Partition: p}] = LogEnd{Committed: end.Offset, HighWatermark: top.Offset}
+			tp := state.TopicPartition{Topic: topic, Partition: p}
+			if top, ok := high[tp]; ok && end.Err == nil {
+				ends[tp] = LogEnd{Committed: end.Offset, HighWatermark: top}
 			}
 		}
 	}

@@ -18,7 +18,7 @@ func (c *Client) TransactionalID(group string, partition int32) string {
 type Rewrite struct {
 	// Group is the group of the task. Required.
 	Group string
-	// Topic and Partition are those of the changelog. Topic is required.
+	// Topic and Partition name the partition of the changelog. Topic is required.
 	Topic     string
 	Partition int32
 	// Wanted says whether Change needs the row with the key. Required.

@@ -21,7 +21,7 @@ func (h *Host) Clock(n Node, name string, hooks ClockHooks) *Clock {
 	}
 	c.last = row.largest
 	if c.mark != nil {
-		c.mark.set(row.largest)
+		c.mark.largest.Set(row.largest)
 	}
 	h.times.clocks = append(h.times.clocks, c)
 	return c
@@ -81,11 +81,9 @@ func (h *Host) readTime(k *KeptTime) (storedTime, bool) {
 		h.Fail(fmt.Errorf("stream time of %q: %w", k.name, err))
 		return storedTime{}, false
 	}
-	if ok {
-		k.Set(row.now)
-	}
 	if !ok {
-		row = storedTime{now: UnknownTime, largest: UnknownTime}
+		return storedTime{now: UnknownTime, largest: UnknownTime}, true
 	}
+	k.Set(row.now)
 	return row, true
 }

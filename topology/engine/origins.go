@@ -1,12 +1,13 @@
 package engine
 
 import (
-	"math"
 	"slices"
+
+	"github.com/seed84377926/millrace/state"
 )
 
-// IdleTime is how far an upstream task has come that has nothing to read: nobody waits for it.
-const IdleTime = math.MaxInt64
+// IdleTime is the time of an upstream task that has nothing to read. No clock waits for it.
+const IdleTime = state.IdleTime
 
 // Origin names where input records of a task come from: an upstream task, or the external inputs of the task itself,
 // which are merged by time and so are one origin.
@@ -91,22 +92,25 @@ func (o *origins) enter(input int, deferred bool) {
 	}
 }
 
-// of returns the origins of the given inputs.
+// span returns the origins of an input: n of them, from first on.
+func (o *origins) span(input int) (first, n int) {
+	if o.first[input] < 0 {
+		return 0, 0
+	}
+	return o.first[input], max(1, int(o.tasks[input]))
+}
+
+// of returns the origins of the given inputs, in order.
 func (o *origins) of(inputs []int) []int {
 	var all []int
 	for _, in := range inputs {
-		first := o.first[in]
-		if first < 0 {
-			continue
-		}
-		for i := range max(1, int(o.tasks[in])) {
-			if !slices.Contains(all, first+i) {
-				all = append(all, first+i)
-			}
+		first, n := o.span(in)
+		for i := range n {
+			all = append(all, first+i)
 		}
 	}
 	slices.Sort(all)
-	return all
+	return slices.Compact(all) // the external inputs share one
 }
 
 // find returns the index of an origin, -1 if there is none.
@@ -141,7 +145,7 @@ func (o *origins) settle() (news bool) {
 // begin sets the times as if they had been committed.
 func (o *origins) begin() {
 	o.committed = append(o.committed[:0], o.all...)
-	o.usable = append(o.usable[:0], make([]int64, len(o.all))...)
+	o.usable = make([]int64, len(o.all))
 	o.settle()
 	o.now = -1
 }

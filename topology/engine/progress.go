@@ -17,14 +17,14 @@ func (t *Task) SetStreamTime(timestamp, largest int64, progress []Progress) {
 	h.origins.begin()
 	h.streamTime.Set(timestamp)
 	if w := h.streamTime.mark; w != nil {
-		w.set(max(timestamp, largest))
+		w.largest.Set(max(timestamp, largest))
 	}
 }
 
 // LargestTime returns the largest timestamp that the task has read, in milliseconds, -1 if there is none.
 func (t *Task) LargestTime() int64 {
 	if w := t.host.streamTime.mark; w != nil {
-		return w.largest
+		return w.largest.Now
 	}
 	return t.host.streamTime.Now
 }
@@ -54,8 +54,9 @@ func (t *Task) Watermark(inputs func(topic string) bool) int64 {
 		if !inputs(topic) {
 			continue
 		}
-		for _, o := range h.origins.of([]int{i}) {
-			low = min(low, h.origins.all[o].Time())
+		first, n := h.origins.span(i)
+		for _, p := range h.origins.all[first : first+n] {
+			low = min(low, p.Time())
 		}
 	}
 	return low
@@ -179,7 +180,7 @@ func (t *Task) Held(dst []Held) []Held {
 	h := &t.host
 	add := func(name string, c *Clock) {
 		if w := c.mark; c.held() {
-			dst = append(dst, Held{Node: name, Now: c.Now, Largest: w.largest, By: w.origins.all[w.findHolder()]})
+			dst = append(dst, Held{Node: name, Now: c.Now, Largest: w.largest.Now, By: w.origins.all[w.slowest()]})
 		}
 	}
 	add("", &h.streamTime)

@@ -76,41 +76,43 @@ func (c *Clock) Several() bool { return c.mark != nil }
 // follow sets the clock to a time that comes from no record, if that is later.
 func (c *Clock) follow(now int64) {
 	c.KeptTime.Advance(now)
-	if c.mark != nil && now > c.mark.largest {
-		c.mark.largest = now
+	if c.mark != nil {
+		c.mark.largest.Advance(now)
 	}
 }
 
 // held says whether an origin holds the clock back, so that older records are to come.
-func (c *Clock) held() bool { return c.mark != nil && c.Now < c.mark.largest }
+func (c *Clock) held() bool { return c.mark != nil && c.Now < c.mark.largest.Now }
 
-func (c *Clock) changed() bool { return c.KeptTime.changed() || c.mark != nil && c.mark.changed() }
+func (c *Clock) changed() bool {
+	return c.KeptTime.changed() || c.mark != nil && c.mark.largest.changed()
+}
 
 func (c *Clock) flush() {
 	c.KeptTime.flush()
 	if c.mark != nil {
-		c.mark.flush()
+		c.mark.largest.flush()
 	}
 }
 
 func (c *Clock) commit() {
 	c.KeptTime.commit()
 	if c.mark != nil {
-		c.mark.commit()
+		c.mark.largest.commit()
 	}
 }
 
 func (c *Clock) rollback() {
 	c.KeptTime.rollback()
 	if c.mark != nil {
-		c.mark.rollback()
+		c.mark.largest.rollback()
 	}
 }
 
 func (c *Clock) stored() storedTime {
 	s := storedTime{now: c.Now, largest: c.Now}
 	if c.mark != nil {
-		s.largest = c.mark.largest
+		s.largest = c.mark.largest.Now
 	}
 	return s
 }
@@ -123,8 +125,8 @@ type ClockHooks struct {
 	// it when the clock went on without one: because an origin that held it back has come further, or because the input
 	// pauses, see [Program].IdleAfter.
 	Emit func(now int64) error
-	// Advanced hears of it, before Emit, when the clock went on from before to now because an origin that held it back
-	// has come further.
+	// Advanced is called before Emit when the clock went from before to now because an origin that held it back has
+	// come further.
 	Advanced func(before, now int64)
 	// Node is the operator if its time goes on while the input pauses, and Reach how far it must go on for all that the
 	// operator holds to come out.

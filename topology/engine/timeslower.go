@@ -7,14 +7,14 @@ import (
 	"github.com/seed84377926/millrace/state"
 )
 
-// timeBytes is the size of a time in a row of the store of stream times. Details may follow.
+// timeBytes is the size of a time in a row of the store of stream times. The largest timestamp may follow.
 const timeBytes = 8
 
 // LowerTime lowers a row of the store of stream times, as a changelog has it, to latest, in milliseconds. It returns
 // the row and the time that it had. A row that is not later is returned as it is.
 //
-// Details are left out, of a row that is not later as well: they say how far the records of each origin have come, and
-// one may be further than the time. Without them the time stays where it is until each origin has passed it.
+// The largest timestamp is left out, of a row that is not later as well, since it may be later than the time. Without
+// it the time stays where it is until a record has passed it.
 func LowerTime(row []byte, latest int64) (lowered []byte, was int64, err error) {
 	timestamp, value, err := state.SplitRowValue(row)
 	if err == nil && len(value) < timeBytes {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -21,28 +22,26 @@ import (
 type watermark struct {
 	origins *origins
 	of      []int // the origins whose records can reach the operator
-	largest int64
+	largest KeptTime
 	holder  int // the origin that held the clock back when it was last looked at
-
-	flushed, committed int64 // largest
 }
 
 func newWatermark(o *origins, of []int) *watermark {
-	return &watermark{origins: o, of: of, holder: of[0], largest: UnknownTime, flushed: UnknownTime, committed: UnknownTime}
+	return &watermark{origins: o, of: of, holder: of[0], largest: unknown("")}
 }
 
 // record takes in a record and returns the time of the clock, which was now.
 func (w *watermark) record(now, timestamp int64) int64 {
-	w.largest = max(w.largest, timestamp)
+	w.largest.Advance(timestamp)
 	return w.advance(now)
 }
 
 // advance returns the time of the clock, which was now: it never goes back.
 func (w *watermark) advance(now int64) int64 {
-	if min(w.largest, w.origins.usable[w.holder]) <= now {
+	if min(w.largest.Now, w.origins.usable[w.holder]) <= now {
 		return now
 	}
-	low := w.largest
+	low := w.largest.Now
 	for _, o := range w.of {
 		if at := w.origins.usable[o]; at < low {
 			low, w.holder = at, o
@@ -54,29 +53,10 @@ func (w *watermark) advance(now int64) int64 {
 	return low
 }
 
-// findHolder returns the origin that has come least far.
-func (w *watermark) findHolder() int {
-	return slices.MinFunc(w.of, func(a, b int) int { return compareTimes(w.origins.usable[a], w.origins.usable[b]) })
+// slowest returns the origin that has come least far.
+func (w *watermark) slowest() int {
+	return slices.MinFunc(w.of, func(a, b int) int { return cmp.Compare(w.origins.usable[a], w.origins.usable[b]) })
 }
-
-func compareTimes(a, b int64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	default:
-		return 0
-	}
-}
-
-func (w *watermark) changed() bool { return w.largest != w.committed }
-func (w *watermark) flush()        { w.flushed = w.largest }
-func (w *watermark) commit()       { w.committed = w.flushed }
-func (w *watermark) rollback()     { w.largest, w.flushed = w.committed, w.committed }
-
-// set sets the largest timestamp as if it had been committed.
-func (w *watermark) set(largest int64) { w.largest, w.flushed, w.committed = largest, largest, largest }
 
 var errBadTime = errors.New("the row is not a time")
 
