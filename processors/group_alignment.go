@@ -51,9 +51,10 @@ func (a *alignment) bound(ctx context.Context, plan *groupPlan, partition int32)
 		if err != nil {
 			return 0, 0, fmt.Errorf("times of the other tasks: %w", err)
 		}
+		inputs := plan.topics()
 		for tp, note := range notes {
 			_, text, ok := strings.Cut(note, timeNote)
-			if at, err := strconv.ParseInt(text, 10, 64); ok && err == nil && slices.Contains(plan.topics(), tp.Topic) {
+			if at, err := strconv.ParseInt(text, 10, 64); ok && err == nil && slices.Contains(inputs, tp.Topic) {
 				a.times[tp.Partition] = max(at, a.times[tp.Partition])
 			}
 		}
@@ -94,11 +95,7 @@ func (l *life) note() {
 	if l.group.alignment.within <= 0 || len(l.plan.marks) == 0 {
 		return
 	}
-	external := make(map[string]bool)
-	for _, in := range l.plan.inputs {
-		external[in.Topic] = !in.Repartition
-	}
-	at := l.operators.Watermark(func(topic string) bool { return external[topic] })
+	at := l.operators.Watermark(func(topic string) bool { return l.plan.upstream[topic] == nil })
 	if at = max(at, l.inputs.blockedAt); at != engine.UnknownTime {
 		l.writer.SetNote(noteOf(at))
 	}

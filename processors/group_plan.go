@@ -116,6 +116,14 @@ func (p *groupPlan) connectUpstream(in topology.Input, byGroup map[string]*group
 // is read by the first tasks only.
 func (p *groupPlan) reads(topic string, partition int32) bool { return partition < p.sizes[topic] }
 
+// upstreamGroup returns the group that writes a repartition input, "" for another topic.
+func (p *groupPlan) upstreamGroup(topic string) string {
+	if up := p.upstream[topic]; up != nil {
+		return up.sub.Group()
+	}
+	return ""
+}
+
 // writers returns how many tasks write to an input of the task of a partition, for [engine.TaskConfig].
 func (p *groupPlan) writers(topic string, partition int32) int32 {
 	if !p.reads(topic, partition) {

@@ -119,7 +119,7 @@ func (l *life) begin(ctx context.Context, offsets map[string]int64, now identity
 		l.close()
 		return err
 	}
-	l.stats.publish(l)
+	l.stats.publish(l, false)
 	l.settleFaults() // the last commit of the life before may have succeeded without an answer
 	return nil
 }
@@ -145,7 +145,7 @@ func (l *life) openInputs(ctx context.Context, position state.Position, offsets 
 			l.startPending = l.startPending || in.Start.Kind != topology.StartEarliest
 		}
 		l.inputs.all = append(l.inputs.all, &input{
-			index: i, topic: in.Topic, marked: in.Repartition, next: from, from: from, feed: l.openFeed(in.Topic, from),
+			index: i, topic: in.Topic, repartition: in.Repartition, next: from, from: from, feed: l.openFeed(in.Topic, from),
 			stamp: l.stamp(i), latest: l.latest(i), time: l.operators.PartitionTime(i), stampedFrom: l.operators.PartitionTime(i),
 		})
 	}

@@ -73,24 +73,25 @@ func (l *life) advanceIdle(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	idle, err := l.idleTime.look(time.Now(), observe.Millis(left), func() (bool, error) {
-		ctx, cancel := context.WithTimeout(ctx, idleLookTimeout)
-		defer cancel()
-		return l.inputs.atEnd(l.endOf(ctx), anyInput)
-	})
-	if err != nil {
-		l.logger.Debug("the ends of the inputs cannot be read; no idle time counts", slog.Any("error", err))
-	}
-	if idle == 0 {
-		return nil
+	// What cannot be looked at is no idle time, and logged.
+	idle, err := l.idleTime.look(time.Now(), observe.Millis(left), func() (bool, error) { return l.atEnd(ctx, anyInput) })
+	if err != nil || idle == 0 {
+		return nil //nolint:nilerr // the task goes on
 	}
 	l.current = nil
 	return l.classify(l.operators.AdvanceIdle(idle.Milliseconds()))
 }
 
-// endOf returns a function that reads the end of the log of an input, open transactions included.
-func (l *life) endOf(ctx context.Context) func(topic string) (int64, error) {
-	return func(topic string) (int64, error) { return l.inst.client.EndOffset(ctx, topic, l.partition) }
+// atEnd looks whether the task has taken all that there is in the given inputs, see [inputs.atEnd]. It does not wait
+// long for the brokers, and logs that they cannot be asked.
+func (l *life) atEnd(ctx context.Context, given func(*input) bool) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, idleLookTimeout)
+	defer cancel()
+	proven, err := l.inputs.atEnd(func(topic string) (int64, error) { return l.inst.client.EndOffset(ctx, topic, l.partition) }, given)
+	if err != nil {
+		l.logger.Debug("the ends of the inputs cannot be read", slog.Any("error", err))
+	}
+	return proven, err
 }
 
 func anyInput(*input) bool { return true }

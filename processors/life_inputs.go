@@ -42,9 +42,12 @@ type input struct {
 	// time is the partition time of the records taken, stampedFrom what it was at the last commit.
 	time, stampedFrom int64
 	stamped           int64 // the timestamp of the head, if known
-	marked            bool  // the input is a repartition topic, which has marks
+	repartition       bool  // it is a repartition topic, which has marks
 	known             bool
 }
+
+// isExternal says whether the task reads the input itself, and not through a repartition.
+func (in *input) isExternal() bool { return !in.repartition }
 
 // head returns the next record without taking it.
 func (in *input) head() *kgo.Record {
@@ -58,7 +61,7 @@ func (in *input) head() *kgo.Record {
 // tells about the records before it, and its timestamp in Kafka is a time of the wall clock. A head that the task will
 // refuse because of its time is chosen at once, too, so that it does not hold back the records after it.
 func (in *input) timestamp() int64 {
-	if in.marked && isMark(in.head()) {
+	if in.repartition && isMark(in.head()) {
 		return math.MinInt64
 	}
 	if in.stamp == nil {
@@ -189,7 +192,9 @@ func (s *inputs) next(ctx context.Context, u *unit) (wait time.Duration, err err
 }
 
 // ahead says whether the head of an input is further ahead than the task may be.
-func (s *inputs) ahead(in *input) bool { return s.bound != 0 && in.timestamp() > s.bound && !in.marked }
+func (s *inputs) ahead(in *input) bool {
+	return s.bound != 0 && in.timestamp() > s.bound && !in.repartition
+}
 
 // fill fills one input. The batch is newer than the known ends of the other inputs. They may have received older
 // records since, so their ends must be read again.

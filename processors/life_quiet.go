@@ -2,7 +2,6 @@ package processors
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -27,13 +26,8 @@ func (l *life) declareIdle(ctx context.Context) (again time.Duration, err error)
 	}
 	q := &l.quiet
 	now := l.inputs.now()
-	at := l.inputs.external(l.plan)
-	if at == nil {
-		*q = quiet{}
+	if !q.lasts(l.inputs.all, now) {
 		return 0, nil // a record waits
-	}
-	if q.since.IsZero() || !slices.Equal(at, q.at) {
-		*q = quiet{since: now, at: at}
 	}
 	if q.told {
 		return 0, nil
@@ -44,14 +38,9 @@ func (l *life) declareIdle(ctx context.Context) (again time.Duration, err error)
 	if _, goesOn := l.operators.IdleDue(); goesOn {
 		return idleAgain, nil // the operators will send more in this pause
 	}
-	look, looked := context.WithTimeout(ctx, idleLookTimeout)
-	defer looked()
-	proven, err := l.inputs.atEnd(l.endOf(look), func(in *input) bool { return !l.plan.inputs[in.index].Repartition })
-	if err != nil {
-		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
-		}
-		l.logger.Debug("the ends of the inputs cannot be read; the task is not idle", slog.Any("error", err))
+	proven, err := l.atEnd(ctx, (*input).isExternal)
+	if err != nil && ctx.Err() != nil {
+		return 0, context.Cause(ctx)
 	}
 	if !proven {
 		return idleAgain, nil
@@ -61,7 +50,7 @@ func (l *life) declareIdle(ctx context.Context) (again time.Duration, err error)
 	if err := l.classify(l.operators.Tell(engine.Origin{}, engine.IdleTime)); err != nil {
 		return 0, err
 	}
-	if l.marksChanged() || l.inputs.moved(l.plan) || l.operators.Changed() {
+	if l.marksChanged() || l.inputs.moved() || l.operators.Changed() {
 		return 0, l.openTransaction()
 	}
 	return 0, nil
@@ -75,24 +64,34 @@ func (l *life) marksChanged() bool {
 	})
 }
 
-// external returns the positions of the external inputs, nil if one has a record to process. The positions are never
-// nil otherwise.
-func (s *inputs) external(plan *groupPlan) []int64 {
-	at := make([]int64, 0, len(s.all))
-	for _, in := range s.all {
-		if plan.inputs[in.index].Repartition {
+// lasts notes the positions of the external inputs and reports whether none of them has a record to process. The quiet
+// begins anew if a position has changed.
+func (q *quiet) lasts(all []*input, now time.Time) bool {
+	n := 0
+	for _, in := range all {
+		switch {
+		case !in.isExternal():
 			continue
+		case in.head() != nil:
+			*q = quiet{at: q.at[:0]}
+			return false
+		case n == len(q.at):
+			q.at = append(q.at, in.next)
+			q.since = time.Time{}
+		case q.at[n] != in.next:
+			q.at[n] = in.next
+			q.since = time.Time{}
 		}
-		if in.head() != nil {
-			return nil
-		}
-		at = append(at, in.next)
+		n++
 	}
-	return at
+	if q.since.IsZero() {
+		q.since, q.told = now, false
+	}
+	return true
 }
 
 // moved says whether the position of an external input is beyond the committed one, although no record is open: markers
 // of transactions have come. The offset must be committed, so that others see that nothing is left to read.
-func (s *inputs) moved(plan *groupPlan) bool {
-	return slices.ContainsFunc(s.all, func(in *input) bool { return !plan.inputs[in.index].Repartition && in.next != in.from })
+func (s *inputs) moved() bool {
+	return slices.ContainsFunc(s.all, func(in *input) bool { return in.isExternal() && in.next != in.from })
 }

@@ -20,6 +20,11 @@ const (
 )
 
 // waits is what a task knows of the upstream tasks that it waits for.
+//
+// An upstream task that has nothing to read says so once, and then it is silent. Its mark names the source offsets that
+// it reflects, so whether it is still true can be seen in Kafka: if a source has more, the time of the upstream task
+// counts again until it speaks. So a task looks before it goes on after a pause, and when it has begun with what was
+// committed: otherwise the first upstream task at work would make the records of the others late.
 type waits struct {
 	began    time.Time                  // when the life began
 	lastTold map[state.Sender]time.Time // when each upstream task told its time last, in this life
@@ -50,11 +55,6 @@ func (w *waits) silence(sender state.Sender, now time.Time) time.Duration {
 	return now.Sub(w.began)
 }
 
-// An upstream task that has nothing to read says so once, and then it is silent. Its mark names the source offsets that
-// it reflects, so whether it is still true can be seen in Kafka: if a source has more, the time of the upstream task
-// counts again until it speaks. So a task looks before it goes on after a pause, and when it has begun with what was
-// committed: otherwise the first upstream task at work would make the records of the others late.
-
 // holdStaleIdle lets the time of idle upstream tasks count again if their sources have more. It is called with a unit
 // in hand, before the unit is processed.
 func (l *life) holdStaleIdle(ctx context.Context) error {
@@ -80,31 +80,38 @@ func (l *life) holdStaleIdle(ctx context.Context) error {
 	})
 }
 
-// releaseIdle waits no longer for upstream tasks that are idle as their marks say and whose sources have no more. It
-// returns when to look again, 0 for after the next record.
-func (l *life) releaseIdle(ctx context.Context) (again time.Duration, err error) {
+// releaseIdle waits no longer for upstream tasks that are idle as their marks say and whose sources have no more.
+func (l *life) releaseIdle(ctx context.Context) error {
 	if !l.upstream {
-		return 0, nil
+		return nil
 	}
 	if err := l.boundWaits(ctx); err != nil {
-		return 0, err
+		return err
 	}
-	if !l.doubted() {
-		return l.nextWait(), nil
+	if time.Since(l.waits.checked) < upstreamCheck || !l.doubted() {
+		return nil
 	}
-	if since := time.Since(l.waits.checked); since < upstreamCheck {
-		return upstreamCheck - since, nil
-	}
-	err = l.compareIdle(ctx, func(sender state.Sender, idle, more bool) error {
+	return l.compareIdle(ctx, func(sender state.Sender, idle, more bool) error {
 		if idle || more {
 			return nil
 		}
 		return l.tell(sender, engine.IdleTime)
 	})
-	if err != nil || !l.doubted() {
-		return l.nextWait(), err
+}
+
+// nextLook returns when to look again at upstream tasks that are waited for, 0 for after the next record.
+func (l *life) nextLook() time.Duration {
+	cfg := &l.inst.cfg
+	switch {
+	case !l.upstream:
+		return 0
+	case l.doubted():
+		return max(time.Millisecond, upstreamCheck-time.Since(l.waits.checked))
+	case cfg.MaxUpstreamWait <= 0 && cfg.StuckAfter < 0 || len(l.operators.Held(nil)) == 0:
+		return 0
+	default:
+		return min(upstreamCheck, cmp.Or(cfg.MaxUpstreamWait, upstreamCheck))
 	}
-	return upstreamCheck, nil
 }
 
 // tell tells the operators how far an upstream task has come, outside of a unit. What the tasks downstream must hear of
@@ -120,11 +127,20 @@ func (l *life) tell(sender state.Sender, at int64) error {
 	return nil
 }
 
-// doubted says whether the time of an upstream task counts although it said that it is idle.
-func (l *life) doubted() bool {
+// idleClaims yields how far the upstream tasks have come whose last marks say that they are idle.
+func (l *life) idleClaims(yield func(engine.Progress) bool) {
 	l.progress.origins = l.operators.Progress(l.progress.origins[:0])
 	for _, o := range l.progress.origins {
-		if m, ok := l.progress.position.Senders[state.Sender(o.Origin)]; ok && m.Time == state.IdleTime && o.Told != engine.IdleTime {
+		if m, ok := l.progress.position.Senders[state.Sender(o.Origin)]; ok && m.Time == state.IdleTime && !yield(o) {
+			return
+		}
+	}
+}
+
+// doubted says whether the time of an upstream task counts although it said that it is idle.
+func (l *life) doubted() bool {
+	for o := range l.idleClaims {
+		if o.Told != engine.IdleTime {
 			return true
 		}
 	}
@@ -134,13 +150,7 @@ func (l *life) doubted() bool {
 // compareIdle calls f for each upstream task whose last mark says that it is idle: whether it is taken for idle now,
 // and whether its sources have more than the mark reflects.
 func (l *life) compareIdle(ctx context.Context, f func(sender state.Sender, idle, more bool) error) error {
-	var claims []engine.Progress
-	l.progress.origins = l.operators.Progress(l.progress.origins[:0])
-	for _, o := range l.progress.origins {
-		if m, ok := l.progress.position.Senders[state.Sender(o.Origin)]; ok && m.Time == state.IdleTime {
-			claims = append(claims, o)
-		}
-	}
+	claims := slices.Collect(l.idleClaims)
 	if len(claims) == 0 {
 		return nil
 	}
@@ -192,7 +202,7 @@ func (l *life) boundWaits(ctx context.Context) error {
 		}
 		attrs := l.heldAttrs(held, silence)
 		// What the upstream task has told may wait here.
-		if read, err := l.readToEnd(ctx, sender.Topic); err != nil || !read {
+		if read, err := l.atEnd(ctx, func(in *input) bool { return in.topic == sender.Topic }); err != nil || !read {
 			if reports {
 				l.waits.reported = now
 				l.logger.Warn("windows and joins stay open: the topic is not read to its end; the brokers cannot be reached, "+
@@ -219,28 +229,9 @@ func (l *life) boundWaits(ctx context.Context) error {
 	return nil
 }
 
-// readToEnd says whether an input is read to its end. It does not wait long for the brokers.
-func (l *life) readToEnd(ctx context.Context, topic string) (bool, error) {
-	look, looked := context.WithTimeout(ctx, idleLookTimeout)
-	defer looked()
-	return l.inputs.atEnd(l.endOf(look), func(in *input) bool { return in.topic == topic })
-}
-
-// nextWait returns when to look again at upstream tasks that are waited for, 0 if there are none.
-func (l *life) nextWait() time.Duration {
-	if cfg := l.inst.cfg; cfg.MaxUpstreamWait <= 0 && cfg.StuckAfter < 0 || len(l.operators.Held(nil)) == 0 {
-		return 0
-	}
-	return min(upstreamCheck, cmp.Or(l.inst.cfg.MaxUpstreamWait, upstreamCheck))
-}
-
 func (l *life) heldAttrs(held engine.Held, silence time.Duration) []any {
-	group := ""
-	if up := l.plan.upstream[held.By.Topic]; up != nil {
-		group = up.sub.Group()
-	}
 	return []any{
-		slog.String("node", held.Node), slog.String("upstream_group", group), slog.Int("upstream_partition", int(held.By.Partition)),
+		slog.String("node", held.Node), slog.String("upstream_group", l.plan.upstreamGroup(held.By.Topic)), slog.Int("upstream_partition", int(held.By.Partition)),
 		slog.Time("upstream_time", time.UnixMilli(held.By.Time())), slog.Time("held_at", time.UnixMilli(held.Now)),
 		slog.Time("largest", time.UnixMilli(held.Largest)), slog.Duration("silent_for", silence),
 	}

@@ -29,7 +29,7 @@ func TestOutdated(t *testing.T) {
 // that time: the other inputs were read to their ends before the records after the mark.
 func TestInputs_marksAreTakenAtOnce(t *testing.T) {
 	m := newMerge(0)
-	m.inputs.all[0].marked = true
+	m.inputs.all[0].repartition = true
 	m.a.brings(0, 1, 1_000_000, 2)
 	m.a.batches[0].Records[1].Headers = []kgo.RecordHeader{{Key: markHeader}}
 	m.b.brings(0, 1, 2, 3)

@@ -36,8 +36,7 @@ func (l *life) work(ctx context.Context, sessions *broker.Sessions) error {
 			}
 			continue
 		}
-		again, err := l.releaseIdle(ctx)
-		if err != nil {
+		if err := l.releaseIdle(ctx); err != nil {
 			if err := l.handleFault(ctx, err); err != nil {
 				return err
 			}
@@ -90,7 +89,7 @@ func (l *life) work(ctx context.Context, sessions *broker.Sessions) error {
 		if err := l.noteGap(); err != nil {
 			return err
 		}
-		if err := l.idle(ctx, soonest(wait, again, rest)); err != nil {
+		if err := l.idle(ctx, soonest(wait, rest, l.nextLook())); err != nil {
 			return err
 		}
 	}
@@ -136,7 +135,7 @@ func (l *life) waitWhilePaused(ctx context.Context, sessions *broker.Sessions) e
 // idle waits until there may be something to do: data, a commit that is due, something scheduled for the wall clock,
 // drops to be logged, the end of an idle time (after wait; 0 for none), or the end of the task.
 func (l *life) idle(ctx context.Context, wait time.Duration) error {
-	l.stats.publishIdle(l)
+	l.stats.publish(l, true)
 	l.stats.live.drops.log(l.logger, time.Now(), false)
 	until := func(at time.Time) {
 		left := max(time.Until(at), time.Millisecond)
@@ -235,7 +234,7 @@ func (l *life) deliver(sessions *broker.Sessions) error {
 		l.idleTime.restart(end)
 	}
 	l.stats.activity.Enter(observe.ActivityWait, end)
-	l.stats.publish(l)
+	l.stats.publish(l, false)
 	l.stats.live.drops.log(l.logger, end, false)
 	l.unitSize.record(n, end.Sub(start))
 	l.uncommitted.records += int64(n)

@@ -3,14 +3,12 @@ package processors
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/seed84377926/millrace/internal/assignment"
 	"github.com/seed84377926/millrace/processors/internal/observe"
 	"github.com/seed84377926/millrace/state/pebblestore"
-	"github.com/seed84377926/millrace/topology/engine"
 )
 
 // AppInfo describes the application on this instance, for people. It marshals to JSON.
@@ -79,23 +77,6 @@ type TaskInfo struct {
 	DiskBytes     int64              `json:"disk_bytes,omitempty"` // of the task's state, roughly; rows that are in memory only are not counted
 	Stores        []StoreInfo        `json:"stores"`
 	Goka          any                `json:"goka"` // goka's own statistics of the task's processor
-}
-
-// HeldInfo is an operator whose stream time is held back: its windows, or its records that wait, are open until the
-// upstream task has come further.
-type HeldInfo struct {
-	// Node is the operator, "" for the stream time of the task itself.
-	Node string `json:"node"`
-	// Time is the stream time of the operator, nil if it has none yet, and Largest the largest timestamp that has
-	// reached it.
-	Time    *time.Time `json:"time,omitempty"`
-	Largest time.Time  `json:"largest"`
-	// Upstream is the group of the task that it waits for, and Partition its partition. Upstream is "" if it waits for
-	// the external inputs of its own task.
-	Upstream  string `json:"upstream_group,omitempty"`
-	Partition int32  `json:"upstream_partition"`
-	// UpstreamTime is how far that task has come, nil if it has told nothing yet.
-	UpstreamTime *time.Time `json:"upstream_time,omitempty"`
 }
 
 // CommitInfo describes a task's commits on this instance.
@@ -239,69 +220,6 @@ func (t *task) info(ctx context.Context, now time.Time) TaskInfo {
 		info.Goka = processor.Stats(ctx)
 	}
 	return info
-}
-
-// remark says what is held back, as the end of a sentence.
-func (h HeldInfo) remark() string {
-	node, by := fmt.Sprintf("%q", h.Node), fmt.Sprintf("task %d of group %s", h.Partition, h.Upstream)
-	if h.Node == "" {
-		node = "the stream time of the task"
-	}
-	if h.Upstream == "" {
-		by = "the topics that the task reads itself"
-	}
-	at, come := "has no time yet", "not known"
-	if h.Time != nil {
-		at = fmt.Sprintf("is held back at %s, %s behind", h.Time.UTC().Format(time.RFC3339), h.Largest.Sub(*h.Time))
-	}
-	if h.UpstreamTime != nil {
-		come = h.UpstreamTime.UTC().Format(time.RFC3339)
-	}
-	return fmt.Sprintf("waits: %s %s: %s has come to %s", node, at, by, come)
-}
-
-func (p *groupPlan) heldInfo(h engine.Held) HeldInfo {
-	info := HeldInfo{
-		Node: h.Node, Time: timeOf(h.Now), Largest: time.UnixMilli(h.Largest), Partition: h.By.Partition, UpstreamTime: timeOf(h.By.Time()),
-	}
-	if up := p.upstream[h.By.Topic]; up != nil {
-		info.Upstream = up.sub.Group()
-	}
-	return info
-}
-
-// upstreamTask is a task of another group.
-type upstreamTask struct {
-	group     string
-	partition int32
-}
-
-// heldBy returns by how many milliseconds upstream tasks hold operators back at most. An operator whose time is not
-// known yet counts as one millisecond.
-func (p *groupPlan) heldBy(all []engine.Held) map[upstreamTask]int64 {
-	by := make(map[upstreamTask]int64)
-	for _, h := range all {
-		group := ""
-		if up := p.upstream[h.By.Topic]; up != nil {
-			group = up.sub.Group()
-		}
-		task := upstreamTask{group, h.By.Partition}
-		held := int64(1) // it is not known by how much
-		if h.Now != engine.UnknownTime {
-			held = h.Largest - h.Now
-		}
-		by[task] = max(by[task], held)
-	}
-	return by
-}
-
-// timeOf returns a stream time, nil if it is not known.
-func timeOf(at int64) *time.Time {
-	if at == engine.UnknownTime {
-		return nil
-	}
-	t := time.UnixMilli(at)
-	return &t
 }
 
 func (in *inputStats) info(now time.Time) InputInfo {

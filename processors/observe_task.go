@@ -157,30 +157,15 @@ func (s *taskStats) output(topic string) *outputTally {
 	return out
 }
 
-// publish publishes the numbers of inputs, stores and drops.
-func (s *taskStats) publish(l *life) { s.publishAt(l, time.Now()) }
-
-// publishIdle is publish for a task that is about to wait: what holds it back is as of now.
-func (s *taskStats) publishIdle(l *life) { s.publishAt(l, time.Now().Add(heldEvery)) }
-
-// heldEvery is how often a busy task publishes what holds its operators back.
-const heldEvery = time.Second
-
-func (s *taskStats) publishAt(l *life, now time.Time) {
+// publish publishes the numbers of inputs, stores and drops. waiting says that the task is about to wait: what holds it
+// back must be as of now.
+func (s *taskStats) publish(l *life, waiting bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.drops = s.live.drops.publish(s.mu.drops)
-	s.publishTime(l, now)
+	s.publishTime(l, waiting)
 	s.publishInputs(l.inputs)
 	s.publishStores(l.operators)
-}
-
-// publishTime publishes the stream time, and from time to time what holds it back. mu is held.
-func (s *taskStats) publishTime(l *life, now time.Time) {
-	s.mu.streamTime = l.operators.StreamTime()
-	if l.upstream && now.Sub(s.mu.heldAt) >= heldEvery {
-		s.mu.held, s.mu.heldAt = l.operators.Held(nil), now
-	}
 }
 
 // publishInputs publishes the numbers of the inputs. mu is held.

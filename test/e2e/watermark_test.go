@@ -319,6 +319,7 @@ func TestWatermark_stuckTaskHoldsWindowsOpen(t *testing.T) {
 	w.produce(t, w.record(2, dayOne+2))
 	close(w.stuck)
 	w.requireTruth(t)
+	require.Eventually(t, func() bool { return len(held(app, t)) == 0 }, waitCaughtUp, tick, "nothing is held when all are idle")
 }
 
 // The wait for a stuck task can be bounded. Then the windows close without it, and its records are late.
